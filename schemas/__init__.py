@@ -1,0 +1,1 @@
+"""The contract and the tables as data: fields, document types, codes, Arrow schemas."""

@@ -1,0 +1,37 @@
+"""Packaging of cardbeam; also the --setup_file that carries the worker code to a cluster."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="cardbeam",
+    version="0.1.0",
+    description="Identity-card photos from object storage to typed Parquet, each call paid once",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["schemas*", "transforms*", "pipeline*", "endpoint*"]),
+    package_data={"endpoint": ["data/*"]},
+    install_requires=[
+        "apache-beam>=2.77,<3",
+        "orjson>=3.10",
+        "Pillow>=12.1",
+        "pyarrow>=21",
+        "requests>=2.32",
+        "smart-open>=7.3",
+        "tenacity>=9.0",
+    ],
+    extras_require={
+        "sql": ["duckdb>=1.4"],
+        "endpoint": [
+            "fastapi>=0.120",
+            "uvicorn[standard]>=0.38",
+            "python-multipart>=0.0.20",
+            "tesserocr>=2.9",
+            "opencv-python-headless>=4.12",
+            "rapidfuzz>=3.14",
+            "pypdfium2>=5",
+            "vietnamadminunits>=1.0",
+        ],
+        "test": ["pytest>=9", "hypothesis>=6.100"],
+        "check": ["mypy>=1.18", "ruff>=0.14", "types-requests"],
+    },
+)
