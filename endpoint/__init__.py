@@ -1,0 +1,1 @@
+"""The embedded card endpoint: the contract of the vendor, read on this machine."""
