@@ -1,0 +1,137 @@
+"""Printed places -> administrative units, from the tables of the vietnamadminunits package (MIT).
+
+Only the package's data is used. Its parser looks for names anywhere in the address run
+together and always settles on one; here a comma separates units, and what fits two
+units, or none, stays unknown. The printed text is never rewritten.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+UNKNOWN_CODE = "-1"
+_KIND = re.compile(
+    r"^(thanh pho|tinh|quan|huyen|thi xa|phuong|thi tran|xa|tp|tx|tt|q|h|p|x)\b[. ]*(?=\S)", flags=re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One administrative unit: its full name, and its code as the wire writes it ("1", not "01")."""
+
+    name: str
+    code: str
+    parts: tuple[Unit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The units an address lies in; None where unknown or ambiguous. `district` is None in a place of the 2025 units."""
+
+    town: Unit | None = None
+    district: Unit | None = None
+    ward: Unit | None = None
+
+
+def plain(text: str) -> str:
+    """Text without tone marks, case or punctuation: what fuzzy comparisons compare."""
+    stripped = unicodedata.normalize("NFD", text.replace("đ", "d").replace("Đ", "D"))
+    letters = "".join(char if char.isalnum() else " " for char in stripped if not unicodedata.combining(char))
+    return " ".join(letters.lower().split())
+
+
+def nfc(text: str) -> str:
+    """Text in the one Unicode form everything here compares and returns."""
+    return unicodedata.normalize("NFC", text)
+
+
+@lru_cache(maxsize=20_000)
+def _short(text: str) -> str:
+    """A unit's plain name without its kind: "Thị xã Thuận Thành" -> "thuan thanh"; a number keeps its kind."""
+    whole = plain(text)
+    bare = _KIND.sub("", whole)
+    return whole if bare.isdigit() else bare
+
+
+def _table(name: str) -> dict[str, Any]:
+    spec = find_spec("vietnamadminunits")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("the embedded endpoint needs the Python package vietnamadminunits")
+    path = Path(spec.submodule_search_locations[0]) / "data" / name
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def _unit(row: dict[str, Any], level: str, parts: Iterable[Unit] = ()) -> Unit:
+    return Unit(nfc(row[level]), row[f"{level}Code"].lstrip("0"), tuple(parts))
+
+
+def _wards(*tables: dict[str, Any]) -> tuple[Unit, ...]:
+    named = [row for table in tables for row in table.values() if isinstance(row["ward"], str)]  # island districts: NaN
+    return tuple({row["wardCode"]: _unit(row, "ward") for row in named}.values())
+
+
+def _legacy() -> tuple[Unit, ...]:
+    """The 63 provinces, three levels, as before July 2025: what almost every card in use prints."""
+    table = _table("parser_legacy.json")
+    wards = [table[f"DICT_PROVINCE_DISTRICT_WARD_{kind}"] for kind in ("NO_ACCENTED", "ACCENTED", "SHORT_ACCENTED")]
+
+    def of(province: str, district: str) -> tuple[Unit, ...]:
+        return _wards(*(by.get(province, {}).get(district, {}) for by in wards))
+
+    return tuple(
+        _unit(
+            row,
+            "province",
+            (_unit(d, "district", of(province, key)) for key, d in table["DICT_PROVINCE_DISTRICT"][province].items()),
+        )
+        for province, row in table["DICT_PROVINCE"].items()
+    )
+
+
+class Gazetteer:
+    """The units before the 2025 merger, by plain name. Opening takes 0.2 s; `locate` is a pure look-up."""
+
+    def __init__(self) -> None:
+        self.provinces = _legacy()
+
+    def locate(self, address: str) -> Located:
+        """ "…, ward, district, province" -> its units, each only where exactly one fits all that is printed."""
+        segments = [segment for segment in (part.strip(" .") for part in nfc(address).split(",")) if segment]
+        if not segments:
+            return Located()
+        town = _only(self.provinces, segments[-1])
+        if town is None:
+            return Located()
+        if len(segments) == 1:
+            return Located(town)
+        district = _only(town.parts, segments[-2])
+        if district is None:
+            return Located(town)
+        return Located(town, district, _only(district.parts, segments[-3]) if len(segments) > 2 else None)
+
+    def province(self, code: str) -> Unit | None:
+        """The province of a code, with or without leading zeros."""
+        return next((unit for unit in self.provinces if unit.code == code.lstrip("0")), None)
+
+
+def _only(units: Iterable[Unit], printed: str) -> Unit | None:
+    """The one unit of that name: tone marks and kind settle it where the plain names are the same."""
+    fits = [unit for unit in units if _short(unit.name) == _short(printed)]
+    letter = nfc(printed).lower()
+    for same in (
+        lambda unit: unit.name.lower() == letter,
+        lambda unit: unit.name.lower().endswith(" " + letter),
+        lambda unit: plain(unit.name) == plain(printed),
+    ):
+        closer = [unit for unit in fits if same(unit)]
+        fits = closer or fits
+    return fits[0] if len(fits) == 1 else None

@@ -1,0 +1,199 @@
+"""Wire values -> Arrow columns, as liberally as the endpoint writes them.
+
+Each kind of field has one reader: a whole column at a time where every value has the
+usual form, value by value where one has not. What does not fit its column becomes
+null there and is handed back, so that `extra` can keep it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.fields import Kind
+
+BOX_TYPE = pa.struct([(side, pa.int32()) for side in ("left", "top", "right", "bottom")])
+
+COLUMNS_OF_KIND: dict[Kind, tuple[tuple[str, pa.DataType], ...]] = {
+    Kind.TEXT: (("", pa.string()),),
+    Kind.DATE: (("", pa.date32()), ("_text", pa.string())),
+    Kind.CONFIDENCE: (("", pa.float32()),),
+    Kind.BOX: (("", BOX_TYPE),),
+    Kind.IMAGE: (("", pa.binary()),),
+}
+"""Column suffixes and types that a field of each kind becomes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The columns of one field over many documents, and the rows whose value did not fit."""
+
+    arrays: tuple[pa.Array, ...]
+    misfits: tuple[int, ...] = ()
+
+
+class _Misfit(ValueError):
+    """A value that its column cannot hold."""
+
+
+_Null = type(None)
+_NO_BOX = (0, 0, 0, 0)
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+_DATE = re.compile(r"\s*(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})\s*")
+
+
+@lru_cache(maxsize=65536)
+def read_date(text: str) -> date | None:
+    """Day-month-year with `-`, `/` or `.` -> date; None for a year alone, words or an impossible day."""
+    found = _DATE.fullmatch(text)
+    if found is None:
+        return None
+    day, month, year = map(int, found.groups())
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate is valid JSON but no text
+        return value
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _Misfit
+    return str(value)
+
+
+def _number(value: object) -> float | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise _Misfit
+    number = float(value)
+    if not math.isfinite(number):
+        raise _Misfit
+    return number
+
+
+def _confidence(value: object) -> float | None:
+    number = _number(value)
+    if number is not None and abs(number) > _FLOAT32_MAX:
+        raise _Misfit
+    return number
+
+
+def _box(value: object) -> tuple[int, ...] | None:
+    if value is None or value in ("", []):
+        return None
+    if not isinstance(value, list) or len(value) != 4:
+        raise _Misfit
+    sides = [_number(side) for side in value]
+    pixels = tuple(round(side) for side in sides if side is not None)
+    if len(pixels) != 4 or any(abs(pixel) >= 2**31 for pixel in pixels):
+        raise _Misfit
+    return pixels
+
+
+def _image(value: object) -> bytes | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise _Misfit
+    encoded = "".join(value.split())
+    if encoded.startswith("data:"):
+        encoded = encoded.partition(",")[2]
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except binascii.Error as error:
+        raise _Misfit from error
+
+
+def _one_by_one(read: Callable[[Any], Any], values: Sequence[object]) -> tuple[list[Any], tuple[int, ...]]:
+    cells: list[Any] = []
+    misfits: list[int] = []
+    for row, value in enumerate(values):
+        try:
+            cells.append(read(value))
+        except (ValueError, OverflowError):
+            cells.append(None)
+            misfits.append(row)
+    return cells, tuple(misfits)
+
+
+def _types_are(usual: set[type], values: Iterable[object]) -> bool:
+    return set(map(type, values)) <= usual
+
+
+def _texts(values: Sequence[object]) -> Cells:
+    if _types_are({str, _Null}, values):
+        try:
+            return Cells((pa.array(values, pa.string()),))
+        except UnicodeEncodeError:
+            pass
+    cells, misfits = _one_by_one(_text, values)
+    return Cells((pa.array(cells, pa.string()),), misfits)
+
+
+def _dates(values: Sequence[object]) -> Cells:
+    texts = _texts(values)
+    days = [None if text is None else read_date(text) for text in texts.arrays[0].to_pylist()]
+    return Cells((pa.array(days, pa.date32()), *texts.arrays), texts.misfits)
+
+
+def _confidences(values: Sequence[object]) -> Cells:
+    if _types_are({float, _Null}, values):
+        array = pa.array(values, pa.float32())
+        if pc.all(pc.is_finite(array)).as_py() is not False:
+            return Cells((array,))
+    cells, misfits = _one_by_one(_confidence, values)
+    return Cells((pa.array(cells, pa.float32()),), misfits)
+
+
+def _boxes(values: Sequence[object]) -> Cells:
+    boxes = [None if value in ("", []) else value for value in values]
+    misfits: tuple[int, ...] = ()
+    given = [box for box in boxes if box is not None]
+    usual = _types_are({list}, given) and all(len(box) == 4 for box in given)  # type: ignore[arg-type]  # lists by then
+    if not usual or not _types_are({int}, chain.from_iterable(given)):  # type: ignore[arg-type]  # lists by then
+        boxes, misfits = _one_by_one(_box, values)
+    try:
+        corners = np.array([box or _NO_BOX for box in boxes], dtype=np.int32).reshape(-1, 4)
+    except OverflowError:
+        boxes, misfits = _one_by_one(_box, values)
+        corners = np.array([box or _NO_BOX for box in boxes], dtype=np.int32).reshape(-1, 4)
+    sides = [pa.array(np.ascontiguousarray(corners[:, side])) for side in range(4)]
+    missing = pa.array([box is None for box in boxes], pa.bool_())
+    return Cells((pa.StructArray.from_arrays(sides, fields=list(BOX_TYPE), mask=missing),), misfits)
+
+
+def _images(values: Sequence[object]) -> Cells:
+    cells, misfits = _one_by_one(_image, values)
+    return Cells((pa.array(cells, pa.binary()),), misfits)
+
+
+_READERS: dict[Kind, Callable[[Sequence[object]], Cells]] = {
+    Kind.TEXT: _texts,
+    Kind.DATE: _dates,
+    Kind.CONFIDENCE: _confidences,
+    Kind.BOX: _boxes,
+    Kind.IMAGE: _images,
+}
+
+
+def read_cells(kind: Kind, values: Sequence[object]) -> Cells:
+    """The values of one field, one for each document, as the columns of its kind."""
+    return _READERS[kind](values)

@@ -1,0 +1,122 @@
+"""What each outcome of a call means: one table for codes, statuses and faults.
+
+An outcome says what happens to the request now (`Action`) and, if it ends as a dead
+letter, whether a later backfill tries it again (`retriable`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from schemas.contract import ERROR_CODES, SUCCESS
+
+
+class Action(Enum):
+    """What happens to a request after one attempt."""
+
+    ANSWERED = "answered"
+    RETRY = "retry"
+    DEAD = "dead"
+    STOP_OUT_OF_REQUESTS = "out_of_requests"
+    STOP_REFUSED = "refused"
+    STOP_AT_FAULT = "at_fault"
+
+
+STOPS = frozenset({Action.STOP_OUT_OF_REQUESTS, Action.STOP_REFUSED, Action.STOP_AT_FAULT})
+"""Actions that end the sending of the whole run; what is left is deferred."""
+
+
+class Stage(Enum):
+    """Where a request died: before the call, in it, or in reading its answer."""
+
+    READ = "read"
+    CALL = "call"
+    PARSE = "parse"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One row of the table. `max_attempts` bounds this outcome below the run's own bound."""
+
+    code: str
+    action: Action
+    message: str
+    stage: Stage = Stage.CALL
+    retriable: bool = False
+    slows_down: bool = False
+    max_attempts: int | None = None
+
+
+def _table(*rows: Outcome) -> dict[str, Outcome]:
+    return {row.code: row for row in rows}
+
+
+def _read(code: str, message: str, retriable: bool = False) -> Outcome:
+    return Outcome(code, Action.DEAD, message, Stage.READ, retriable)
+
+
+def _error(code: str, action: Action, retriable: bool = False) -> Outcome:
+    return Outcome(f"error_{code}", action, ERROR_CODES[code], retriable=retriable)
+
+
+OUTCOMES: dict[str, Outcome] = _table(
+    Outcome("answered", Action.ANSWERED, "Answered"),
+    _error("1", Action.DEAD),
+    _error("2", Action.RETRY, retriable=True),
+    _error("3", Action.DEAD),
+    _error("4", Action.STOP_OUT_OF_REQUESTS, retriable=True),
+    _error("5", Action.STOP_REFUSED, retriable=True),
+    _error("6", Action.STOP_AT_FAULT, retriable=True),
+    Outcome("timeout", Action.RETRY, "No answer within the time-out", retriable=True, slows_down=True),
+    Outcome("connection", Action.RETRY, "The connection was refused, reset or not found", retriable=True),
+    Outcome("bad_reply", Action.RETRY, "HTTP 200 that is not the contract's JSON; kept in the ledger", max_attempts=3),
+    _read("not_found", "There is no picture at this URI", retriable=True),
+    _read("unreadable_source", "The picture's storage could not be read", retriable=True),
+    _read("unreadable_image", "Not a whole picture or PDF that can be sent"),
+    _read("too_large", "The picture has more pixels or bytes than can be sent safely"),
+    Outcome("unknown_type", Action.DEAD, "The answer names a document type outside the contract", Stage.PARSE),
+    Outcome("bad_document", Action.DEAD, "A document of the answer has no readable fields", Stage.PARSE),
+    Outcome("no_document", Action.DEAD, "The answer holds no document", Stage.PARSE),
+)
+
+_STATUS_ACTIONS: dict[int, Action] = {
+    401: Action.STOP_REFUSED,
+    403: Action.STOP_REFUSED,
+    408: Action.RETRY,
+    413: Action.DEAD,
+    425: Action.RETRY,
+    429: Action.RETRY,
+}
+
+
+def outcome_of_error_code(error_code: str, transfer: str) -> Outcome:
+    """The contract's errorCode -> Outcome; a code outside the table is dead for good."""
+    if error_code == SUCCESS:
+        return OUTCOMES["answered"]
+    if error_code not in ERROR_CODES:
+        known = error_code if error_code.isdigit() and len(error_code) <= 4 else "unknown"
+        return Outcome(f"error_{known}", Action.DEAD, "An errorCode outside the contract")
+    outcome = OUTCOMES[f"error_{error_code}"]
+    if error_code == "2" and transfer != "url":  # no URL was sent: asking again changes nothing
+        return replace(outcome, action=Action.DEAD, retriable=False)
+    return outcome
+
+
+def outcome_of_status(status: int) -> Outcome:
+    """An HTTP status other than 200 -> Outcome.
+
+    Other 2xx are replies outside the contract; 5xx pass; all that is left (redirects, 400,
+    404, 405, 415, …) says that the caller is at fault.
+    """
+    if 200 <= status < 300:
+        return OUTCOMES["bad_reply"]
+    default = Action.RETRY if status >= 500 else Action.STOP_AT_FAULT
+    action = _STATUS_ACTIONS.get(status, default)
+    return Outcome(
+        f"http_{status}",
+        action,
+        f"The endpoint answered HTTP {status}",
+        retriable=action is not Action.DEAD,
+        slows_down=status in (429, 503),
+    )

@@ -1,0 +1,116 @@
+"""Reply bytes -> Reply: the contract's envelope, read as liberally as it is written.
+
+Accepted: codes as strings or numbers; `data` as a list, as one object, as one object of
+parallel lists (the API document's own shape), empty or null; `info` as an object or a
+list of one; any key the contract does not name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Any
+
+import orjson
+
+from schemas.contract import SUCCESS
+
+_ENVELOPE = frozenset({"data", "errorCode", "errorMessage"})
+_DOCUMENT = frozenset({"info", "type", "valid", "invalidCode", "invalidMessage"})
+
+
+class BadReply(ValueError):
+    """Bytes that are not the contract's JSON. The message never holds any of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of an answer, its values as they came."""
+
+    type: str | None
+    info: Mapping[str, object] | None
+    judgement: Mapping[str, object] = dataclass_field(default_factory=dict)
+    undocumented: Mapping[str, object] = dataclass_field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The contract's envelope."""
+
+    error_code: str
+    documents: tuple[Document, ...] = ()
+    undocumented: Mapping[str, object] = dataclass_field(default_factory=dict)
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the call was answered (errorCode 0)."""
+        return self.error_code == SUCCESS
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass  # NaN and lone surrogates are no JSON, but Python servers write them
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadReply("the reply is not JSON") from None
+
+
+def parse_reply(body: bytes) -> Reply:
+    """Read the body of an HTTP 200.
+
+    Raises:
+        BadReply: it is not JSON, not an object, or has no errorCode.
+    """
+    envelope = _json(body)
+    if not isinstance(envelope, dict):
+        raise BadReply("the reply is JSON, but not an object")
+    code = envelope.get("errorCode")
+    if isinstance(code, bool) or not isinstance(code, (str, int)) or not str(code).strip():
+        raise BadReply("the reply has no errorCode")
+    undocumented = {key: value for key, value in envelope.items() if key not in _ENVELOPE}
+    if (code := str(code).strip()) != SUCCESS:
+        return Reply(code, undocumented=undocumented)
+    return Reply(code, tuple(_documents(envelope.get("data"))), undocumented)
+
+
+def _documents(data: object) -> Iterator[Document]:
+    if data is None or data == "":
+        return
+    if isinstance(data, dict):
+        data = _columns_to_rows(data)
+    if not isinstance(data, list):
+        raise BadReply("the reply's data is neither a list nor an object")
+    for item in data:
+        yield _document(item)
+
+
+def _columns_to_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """One object, or one object of parallel lists, as a list of objects."""
+    infos = data.get("info")
+    if not isinstance(infos, list):
+        return [data]
+
+    def cell(value: Any, row: int) -> Any:
+        return value[row] if isinstance(value, list) and len(value) == len(infos) else value
+
+    return [{key: cell(value, row) for key, value in data.items()} for row in range(len(infos))]
+
+
+def _document(item: object) -> Document:
+    if not isinstance(item, dict):
+        return Document(None, None)
+    info = item.get("info")
+    if isinstance(info, list) and len(info) == 1:
+        info = info[0]
+    document_type = item.get("type")
+    return Document(
+        document_type if isinstance(document_type, str) else None,
+        info if isinstance(info, dict) else None,
+        {key: item.get(key) for key in ("valid", "invalidCode", "invalidMessage")},
+        {key: value for key, value in item.items() if key not in _DOCUMENT},
+    )

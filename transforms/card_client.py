@@ -1,0 +1,179 @@
+"""Pictures -> Attempt: the nine calls of the contract over one pooled `requests` session.
+
+Three operations, each by `file` (multipart POST), `base64` (JSON POST) and `url` (GET).
+Redirects are not followed and TLS is checked. No exception of this module, and nothing it
+logs, holds a credential, a picture or a reply.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+from urllib3.exceptions import ReadTimeoutError
+
+from schemas.contract import OPERATIONS
+from schemas.outcomes import OUTCOMES, Outcome, outcome_of_error_code, outcome_of_status
+from schemas.reply import BadReply, parse_reply
+
+_CONNECT_TIMEOUT_S = 10.0
+_MAX_REPLY_BYTES = 64 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
+_FILE_NAMES = {"application/pdf": "picture.pdf", "image/png": "picture.png"}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the endpoint asks for. Never printed: the values are out of the repr."""
+
+    api_key: str = field(repr=False)
+    api_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One picture as it is sent: its bytes and content type, or a URL."""
+
+    content: bytes = b""
+    content_type: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of one request. `body` is kept where it may have been paid for."""
+
+    outcome: Outcome
+    status: int | None = None
+    body: bytes | None = None
+    retry_after_s: float | None = None
+    latency_s: float = 0.0
+
+
+class _TooLate(Exception):
+    """The reply trickled in for longer than the time-out."""
+
+
+class CardClient:
+    """Calls one endpoint; shared by the threads of a process."""
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials,
+        *,
+        transfer: str = "file",
+        get_thumb: bool = False,
+        timeout_s: float = 30.0,
+        connections: int = 64,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._transfer = transfer
+        self._params = {"format_type": transfer, "get_thumb": "true" if get_thumb else "false"}
+        self._timeout_s, self._clock = timeout_s, clock
+        self._session = _open_session(self._base_url, credentials, connections)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._session.close()
+
+    def call(self, operation: str, pictures: Sequence[Sent]) -> Attempt:
+        """Send one request and read what it means. Never raises for anything the network does."""
+        started_s = self._clock()
+        try:
+            status, body, retry_after = self._exchange(operation, pictures, started_s + self._timeout_s)
+        except (requests.Timeout, _TooLate):
+            return Attempt(OUTCOMES["timeout"], latency_s=self._clock() - started_s)
+        except requests.RequestException as error:
+            is_timeout = any(isinstance(cause, ReadTimeoutError) for cause in error.args)
+            outcome = OUTCOMES["timeout" if is_timeout else "connection"]
+            return Attempt(outcome, latency_s=self._clock() - started_s)
+        outcome = outcome_of_reply(status, body, self._transfer)
+        kept = body if status == requests.codes.ok else None
+        return Attempt(outcome, status, kept, _seconds(retry_after), self._clock() - started_s)
+
+    def _exchange(self, operation: str, pictures: Sequence[Sent], deadline_s: float) -> tuple[int, bytes, str | None]:
+        names = OPERATIONS[operation].picture_params
+        request = self._session.prepare_request(self._request(f"{self._base_url}/{operation}", names, pictures))
+        timeouts = (_CONNECT_TIMEOUT_S, self._timeout_s)
+        with self._session.send(request, timeout=timeouts, allow_redirects=False, stream=True) as response:
+            chunks, size_bytes = [], 0
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                chunks.append(chunk)
+                size_bytes += len(chunk)
+                if size_bytes > _MAX_REPLY_BYTES:
+                    return response.status_code, b"", None  # beyond any contract
+                if self._clock() > deadline_s:
+                    raise _TooLate
+            return response.status_code, b"".join(chunks), response.headers.get("Retry-After")
+
+    def _request(self, url: str, names: Sequence[str], pictures: Sequence[Sent]) -> requests.Request:
+        named = list(zip(names, pictures, strict=True))
+        if self._transfer == "url":
+            return requests.Request("GET", url, params={**self._params, **{name: sent.url for name, sent in named}})
+        if self._transfer == "base64":
+            body = {name: base64.b64encode(sent.content).decode("ascii") for name, sent in named}
+            headers = {"Content-Type": "application/json"}
+            return requests.Request("POST", url, params=self._params, data=orjson.dumps(body), headers=headers)
+        files = {
+            name: (_FILE_NAMES.get(sent.content_type, "picture.jpg"), sent.content, sent.content_type)
+            for name, sent in named
+        }
+        return requests.Request("POST", url, params=self._params, files=files)
+
+
+def _open_session(base_url: str, credentials: Credentials, connections: int) -> requests.Session:
+    """A session with the machine's proxies and certificates looked up once instead of at each call."""
+    session = requests.Session()
+    found = session.merge_environment_settings(base_url, {}, None, None, None)
+    session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
+    session.trust_env = False
+    session.auth = HTTPBasicAuth(credentials.api_key.encode(), credentials.api_secret.encode())
+    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=False)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def outcome_of_reply(status: int, body: bytes, transfer: str) -> Outcome:
+    """Status and body -> Outcome.
+
+    A refusal (4xx) that carries the contract's envelope is taken at its errorCode, so that one
+    bad picture never looks like a caller at fault.
+    """
+    if status == requests.codes.ok:
+        try:
+            return outcome_of_error_code(parse_reply(body).error_code, transfer)
+        except BadReply:
+            return OUTCOMES["bad_reply"]
+    outcome = outcome_of_status(status)
+    if outcome.code in ("http_400", "http_415", "http_422"):
+        try:
+            reply = parse_reply(body)
+        except BadReply:
+            return outcome
+        if not reply.is_success:
+            return outcome_of_error_code(reply.error_code, transfer)
+    return outcome
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """A Retry-After header, in seconds or as a date, as seconds from now; None where it is neither."""
+    if retry_after is None:
+        return None
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return None

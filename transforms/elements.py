@@ -1,0 +1,156 @@
+"""The nouns that travel through the graph.
+
+Shuffled elements hold URIs and references, never picture bytes. `Settled` alone holds an
+answer, and goes to the journal only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+Labels = tuple[tuple[str, str], ...]
+
+_ID_BYTES = 16
+
+
+def _digest(*parts: str | bytes) -> str:
+    """A 128-bit id of some parts; their lengths are hashed too, so no two lists run together."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        hasher.update(len(raw).to_bytes(8, "big"))
+        hasher.update(raw)
+    return hasher.digest()[:_ID_BYTES].hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Where a picture is, and what tells without opening it that it is still the same."""
+
+    uri: str
+    size_bytes: int | None = None
+    version: str | None = None
+    """The store's etag, or the time of the last change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call to make: an operation on one or two pictures (front, back)."""
+
+    operation: str
+    pictures: tuple[Picture, ...]
+    labels: Labels = ()
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """The URIs of its pictures, front first."""
+        return tuple(picture.uri for picture in self.pictures)
+
+    @property
+    def source_id(self) -> str | None:
+        """What is known of the request without opening a picture; None where a version is unknown."""
+        parts = [self.operation]
+        for picture in self.pictures:
+            if picture.version is None:
+                return None
+            parts += [picture.uri, str(picture.size_bytes), picture.version]
+        return _digest("source", *parts)
+
+    @property
+    def fallback_id(self) -> str:
+        """A key for requests that are told apart by their source alone."""
+        return self.source_id or _digest("uris", self.operation, *self.uris)
+
+
+def item_id_of(operation: str, contents: Sequence[bytes]) -> str:
+    """The key of a request: 128 bits, hex, over the operation and its pictures' bytes in order."""
+    return _digest("content", operation, *(hashlib.sha256(content).digest() for content in contents))
+
+
+class SettledAs(str, Enum):
+    """How the journal and the ledger say that an input was settled."""
+
+    ANSWERED = "answered"
+    DEAD = "dead"
+    COPY = "copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One settled input: a row of the ledger, a record of the journal. Times are µs since 1970, UTC."""
+
+    item_id: str
+    source_id: str | None
+    outcome: str
+    operation: str
+    uris: tuple[str, ...]
+    labels: Labels
+    stage: str | None
+    code: str | None
+    message: str | None
+    http_status: int | None
+    attempts: int
+    retriable: bool
+    first_at: int
+    last_at: int
+    latency_s: float | None = None
+    picture_bytes: int | None = None
+    reply: bytes | None = None
+
+
+class Fate(str, Enum):
+    """Where a found input ended in this run; the receipt's terms."""
+
+    ANSWERED_BEFORE = "answered_before"
+    DUPLICATE = "duplicates"
+    ANSWERED = "answered"
+    DEAD = "dead"
+    DEFERRED = "deferred"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What came of one found input, without anything that was read from it."""
+
+    fate: Fate
+    attempts: int = 0
+    waited_s: float = 0.0
+    latency_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Records of one journal segment, from byte `start` to byte `end`."""
+
+    path: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Answers that are read and written together: one ledger file and its rows by table.
+
+    Either journal records (`spans`) that become the ledger file, or a ledger file that is there.
+    `superseded` are rows that a newer record of the same request replaces in the tables.
+    """
+
+    run_id: str
+    name: str
+    spans: tuple[Span, ...] = ()
+    superseded: frozenset[int] = frozenset()
+    copies: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """One file of the output, with the counts the receipt needs."""
+
+    table: str
+    path: str
+    rows: int
+    size_bytes: int
+    counts: tuple[tuple[str, int], ...] = ()

@@ -1,0 +1,75 @@
+"""One request -> its last attempt: bounded in attempts and in time, full jitter.
+
+`Retry-After` moves a wait, never below the floor (an endpoint that says 0 must not burn
+the attempts) and never above the ceiling.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tenacity
+
+from schemas.outcomes import Action
+from transforms.card_client import Attempt
+
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 60.0
+_FLOOR_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long one request may take: sends at the most, and seconds in which a new send may start."""
+
+    max_attempts: int
+    max_elapsed_s: float
+
+
+def next_wait_s(attempt_number: int, retry_after_s: float | None, jitter: float) -> float:
+    """Seconds to wait after the nth attempt (from 1), jitter in 0 to 1."""
+    ceiling_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (attempt_number - 1))
+    wait_s = max(_FLOOR_S, jitter * ceiling_s)
+    if retry_after_s is not None:
+        wait_s = max(wait_s, min(retry_after_s, LONGEST_WAIT_S))
+    return wait_s
+
+
+def send_until_settled(
+    send: Callable[[], Attempt],
+    policy: RetryPolicy,
+    *,
+    jitter: Callable[[], float],
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[Attempt, int]:
+    """Send, and again while the outcome says so: the last attempt, and how many were sent."""
+    started_s = clock()
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        return next_wait_s(state.attempt_number, _last(state).retry_after_s, jitter())
+
+    def is_over(state: tenacity.RetryCallState) -> bool:
+        outcome = _last(state).outcome
+        most = min(policy.max_attempts, outcome.max_attempts or policy.max_attempts)
+        is_late = clock() - started_s + state.upcoming_sleep > policy.max_elapsed_s
+        return state.attempt_number >= most or is_late
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda attempt: attempt.outcome.action is Action.RETRY),
+        stop=is_over,
+        wait=wait,
+        sleep=sleep,
+        retry_error_callback=_last,
+    )
+    attempt = retrying(send)
+    return attempt, int(retrying.statistics["attempt_number"])
+
+
+def _last(state: tenacity.RetryCallState) -> Attempt:
+    if state.outcome is None:  # tenacity asks only after an attempt
+        raise AssertionError("asked before the first attempt")
+    attempt: Attempt = state.outcome.result()
+    return attempt
