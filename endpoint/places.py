@@ -34,7 +34,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The units an address lies in; None where unknown or ambiguous. `district` is None in a place of the 2025 units."""
+    """The units an address lies in; None where unknown or ambiguous."""
 
     town: Unit | None = None
     district: Unit | None = None

@@ -198,7 +198,7 @@ class _Canvas:
 
 def in_form(value: str, form: Form) -> str:
     """A wire value as the card prints it."""
-    day, month, year = (value.split("-") + ["", "", ""])[:3]
+    day, month, year = [*value.split("-"), "", "", ""][:3]
     return {
         Form.TEXT: value,
         Form.SLASHES: value.replace("-", "/"),

@@ -32,6 +32,14 @@ def _town_code(person: Person) -> str:
     return town.code if town else UNKNOWN_CODE
 
 
+def _sex(person: Person) -> str:
+    return "M" if person.gender == "nam" else "F"
+
+
+def _bare_province(person: Person) -> str:
+    return person.hometown.printed.rsplit(", ", 1)[-1]
+
+
 Fact = Callable[[Person], str]
 
 COMMON: dict[str, Fact] = {
@@ -52,7 +60,7 @@ COMMON: dict[str, Fact] = {
     "unit": lambda p: p.unit,
     "rank": lambda p: p.rank,
     "class": lambda p: p.licence_class,
-    "place_of_birth": lambda p: _bare_province(p),
+    "place_of_birth": _bare_province,
 }
 """What a field says where its type says nothing else."""
 
@@ -70,7 +78,7 @@ BY_TYPE: dict[str, dict[str, Fact]] = {
         "nationality": lambda p: "VNM",
         "document_number": lambda p: p.number_12[3:],
         "person_number": lambda p: p.number_12,
-        "gender": lambda p: _sex(p),
+        "gender": _sex,
         "sur_name": lambda p: latin(p.name).split()[0],
         "given_name": lambda p: " ".join(latin(p.name).split()[1:]),
     },
@@ -130,14 +138,6 @@ def holder(person: Person, document_type: str) -> Holder:
 def latin(name: str) -> str:
     """A name as machine-readable zones write it: capitals without marks, Đ as D."""
     return plain(name).upper()
-
-
-def _sex(person: Person) -> str:
-    return "M" if person.gender == "nam" else "F"
-
-
-def _bare_province(person: Person) -> str:
-    return person.hometown.printed.rsplit(", ", 1)[-1]
 
 
 def _places(person: Person, absent: tuple[str, ...]) -> dict[str, str]:

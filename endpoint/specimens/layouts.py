@@ -137,7 +137,7 @@ PASSPORT = Layout(
     (
         Printed(500, 24, "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM", size=24, bold=True, centred=True),
         Printed(500, 56, "SOCIALIST REPUBLIC OF VIET NAM", size=19, centred=True),
-        Printed(40, 96, "HỘ CHIẾU / PASSPORT", size=26, bold=True),
+        Printed(40, 96, "HỘ CHIẾU / PASSPORT", size=21, bold=True),
         Printed(330, 96, "Loại / Type", size=16), Printed(330, 118, "P", size=24),
         Printed(470, 96, "Mã số / Code", size=16), Printed(470, 118, "VNM", size=24),
         Printed(680, 96, "Số hộ chiếu / Passport No.", "id", size=22, below=True, bold=True),
@@ -235,7 +235,7 @@ MILITARY_FRONT = Layout(
     "military_id_card_front",
     (
         STATE,
-        _title(70, "CHỨNG MINH QUÂN NHÂN CHUYÊN NGHIỆP", 29),
+        _title(70, "CHỨNG MINH QUÂN NHÂN CHUYÊN NGHIỆP", 26),
         Printed(440, 130, "Số:", "id", size=30, bold=True),
         Printed(300, 196, "Họ tên:", "name", size=27),
         Printed(300, 256, "Sinh ngày:", "dob", size=26, form=Form.SLASHES),
@@ -254,7 +254,7 @@ MILITARY_BACK = Layout(
         Printed(60, 190, "Nơi thường trú:", "address", size=26, width=880),
         Printed(60, 290, "Đặc điểm nhận dạng:", "identification_sign", size=26, width=880),
         Printed(60, 380, "Nhóm máu:", "blood_type", size=26),
-        Printed(500, 560, "Người được cấp có trách nhiệm giữ gìn Chứng minh quân nhân chuyên nghiệp", size=20, centred=True),
+        Printed(500, 560, "Có trách nhiệm giữ gìn Chứng minh quân nhân chuyên nghiệp", size=20, centred=True),
     ),
     tint=(244, 218, 228), portrait=None,
 )  # fmt: skip

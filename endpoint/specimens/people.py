@@ -24,23 +24,9 @@ class Words:
 TUNING = Words(
     family=("Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Vũ", "Đặng", "Bùi", "Đỗ", "Hồ"),
     middle={"nam": ("Văn", "Hữu", "Đức", "Quang", "Minh"), "nữ": ("Thị", "Ngọc", "Thu", "Thanh", "Mỹ")},
-    given=(
-        "An",
-        "Bình",
-        "Châu",
-        "Dũng",
-        "Giang",
-        "Hằng",
-        "Hiếu",
-        "Hương",
-        "Khánh",
-        "Lân",
-        "Mai",
-        "Nghĩa",
-        "Phượng",
-        "Quý",
-    )
-    + ("Sơn", "Thảo", "Tuấn", "Uyên", "Vượng", "Yến"),
+    given=tuple(
+        "An Bình Châu Dũng Giang Hằng Hiếu Hương Khánh Lân Mai Nghĩa Phượng Quý Sơn Thảo Tuấn Uyên Vượng Yến".split()
+    ),
     streets=("Tổ 5", "Số 12 Ngõ 8", "Thôn Đông", "Ấp 3", "Khu phố 2", "Xóm Mới", "Đội 7"),
     marks=(
         "Nốt ruồi cách 1cm trên sau mép phải",
@@ -53,8 +39,7 @@ TUNING = Words(
 UNSEEN = Words(
     family=("Phan", "Võ", "Huỳnh", "Dương", "Lý", "Trịnh", "Đinh", "Mạc", "Tạ", "Quách"),
     middle={"nam": ("Công", "Xuân", "Trọng", "Thế", "Bảo"), "nữ": ("Diệu", "Kim", "Bích", "Hồng", "Tuyết")},
-    given=("Ánh", "Chiến", "Đạt", "Điệp", "Hải", "Hiền", "Kiên", "Liễu", "Loan", "Mẫn", "Nhật", "Oanh", "Phú", "Quỳnh")
-    + ("Tâm", "Thủy", "Trường", "Tú", "Vỹ", "Ý"),
+    given=tuple("Ánh Chiến Đạt Điệp Hải Hiền Kiên Liễu Loan Mẫn Nhật Oanh Phú Quỳnh Tâm Thủy Trường Tú Vỹ Ý".split()),
     streets=("Tổ dân phố 9", "Số 47 Ngách 3", "Thôn Thượng", "Ấp Hòa Lợi", "Bản Nà", "Khối 6", "Đường số 14"),
     marks=(
         "Sẹo dài cách 3cm trên sau khoé mắt phải",
