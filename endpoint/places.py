@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -108,23 +108,33 @@ class Gazetteer:
         segments = [segment for segment in (part.strip(" .") for part in nfc(address).split(",")) if segment]
         if not segments:
             return Located()
-        town = _only(self.provinces, segments[-1])
-        if town is None:
-            return Located()
-        if len(segments) == 1:
-            return Located(town)
-        district = _only(town.parts, segments[-2])
-        if district is None:
-            return Located(town)
-        return Located(town, district, _only(district.parts, segments[-3]) if len(segments) > 2 else None)
+        return _narrowed(self.provinces, segments[::-1])
 
     def province(self, code: str) -> Unit | None:
         """The province of a code, with or without leading zeros."""
         return next((unit for unit in self.provinces if unit.code == code.lstrip("0")), None)
 
 
-def _only(units: Iterable[Unit], printed: str) -> Unit | None:
-    """The one unit of that name: tone marks and kind settle it where the plain names are the same."""
+def _narrowed(provinces: Iterable[Unit], printed: Sequence[str]) -> Located:
+    """The units named from the province down. A ward can settle which of two districts of one name is meant."""
+    town = _only(_named(provinces, printed[0]))
+    if town is None or len(printed) < 2:
+        return Located(town)
+    districts = _named(town.parts, printed[1])
+    if len(printed) < 3:
+        return Located(town, _only(districts))
+    pairs = [(district, ward) for district in districts for ward in _named(district.parts, printed[2])]
+    if len(pairs) == 1:
+        return Located(town, *pairs[0])
+    return Located(town, _only(districts))
+
+
+def _only(fits: Sequence[Unit]) -> Unit | None:
+    return fits[0] if len(fits) == 1 else None
+
+
+def _named(units: Iterable[Unit], printed: str) -> list[Unit]:
+    """The units of that name: tone marks and kind settle it where the plain names are the same."""
     fits = [unit for unit in units if _short(unit.name) == _short(printed)]
     letter = nfc(printed).lower()
     for same in (
@@ -132,6 +142,5 @@ def _only(units: Iterable[Unit], printed: str) -> Unit | None:
         lambda unit: unit.name.lower().endswith(" " + letter),
         lambda unit: plain(unit.name) == plain(printed),
     ):
-        closer = [unit for unit in fits if same(unit)]
-        fits = closer or fits
-    return fits[0] if len(fits) == 1 else None
+        fits = [unit for unit in fits if same(unit)] or fits
+    return fits

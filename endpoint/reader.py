@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 
-from endpoint.pictures import NotAPicture, open_sheets
+import cv2
+import numpy as np
+
+from endpoint.anchors import best_side, find_anchors, place_labels
+from endpoint.fields import Reading, read_fields
+from endpoint.find_card import Aligned, align, find_cards, to_sent_box, turned
+from endpoint.glyphs import GlyphClassifier
+from endpoint.info import fill_info
+from endpoint.mrz import FORMATS, Zone, read_zone
+from endpoint.mrz_find import zone_bands, zone_cells
+from endpoint.page import TextEngine, Word
+from endpoint.pictures import NotAPicture, Pixels, Sheet, open_sheets
+from endpoint.places import Gazetteer
+from endpoint.rows import rows_of
+from endpoint.sides import Side
+from endpoint.warning_codes import warnings_of
 
 __all__ = ["Card", "CardReader", "NotAPicture"]
+
+KNOWN = 0.45
+"""Share of a side's phrases and labels that must be found for a card to be one."""
+SURE = 0.62
+"""With so many found, no other orientation is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +39,10 @@ class Card:
 
     `document_type` is a key of `schemas.documents.DOCUMENTS`. `info` has every contract field of
     that type in the contract's wire forms: text as strings, dates "dd-mm-yyyy", `*_box`
-    [left, top, right, bottom] in pixels of the picture sent, `*_confidence` floats 0 to 1,
-    codes "-1" where unknown, `image` base64 of the aligned card as JPEG or "". `warnings` are
-    the contract's `invalidCode` values found, worst first; empty: the card is valid.
+    [left, top, right, bottom] in pixels of the picture sent ([] where nothing was read),
+    `*_confidence` floats 0 to 1, codes "-1" where unknown, `image` base64 of the aligned card as
+    JPEG or "". `warnings` are the contract's `invalidCode` values found, worst first; empty: the
+    card is valid.
     """
 
     document_type: str
@@ -25,15 +50,84 @@ class Card:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A card that was read: the side it is, how it lay, its readings by field, its machine-readable zone."""
+
+    side: Side
+    share: float
+    card: Aligned
+    readings: dict[str, Reading]
+    zone: Zone | None
+
+
 class CardReader:
-    """Opens what is heavy (text engine, gazetteer) once; one reader per process, not for threads."""
+    """Opens what is heavy (text engine, gazetteer, classifier) once; one reader per process, not for threads."""
+
+    def __init__(self) -> None:
+        self._engine = TextEngine()
+        self._gazetteer = Gazetteer()
+        self._glyphs = GlyphClassifier()
+        cv2.setNumThreads(1)
 
     def read(self, picture: bytes, *, get_thumb: bool) -> list[Card]:
         """Picture or PDF -> its cards in reading order; empty where none is found.
 
         Raises NotAPicture for bytes that are neither. Nothing of a card's content is logged.
         """
-        cards: list[Card] = []
-        for _sheet in open_sheets(picture):
-            pass
-        return cards
+        return [self._card(read, sheet, get_thumb) for sheet in open_sheets(picture) for read in self._reads(sheet)]
+
+    def _reads(self, sheet: Sheet) -> Iterator[Read]:
+        """The cards with an outline; if no such thing is a card, perhaps the whole sheet is."""
+        if min(sheet.pixels.shape[:2]) < 100:
+            return
+        outlines = find_cards(sheet.pixels)
+        found = [read for corners in outlines if (read := self._oriented(align(sheet.pixels, corners)))]
+        if found:
+            yield from found
+        elif whole := self._oriented(align(sheet.pixels, None)):
+            yield whole
+
+    def _oriented(self, card: Aligned) -> Read | None:
+        """The card the right way up: half a turn is tried when little is found, quarters for a whole sheet."""
+        best: Read | None = None
+        for quarters in (0, 2) if card.outlined else (0, 2, 1, 3):
+            read = self._one_way_up(turned(card, quarters))
+            if best is None or read.share > best.share:
+                best = read
+            if best.share >= SURE:
+                break
+        return best if best and best.share >= KNOWN else None
+
+    def _one_way_up(self, card: Aligned) -> Read:
+        grey = np.asarray(cv2.cvtColor(card.pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        rows = rows_of(_plausible(self._engine.words(grey)))
+        anchors = find_anchors(rows)
+        side, share = best_side(anchors)
+        readings = read_fields(side, rows, place_labels(side, rows, anchors)) if share >= KNOWN else {}
+        return Read(side, share, card, readings, self._zone(grey, side) if share >= KNOWN else None)
+
+    def _zone(self, grey: Pixels, side: Side) -> Zone | None:
+        layout = FORMATS.get(side.document_type)
+        cells = zone_cells(grey, zone_bands(grey), layout) if layout else None
+        if layout is None or cells is None:
+            return None
+        shape = (len(layout.masks), len(layout.masks[0]), -1)
+        return read_zone(self._glyphs(cells).reshape(shape), layout, date.today())
+
+    def _card(self, read: Read, sheet: Sheet, get_thumb: bool) -> Card:
+        to_sent = partial(to_sent_box, read.card, sheet.scale)
+        info = fill_info(read.side.document_type, read.readings, read.zone, self._gazetteer, to_sent)
+        info["image"] = thumb(read.card) if get_thumb else ""
+        return Card(read.side.document_type, info, warnings_of(read.side.document_type, info))
+
+
+def _plausible(words: list[Word]) -> list[Word]:
+    """Without what is no text: very unsure words, and shapes as tall as a portrait."""
+    return [word for word in words if word.confidence > 0.2 and 5 < word.height < 70]
+
+
+def thumb(card: Aligned) -> str:
+    """The aligned card as a JPEG in base64, without line breaks."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(card.pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    return base64.b64encode(encoded.tobytes()).decode("ascii")

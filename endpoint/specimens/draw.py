@@ -170,7 +170,8 @@ class _Canvas:
         for text in _wrapped(in_form(value, item.form), value_font, right - left, right - margin):
             ink = INK if not item.bold else RED
             self.pen.text((left, baseline), text, ink, value_font, anchor="ls")
-            boxes.append(self.pen.textbbox((left, baseline), text, value_font, anchor="ls"))
+            said, _, _ = text.partition(" / ")
+            boxes.append(self.pen.textbbox((left, baseline), said, value_font, anchor="ls"))
             left, baseline = margin, baseline + self._px(item.size * LINE_STEP)
         return union(boxes) if value else None
 

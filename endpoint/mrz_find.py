@@ -1,0 +1,149 @@
+"""Aligned card -> the cells of its machine-readable zone: find the lines, cut them at a fixed pitch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from endpoint.mrz import Format
+from endpoint.pictures import Pixels
+
+CELL_WIDTH, CELL_HEIGHT = 16, 24
+"""A cell as the glyph classifier takes it: width is 1.0 pitch, height 1.5 pitches."""
+Cells = npt.NDArray[np.float32]
+"""(n, CELL_HEIGHT, CELL_WIDTH): ink 1, paper 0."""
+_BINS = 60
+Ink = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A line of the zone: rows `top` to `bottom` of the aligned card."""
+
+    top: int
+    bottom: int
+
+    @property
+    def middle(self) -> float:
+        """Its centre line, pixels."""
+        return (self.top + self.bottom) / 2
+
+
+def zone_bands(grey: Pixels) -> list[Band]:
+    """Lines that are inked from edge to edge at an even pitch, as only the zone's are; top to bottom."""
+    ink = _ink(grey) > 0.5
+    bins = np.array_split(ink[:, int(ink.shape[1] * 0.05) : int(ink.shape[1] * 0.95)], _BINS, axis=1)
+    covered = np.stack([part.any(axis=1) for part in bins], axis=1).mean(axis=1)
+    full = np.convolve(covered > 0.62, np.ones(3), "same") > 1
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], full.astype(np.int8), [0]])))
+    bands = [Band(int(top), int(bottom)) for top, bottom in edges.reshape(-1, 2)]
+    return [band for band in bands if 10 <= band.bottom - band.top <= 70 and _reaches_across(ink, band)]
+
+
+def _reaches_across(ink: npt.NDArray[np.bool_], band: Band) -> bool:
+    line = ink[band.top : band.bottom]
+    covered = [
+        part.any()
+        for part in np.array_split(line[:, int(line.shape[1] * 0.06) : int(line.shape[1] * 0.94)], _BINS, axis=1)
+    ]
+    return float(np.mean(covered)) > 0.93
+
+
+def _ink(grey: Pixels) -> Ink:
+    """How inked each pixel is, 0 to 1, against the paper around it."""
+    paper = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (31, 31)))
+    depth = paper.astype(np.float32) - grey
+    reach = max(30.0, float(np.percentile(depth, 98)))
+    return np.asarray(np.clip(depth / reach, 0, 1), dtype=np.float32)
+
+
+def zone_cells(grey: Pixels, bands: Sequence[Band], layout: Format) -> Cells | None:
+    """The last bands cut into the format's cells, (lines * cells, 24, 16); None where they don't fit."""
+    wanted = len(layout.masks)
+    if len(bands) < wanted:
+        return None
+    ink = _ink(grey)
+    lines = [_line_cells(ink, band, len(layout.masks[0])) for band in bands[-wanted:]]
+    found = [line for line in lines if line is not None]
+    return np.concatenate(found) if len(found) == wanted else None
+
+
+def _line_cells(ink: Ink, band: Band, count: int) -> Cells | None:
+    slope, middle = _tilt(ink, band)
+    reach = (band.bottom - band.top) * 1.1
+    matrix = np.array([[1, 0, 0], [slope, 1, middle - reach]], dtype=np.float64)
+    strip = cv2.warpAffine(ink, matrix, (ink.shape[1], int(2 * reach)), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    start, pitch = _grid(np.asarray(strip, dtype=np.float32), count)
+    if pitch <= 0:
+        return None
+    tall = pitch * CELL_HEIGHT / CELL_WIDTH
+    centre = _centre(np.asarray(strip), tall)
+    return _cut(np.asarray(strip, dtype=np.float32), start, pitch, centre, count)
+
+
+def _tilt(ink: Ink, band: Band) -> tuple[float, float]:
+    """Slope of the line and its height at the left edge, from the ink's centre in eight parts."""
+    pad = (band.bottom - band.top) // 4
+    top = max(0, band.top - pad)
+    part = ink[top : band.bottom + pad]
+    rows = np.arange(part.shape[0], dtype=np.float32)[:, None]
+    edges = np.linspace(part.shape[1] * 0.04, part.shape[1] * 0.96, 9).astype(int)
+    points = []
+    for left, right in pairwise(edges):
+        weight = part[:, left:right]
+        if weight.sum() > 1:
+            points.append(((left + right) / 2, top + float((weight * rows).sum() / weight.sum())))
+    if len(points) < 4:
+        return 0.0, band.middle
+    across, down = np.array(points).T
+    slope, offset = np.polyfit(across, down, 1)
+    return float(slope), float(offset)
+
+
+def _grid(strip: Ink, count: int) -> tuple[float, float]:
+    """Left edge of the first cell and the pitch: the grid whose borders cross the least ink."""
+    profile = strip[strip.shape[0] // 4 : -strip.shape[0] // 4].sum(axis=0)
+    inked = np.flatnonzero(profile > 0.15 * np.percentile(profile, 90))
+    if len(inked) < count:
+        return 0.0, 0.0
+    left, right = _extent(inked, count)
+    rough = (right - left) / (count - 0.25)
+    best = (np.inf, 0.0, 0.0)
+    borders = np.arange(count + 1)
+    for pitch in np.linspace(rough * 0.975, rough * 1.025, 41):
+        for start in np.linspace(left - 0.35 * rough, left + 0.15 * rough, 26):
+            at = np.clip(start + borders * pitch, 0, len(profile) - 1.01)
+            crossed = float(np.interp(at, np.arange(len(profile)), profile).sum())
+            best = min(best, (crossed, float(start), float(pitch)))
+    return best[1], best[2]
+
+
+def _extent(inked: npt.NDArray[np.intp], count: int) -> tuple[float, float]:
+    """First and last inked column, leaving out specks apart from the line."""
+    gaps = np.flatnonzero(np.diff(inked) > 1.5 * (inked[-1] - inked[0]) / count)
+    parts = np.split(inked, gaps + 1)
+    longest = max(parts, key=lambda part: part[-1] - part[0])
+    return float(longest[0]), float(longest[-1] + 1)
+
+
+def _centre(strip: Ink, tall: float) -> float:
+    """Height of the line's centre: where a window as tall as a cell's glyphs holds the most ink."""
+    profile = strip.sum(axis=1)
+    window = np.ones(max(1, round(tall * 0.75)))
+    held = np.convolve(profile, window, "same")
+    best = np.flatnonzero(held > held.max() * 0.995)
+    return float(best.mean())
+
+
+def _cut(strip: Ink, start: float, pitch: float, centre: float, count: int) -> Cells:
+    across = pitch / CELL_WIDTH
+    columns = start + (np.arange(count * CELL_WIDTH) + 0.5) * across - 0.5
+    lines = centre + (np.arange(CELL_HEIGHT) + 0.5 - CELL_HEIGHT / 2) * across
+    map_x, map_y = np.meshgrid(columns.astype(np.float32), lines.astype(np.float32))
+    flat = np.asarray(cv2.remap(strip, map_x, map_y, cv2.INTER_LINEAR), dtype=np.float32)
+    return flat.reshape(CELL_HEIGHT, count, CELL_WIDTH).transpose(1, 0, 2).copy()

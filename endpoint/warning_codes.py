@@ -1,0 +1,40 @@
+"""What is wrong with a card, as the contract's warning codes; a false alarm is worse than a miss."""
+
+from __future__ import annotations
+
+from datetime import date
+
+PROVINCE_CODES = frozenset(
+    f"{code:03d}"
+    for code in (
+        1, 2, 4, 6, 8, 10, 11, 12, 14, 15, 17, 19, 20, 22, 24, 25, 26, 27, 30, 31, 33,
+        34, 35, 36, 37, 38, 40, 42, 44, 45, 46, 48, 49, 51, 52, 54, 56, 58, 60, 62, 64, 66,
+        67, 68, 70, 72, 74, 75, 77, 79, 80, 82, 83, 84, 86, 87, 89, 91, 92, 93, 94, 95, 96,
+    )
+)  # fmt: skip
+"""Provinces in 12-digit numbers (Circular 59/2021/TT-BCA, annex I)."""
+ID_FORMAT = "3"
+_TWELVE = ("12_id_card_front", "chip_id_card_front")
+
+
+def warnings_of(document_type: str, info: dict[str, object]) -> tuple[str, ...]:
+    """The codes found, worst first."""
+    number, dob, gender = (str(info.get(name, "")) for name in ("id", "dob", "gender"))
+    sure = float(str(info.get("id_confidence", 0.0))) >= 0.8
+    if document_type in _TWELVE and number and sure and not is_number_12(number, dob, gender):
+        return (ID_FORMAT,)
+    return ()
+
+
+def is_number_12(number: str, dob: str, gender: str) -> bool:
+    """Whether a 12-digit number follows the rules: province, century and gender, year of birth.
+
+    What was not read of date and gender is not compared.
+    """
+    if len(number) != 12 or not number.isdigit() or number[:3] not in PROVINCE_CODES:
+        return False
+    century, female = divmod(int(number[3]), 2)
+    year = 1900 + 100 * century + int(number[4:6])
+    born = int(dob[-4:]) if dob[-4:].isdigit() else None
+    said = {"nam": 0, "nữ": 1}.get(gender)
+    return (born is None or born == year) and (said is None or said == female) and year <= date.max.year
