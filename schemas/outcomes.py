@@ -72,6 +72,7 @@ OUTCOMES: dict[str, Outcome] = _table(
     Outcome("connection", Action.RETRY, "The connection was refused, reset or not found", retriable=True),
     Outcome("bad_reply", Action.RETRY, "HTTP 200 that is not the contract's JSON; kept in the ledger", max_attempts=3),
     _read("not_found", "There is no picture at this URI", retriable=True),
+    _read("lone_side", "The call takes two sides, front and back, and one is missing"),
     _read("unreadable_source", "The picture's storage could not be read", retriable=True),
     _read("unreadable_image", "Not a whole picture or PDF that can be sent"),
     _read("too_large", "The picture has more pixels or bytes than can be sent safely"),

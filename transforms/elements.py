@@ -88,14 +88,14 @@ class Settled:
     operation: str
     uris: tuple[str, ...]
     labels: Labels
-    stage: str | None
-    code: str | None
-    message: str | None
-    http_status: int | None
-    attempts: int
-    retriable: bool
     first_at: int
     last_at: int
+    stage: str | None = None
+    code: str | None = None
+    message: str | None = None
+    http_status: int | None = None
+    attempts: int = 0
+    retriable: bool = False
     latency_s: float | None = None
     picture_bytes: int | None = None
     reply: bytes | None = None
@@ -132,25 +132,42 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Answers that are read and written together: one ledger file and its rows by table.
+    """Records that are read and written together: one ledger file, and the rows it gives each table.
 
-    Either journal records (`spans`) that become the ledger file, or a ledger file that is there.
-    `superseded` are rows that a newer record of the same request replaces in the tables.
+    A new part names the journal `spans` it comes from; one without is a ledger file that is there.
+    Rows are counted over all records of the spans, or of the file. `repeated` are in the ledger
+    already; `superseded` are replaced in the tables by another record of the same request.
     """
 
     run_id: str
     name: str
     spans: tuple[Span, ...] = ()
+    repeated: frozenset[int] = frozenset()
     superseded: frozenset[int] = frozenset()
     copies: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Item ids with the URIs of a copy, one entry a copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartCounts:
+    """What a part holds, for the receipt."""
+
+    spans: tuple[Span, ...]
+    answered: int
+    dead: int
+    without_row: int
+    """Answers that gave no document: their requests count as dead."""
+    calls_sent: int
+    calls_retried: int
+    dead_letters: tuple[tuple[str, int], ...]
+    calls_by_second: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """One file of the output, with the counts the receipt needs."""
+    """One file of the output."""
 
     table: str
     path: str
     rows: int
     size_bytes: int
-    counts: tuple[tuple[str, int], ...] = ()

@@ -66,6 +66,11 @@ def frames(segment: bytes) -> Iterator[tuple[int, int]]:
             start += 1
 
 
+def read_segment(segment: bytes) -> Iterator[tuple[Settled, int]]:
+    """Every whole record of a segment, with the byte after it."""
+    return ((decode(segment[start:end]), end) for start, end in frames(segment))
+
+
 class Journal(Protocol):
     """Where settled inputs are made durable."""
 

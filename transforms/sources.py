@@ -21,7 +21,6 @@ from schemas.outcomes import OUTCOMES, Outcome
 from transforms.elements import Picture
 from transforms.pictures import MAX_PICTURE_BYTES
 
-
 CANNOT_OPEN = (OSError, ValueError, ImportError, NotImplementedError)
 """What smart-open raises for a file that is not there, may not be read, or has no known scheme."""
 
@@ -67,7 +66,8 @@ def list_pictures(pattern: str) -> Iterator[Picture]:
     if local is None:
         yield from _list_remote(pattern)
         return
-    names = glob.iglob(str(local / "**" if local.is_dir() else local), recursive=True)
+    pattern = str(local / "**" if local.is_dir() else local)
+    names = glob.iglob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute patterns
     yield from (picture for picture in map(describe, names) if picture.version is not None)
 
 

@@ -32,8 +32,13 @@ class StoredFile:
 class Folder(Protocol):
     """What the pipeline needs of its output, by paths relative to the folder."""
 
-    root: str
-    is_local: bool
+    @property
+    def root(self) -> str:
+        """Path or URI of the folder."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether files can be appended to and flushed to a disk."""
 
     def write(self, path: str, content: bytes) -> None:
         """Put a whole file in place, over one that is there."""

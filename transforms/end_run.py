@@ -1,0 +1,126 @@
+"""Counts and files of a run -> its Receipt: the last stage, which leaves the output in order.
+
+In this order, so that a crash between any two steps costs nothing: tables without a row
+get an empty file, files of an earlier attempt go, the journal goes once the ledger holds
+it, the receipt is written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timezone
+
+import apache_beam as beam
+import pyarrow.parquet as pq
+from apache_beam.pvalue import AsList
+
+from schemas.arrow import schema_of
+from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
+from transforms.elements import PartCounts, WrittenFile
+from transforms.layout import (
+    DEAD_LETTERS,
+    DOCUMENT_TABLES,
+    JOURNAL,
+    LEDGER,
+    TABLES,
+    of_run,
+    parquet_file,
+    run_file,
+)
+from transforms.receipt import Receipt, make_receipt, write_receipt
+from transforms.settings import Settings
+from transforms.stop import STOP_FILE, read_stop
+from transforms.storage import Folder, open_folder
+from transforms.tally import Counts
+from transforms.write_tables import write_parquet
+
+_EMPTY_PART = "empty"
+_SCHEMAS = {
+    **{table: schema_of(name) for table, name in DOCUMENT_TABLES.items()},
+    DEAD_LETTERS: DEAD_LETTERS_SCHEMA,
+    LEDGER: LEDGER_SCHEMA,
+}
+
+
+class EndRun(beam.PTransform):
+    """(Counts, PartCounts, WrittenFiles) -> Receipt."""
+
+    def __init__(self, settings: Settings, started_at: datetime) -> None:
+        super().__init__()
+        self._settings, self._started_at = settings, started_at
+
+    def expand(
+        self,
+        ended: tuple[beam.PCollection[Counts], beam.PCollection[PartCounts], beam.PCollection[WrittenFile]],
+    ) -> beam.PCollection[Receipt]:
+        """Bring the counts of all parts and all files to one place."""
+        tally, parts, files = ended
+        return tally | "Write receipt" >> beam.Map(
+            _end, self._settings, self._started_at, parts=AsList(parts), files=AsList(files)
+        )
+
+
+def _end(
+    tally: Counts, settings: Settings, started_at: datetime, parts: list[PartCounts], files: list[WrittenFile]
+) -> Receipt:
+    now = datetime.fromtimestamp(time.time(), timezone.utc)
+    folder = open_folder(settings.output.output)
+    return end_run(folder, settings, tally, parts, files, started_at=started_at, finished_at=now)
+
+
+def end_run(
+    folder: Folder,
+    settings: Settings,
+    tally: Counts,
+    parts: list[PartCounts],
+    files: list[WrittenFile],
+    *,
+    started_at: datetime,
+    finished_at: datetime,
+) -> Receipt:
+    """Leave a run's output in order and write its receipt."""
+    run_id = settings.output.run_id
+    files = [*files, *_ledger_files(folder, run_id, files)]
+    files += _write_empty(folder, run_id, files)
+    stop = read_stop(folder, run_file(run_id, STOP_FILE))
+    receipt = make_receipt(settings, tally, parts, files, stop, started_at=started_at, finished_at=finished_at)
+    if receipt.reconciled:
+        _clear(folder, run_id, files, parts)
+    write_receipt(folder, receipt)
+    return receipt
+
+
+def _ledger_files(folder: Folder, run_id: str, files: Iterable[WrittenFile]) -> list[WrittenFile]:
+    """Ledger files that an earlier attempt or session of the run wrote."""
+    written = {file.path for file in files}
+    found = []
+    for file in folder.list(of_run(LEDGER, run_id)):
+        if file.path.endswith(".parquet") and file.path not in written:
+            with folder.open(file.path) as opened:
+                rows = pq.ParquetFile(opened).metadata.num_rows
+            found.append(WrittenFile(LEDGER, file.path, rows, file.size_bytes))
+    return found
+
+
+def _write_empty(folder: Folder, run_id: str, files: Iterable[WrittenFile]) -> list[WrittenFile]:
+    """A file without rows for each table that has none, so that every night has every schema."""
+    written = {file.table for file in files}
+    return [
+        write_parquet(folder, table, parquet_file(table, run_id, _EMPTY_PART), _SCHEMAS[table].empty_table())
+        for table in TABLES
+        if table not in written
+    ]
+
+
+def _clear(folder: Folder, run_id: str, files: Iterable[WrittenFile], parts: Iterable[PartCounts]) -> None:
+    """Remove what an earlier attempt left in the tables, and the journal that the ledger now holds."""
+    valid = {file.path for file in files}
+    strays = [found.path for table in TABLES for found in folder.list(of_run(table, run_id)) if found.path not in valid]
+    read_up_to: dict[str, int] = defaultdict(int)
+    for part in parts:
+        for span in part.spans:
+            read_up_to[span.path] = max(read_up_to[span.path], span.end)
+    read = [found.path for found in folder.list(of_run(JOURNAL, run_id)) if found.size_bytes == read_up_to[found.path]]
+    folder.delete([*strays, *read])

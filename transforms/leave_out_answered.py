@@ -1,0 +1,76 @@
+"""Requests -> those to settle in this run, by groups of likely copies; the others end here.
+
+What an earlier run settled is known by its source, without opening a picture. The rest
+meets by the size of its pictures: copies have equal sizes, so they land in one group and
+one worker can find them, while only URIs are shuffled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.utils.shared import Shared
+
+from transforms.answered import Answered, load_answered
+from transforms.elements import Ending, Fate, Request
+from transforms.settings import Settings
+from transforms.storage import open_folder
+
+_BEFORE = "before"
+
+
+class Sorted(NamedTuple):
+    """What is left to settle, in groups, and the endings of what was settled before."""
+
+    left: beam.PCollection[tuple[str, Iterable[Request]]]
+    before: beam.PCollection[Ending]
+
+
+class LeaveOutAnswered(beam.PTransform):
+    """Requests -> Sorted."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, requests: beam.PCollection[Request]) -> Sorted:
+        """Look up, key by size, group."""
+        known = requests | "Look up" >> beam.ParDo(_LookUpFn(self._settings, Shared())).with_outputs(
+            _BEFORE, main="left"
+        )
+        left = (
+            known.left
+            | "Key by size" >> beam.Map(partial(_keyed, by_source=self._settings.input.dedupe == "source"))
+            | "Bring likely copies together" >> beam.GroupByKey()
+        )
+        return Sorted(left, known[_BEFORE])
+
+
+class _LookUpFn(beam.DoFn):
+    def __init__(self, settings: Settings, shared: Shared) -> None:
+        self._settings, self._shared = settings, shared
+
+    def setup(self) -> None:
+        output = self._settings.output
+        self._answered: Answered = self._shared.acquire(
+            lambda: load_answered(open_folder(output.output), output.run_id)
+        )
+
+    def process(self, request: Request) -> Iterator[Request | TaggedOutput]:
+        standing, _ = self._answered.of_source(request.source_id)
+        if standing.is_before:
+            yield TaggedOutput(_BEFORE, Ending(Fate.ANSWERED_BEFORE))
+        else:
+            yield request
+
+
+def _keyed(request: Request, *, by_source: bool) -> tuple[str, Request]:
+    """Copies share the key; a picture of unknown size can only be told from others by its URI."""
+    sizes = [picture.size_bytes for picture in request.pictures]
+    if by_source or None in sizes:
+        return request.fallback_id, request
+    return "-".join(map(str, sizes)), request

@@ -1,0 +1,154 @@
+"""Journal and ledger of a run -> Parts: which records are written together, which are replaced.
+
+Of several records of one request the tables show one: an answer before a death, the first
+answer that was paid for, the last death. The ledger keeps them all. A part's name is a hash
+of its records, so that the same records always make the same files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from transforms.elements import Part, Settled, SettledAs, Span
+from transforms.ids import Ids, Index, first_of_each, to_ids
+from transforms.journal import read_segment
+from transforms.layout import JOURNAL, LEDGER, of_run
+from transforms.storage import Folder
+
+PART_RECORDS = 100_000
+PART_BYTES = 128 * 1024 * 1024
+"""Bounds of one part, which a worker holds in memory at once, several times over while it parses."""
+
+_RANK = {SettledAs.ANSWERED.value: 0, SettledAs.DEAD.value: 1, SettledAs.COPY.value: 2}
+_KEYS = pa.schema([("item_id", pa.string()), ("source_id", pa.string()), ("rank", pa.int32()), ("last_at", pa.int64())])
+_Copies = list[tuple[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A part before its records were compared with those of the others."""
+
+    name: str | None
+    spans: tuple[Span, ...]
+    keys: pa.Table
+    copies: _Copies
+
+
+def plan_parts(folder: Folder, run_id: str) -> list[Part]:
+    """Every part of a run: its ledger files, and its journal cut into new ones."""
+    drafts = [*_ledger_drafts(folder, run_id), *_journal_drafts(folder, run_id)]
+    if not drafts:
+        return []
+    keys = pa.concat_tables([draft.keys for draft in drafts]).combine_chunks()
+    is_repeated, is_shown = _repeated(keys), _shown(keys)
+    ends = np.cumsum([len(draft.keys) for draft in drafts])
+    copies = _copies_by_part(drafts, to_ids(keys["item_id"])[is_shown], np.searchsorted(ends, is_shown, side="right"))
+    is_superseded = keys["rank"].to_numpy() != _RANK[SettledAs.COPY.value]
+    is_superseded[is_shown] = False
+    return [
+        Part(
+            run_id,
+            draft.name or _name(draft.keys.filter(pa.array(~is_repeated[end - len(draft.keys) : end]))),
+            draft.spans,
+            repeated=_rows(is_repeated[end - len(draft.keys) : end]),
+            superseded=_rows(is_superseded[end - len(draft.keys) : end]),
+            copies=tuple(copies[number]),
+        )
+        for number, (draft, end) in enumerate(zip(drafts, ends, strict=True))
+    ]
+
+
+def _rows(mask: npt.NDArray[np.bool_]) -> frozenset[int]:
+    return frozenset(np.flatnonzero(mask).tolist())
+
+
+def _name(keys: pa.Table) -> str:
+    hasher = hashlib.sha256()
+    for item_id, last_at in zip(keys["item_id"].to_pylist(), keys["last_at"].to_pylist(), strict=True):
+        hasher.update(f"{item_id}{last_at};".encode())
+    return f"part-{hasher.hexdigest()[:16]}"
+
+
+def _repeated(keys: pa.Table) -> npt.NDArray[np.bool_]:
+    """Rows that are an earlier row once more: a journal read after its ledger was written."""
+    numbered = keys.append_column("row", pa.array(np.arange(len(keys))))
+    firsts = numbered.group_by(keys.column_names).aggregate([("row", "min")])
+    is_repeated = np.ones(len(keys), bool)
+    is_repeated[firsts["row_min"].to_numpy()] = False
+    return is_repeated
+
+
+def _shown(keys: pa.Table) -> npt.NDArray[np.int64]:
+    """The row of each request that the tables show."""
+    rank, last_at = keys["rank"].to_numpy(), keys["last_at"].to_numpy()
+    age = np.where(rank == _RANK[SettledAs.DEAD.value], -last_at, last_at)
+    rows = first_of_each(to_ids(keys["item_id"]), rank, age, np.arange(len(keys)))
+    is_original: npt.NDArray[np.bool_] = rank[rows] != _RANK[SettledAs.COPY.value]
+    return rows[is_original]
+
+
+def _copies_by_part(drafts: list[_Draft], shown_ids: Ids, shown_parts: npt.NDArray[np.int64]) -> dict[int, _Copies]:
+    """Copies, by the part that shows their original; those of an earlier run's answers are in none."""
+    found: dict[int, _Copies] = defaultdict(list)
+    copies = list(dict.fromkeys(copy for draft in drafts for copy in draft.copies))
+    parts = shown_parts.astype(np.int32)
+    index = Index.of(shown_ids, parts, parts)
+    for copy, at in zip(copies, index.find(to_ids([item_id for item_id, _ in copies])), strict=True):
+        if at >= 0:
+            found[int(index.numbers[at])].append(copy)
+    return found
+
+
+def _ledger_drafts(folder: Folder, run_id: str) -> Iterator[_Draft]:
+    for file in folder.list(of_run(LEDGER, run_id)):
+        if not file.path.endswith(".parquet"):
+            continue
+        with folder.open(file.path) as opened:
+            rows = pq.read_table(opened, columns=["item_id", "source_id", "outcome", "last_at", "uris"])
+        copied = rows.filter(pc.equal(rows["outcome"], SettledAs.COPY.value))
+        copies = zip(copied["item_id"].to_pylist(), map(tuple, copied["uris"].to_pylist()), strict=True)
+        keys = [
+            rows["item_id"].to_pylist(),
+            rows["source_id"].to_pylist(),
+            [_RANK[outcome] for outcome in rows["outcome"].to_pylist()],
+            rows["last_at"].cast(pa.int64()).to_pylist(),
+        ]
+        yield _Draft(PurePosixPath(file.path).stem, (), pa.table(keys, schema=_KEYS), list(copies))
+
+
+def _journal_drafts(folder: Folder, run_id: str) -> Iterator[_Draft]:
+    """Cut the segments into parts; every byte of a segment lies in one span, what is torn included."""
+    spans: list[Span] = []
+    records: list[Settled] = []
+    for file in folder.list(of_run(JOURNAL, run_id)):
+        segment = folder.read(file.path)
+        start = 0
+        for settled, end in read_segment(segment):
+            records.append(replace(settled, reply=None))
+            if len(records) >= PART_RECORDS or _size_bytes(spans) + end - start >= PART_BYTES:
+                yield _draft([*spans, Span(file.path, start, end)], records)
+                spans, records, start = [], [], end
+        spans.append(Span(file.path, start, len(segment)))
+    if spans:
+        yield _draft(spans, records)
+
+
+def _size_bytes(spans: list[Span]) -> int:
+    return sum(span.end - span.start for span in spans)
+
+
+def _draft(spans: list[Span], records: list[Settled]) -> _Draft:
+    rows = [(one.item_id, one.source_id, _RANK[one.outcome], one.last_at) for one in records]
+    columns = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in _KEYS]
+    copies = [(one.item_id, one.uris) for one in records if one.outcome == SettledAs.COPY.value]
+    return _Draft(None, tuple(spans), pa.table(columns, schema=_KEYS), copies)

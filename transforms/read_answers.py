@@ -1,0 +1,148 @@
+"""Tally -> TableRows: what the journal and the ledger hold, as typed rows by table.
+
+A pure function of the answers: it can run again for a new schema, or after a crash,
+without a call. A part is read in slices, whole columns at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from apache_beam.pvalue import TaggedOutput
+
+from schemas.tables import LEDGER_SCHEMA
+from transforms.elements import Part, PartCounts, Settled, SettledAs
+from transforms.journal import read_segment
+from transforms.layout import DEAD_LETTERS, LEDGER, parquet_file
+from transforms.parse_answers import Parsed, parse_answers
+from transforms.plan_parts import plan_parts
+from transforms.settings import OutputSettings
+from transforms.storage import Folder, open_folder
+
+_COUNTS = "counts"
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """The rows that a part gives one table."""
+
+    table: str
+    run_id: str
+    part_name: str
+    rows: pa.Table
+
+
+class Answers(NamedTuple):
+    """Rows by table, and what each part holds."""
+
+    rows: beam.PCollection[TableRows]
+    counts: beam.PCollection[PartCounts]
+
+
+class ReadAnswers(beam.PTransform):
+    """Tally -> Answers. It waits for the tally: by then every answer of the run is durable."""
+
+    def __init__(self, settings: OutputSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, tally: beam.PCollection[Any]) -> Answers:
+        """Plan the parts, spread them, read each."""
+        read = (
+            tally
+            | "Plan parts" >> beam.FlatMap(_plan, self._settings)
+            | "Spread parts" >> beam.Reshuffle()
+            | "Read parts" >> beam.ParDo(_ReadPartFn(self._settings)).with_outputs(_COUNTS, main="rows")
+        )
+        return Answers(read.rows, read[_COUNTS])
+
+
+def _plan(_: Any, settings: OutputSettings) -> list[Part]:
+    return plan_parts(open_folder(settings.output), settings.run_id)
+
+
+class _ReadPartFn(beam.DoFn):
+    def __init__(self, settings: OutputSettings) -> None:
+        self._settings = settings
+
+    def process(self, part: Part) -> Iterator[TableRows | TaggedOutput]:
+        rows, counts = read_part(open_folder(self._settings.output), part)
+        for table, of_table in rows.items():
+            yield TableRows(table, part.run_id, part.name, of_table)
+        yield TaggedOutput(_COUNTS, counts)
+
+
+def read_part(folder: Folder, part: Part) -> tuple[dict[str, pa.Table], PartCounts]:
+    """A part's rows by table, and its counts. A part from the journal gives its ledger rows too."""
+    ledger = _from_journal(folder, part) if part.spans else _from_ledger(folder, part)
+    keep = np.ones(len(ledger), bool)
+    keep[list(part.repeated)] = False
+    shown = keep.copy()
+    shown[list(part.superseded)] = False
+    kept = ledger.filter(pa.array(keep))
+    shown_rows = ledger.filter(pa.array(shown))
+    answered = shown_rows.filter(pc.equal(shown_rows["outcome"], SettledAs.ANSWERED.value))
+    dead = shown_rows.filter(pc.equal(shown_rows["outcome"], SettledAs.DEAD.value))
+    parsed = parse_answers(answered, dict_of_copies(part))
+    tables = dict(parsed.documents)
+    dead_letters = pa.concat_tables([dead.select(parsed.dead_letters.column_names), parsed.dead_letters])
+    if len(dead_letters):
+        tables[DEAD_LETTERS] = dead_letters
+    if part.spans and len(kept):
+        tables[LEDGER] = kept
+    return tables, _counts(part, kept, len(answered), parsed, dead_letters)
+
+
+def dict_of_copies(part: Part) -> dict[str, list[str]]:
+    """The URIs of copies by item id."""
+    copies: dict[str, list[str]] = {}
+    for item_id, uris in part.copies:
+        copies.setdefault(item_id, []).extend(uris)
+    return copies
+
+
+def _from_ledger(folder: Folder, part: Part) -> pa.Table:
+    with folder.open(parquet_file(LEDGER, part.run_id, part.name)) as file:
+        return pq.read_table(file, schema=LEDGER_SCHEMA)
+
+
+def _from_journal(folder: Folder, part: Part) -> pa.Table:
+    records = [
+        settled
+        for span in part.spans
+        for settled, _ in read_segment(memoryview(folder.read(span.path))[span.start : span.end].tobytes())
+    ]
+    return ledger_table(records)
+
+
+def ledger_table(records: list[Settled]) -> pa.Table:
+    """Records as rows of the ledger."""
+    columns = [[getattr(record, name) for record in records] for name in LEDGER_SCHEMA.names]
+    return pa.table(columns, schema=LEDGER_SCHEMA)
+
+
+def _counts(part: Part, kept: pa.Table, answered: int, parsed: Parsed, dead_letters: pa.Table) -> PartCounts:
+    called = kept.filter(pc.greater(kept["attempts"], 0))
+    calls_sent = pc.sum(called["attempts"]).as_py() or 0
+    seconds = pc.divide(called["last_at"].cast(pa.int64()), 1_000_000)
+    return PartCounts(
+        spans=part.spans,
+        answered=answered,
+        dead=len(dead_letters) - len(parsed.dead_letters),
+        without_row=parsed.without_row,
+        calls_sent=calls_sent,
+        calls_retried=calls_sent - len(called),
+        dead_letters=_value_counts(dead_letters["code"]),
+        calls_by_second=_value_counts(seconds),
+    )
+
+
+def _value_counts(values: pa.ChunkedArray) -> tuple[tuple[Any, int], ...]:
+    return tuple((counted["values"].as_py(), counted["counts"].as_py()) for counted in pc.value_counts(values))

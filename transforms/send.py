@@ -1,0 +1,118 @@
+"""Pictures -> Delivery: one request with its retries, each attempt behind the throttle.
+
+Here stands what may end the sending of a whole run: the first request goes ahead alone to
+show that the endpoint is there and takes the credentials, the budget is counted, and an
+outcome that concerns every request pulls the stop switch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from schemas.outcomes import OUTCOMES, STOPS, Action, Outcome
+from transforms.card_client import Attempt, CardClient, Sent
+from transforms.retry import RetryPolicy, send_until_settled
+from transforms.stop import BUDGET, UNREACHABLE, StopReason, StopSwitch, reason_of
+from transforms.throttle import Throttle
+
+_FAULTS_IN_A_ROW = 3
+_SLOW_DOWN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The last attempt, how many were sent, and the seconds the throttle held them."""
+
+    attempt: Attempt
+    attempts: int
+    waited_s: float
+
+
+class Stopped(Exception):
+    """The run stops: this request is deferred."""
+
+
+class Sender:
+    """Sends requests; shared by the threads of a process."""
+
+    def __init__(
+        self,
+        client: CardClient,
+        throttle: Throttle,
+        stop: StopSwitch,
+        policy: RetryPolicy,
+        *,
+        jitter: Callable[[], float],
+        sleep: Callable[[float], None],
+        max_calls: int = 0,
+    ) -> None:
+        self._client, self._throttle, self._stop, self._policy = client, throttle, stop, policy
+        self._jitter, self._sleep = jitter, sleep
+        self._calls_left = max_calls or float("inf")
+        self._lock = threading.Lock()
+        self._first_request = threading.Lock()
+        self._is_proven = False
+        self._faults_in_a_row = 0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing more may be sent."""
+        return self._stop.is_pulled
+
+    def send(self, operation: str, pictures: Sequence[Sent]) -> Delivery:
+        """Send until settled.
+
+        Raises:
+            Stopped: the run stops, before this request or because of it.
+        """
+        if self._is_proven:
+            return self._send(operation, pictures)
+        with self._first_request:
+            return self._send(operation, pictures)
+
+    def _send(self, operation: str, pictures: Sequence[Sent]) -> Delivery:
+        waits_s: list[float] = []
+
+        def attempt_once() -> Attempt:
+            waits_s.append(self._admit())
+            attempt = self._client.call(operation, pictures)
+            if attempt.outcome.slows_down:
+                self._throttle.hold(attempt.retry_after_s or _SLOW_DOWN_S)
+            return attempt
+
+        attempt, attempts = send_until_settled(attempt_once, self._policy, jitter=self._jitter, sleep=self._sleep)
+        if (reason := self._reason_to_stop(attempt.outcome)) is not None:
+            self._stop.pull(reason)
+            raise Stopped
+        self._is_proven = True
+        return Delivery(attempt, attempts, sum(waits_s))
+
+    def _admit(self) -> float:
+        """Wait for the quota; the seconds waited."""
+        if self._stop.is_pulled:
+            raise Stopped
+        waited_s = self._throttle.wait()
+        with self._lock:
+            if self._calls_left <= 0:
+                self._stop.pull(BUDGET)
+            if self._stop.is_pulled:
+                raise Stopped
+            self._calls_left -= 1
+        return waited_s
+
+    def _reason_to_stop(self, outcome: Outcome) -> StopReason | None:
+        """Why this outcome ends the run; None where it is this request's own matter.
+
+        What blames the caller ends the run at once while nothing was settled yet, later only when
+        it comes several times in a row: one bad picture cannot cause it.
+        """
+        if outcome is OUTCOMES["connection"] and not self._is_proven:
+            return UNREACHABLE
+        if outcome.action is not Action.STOP_AT_FAULT:
+            self._faults_in_a_row = 0
+            return reason_of(outcome) if outcome.action in STOPS else None
+        self._faults_in_a_row += 1
+        is_everyones = not self._is_proven or self._faults_in_a_row >= _FAULTS_IN_A_ROW
+        return reason_of(outcome) if is_everyones else None

@@ -1,0 +1,149 @@
+"""What a run is told, by concern. Each field is an option of the command line.
+
+Help texts say what raising a value costs. `problems` are found before a graph exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from schemas.contract import DEFAULT_ENDPOINT_URL, OPERATIONS, TRANSFERS
+
+Problem = str
+
+
+def option(default: Any = MISSING, *, help: str, choices: tuple[str, ...] = ()) -> Any:  # argparse's word
+    """A dataclass field that is an option, with what `--help` says of it."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+def _at_least(settings: Any, **least: float) -> Iterator[Problem]:
+    for name, bound in least.items():
+        if (value := getattr(settings, name)) < bound:
+            yield f"--{name} is {value}, expected {bound} or more"
+
+
+@dataclass(frozen=True, slots=True)
+class InputSettings:
+    """Which pictures, and what is asked about them."""
+
+    input: tuple[str, ...] = option(
+        (),
+        help="A glob or folder on any filesystem (s3://, gs://, local), or a manifest (.txt .csv .jsonl .parquet) with "
+        "the column uri, or front_uri and back_uri; other columns become labels. Repeatable.",
+    )
+    operation: str = option(
+        "ekyc/card",
+        help="The call to make: ekyc/card reads and judges one picture, ekyc/cards a front and a back, "
+        "ocr/card reads without judging.",
+        choices=tuple(OPERATIONS),
+    )
+    dedupe: str = option(
+        "content",
+        help="How copies are found: content compares the pictures' bytes, source only URI, size and version, "
+        "so that a renamed picture is paid for again.",
+        choices=("content", "source"),
+    )
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        if not self.input:
+            yield "--input is missing: give a glob, a folder or a manifest"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """The endpoint, and how it is called."""
+
+    endpoint_url: str = option(DEFAULT_ENDPOINT_URL, help="Base URL of the endpoint.")
+    transfer: str = option(
+        "file",
+        help="How pictures travel: file (multipart), base64 (JSON, a third more bytes), or url (the endpoint "
+        "fetches them itself; copies are then known by source only).",
+        choices=TRANSFERS,
+    )
+    get_thumb: bool = option(
+        False, help="Ask for the aligned card as a picture: tables grow by some 50 kB for each document."
+    )
+    timeout_s: float = option(
+        30.0, help="Seconds to wait for one reply. Raising it lets a hanging endpoint hold a place longer."
+    )
+    max_attempts: int = option(
+        5, help="Requests sent for one picture at the most. Each may be billed, and all count against the rate."
+    )
+    credentials_uri: str | None = option(
+        None,
+        help='A JSON file {"api_key": …, "api_secret": …} that workers read at set-up; without it they take '
+        "CARD_API_KEY and CARD_API_SECRET from their environment.",
+    )
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        parts = urlsplit(self.endpoint_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            yield "--endpoint_url is not a URL: expected http(s)://host/path"
+        if parts.username or parts.password or parts.query:
+            yield "--endpoint_url holds credentials or a query: give the base URL alone, credentials by the environment"
+        yield from _at_least(self, timeout_s=0.1, max_attempts=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RateSettings:
+    """How much is sent at a time, and in all."""
+
+    max_requests_per_second: float = option(
+        10.0, help="The quota, for the whole run. Above what the account allows, calls are refused; 0 is no limit."
+    )
+    max_in_flight: int = option(
+        64, help="Requests under way at once in one worker. Each holds its pictures in memory and one connection."
+    )
+    max_calls: int = option(0, help="Stop after so many requests and leave the rest for later (exit 3); 0 is no limit.")
+    price_per_call: float = option(0.0, help="Price of one answered call, for the receipt's spend.")
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        yield from _at_least(self, max_requests_per_second=0, max_in_flight=1, max_calls=0, price_per_call=0)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSettings:
+    """Where the tables go, and how soon an answer is safe."""
+
+    output: str = option("", help="Folder or bucket prefix of the tables, the ledger and the journal.")
+    run_id: str = option(
+        "", help="Name of the run; default its start in UTC, as 20261122T010000Z. An unfinished run's name resumes it."
+    )
+    journal_flush_s: float = option(
+        5.0,
+        help="Seconds between journal objects in a bucket: answers younger than that can be lost, and paid again, "
+        "when a worker is killed. A local output writes each answer at once.",
+    )
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        if not self.output:
+            yield "--output is missing: give a folder or a bucket prefix"
+        if self.run_id and not all(letter.isalnum() or letter in "-_." for letter in self.run_id):
+            yield f"--run_id is {self.run_id!r}, expected letters, digits, '-', '_' and '.'"
+        yield from _at_least(self, journal_flush_s=0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a run is told. Holds no secret: it travels in the job graph."""
+
+    input: InputSettings
+    endpoint: EndpointSettings
+    rate: RateSettings
+    output: OutputSettings
+
+    def problems(self) -> list[Problem]:
+        """What is wrong, in words; empty where all is well."""
+        groups = [getattr(self, group.name) for group in fields(self)]
+        found = [problem for group in groups for problem in group.problems()]
+        if self.endpoint.transfer == "url" and not self.input.dedupe:
+            found.append("--transfer=url reads no picture: --dedupe has no effect")
+        return found
