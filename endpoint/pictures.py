@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 Pixels = npt.NDArray[np.uint8]
 """RGB (height, width, 3) or grey (height, width), 0 to 255."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_WHOLE_PX = 30_000_000
 """Largest picture decoded whole; JPEG alone can be decoded at a fraction of its size."""
 MAX_WORKING_PX = 8_000_000
