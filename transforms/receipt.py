@@ -44,6 +44,7 @@ class Receipt:
     settings: dict[str, Any]
     reconciled: bool
     gaps: list[str] = field(default_factory=list)
+    stopped_by: str = ""
     message: str = ""
 
 
@@ -81,6 +82,7 @@ def make_receipt(
         settings=_plain(settings),
         reconciled=not gaps,
         gaps=gaps,
+        stopped_by=stop.code if stop else "",
         message=stop.message if stop else "",
     )
 

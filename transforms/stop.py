@@ -20,25 +20,28 @@ STOP_FILE = "stop.json"
 
 @dataclass(frozen=True, slots=True)
 class StopReason:
-    """Why a run stopped before its end. `status` is the receipt's."""
+    """Why a run stopped before its end: the receipt's status, the exit status, and what to do."""
 
     status: str
+    exit_status: int
     code: str
     message: str
 
 
-_STATUS_OF_ACTION = {
-    Action.STOP_OUT_OF_REQUESTS: "out_of_requests",
-    Action.STOP_REFUSED: "refused",
-    Action.STOP_AT_FAULT: "at_fault",
+BUDGET = StopReason("budget", 3, "max_calls", "The run made as many calls as --max_calls allows; resume it to go on")
+UNREACHABLE = StopReason("failed", 4, "connection", "The endpoint cannot be reached; check --endpoint_url, then resume")
+
+_REASONS = {
+    Action.STOP_OUT_OF_REQUESTS: ("out_of_requests", 3, "the account has no requests left; resume when it has"),
+    Action.STOP_REFUSED: ("failed", 5, "the credentials were refused; check CARD_API_KEY and CARD_API_SECRET"),
+    Action.STOP_AT_FAULT: ("failed", 2, "the endpoint takes no such call; check --endpoint_url and --transfer"),
 }
-BUDGET = StopReason("budget", "max_calls", "The run has made as many calls as --max_calls allows")
-UNREACHABLE = StopReason("unreachable", "connection", "The endpoint cannot be reached")
 
 
 def reason_of(outcome: Outcome) -> StopReason:
     """The reason that a stopping outcome gives."""
-    return StopReason(_STATUS_OF_ACTION[outcome.action], outcome.code, outcome.message)
+    status, exit_status, advice = _REASONS[outcome.action]
+    return StopReason(status, exit_status, outcome.code, f"{outcome.message}: {advice}")
 
 
 class StopSwitch:

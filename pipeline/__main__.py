@@ -1,0 +1,58 @@
+"""`python -m pipeline VERB …`: the front door behind run.sh."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.exit import EXIT_USAGE, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class _Verb:
+    module: str
+    does: str
+
+
+_VERBS = {
+    "demo": _Verb("pipeline.demo", "a backfill over the bundled cards against the embedded endpoint"),
+    "backfill": _Verb("pipeline.launch", "the nightly run: everything that is not answered yet"),
+    "sql": _Verb("pipeline.sql", "SQL over the tables"),
+    "endpoint": _Verb("endpoint.__main__", "the embedded card endpoint"),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Hand the arguments to the verb; one line instead of a traceback where they are wrong."""
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if verb in ("-h", "--help", "help"):
+        print("usage: run.sh VERB [options]; run.sh VERB --help tells the options\n")
+        print("\n".join(f"  {name:<10} {known.does}" for name, known in _VERBS.items()))
+        return 0
+    if verb not in _VERBS:
+        print(f"run.sh: {verb} is no verb; expected one of {', '.join(_VERBS)}", file=sys.stderr)
+        return EXIT_USAGE
+    _quieten()
+    try:
+        status: int = importlib.import_module(_VERBS[verb].module).main(rest)
+    except UsageError as error:
+        print(f"run.sh {verb}: {error}; see run.sh {verb} --help", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        print("interrupted; the same command resumes the run", file=sys.stderr)
+        return 130
+    return status
+
+
+def _quieten() -> None:
+    """Our own lines from INFO on; of libraries only what stops the run."""
+    logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("cardbeam").setLevel(logging.INFO)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

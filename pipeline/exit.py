@@ -1,0 +1,16 @@
+"""How a verb ends: the exit statuses that schedulers act on, and the error of bad usage."""
+
+from __future__ import annotations
+
+EXIT_COMPLETE = 0
+EXIT_USAGE = 2
+EXIT_LATER = 3
+"""Stopped by quota or budget; resume later."""
+EXIT_FAILED = 4
+"""Failed, or not reconciled."""
+EXIT_REFUSED = 5
+"""Credentials refused."""
+
+
+class UsageError(Exception):
+    """What was asked cannot be done; the message says what was got and what was expected."""

@@ -1,0 +1,112 @@
+"""Arguments -> Settings and Beam's options; what nobody knows is an error that names the nearest.
+
+Our options are the fields of the settings; whatever is left must be an option of Beam or
+of one of its runners.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, Field, fields
+from typing import Any, NoReturn, get_type_hints
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.exit import UsageError
+from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+
+DEFAULT_RUNNER = "FnApiRunner"
+_CONCERNS: dict[str, tuple[str, type]] = {
+    "input": ("pictures", InputSettings),
+    "endpoint": ("endpoint", EndpointSettings),
+    "rate": ("rate and cost", RateSettings),
+    "output": ("output", OutputSettings),
+}
+_HIDDEN_RUNNER_OPTIONS = frozenset({"-h", "--help"})
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def parse(verb: str, description: str, arguments: Sequence[str]) -> tuple[Settings, PipelineOptions]:
+    """The settings of a run and the options of its runner.
+
+    Raises:
+        UsageError: an option is unknown, has a value that does not fit, or is missing.
+        SystemExit: `--help` was asked for and printed.
+    """
+    parser = _our_parser(verb, description)
+    ours, rest = parser.parse_known_args(list(arguments))
+    _refuse_unknown(rest, _option_names(parser))
+    settings = Settings(**{name: _group(concern, ours) for name, (_, concern) in _CONCERNS.items()})
+    if problems := settings.problems():
+        raise UsageError("; ".join(problems))
+    return settings, PipelineOptions(_with_default_runner(rest))
+
+
+def _our_parser(verb: str, description: str) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"run.sh {verb}",
+        description=description,
+        allow_abbrev=False,
+        epilog=f"Every option of Beam and of the runner is taken too: --runner (default {DEFAULT_RUNNER}, which runs "
+        "in this process), --temp_location, --flink_master, …",
+    )
+    for title, concern in _CONCERNS.values():
+        group = parser.add_argument_group(title)
+        for field in fields(concern):
+            group.add_argument(f"--{field.name}", **_argument(field, get_type_hints(concern)[field.name]))
+    return parser
+
+
+def _argument(field: Field[Any], kind: Any) -> dict[str, Any]:
+    said = field.metadata["help"].replace("%", "%%")
+    default = None if field.default is MISSING else field.default
+    if kind is bool:
+        return {"action": "store_true", "help": said}
+    argument: dict[str, Any] = {"help": said if default in (None, "", ()) else f"{said} Default: {default}."}
+    if kind == tuple[str, ...]:
+        return {**argument, "action": "append", "metavar": "URI"}
+    if field.metadata["choices"]:
+        return {**argument, "default": default, "choices": field.metadata["choices"]}
+    reader = kind if kind in (int, float) else str
+    return {**argument, "default": default, "type": reader, "metavar": {int: "N", float: "X"}.get(kind, "TEXT")}
+
+
+def _group(concern: type, ours: argparse.Namespace) -> Any:
+    values = {field.name: getattr(ours, field.name) for field in fields(concern)}
+    return concern(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if not (value is None and name == "input")
+        }
+    )
+
+
+def _option_names(parser: argparse.ArgumentParser) -> list[str]:
+    return [name for action in parser._actions for name in action.option_strings]  # no public list
+
+
+def _refuse_unknown(rest: Sequence[str], ours: Iterable[str]) -> None:
+    beam_parser = _Parser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    for group in PipelineOptions.__subclasses__():
+        if "_add_argparse_args" in vars(group):
+            group._add_argparse_args(beam_parser)  # Beam's own hook for this
+    _, unknown = beam_parser.parse_known_args(list(rest))
+    if not unknown:
+        return
+    name = unknown[0].split("=")[0]
+    known = sorted({*ours, *_option_names(beam_parser)} - _HIDDEN_RUNNER_OPTIONS)
+    nearest = difflib.get_close_matches(name, known, n=1)
+    raise UsageError(f"{name} is no option" + (f"; did you mean {nearest[0]}?" if nearest else ""))
+
+
+def _with_default_runner(rest: Sequence[str]) -> list[str]:
+    if any(argument.split("=")[0] == "--runner" for argument in rest):
+        return list(rest)
+    return [f"--runner={DEFAULT_RUNNER}", "--direct_running_mode=in_memory", *rest]

@@ -1,0 +1,45 @@
+"""A receipt in words, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from transforms.elements import Fate
+from transforms.receipt import Receipt
+from transforms.tally import FOUND
+
+_WORDS = {
+    FOUND: "found",
+    Fate.ANSWERED_BEFORE.value: "answered before",
+    Fate.DUPLICATE.value: "duplicates",
+    Fate.ANSWERED.value: "answered",
+    Fate.DEAD.value: "dead",
+    Fate.DEFERRED.value: "deferred",
+}
+
+
+def summarise(receipt: Receipt, output: str) -> str:
+    """Some ten lines: what came of the pictures, rows by type, dead letters by code, rate, where it all is."""
+    return "\n".join(_lines(receipt, output))
+
+
+def _lines(receipt: Receipt, output: str) -> Iterator[str]:
+    yield f"run {receipt.run_id}: {receipt.status}" + (f" ({receipt.message})" if receipt.message else "")
+    yield "  pictures   " + ", ".join(f"{receipt.requests[name]:,} {word}" for name, word in _WORDS.items())
+    yield (
+        "  calls      "
+        + ", ".join(f"{count:,} {name}" for name, count in receipt.calls.items())
+        + (f", spend {receipt.spend:,}" if receipt.spend else "")
+    )
+    yield from _table("rows", receipt.documents)
+    yield from _table("dead", receipt.dead_letters)
+    rate, allowed = receipt.rate["achieved_per_s"], receipt.rate["allowed_per_s"]
+    yield f"  rate       {rate:,} calls/s" + (f" of {allowed:g} allowed" if allowed else ", no limit")
+    yield f"  tables     {output}"
+    for gap in receipt.gaps:
+        yield f"  NOT RECONCILED: {gap}"
+
+
+def _table(title: str, counts: dict[str, int]) -> Iterator[str]:
+    for number, (name, count) in enumerate(counts.items()):
+        yield f"  {'' if number else title:<10} {count:>7,}  {name}"
