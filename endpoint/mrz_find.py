@@ -108,6 +108,7 @@ def _tilt(ink: Ink, band: Band) -> tuple[float, float]:
 def _grid(strip: Ink, count: int) -> tuple[float, float]:
     """Left edge of the first cell and the pitch: the grid whose borders cross the least ink."""
     profile = strip[strip.shape[0] // 4 : -strip.shape[0] // 4].sum(axis=0)
+    profile[strip.mean(axis=0) > 0.8] = 0  # a frame or the card's edge: inked above and below the line too
     inked = np.flatnonzero(profile > 0.15 * np.percentile(profile, 90))
     if len(inked) < count:
         return 0.0, 0.0
@@ -125,7 +126,7 @@ def _grid(strip: Ink, count: int) -> tuple[float, float]:
 
 def _extent(inked: npt.NDArray[np.intp], count: int) -> tuple[float, float]:
     """First and last inked column, leaving out specks apart from the line."""
-    gaps = np.flatnonzero(np.diff(inked) > 1.5 * (inked[-1] - inked[0]) / count)
+    gaps = np.flatnonzero(np.diff(inked) > 0.95 * (inked[-1] - inked[0]) / count)
     parts = np.split(inked, gaps + 1)
     longest = max(parts, key=lambda part: part[-1] - part[0])
     return float(longest[0]), float(longest[-1] + 1)
