@@ -25,6 +25,8 @@ setup(
             "fastapi>=0.120",
             "uvicorn[standard]>=0.38",
             "python-multipart>=0.0.20",
+            "loky>=3.5",
+            "psutil>=7",
             "tesserocr>=2.9",
             "opencv-python-headless>=4.12",
             "rapidfuzz>=3.14",
@@ -32,6 +34,6 @@ setup(
             "vietnamadminunits>=1.0",
         ],
         "test": ["pytest>=9", "hypothesis>=6.100"],
-        "check": ["mypy>=1.18", "ruff>=0.14", "types-requests"],
+        "check": ["mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests"],
     },
 )

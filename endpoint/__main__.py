@@ -1,0 +1,156 @@
+"""`python -m endpoint`: start the workers, listen, say where, and stop without leaving a process behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from types import TracebackType
+
+import uvicorn
+
+from endpoint.fetch import FetchBounds
+from endpoint.http import CardService, Manners, build_app
+from endpoint.options import Credentials, Options, UsageError, credentials_from, parse
+from endpoint.pool import PoolBounds, WorkerPool
+from endpoint.transfer import TransferBounds
+
+_logger = logging.getLogger("endpoint")
+_FINISH_WITHIN_S = 10
+_KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that they rarely send into one being closed
+
+
+def main(argv: Sequence[str]) -> int:
+    """Command line -> exit status once stopped: 0 as asked, 2 bad usage, 4 where no reader could start.
+
+    Call it from the main thread: it takes over SIGTERM. Raises SystemExit(0) after `--help`.
+    """
+    try:
+        options = parse(argv)
+        credentials = credentials_from(os.environ, options)
+        listener = _listen(options)
+    except UsageError as error:
+        print(f"endpoint: {error} (see --help)", file=sys.stderr)
+        return 2
+    _log_to_stderr()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both signals end the run as KeyboardInterrupt
+    try:
+        asyncio.run(_serve(options, credentials, listener))
+    except BrokenProcessPool:
+        print(f"endpoint: no worker could open the reader {options.reader!r}", file=sys.stderr)
+        return 4
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+async def _serve(options: Options, credentials: Credentials | None, listener: socket.socket) -> None:
+    pool = WorkerPool(options.reader, _pool_bounds(options))
+    service = CardService(pool, _manners(options, credentials))
+    app = build_app(service, pool, options.latency_s)
+    try:
+        await pool.start()
+        with _announced(_base_url(options.host, listener), options):
+            await _quiet_server(app).serve(sockets=[listener])
+    finally:
+        pool.close()
+        _logger.info("stopped after %s answers", service.answers)
+
+
+def _quiet_server(app: object) -> uvicorn.Server:
+    """A server that logs no request: query strings can hold URLs of pictures."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,  # type: ignore[arg-type]  # any ASGI application
+            http="httptools",  # reads on to the end of a body that was refused; h11 would reset the connection
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_FINISH_WITHIN_S,
+        )
+    )
+
+
+@contextlib.contextmanager
+def _announced(base_url: str, options: Options) -> Iterator[None]:
+    """Say the base URL on standard output and in the port file while the endpoint is there; it listens already."""
+    port_file = Path(options.port_file) if options.port_file else None
+    if port_file:
+        _write_whole(port_file, f"{base_url}\n")
+    print(base_url, flush=True)
+    _logger.info("reads cards with %s workers", options.workers)
+    try:
+        yield
+    finally:
+        if port_file:
+            port_file.unlink(missing_ok=True)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Whoever waits for the file never reads half of it."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text)
+    part.replace(path)
+
+
+def _listen(options: Options) -> socket.socket:
+    if options.port_file:
+        Path(options.port_file).unlink(missing_ok=True)  # left by an endpoint that was killed
+    try:
+        family = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((options.host, options.port), family=family)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it; else 40 ms a reply
+        return listener
+    except OSError as error:
+        raise UsageError(f"--host, --port: can't listen on {options.host}:{options.port}: {error.strerror}") from None
+
+
+def _base_url(host: str, listener: socket.socket) -> str:
+    """What a client takes as its endpoint URL: the calls are `<base>/ekyc/card` and so on."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/api/v2"
+
+
+def _pool_bounds(options: Options) -> PoolBounds:
+    return PoolBounds(
+        workers=options.workers,
+        max_waiting=options.max_waiting,
+        max_wait_s=options.max_wait_s,
+        card_timeout_s=options.card_timeout_s,
+        cards_per_worker=options.cards_per_worker,
+        max_worker_mb=options.max_worker_mb,
+    )
+
+
+def _manners(options: Options, credentials: Credentials | None) -> Manners:
+    max_bytes = options.max_body_mb * 1_000_000
+    fetch = FetchBounds(max_bytes, options.fetch_timeout_s, options.max_redirects, options.allow_private_addresses)
+    return Manners(credentials, options.max_answers, TransferBounds(max_bytes, fetch))
+
+
+class _WithoutMessages(logging.Formatter):
+    """Tracebacks keep their places and lose their messages: those of a library may quote what was sent."""
+
+    def formatException(
+        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+    ) -> str:
+        return "".join([*traceback.format_tb(ei[2]), ei[0].__name__ if ei[0] else ""])
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_WithoutMessages("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

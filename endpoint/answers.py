@@ -1,0 +1,65 @@
+"""Cards -> the contract's envelope, in the vendor's observed forms: codes and `valid` are strings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schemas.contract import ERROR_CODES, SUCCESS, WARNING_CODES
+
+if TYPE_CHECKING:  # the server never loads the reader and its libraries
+    from endpoint.reader import Card
+
+Document = dict[str, object]
+"""One entry of `data`: type, info and, where the card was judged, valid, invalidCode, invalidMessage."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureAnswer:
+    """What one picture gave: a code of `ERROR_CODES`, and its documents, none unless the code is success."""
+
+    error_code: str
+    documents: tuple[Document, ...] = ()
+
+
+def answer_of(cards: Sequence[Card], *, picture: bytes, says_valid: bool) -> PictureAnswer:
+    """Cards of one picture -> its answer. `valid` is left out for PDFs and several cards, as the contract says."""
+    if not cards:
+        return PictureAnswer("1")
+    judged = says_valid and len(cards) == 1 and not is_pdf(picture)
+    return PictureAnswer(SUCCESS, tuple(_document(card, judged) for card in cards))
+
+
+def joined(answers: Sequence[PictureAnswer]) -> PictureAnswer:
+    """Answers of a request's pictures -> one: all documents in the order sent, or the first code that is no success.
+
+    Two pictures of the same side stay two documents of one type: the types say what was sent, nothing is guessed.
+    """
+    for answer in answers:
+        if answer.error_code != SUCCESS:
+            return PictureAnswer(answer.error_code)
+    return PictureAnswer(SUCCESS, tuple(document for answer in answers for document in answer.documents))
+
+
+def envelope(answer: PictureAnswer) -> dict[str, object]:
+    """The JSON object of a reply."""
+    code = answer.error_code
+    return {"data": answer.documents, "errorCode": code, "errorMessage": ERROR_CODES[code]}
+
+
+def is_pdf(picture: bytes) -> bool:
+    """Whether the bytes open as a PDF does; readers allow for rubbish of up to 1 kB before the header."""
+    return picture[:1024].lstrip().startswith(b"%PDF-")
+
+
+def _document(card: Card, judged: bool) -> Document:
+    document: Document = {"type": card.document_type, "info": card.info}
+    if judged:
+        code = card.warnings[0] if card.warnings else "0"
+        document |= {
+            "valid": str(not card.warnings),
+            "invalidCode": code,
+            "invalidMessage": WARNING_CODES[code],
+        }
+    return document
