@@ -68,22 +68,25 @@ def zone_cells(grey: Pixels, bands: Sequence[Band], layout: Format) -> Cells | N
     if len(bands) < wanted:
         return None
     ink = _ink(grey)
-    lines = [_line_cells(ink, band, len(layout.masks[0])) for band in bands[-wanted:]]
-    found = [line for line in lines if line is not None]
-    return np.concatenate(found) if len(found) == wanted else None
+    strips = [_strip(ink, band) for band in bands[-wanted:]]
+    start, pitch = _grid(np.stack([_profile(strip) for strip in strips]), len(layout.masks[0]))
+    return np.concatenate([_cut(strip, start, pitch, len(layout.masks[0])) for strip in strips])
 
 
-def _line_cells(ink: Ink, band: Band, count: int) -> Cells | None:
+def _strip(ink: Ink, band: Band) -> Ink:
+    """The line laid level, with half its height above and below."""
     slope, middle = _tilt(ink, band)
     reach = (band.bottom - band.top) * 1.1
     matrix = np.array([[1, 0, 0], [slope, 1, middle - reach]], dtype=np.float64)
-    strip = cv2.warpAffine(ink, matrix, (ink.shape[1], int(2 * reach)), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    start, pitch = _grid(np.asarray(strip, dtype=np.float32), count)
-    if pitch <= 0:
-        return None
-    tall = pitch * CELL_HEIGHT / CELL_WIDTH
-    centre = _centre(np.asarray(strip), tall)
-    return _cut(np.asarray(strip, dtype=np.float32), start, pitch, centre, count)
+    level = cv2.warpAffine(ink, matrix, (ink.shape[1], int(2 * reach)), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return np.asarray(level, dtype=np.float32)
+
+
+def _profile(strip: Ink) -> Ink:
+    """Ink by column, in line heights."""
+    profile = strip[strip.shape[0] // 4 : -strip.shape[0] // 4].mean(axis=0)
+    profile[strip.mean(axis=0) > 0.8] = 0  # a frame or the card's edge: inked above and below the line too
+    return np.asarray(profile, dtype=np.float32)
 
 
 def _tilt(ink: Ink, band: Band) -> tuple[float, float]:
@@ -105,31 +108,23 @@ def _tilt(ink: Ink, band: Band) -> tuple[float, float]:
     return float(slope), float(offset)
 
 
-def _grid(strip: Ink, count: int) -> tuple[float, float]:
-    """Left edge of the first cell and the pitch: the grid whose borders cross the least ink."""
-    profile = strip[strip.shape[0] // 4 : -strip.shape[0] // 4].sum(axis=0)
-    profile[strip.mean(axis=0) > 0.8] = 0  # a frame or the card's edge: inked above and below the line too
-    inked = np.flatnonzero(profile > 0.15 * np.percentile(profile, 90))
-    if len(inked) < count:
-        return 0.0, 0.0
-    left, right = _extent(inked, count)
-    rough = (right - left) / (count - 0.25)
-    best = (np.inf, 0.0, 0.0)
-    borders = np.arange(count + 1)
-    for pitch in np.linspace(rough * 0.975, rough * 1.025, 41):
-        for start in np.linspace(left - 0.35 * rough, left + 0.15 * rough, 26):
-            at = np.clip(start + borders * pitch, 0, len(profile) - 1.01)
-            crossed = float(np.interp(at, np.arange(len(profile)), profile).sum())
-            best = min(best, (crossed, float(start), float(pitch)))
+def _grid(profiles: Ink, count: int) -> tuple[float, float]:
+    """Left edge of the first cell and the pitch, in pixels, common to all lines.
+
+    Of all grids a zone can have (80 to 100 % of the card's width), the one with the most cells inked and
+    the least ink on its borders. One line alone may be spoiled by what is printed beside or under it.
+    """
+    width = profiles.shape[1]
+    held = np.concatenate([np.zeros((len(profiles), 1), np.float32), profiles.cumsum(axis=1)], axis=1)
+    best = (-np.inf, 0.0, 0.0)
+    for pitch in np.linspace(0.80 * width / count, width / count, 81):
+        starts = np.arange(0, max(1.0, width - count * pitch), pitch / 10)
+        borders = np.clip(np.rint(starts[:, None] + np.arange(count + 1) * pitch).astype(int), 0, width - 1)
+        inked = np.diff(held[:, borders], axis=2) / pitch
+        scores = np.minimum(inked, 0.08).sum(axis=(0, 2)) / 0.08 - 2 * profiles[:, borders].sum(axis=(0, 2))
+        top = int(scores.argmax())
+        best = max(best, (float(scores[top]), float(starts[top]), float(pitch)))
     return best[1], best[2]
-
-
-def _extent(inked: npt.NDArray[np.intp], count: int) -> tuple[float, float]:
-    """First and last inked column, leaving out specks apart from the line."""
-    gaps = np.flatnonzero(np.diff(inked) > 0.95 * (inked[-1] - inked[0]) / count)
-    parts = np.split(inked, gaps + 1)
-    longest = max(parts, key=lambda part: part[-1] - part[0])
-    return float(longest[0]), float(longest[-1] + 1)
 
 
 def _centre(strip: Ink, tall: float) -> float:
@@ -141,8 +136,8 @@ def _centre(strip: Ink, tall: float) -> float:
     return float(best.mean())
 
 
-def _cut(strip: Ink, start: float, pitch: float, centre: float, count: int) -> Cells:
-    across = pitch / CELL_WIDTH
+def _cut(strip: Ink, start: float, pitch: float, count: int) -> Cells:
+    across, centre = pitch / CELL_WIDTH, _centre(strip, pitch * CELL_HEIGHT / CELL_WIDTH)
     columns = start + (np.arange(count * CELL_WIDTH) + 0.5) * across - 0.5
     lines = centre + (np.arange(CELL_HEIGHT) + 0.5 - CELL_HEIGHT / 2) * across
     map_x, map_y = np.meshgrid(columns.astype(np.float32), lines.astype(np.float32))
