@@ -19,7 +19,7 @@ class _Verb:
 
 _VERBS = {
     "demo": _Verb("pipeline.demo", "a backfill over the bundled cards against the embedded endpoint"),
-    "backfill": _Verb("pipeline.launch", "the nightly run: everything that is not answered yet"),
+    "backfill": _Verb("pipeline.backfill", "the nightly run: everything that is not answered yet"),
     "sql": _Verb("pipeline.sql", "SQL over the tables"),
     "endpoint": _Verb("endpoint.__main__", "the embedded card endpoint"),
 }

@@ -96,7 +96,7 @@ def read_manifest(uri: str, operation: str, sides: int) -> Iterator[Request]:
     except _NoUri as error:
         raise SourceError(f"--input {uri}, line {number}: {error}") from error
     except _UNREADABLE as error:
-        raise SourceError(f"--input {uri} cannot be read as a manifest: {error}") from error
+        raise SourceError(f"--input {uri} cannot be read as a manifest, after line {number}: {error}") from error
 
 
 class _NoUri(Exception):

@@ -67,10 +67,11 @@ class Sender:
         Raises:
             Stopped: the run stops, before this request or because of it.
         """
-        if self._is_proven:
-            return self._send(operation, pictures)
-        with self._first_request:
-            return self._send(operation, pictures)
+        if not self._is_proven:
+            with self._first_request:  # the others wait here until the first has shown the way
+                if not self._is_proven:
+                    return self._send(operation, pictures)
+        return self._send(operation, pictures)
 
     def _send(self, operation: str, pictures: Sequence[Sent]) -> Delivery:
         waits_s: list[float] = []

@@ -1,0 +1,94 @@
+"""The first look: the bundled cards, the embedded endpoint and a whole backfill on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline import backfill, sql
+from pipeline.exit import UsageError
+
+_HERE = Path(__file__).resolve().parent.parent
+_CARDS = _HERE / "cards"
+_OUTPUT = _HERE / "output" / "demo"
+_ENDPOINT_STARTS_WITHIN_S = 60.0
+_QUERY = (
+    "SELECT name, dob, address_town AS province, due_date, round(name_confidence, 2) AS sure "
+    "FROM chip_id_card_front ORDER BY name LIMIT 5"
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """A backfill over the bundled cards, read by the embedded endpoint on a free port of this machine."""
+    parser = argparse.ArgumentParser(prog="run.sh demo", description=main.__doc__)
+    parser.add_argument(
+        "--output", default=str(_OUTPUT), help="Where the tables go; emptied first. Default: %(default)s"
+    )
+    output = Path(parser.parse_args(list(arguments)).output)
+    _empty(output)
+    with _endpoint() as base_url:
+        status = backfill.main(
+            [
+                *(f"--input={_CARDS}/*{suffix}" for suffix in (".jpg", ".png", ".pdf")),
+                f"--output={output}",
+                f"--endpoint_url={base_url}",
+                "--max_in_flight=4",
+            ]
+        )
+    if status == 0:
+        _show(output)
+    return status
+
+
+def _empty(output: Path) -> None:
+    """Remove the last demo's tables; nothing that is not an output folder."""
+    if output.exists():
+        if any(output.iterdir()) and not (output / "runs").is_dir():
+            raise UsageError(f"--output {output} is not empty and no output folder: give another")
+        shutil.rmtree(output)
+
+
+@contextmanager
+def _endpoint() -> Iterator[str]:
+    """The embedded endpoint as a child process, with credentials of its own; its base URL."""
+    os.environ["CARD_API_KEY"], os.environ["CARD_API_SECRET"] = "demo", secrets.token_hex(16)
+    with tempfile.TemporaryDirectory() as folder:
+        port_file = Path(folder, "url")
+        child = subprocess.Popen([sys.executable, "-m", "endpoint", "--port=0", f"--port_file={port_file}"])
+        try:
+            yield _wait_for(child, port_file)
+        finally:
+            child.terminate()
+            child.wait()
+
+
+def _wait_for(child: subprocess.Popen[bytes], port_file: Path) -> str:
+    deadline_s = time.monotonic() + _ENDPOINT_STARTS_WITHIN_S
+    while time.monotonic() < deadline_s:
+        if child.poll() is not None:
+            raise UsageError("the embedded endpoint did not start")
+        if port_file.exists() and (base_url := port_file.read_text().strip()):
+            return base_url
+        time.sleep(0.05)
+    raise UsageError(f"the embedded endpoint did not start within {_ENDPOINT_STARTS_WITHIN_S:.0f} s")
+
+
+def _show(output: Path) -> None:
+    print(f"\n  {_QUERY}\n")
+    sql.connect(str(output)).sql(_QUERY).show()
+    print(
+        "next:\n"
+        f'  ./run.sh sql --output={output} "SELECT code, message, uris FROM dead_letters"\n'
+        "  CARD_API_KEY=me CARD_API_SECRET=mine ./run.sh endpoint --port=8000\n"
+        "  CARD_API_KEY=me CARD_API_SECRET=mine ./run.sh backfill --input='pictures/**/*.jpg' --output=tables "
+        "--endpoint_url=http://127.0.0.1:8000/api/v2"
+    )

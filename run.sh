@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# The front door: ./run.sh VERB [options]. Sets up what the verb needs in .venv beside this file, once.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+venv="$here/.venv"
+verb=${1:-help}
+
+say() { printf '%s\n' "$*" >&2; }
+
+find_python() {
+  local name
+  for name in python3.13 python3.12 python3.11 python3 python3.14 python3.10; do
+    if command -v "$name" >/dev/null && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+      command -v "$name"
+      return
+    fi
+  done
+  need python3 "Python 3.10 or newer"
+  command -v python3
+}
+
+# need PACKAGE WHAT: install a system package as root, or say its name and stop.
+need() {
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing $1 ($2)"
+    apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >&2
+  else
+    say "$2 is missing: install the package $1 (Debian, Ubuntu: sudo apt-get install $1), then run this again"
+    exit 2
+  fi
+}
+
+make_venv() {
+  [ -x "$venv/bin/pip" ] && return
+  local python version
+  python=$(find_python)
+  if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+    version=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+    need "$version" "the venv module of $python"
+  fi
+  say "setting up $venv"
+  "$python" -m venv "$venv"
+}
+
+# install EXTRAS: the Python packages of the given extras, unless this very setup.py's are there.
+install() {
+  local stamp
+  stamp="$venv/.installed-$(printf '%s' "$1" | tr ',' '-')-$(cksum < "$here/setup.py" | tr -d ' ')"
+  [ -e "$stamp" ] && return
+  say "installing Python packages${1:+ for $1}"
+  "$venv/bin/pip" install -qq --disable-pip-version-check --editable "$here${1:+[$1]}"
+  touch "$stamp"
+}
+
+# Tesseract's Vietnamese data, 0.5 MB: from the system, or unpacked beside the packages without root.
+install_tessdata() {
+  local folder
+  for folder in "${TESSDATA_PREFIX:-/nowhere}" "$venv/share/tessdata" /usr/share/tesseract-ocr/*/tessdata; do
+    [ -e "$folder/vie.traineddata" ] && return
+  done
+  if [ "$(id -u)" != 0 ] && command -v apt-get >/dev/null; then
+    folder=$(mktemp -d)
+    if (cd "$folder" && apt-get download -qq tesseract-ocr-vie && dpkg -x ./*.deb .) >&2; then
+      mkdir -p "$venv/share/tessdata"
+      cp "$folder"/usr/share/tesseract-ocr/*/tessdata/vie.traineddata "$venv/share/tessdata/"
+      rm -r "$folder"
+      return
+    fi
+  fi
+  need tesseract-ocr-vie "Tesseract's Vietnamese language data"
+}
+
+make_venv
+case $verb in
+  demo) install endpoint,sql; install_tessdata ;;
+  endpoint) install endpoint; install_tessdata ;;
+  sql) install sql ;;
+  test) install endpoint,sql,test; install_tessdata ;;
+  check) install check,endpoint,sql,test; install_tessdata ;;
+  *) install "" ;;
+esac
+
+export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" PYTHONSAFEPATH=1 OMP_THREAD_LIMIT=1
+python="$venv/bin/python"
+case $verb in
+  test)
+    cd "$here"
+    exec "$python" -m pytest "${@:2}"
+    ;;
+  check)
+    cd "$here"
+    "$venv/bin/ruff" check .
+    "$venv/bin/ruff" format --check .
+    "$venv/bin/mypy"
+    exec "$python" -m pytest "${@:2}"
+    ;;
+  *) exec "$python" -m pipeline "$@" ;;
+esac
