@@ -1,0 +1,51 @@
+"""Pictures for all tests, drawn with Pillow, and the credentials of the runs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+
+import pytest
+from PIL import Image, ImageDraw
+
+API_KEY, API_SECRET = "test-key", "test-secret-9f2c"
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., bytes]:
+    """A function (number, format) -> bytes of a small picture; no two numbers give the same bytes."""
+
+    def drawn(number: int, image_format: str = "JPEG", size: tuple[int, int] = (96, 60)) -> bytes:
+        image = Image.new("RGB", size, (number % 256, number // 256 % 256, 200))
+        ImageDraw.Draw(image).text((4, 4), str(number), fill="black")
+        out = io.BytesIO()
+        image.save(out, image_format)
+        return out.getvalue()
+
+    return drawn
+
+
+@pytest.fixture(scope="session")
+def jpeg(draw: Callable[..., bytes]) -> bytes:
+    """A whole JPEG."""
+    return draw(1, "JPEG")
+
+
+@pytest.fixture(scope="session")
+def png(draw: Callable[..., bytes]) -> bytes:
+    """A whole PNG."""
+    return draw(2, "PNG")
+
+
+@pytest.fixture(scope="session")
+def pdf(draw: Callable[..., bytes]) -> bytes:
+    """A whole PDF of one page."""
+    return draw(3, "PDF")
+
+
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
+    """Credentials in the environment, where a run looks for them."""
+    monkeypatch.setenv("CARD_API_KEY", API_KEY)
+    monkeypatch.setenv("CARD_API_SECRET", API_SECRET)
+    yield API_KEY, API_SECRET
