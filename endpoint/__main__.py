@@ -17,7 +17,7 @@ from types import TracebackType
 
 import uvicorn
 
-from endpoint.fetch import FetchBounds
+from endpoint.fetch import FetchBounds, is_any, is_public
 from endpoint.http import CardService, Manners, build_app
 from endpoint.options import Credentials, Options, UsageError, credentials_from, parse
 from endpoint.pool import PoolBounds, WorkerPool
@@ -133,7 +133,8 @@ def _pool_bounds(options: Options) -> PoolBounds:
 
 def _manners(options: Options, credentials: Credentials | None) -> Manners:
     max_bytes = options.max_body_mb * 1_000_000
-    fetch = FetchBounds(max_bytes, options.fetch_timeout_s, options.max_redirects, options.allow_private_addresses)
+    may_reach = is_any if options.allow_private_addresses else is_public
+    fetch = FetchBounds(max_bytes, options.fetch_timeout_s, options.max_redirects, may_reach)
     return Manners(credentials, options.max_answers, TransferBounds(max_bytes, fetch))
 
 

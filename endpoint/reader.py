@@ -52,11 +52,12 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A card that was read: the side it is, how it lay, its readings by field, its machine-readable zone."""
+    """A card that was read: the side it is, how it lay (`scale`: sent pixels a sheet pixel), its readings and zone."""
 
     side: Side
     share: float
     card: Aligned
+    scale: float
     readings: dict[str, Reading]
     zone: Zone | None
 
@@ -75,37 +76,37 @@ class CardReader:
 
         Raises NotAPicture for bytes that are neither. Nothing of a card's content is logged.
         """
-        return [self._card(read, sheet, get_thumb) for sheet in open_sheets(picture) for read in self._reads(sheet)]
+        return [self.card(read, get_thumb=get_thumb) for sheet in open_sheets(picture) for read in self.look(sheet)]
 
-    def _reads(self, sheet: Sheet) -> Iterator[Read]:
-        """The cards with an outline; if no such thing is a card, perhaps the whole sheet is."""
+    def look(self, sheet: Sheet) -> Iterator[Read]:
+        """Sheet -> what stands on its cards: those with an outline; if no such thing is a card, perhaps the whole is."""
         if min(sheet.pixels.shape[:2]) < 100:
             return
         outlines = find_cards(sheet.pixels)
-        found = [read for corners in outlines if (read := self._oriented(align(sheet.pixels, corners)))]
+        found = [read for corners in outlines if (read := self._oriented(align(sheet.pixels, corners), sheet.scale))]
         if found:
             yield from found
-        elif whole := self._oriented(align(sheet.pixels, None)):
+        elif whole := self._oriented(align(sheet.pixels, None), sheet.scale):
             yield whole
 
-    def _oriented(self, card: Aligned) -> Read | None:
+    def _oriented(self, card: Aligned, scale: float) -> Read | None:
         """The card the right way up: half a turn is tried when little is found, quarters for a whole sheet."""
         best: Read | None = None
         for quarters in (0, 2) if card.outlined else (0, 2, 1, 3):
-            read = self._one_way_up(turned(card, quarters))
+            read = self._one_way_up(turned(card, quarters), scale)
             if best is None or read.share > best.share:
                 best = read
             if best.share >= SURE:
                 break
         return best if best and best.share >= KNOWN else None
 
-    def _one_way_up(self, card: Aligned) -> Read:
+    def _one_way_up(self, card: Aligned, scale: float) -> Read:
         grey = np.asarray(cv2.cvtColor(card.pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
         rows = rows_of(_plausible(self._engine.words(grey)))
         anchors = find_anchors(rows)
         side, share = best_side(anchors)
         readings = read_fields(side, rows, place_labels(side, rows, anchors)) if share >= KNOWN else {}
-        return Read(side, share, card, readings, self._zone(grey, side) if share >= KNOWN else None)
+        return Read(side, share, card, scale, readings, self._zone(grey, side) if share >= KNOWN else None)
 
     def _zone(self, grey: Pixels, side: Side) -> Zone | None:
         layout = FORMATS.get(side.document_type)
@@ -115,8 +116,9 @@ class CardReader:
         shape = (len(layout.masks), len(layout.masks[0]), -1)
         return read_zone(self._glyphs(cells).reshape(shape), layout, date.today())
 
-    def _card(self, read: Read, sheet: Sheet, get_thumb: bool) -> Card:
-        to_sent = partial(to_sent_box, read.card, sheet.scale)
+    def card(self, read: Read, *, get_thumb: bool) -> Card:
+        """What was read -> the contract's answer."""
+        to_sent = partial(to_sent_box, read.card, read.scale)
         info = fill_info(read.side.document_type, read.readings, read.zone, self._gazetteer, to_sent)
         info["image"] = thumb(read.card) if get_thumb else ""
         return Card(read.side.document_type, info, warnings_of(read.side.document_type, info))

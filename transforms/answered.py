@@ -6,7 +6,9 @@ worker holds ten million settled pictures in some 400 MB.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from enum import IntEnum
 
 import numpy as np
@@ -15,10 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.elements import Settled, SettledAs
-from transforms.ids import Index, to_hex, to_id, to_ids
+from transforms.ids import Ids, Index, to_hex, to_id, to_ids
 from transforms.journal import read_segment
 from transforms.layout import JOURNAL, LEDGER, run_id_of
 from transforms.storage import Folder
+
+_MOST_NOTED = 50_000
+"""Records noted one by one, some 400 bytes each, before they are merged into the arrays."""
 
 _KEYS = pa.schema(
     [
@@ -47,42 +52,87 @@ class Standing(IntEnum):
 
 
 class Answered:
-    """Which requests are settled: asked by source id before a picture is opened, by item id after."""
+    """Which requests are settled: asked by source id before a picture is opened, by item id after.
 
-    def __init__(self, keys: pa.Table) -> None:
-        """Takes the key columns of all records, `is_here` where this run wrote the record."""
-        is_answered = pc.equal(keys["outcome"], SettledAs.ANSWERED.value)
-        is_dead = pc.and_(pc.equal(keys["outcome"], SettledAs.DEAD.value), pc.invert(keys["retriable"]))
-        final = keys.append_column("is_answered", is_answered).filter(pc.or_(is_answered, is_dead))
-        standings = np.where(final["is_answered"], Standing.ANSWERED_HERE, Standing.DEAD_HERE).astype(np.int32)
-        standings += np.where(final["is_here"], 0, 1).astype(np.int32)
-        self._items = Index.of(to_ids(final["item_id"]), standings, standings)
+    Shared by the threads of a process. What the process settles itself is noted as it happens.
+    """
 
-        sourced = keys.filter(pc.is_valid(keys["source_id"]))
-        items = self._items.find(to_ids(sourced["item_id"])).astype(np.int32)
-        source_ids, items = to_ids(sourced["source_id"])[items >= 0], items[items >= 0]
-        self._sources = Index.of(source_ids, items, self._items.numbers[items])
+    def __init__(self, keys: pa.Table, *, is_replay: bool = False) -> None:
+        """Takes the key columns of all records, `is_here` where this run wrote the record.
+
+        In a replay what died before is new.
+        """
+        self._is_replay = is_replay
+        self._lock = threading.Lock()
+        self._noted: list[Settled] = []
+        self._noted_items: dict[str, Standing] = {}
+        self._noted_sources: dict[str, str] = {}
+        self._items = Index.empty()
+        self._sources = Index.empty()
+        self._item_of_source: Ids = np.empty((0, 2), np.uint64)
+        self._add(keys)
 
     def of_item(self, item_id: str) -> Standing:
         """What is known by content."""
-        (at,) = self._items.find(to_id(item_id))
-        return Standing.NEW if at < 0 else Standing(int(self._items.numbers[at]))
+        if (noted := self._noted_items.get(item_id)) is not None:
+            return noted
+        items = self._items
+        (at,) = items.find(to_id(item_id))
+        return Standing.NEW if at < 0 else Standing(int(items.numbers[at]))
 
     def of_source(self, source_id: str | None) -> tuple[Standing, str]:
         """What is known without opening a picture, and the item id it is known under."""
         if source_id is None:
             return Standing.NEW, ""
-        (at,) = self._sources.find(to_id(source_id))
-        if at < 0:
-            return Standing.NEW, ""
-        item = self._sources.numbers[at]
-        return Standing(int(self._items.numbers[item])), to_hex(self._items.ids[item])
+        if (item_id := self._noted_sources.get(source_id)) is None:
+            sources = self._sources
+            (at,) = sources.find(to_id(source_id))
+            if at < 0:
+                return Standing.NEW, ""
+            item_id = to_hex(self._item_of_source[sources.numbers[at]])
+        return self.of_item(item_id), item_id
+
+    def note(self, settled: Settled) -> None:
+        """Know what this process has just settled, in case its bundle is run again."""
+        with self._lock:
+            if settled.outcome != SettledAs.COPY.value and not settled.retriable:
+                is_answer = settled.outcome == SettledAs.ANSWERED.value
+                self._noted_items[settled.item_id] = Standing.ANSWERED_HERE if is_answer else Standing.DEAD_HERE
+            if settled.source_id is not None:
+                self._noted_sources[settled.source_id] = settled.item_id
+            self._noted.append(replace(settled, reply=None, uris=(), labels=()))
+            if len(self._noted) >= _MOST_NOTED:
+                self._add(key_table((one, True) for one in self._noted))
+                self._noted, self._noted_items, self._noted_sources = [], {}, {}
+
+    def _add(self, keys: pa.Table) -> None:
+        """Merge records into the sorted arrays."""
+        is_answered = pc.equal(keys["outcome"], SettledAs.ANSWERED.value)
+        is_dead = pc.and_(pc.equal(keys["outcome"], SettledAs.DEAD.value), pc.invert(keys["retriable"]))
+        if self._is_replay:
+            is_dead = pc.and_(is_dead, keys["is_here"])
+        final = keys.append_column("is_answered", is_answered).filter(pc.or_(is_answered, is_dead))
+        standings = np.where(final["is_answered"], Standing.ANSWERED_HERE, Standing.DEAD_HERE).astype(np.int32)
+        standings += np.where(final["is_here"], 0, 1).astype(np.int32)
+        items = self._items.merged(to_ids(final["item_id"]), standings)
+
+        sourced = keys.filter(pc.is_valid(keys["source_id"]))
+        item_ids, source_ids = to_ids(sourced["item_id"]), to_ids(sourced["source_id"])
+        is_settled = items.find(item_ids) >= 0
+        item_of_source = np.concatenate([self._item_of_source, item_ids[is_settled]])
+        rows = np.arange(len(self._item_of_source), len(item_of_source), dtype=np.int32)
+        # of two records of one source the later is preferred: an answer follows a death, never the reverse
+        sources = self._sources.merged(source_ids[is_settled], rows, is_higher_better=True)
+        # readers take no lock: the sources come last, and their rows stay where they are
+        self._items = items
+        self._item_of_source = item_of_source
+        self._sources = sources
 
 
-def load_answered(folder: Folder, run_id: str) -> Answered:
+def load_answered(folder: Folder, run_id: str, *, is_replay: bool = False) -> Answered:
     """Everything settled in the output folder, by any run."""
     tables = [_KEYS.empty_table(), *_ledger_keys(folder, run_id), _journal_keys(folder, run_id)]
-    return Answered(pa.concat_tables(tables).combine_chunks())
+    return Answered(pa.concat_tables(tables).combine_chunks(), is_replay=is_replay)
 
 
 def _ledger_keys(folder: Folder, run_id: str) -> Iterator[pa.Table]:

@@ -52,6 +52,17 @@ class Index:
         rows = first_of_each(ids, preference)
         return cls(ids[rows], numbers[rows])
 
+    @classmethod
+    def empty(cls) -> Index:
+        """No ids."""
+        return cls(np.empty((0, 2), np.uint64), np.empty(0, np.int32))
+
+    def merged(self, ids: Ids, numbers: Numbers, *, is_higher_better: bool = False) -> Index:
+        """These ids and more; of equal ids the lower number is kept, or the higher."""
+        all_numbers = np.concatenate([self.numbers, numbers])
+        preference = -all_numbers if is_higher_better else all_numbers
+        return Index.of(np.concatenate([self.ids, ids]), all_numbers, preference)
+
     def find(self, ids: Ids) -> npt.NDArray[np.int64]:
         """Positions of ids, -1 where they are not there."""
         at = np.searchsorted(self.ids[:, 0], ids[:, 0])

@@ -133,7 +133,8 @@ def _text(moment: datetime) -> str:
 
 def _plain(settings: Settings) -> dict[str, Any]:
     """The settings by option name. They hold no secret by construction."""
-    return {name: value for group in asdict(settings).values() for name, value in group.items()}
+    groups = (settings.input, settings.endpoint, settings.rate, settings.output)
+    return {name: value for group in groups for name, value in asdict(group).items()}
 
 
 def write_receipt(folder: Folder, receipt: Receipt) -> None:

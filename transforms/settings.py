@@ -6,7 +6,7 @@ Help texts say what raising a value costs. `problems` are found before a graph e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -139,11 +139,11 @@ class Settings:
     endpoint: EndpointSettings
     rate: RateSettings
     output: OutputSettings
+    is_replay: bool = False
+    """Whether dead letters of past runs are tried once more, so that no earlier death is final."""
 
     def problems(self) -> list[Problem]:
         """What is wrong, in words; empty where all is well."""
-        groups = [getattr(self, group.name) for group in fields(self)]
+        groups = (self.input, self.endpoint, self.rate, self.output)
         found = [problem for group in groups for problem in group.problems()]
-        if self.endpoint.transfer == "url" and not self.input.dedupe:
-            found.append("--transfer=url reads no picture: --dedupe has no effect")
         return found

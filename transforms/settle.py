@@ -85,11 +85,11 @@ class Settler:
     ) -> Ending:
         if standing is not Standing.NEW:
             if opened.pictures:  # it was opened to be known; from now on its source is enough
-                self.journal.append(self._record(request, item_id, SettledAs.COPY, taken_up_at))
+                self._keep(self._record(request, item_id, SettledAs.COPY, taken_up_at))
             return Ending(_FATE_OF_STANDING[standing])
         if opened.refused is not None:
             record = self._record(request, item_id, SettledAs.DEAD, taken_up_at)
-            self.journal.append(replace(record, **_death(opened.refused)))
+            self._keep(replace(record, **_death(opened.refused)))
             return Ending(Fate.DEAD)
         return self._call(request, item_id, opened.pictures, taken_up_at)
 
@@ -106,7 +106,7 @@ class Settler:
         attempt = delivery.attempt
         is_answered = attempt.outcome.action is Action.ANSWERED
         record = self._record(request, item_id, SettledAs.ANSWERED if is_answered else SettledAs.DEAD, taken_up_at)
-        self.journal.append(
+        self._keep(
             replace(
                 record,
                 **({} if is_answered else _death(attempt.outcome)),
@@ -124,9 +124,14 @@ class Settler:
         """A copy of a request that went first."""
         if fate_of_first is Fate.DEFERRED:
             return Ending(Fate.DEFERRED)
-        self.journal.append(self._record(request, item_id, SettledAs.COPY, taken_up_at))
+        self._keep(self._record(request, item_id, SettledAs.COPY, taken_up_at))
         was_before = fate_of_first is Fate.ANSWERED_BEFORE
         return Ending(Fate.ANSWERED_BEFORE if was_before else Fate.DUPLICATE)
+
+    def _keep(self, settled: Settled) -> None:
+        """Make a record durable, then count on it."""
+        self.journal.append(settled)
+        self.answered.note(settled)
 
     def _record(self, request: Request, item_id: str, settled_as: SettledAs, taken_up_at: int) -> Settled:
         return Settled(

@@ -1,6 +1,7 @@
-"""A reader that is no card reader but a real one: it says what Pillow and the operating system see of a picture.
+"""A reader that is no card reader but a real one: what it finds on a picture is said by the picture's colour.
 
-The picture's top left pixel tells it what to do, so that a test steers a worker process by what it sends.
+It runs in real worker processes, so a test steers a worker by what it sends. What has to be remembered
+across processes stands in the folder that NOTES names.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import io
 import os
 import signal
 import time
+from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
@@ -16,10 +18,15 @@ from endpoint.reader import Card, NotAPicture
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 
-FRONT, BACK = (10, 10, 200), (10, 200, 10)
-BLANK, PHOTOCOPY, SEVERAL = (255, 255, 255), (128, 128, 128), (200, 10, 10)
-SLOW, ENDLESS, DEADLY, BROKEN = (1, 1, 1), (2, 2, 2), (3, 3, 3), (4, 4, 4)
+NAME = "tests.endpoint.simple_reader:SimpleReader"
+NOTES = "SIMPLE_READER_NOTES"
+
+FRONT, BACK, BLANK = (10, 10, 200), (10, 200, 10), (255, 255, 255)
+PHOTOCOPY, SEVERAL, PROCESS = (128, 128, 128), (200, 10, 10), (200, 200, 10)
+SLOW, ENDLESS, MEETING = (1, 1, 1), (2, 2, 2), (3, 3, 3)
+DEADLY, DEADLY_ONCE, BROKEN = (4, 4, 4), (5, 5, 5), (6, 6, 6)
 SLOW_S = 0.5
+SECRET = "NGUYEN VAN SECRET"
 
 _WIRE: dict[Kind, object] = {Kind.TEXT: "text", Kind.DATE: "02-01-2001", Kind.CONFIDENCE: 0.5, Kind.BOX: [1, 2, 3, 4]}
 
@@ -31,44 +38,64 @@ def picture_of(colour: tuple[int, int, int], size: tuple[int, int] = (8, 5)) -> 
     return out.getvalue()
 
 
+def info_of(document_type: str, image: str = "", **told: str) -> dict[str, object]:
+    """Every field of a type with a value of its wire form."""
+    return {field.name: _WIRE.get(field.kind, image) for field in DOCUMENTS[document_type]} | told
+
+
 class SimpleReader:
-    """Cards by colour; `issued_at` and `document_number` of a back say which process read it and how many it had."""
+    """Cards by colour. A PROCESS picture says which process read it and how many pictures that one had before."""
 
     def __init__(self) -> None:
         self.read_before = 0
 
     def read(self, picture: bytes, *, get_thumb: bool) -> list[Card]:
+        image = "dGh1bWI=" if get_thumb else ""
         if picture.startswith(b"%PDF-"):
-            return [_card("passport", get_thumb)]
+            return [Card("passport", info_of("passport", image), ())]
         try:
             with Image.open(io.BytesIO(picture)) as opened:
                 colour = opened.convert("RGB").getpixel((0, 0))
         except (UnidentifiedImageError, OSError):
             raise NotAPicture("not a picture") from None
+        _act(colour)
+        warnings = ("2", "5") if colour == PHOTOCOPY else ()
+        told = {"issued_at": f"{os.getpid()} {self.read_before}"} if colour == PROCESS else {}
         self.read_before += 1
-        return self._cards(colour, get_thumb)
-
-    def _cards(self, colour: object, get_thumb: bool) -> list[Card]:
-        if colour == SLOW:
-            time.sleep(SLOW_S)
-        elif colour == ENDLESS:
-            time.sleep(600)
-        elif colour == DEADLY:
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif colour == BROKEN:
-            raise RuntimeError("NGUYEN VAN SECRET")  # what a library's message may hold
-        elif colour == BLANK:
-            return []
-        elif colour == SEVERAL:
-            return [_card("passport", get_thumb), _card("driving_license", get_thumb)]
-        elif colour == BACK:
-            process = {"issued_at": str(os.getpid()), "document_number": str(self.read_before)}
-            return [_card("chip_id_card_back", get_thumb, told=process)]
-        return [_card("chip_id_card_front", get_thumb, warnings=("2", "5") if colour == PHOTOCOPY else ())]
+        return [Card(kind, info_of(kind, image, **told), warnings) for kind in _types(colour)]
 
 
-def _card(
-    document_type: str, get_thumb: bool, warnings: tuple[str, ...] = (), told: dict[str, str] | None = None
-) -> Card:
-    info = {field.name: _WIRE.get(field.kind, "") for field in DOCUMENTS[document_type]}
-    return Card(document_type, {**info, "image": "dGh1bWI=" if get_thumb else "", **(told or {})}, warnings)
+def _types(colour: object) -> list[str]:
+    types = {BLANK: [], BACK: ["chip_id_card_back"], SEVERAL: ["passport", "driving_license"], PROCESS: ["passport"]}
+    return types.get(colour, ["chip_id_card_front"])
+
+
+def _act(colour: object) -> None:
+    if colour == SLOW:
+        time.sleep(SLOW_S)
+    elif colour == ENDLESS:
+        time.sleep(600)
+    elif colour == MEETING:
+        _meet()
+    elif colour == DEADLY or (colour == DEADLY_ONCE and _first_time()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif colour == BROKEN:
+        raise RuntimeError(SECRET)  # as a library's message may quote what it read
+
+
+def _meet() -> None:
+    """Returns once two processes are here at the same time; alone it never does."""
+    (_notes() / f"here-{os.getpid()}").touch()
+    while len(list(_notes().glob("here-*"))) < 2:
+        time.sleep(0.01)
+
+
+def _first_time() -> bool:
+    note = _notes() / "died-once"
+    first = not note.exists()
+    note.touch()
+    return first
+
+
+def _notes() -> Path:
+    return Path(os.environ[NOTES])
