@@ -6,7 +6,11 @@ import io
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 from PIL import Image, ImageDraw
+
+settings.register_profile("cardbeam", deadline=None)  # a shared machine is slow at times
+settings.load_profile("cardbeam")
 
 API_KEY, API_SECRET = "test-key", "test-secret-9f2c"
 

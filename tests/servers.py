@@ -25,7 +25,6 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from urllib.parse import parse_qsl, urlsplit
 
 BASE_PATH = "/api/v2"
@@ -129,7 +128,7 @@ class CardServer:
         self.closing = threading.Event()
         self._keeps_content = keeps_content
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _handler_for(self))
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"cards": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
@@ -154,9 +153,7 @@ class CardServer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.closing.set()
         self._server.shutdown()
         self._server.server_close()
@@ -176,13 +173,6 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is its own matter."""
-
-
-def _handler_for(server: CardServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Handler):
-        cards = server
-
-    return Handler
 
 
 class _Handler(BaseHTTPRequestHandler):
