@@ -63,6 +63,8 @@ class TextEngine:
     """Tesseract with the Vietnamese model, opened once (30 ms, 20 MB); not for threads."""
 
     def __init__(self) -> None:
+        # Leptonica prints "box outside rectangle" about edges of warped pictures; it is no error of ours.
+        tesserocr.set_leptonica_log_level(tesserocr.LeptLogLevel.NONE)
         self._api = tesserocr.PyTessBaseAPI(
             path=str(tessdata_folder()), lang=LANGUAGE, psm=tesserocr.PSM.SPARSE_TEXT, oem=tesserocr.OEM.LSTM_ONLY
         )

@@ -79,7 +79,7 @@ class CardReader:
         return [self.card(read, get_thumb=get_thumb) for sheet in open_sheets(picture) for read in self.look(sheet)]
 
     def look(self, sheet: Sheet) -> Iterator[Read]:
-        """Sheet -> what stands on its cards: those with an outline; if no such thing is a card, perhaps the whole is."""
+        """Sheet -> what stands on its cards: those with an outline; if no such thing is a card, the whole may be."""
         if min(sheet.pixels.shape[:2]) < 100:
             return
         outlines = find_cards(sheet.pixels)

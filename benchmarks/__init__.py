@@ -1,0 +1,1 @@
+"""The benchmarks, each a `main(argv)`; `./run.sh bench NAME` runs one."""
