@@ -12,14 +12,17 @@ setup(
     package_data={"endpoint": ["data/*"]},
     install_requires=[
         "apache-beam>=2.77,<3",
+        "obstore>=0.12,<1",
         "orjson>=3.10",
         "Pillow>=12.1",
         "pyarrow>=21",
         "requests>=2.32",
         "smart-open>=7.3",
         "tenacity>=9.0",
+        "tqdm>=4.66",
     ],
     extras_require={
+        "aws": ["boto3>=1.40"],
         "sql": ["duckdb>=1.4"],
         "endpoint": [
             "fastapi>=0.120",

@@ -20,6 +20,10 @@ class _Verb:
 _VERBS = {
     "demo": _Verb("pipeline.demo", "a backfill over the bundled cards against the embedded endpoint"),
     "backfill": _Verb("pipeline.backfill", "the nightly run: everything that is not answered yet"),
+    "plan": _Verb("pipeline.plan", "what backfill would do; calls nothing, writes nothing"),
+    "replay": _Verb("pipeline.replay", "dead letters once more, each once"),
+    "publish": _Verb("pipeline.publish", "tables again from the answers held; calls nothing"),
+    "status": _Verb("pipeline.status", "a run's counts, rate, time left and spend"),
     "sql": _Verb("pipeline.sql", "SQL over the tables"),
     "endpoint": _Verb("endpoint.__main__", "the embedded card endpoint"),
 }

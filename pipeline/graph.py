@@ -1,19 +1,22 @@
-"""The straight line, from inputs to the receipt."""
+"""The straight line, from inputs to the receipt; and the parts of it that other verbs run."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import apache_beam as beam
 
 from transforms.call_endpoint import CallEndpoint
+from transforms.count_found import CountFound
 from transforms.elements import Request
-from transforms.end_run import EndRun
+from transforms.end_run import EndRun, TidyRuns
 from transforms.find_cards import FindCards
+from transforms.find_dead_letters import FindDeadLetters
 from transforms.leave_out_answered import LeaveOutAnswered
 from transforms.read_answers import ReadAnswers
 from transforms.receipt import Receipt
-from transforms.settings import Settings
+from transforms.settings import OutputSettings, Settings
 from transforms.tally import Tally
 from transforms.write_tables import WriteTables
 
@@ -21,10 +24,31 @@ from transforms.write_tables import WriteTables
 def backfill(pipeline: beam.Pipeline, settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:
     """Everything that is not answered yet, as tables, dead letters and a receipt."""
     inputs = pipeline | "Inputs" >> beam.Create(settings.input.input)
-    found: beam.PCollection[Request] = inputs | "Find cards" >> FindCards(settings.input)
+    found = inputs | "Find cards" >> FindCards(settings.input)
+    return _answer(found, settings, started_at)
+
+
+def replay(pipeline: beam.Pipeline, settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:
+    """The dead letters of past runs once more, as a run of its own."""
+    start = pipeline | "Start" >> beam.Create([None])
+    found = start | "Find dead letters" >> FindDeadLetters(settings)
+    return _answer(found, settings, started_at)
+
+
+def _answer(found: beam.PCollection[Request], settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:
     known = found | "Leave out what is answered" >> LeaveOutAnswered(settings)
+    (found, known.before) | "Count found" >> CountFound(settings.output)
     endings = known.left | "Call the endpoint" >> CallEndpoint(settings)
     tally = (found, known.before, endings) | "Tally" >> Tally()
-    answers = tally | "Read the answers" >> ReadAnswers(settings.output)
+    durable = tally | "All answers are durable" >> beam.Map(lambda _, run_id: run_id, settings.output.run_id)
+    answers = durable | "Read the answers" >> ReadAnswers(settings.output)
     files = answers.rows | "Write tables" >> WriteTables(settings.output)
     return (tally, answers.counts, files) | "Write the receipt" >> EndRun(settings, started_at)
+
+
+def publish(pipeline: beam.Pipeline, output: OutputSettings, run_ids: Sequence[str]) -> None:
+    """The tables of past runs again, from the answers that are held."""
+    runs = pipeline | "Runs" >> beam.Create(run_ids)
+    answers = runs | "Read the answers" >> ReadAnswers(output)
+    files = answers.rows | "Write tables" >> WriteTables(output)
+    (runs, answers.counts, files) | "Tidy" >> TidyRuns(output)

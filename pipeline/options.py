@@ -15,14 +15,15 @@ from typing import Any, NoReturn, get_type_hints
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.exit import UsageError
-from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, ReplaySettings, Settings
 
 DEFAULT_RUNNER = "FnApiRunner"
-_CONCERNS: dict[str, tuple[str, type]] = {
-    "input": ("pictures", InputSettings),
-    "endpoint": ("endpoint", EndpointSettings),
-    "rate": ("rate and cost", RateSettings),
-    "output": ("output", OutputSettings),
+_TITLES: dict[type, str] = {
+    InputSettings: "pictures",
+    ReplaySettings: "dead letters",
+    EndpointSettings: "endpoint",
+    RateSettings: "rate and cost",
+    OutputSettings: "output",
 }
 _HIDDEN_RUNNER_OPTIONS = frozenset({"-h", "--help"})
 
@@ -32,23 +33,32 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-def parse(verb: str, description: str, arguments: Sequence[str]) -> tuple[Settings, PipelineOptions]:
-    """The settings of a run and the options of its runner.
+def parse_run(verb: str, description: str, arguments: Sequence[str]) -> tuple[Settings, PipelineOptions]:
+    """The settings of a run and the options of its runner. Raises as `parse` does."""
+    concerns = (InputSettings, EndpointSettings, RateSettings, OutputSettings)
+    found, options = parse(verb, description, arguments, *concerns)
+    return Settings(*found), options
+
+
+def parse(verb: str, description: str, arguments: Sequence[str], *concerns: type) -> tuple[list[Any], PipelineOptions]:
+    """The settings of each concern, in their order, and the options of the runner.
+
+    An option that two concerns name is that of the first, and both get its value.
 
     Raises:
         UsageError: an option is unknown, has a value that does not fit, or is missing.
         SystemExit: `--help` was asked for and printed.
     """
-    parser = _our_parser(verb, description)
+    parser = _our_parser(verb, description, concerns)
     ours, rest = parser.parse_known_args(list(arguments))
     _refuse_unknown(rest, _option_names(parser))
-    settings = Settings(**{name: _group(concern, ours) for name, (_, concern) in _CONCERNS.items()})
-    if problems := settings.problems():
+    found = [_group(concern, ours) for concern in concerns]
+    if problems := [problem for group in found for problem in group.problems()]:
         raise UsageError("; ".join(problems))
-    return settings, PipelineOptions(_with_default_runner(rest))
+    return found, PipelineOptions(_with_default_runner(rest))
 
 
-def _our_parser(verb: str, description: str) -> argparse.ArgumentParser:
+def _our_parser(verb: str, description: str, concerns: Sequence[type]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=f"run.sh {verb}",
         description=description,
@@ -56,10 +66,14 @@ def _our_parser(verb: str, description: str) -> argparse.ArgumentParser:
         epilog=f"Every option of Beam and of the runner is taken too: --runner (default {DEFAULT_RUNNER}, which runs "
         "in this process), --temp_location, --flink_master, …",
     )
-    for title, concern in _CONCERNS.values():
-        group = parser.add_argument_group(title)
+    names: set[str] = set()
+    for concern in concerns:
+        group = parser.add_argument_group(_TITLES.get(concern, "options"))
+        kinds = get_type_hints(concern)
         for field in fields(concern):
-            group.add_argument(f"--{field.name}", **_argument(field, get_type_hints(concern)[field.name]))
+            if field.name not in names:
+                group.add_argument(f"--{field.name}", **_argument(field, kinds[field.name]))
+            names.add(field.name)
     return parser
 
 
@@ -70,7 +84,7 @@ def _argument(field: Field[Any], kind: Any) -> dict[str, Any]:
         return {"action": "store_true", "help": said}
     argument: dict[str, Any] = {"help": said if default in (None, "", ()) else f"{said} Default: {default}."}
     if kind == tuple[str, ...]:
-        return {**argument, "action": "append", "metavar": "URI"}
+        return {**argument, "action": "append", "default": [], "metavar": "TEXT"}
     if field.metadata["choices"]:
         return {**argument, "default": default, "choices": field.metadata["choices"]}
     reader = kind if kind in (int, float) else str
@@ -79,13 +93,7 @@ def _argument(field: Field[Any], kind: Any) -> dict[str, Any]:
 
 def _group(concern: type, ours: argparse.Namespace) -> Any:
     values = {field.name: getattr(ours, field.name) for field in fields(concern)}
-    return concern(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-            if not (value is None and name == "input")
-        }
-    )
+    return concern(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def _option_names(parser: argparse.ArgumentParser) -> list[str]:

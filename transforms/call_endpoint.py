@@ -80,7 +80,7 @@ class Worker:
             max_calls=rate.max_calls,
         )
         self.settler = Settler(
-            load_answered(folder, run_id, is_replay=settings.is_replay),
+            load_answered(folder, run_id, is_replay=settings.replay is not None),
             sender,
             self.journal,
             sends_urls=endpoint.transfer == "url",

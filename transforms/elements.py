@@ -152,6 +152,7 @@ class Part:
 class PartCounts:
     """What a part holds, for the receipt."""
 
+    run_id: str
     spans: tuple[Span, ...]
     answered: int
     dead: int
@@ -167,6 +168,7 @@ class PartCounts:
 class WrittenFile:
     """One file of the output."""
 
+    run_id: str
     table: str
     path: str
     rows: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 
 import apache_beam as beam
@@ -26,11 +26,11 @@ from transforms.layout import (
     LEDGER,
     TABLES,
     of_run,
-    parquet_file,
     run_file,
 )
-from transforms.receipt import Receipt, make_receipt, write_receipt
-from transforms.settings import Settings
+from transforms.read_answers import TableRows
+from transforms.receipt import Receipt, make_receipt, read_receipt, with_tables, write_receipt
+from transforms.settings import OutputSettings, Settings
 from transforms.stop import STOP_FILE, read_stop
 from transforms.storage import Folder, open_folder
 from transforms.tally import Counts
@@ -57,9 +57,24 @@ class EndRun(beam.PTransform):
     ) -> beam.PCollection[Receipt]:
         """Bring the counts of all parts and all files to one place."""
         tally, parts, files = ended
-        return tally | "Write receipt" >> beam.Map(
+        return tally | "End" >> beam.Map(
             _end, self._settings, self._started_at, parts=AsList(parts), files=AsList(files)
         )
+
+
+class TidyRuns(beam.PTransform):
+    """(Run ids, PartCounts, WrittenFiles) -> Receipts, of those runs that have one."""
+
+    def __init__(self, output: OutputSettings) -> None:
+        super().__init__()
+        self._output = output
+
+    def expand(
+        self, published: tuple[beam.PCollection[str], beam.PCollection[PartCounts], beam.PCollection[WrittenFile]]
+    ) -> beam.PCollection[Receipt]:
+        """Each run by itself."""
+        run_ids, parts, files = published
+        return run_ids | "Tidy" >> beam.FlatMap(_tidy, self._output, parts=AsList(parts), files=AsList(files))
 
 
 def _end(
@@ -82,8 +97,7 @@ def end_run(
 ) -> Receipt:
     """Leave a run's output in order and write its receipt."""
     run_id = settings.output.run_id
-    files = [*files, *_ledger_files(folder, run_id, files)]
-    files += _write_empty(folder, run_id, files)
+    files = _all_files(folder, run_id, files)
     stop = read_stop(folder, run_file(run_id, STOP_FILE))
     receipt = make_receipt(settings, tally, parts, files, stop, started_at=started_at, finished_at=finished_at)
     if receipt.reconciled:
@@ -92,26 +106,33 @@ def end_run(
     return receipt
 
 
-def _ledger_files(folder: Folder, run_id: str, files: Iterable[WrittenFile]) -> list[WrittenFile]:
-    """Ledger files that an earlier attempt or session of the run wrote."""
-    written = {file.path for file in files}
-    found = []
+def _tidy(run_id: str, output: OutputSettings, parts: list[PartCounts], files: list[WrittenFile]) -> Iterator[Receipt]:
+    folder = open_folder(output.output)
+    parts = [part for part in parts if part.run_id == run_id]
+    files = _all_files(folder, run_id, [file for file in files if file.run_id == run_id])
+    _clear(folder, run_id, files, parts)
+    receipt = read_receipt(folder, run_id)
+    if receipt is not None:  # a run that has not ended gets its receipt when it does
+        receipt = with_tables(receipt, parts, files)
+        write_receipt(folder, receipt)
+        yield receipt
+
+
+def _all_files(folder: Folder, run_id: str, written: list[WrittenFile]) -> list[WrittenFile]:
+    """What was written now, the ledger files of earlier sessions, and an empty file for each table without a row."""
+    files = [*written, *_ledger_files(folder, run_id, {file.path for file in written})]
+    tables = {file.table for file in files}
+    empty = [TableRows(table, run_id, _EMPTY_PART, _SCHEMAS[table].empty_table()) for table in TABLES]
+    return [*files, *(write_parquet(folder, rows) for rows in empty if rows.table not in tables)]
+
+
+def _ledger_files(folder: Folder, run_id: str, written: set[str]) -> Iterator[WrittenFile]:
     for file in folder.list(of_run(LEDGER, run_id)):
         if file.path.endswith(".parquet") and file.path not in written:
             with folder.open(file.path) as opened:
                 rows = pq.ParquetFile(opened).metadata.num_rows
-            found.append(WrittenFile(LEDGER, file.path, rows, file.size_bytes))
-    return found
-
-
-def _write_empty(folder: Folder, run_id: str, files: Iterable[WrittenFile]) -> list[WrittenFile]:
-    """A file without rows for each table that has none, so that every night has every schema."""
-    written = {file.table for file in files}
-    return [
-        write_parquet(folder, table, parquet_file(table, run_id, _EMPTY_PART), _SCHEMAS[table].empty_table())
-        for table in TABLES
-        if table not in written
-    ]
+            if rows:  # an earlier session's empty file has had its day
+                yield WrittenFile(run_id, LEDGER, file.path, rows, file.size_bytes)
 
 
 def _clear(folder: Folder, run_id: str, files: Iterable[WrittenFile], parts: Iterable[PartCounts]) -> None:

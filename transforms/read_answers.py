@@ -1,4 +1,4 @@
-"""Tally -> TableRows: what the journal and the ledger hold, as typed rows by table.
+"""Run -> TableRows: what the journal and the ledger hold, as typed rows by table.
 
 A pure function of the answers: it can run again for a new schema, or after a crash,
 without a call. A part is read in slices, whole columns at a time.
@@ -47,16 +47,16 @@ class Answers(NamedTuple):
 
 
 class ReadAnswers(beam.PTransform):
-    """Tally -> Answers. It waits for the tally: by then every answer of the run is durable."""
+    """Run ids -> Answers. A run's id comes when all its answers are durable."""
 
     def __init__(self, settings: OutputSettings) -> None:
         super().__init__()
         self._settings = settings
 
-    def expand(self, tally: beam.PCollection[Any]) -> Answers:
+    def expand(self, run_ids: beam.PCollection[str]) -> Answers:
         """Plan the parts, spread them, read each."""
         read = (
-            tally
+            run_ids
             | "Plan parts" >> beam.FlatMap(_plan, self._settings)
             | "Spread parts" >> beam.Reshuffle()
             | "Read parts" >> beam.ParDo(_ReadPartFn(self._settings)).with_outputs(_COUNTS, main="rows")
@@ -64,8 +64,8 @@ class ReadAnswers(beam.PTransform):
         return Answers(read.rows, read[_COUNTS])
 
 
-def _plan(_: Any, settings: OutputSettings) -> list[Part]:
-    return plan_parts(open_folder(settings.output), settings.run_id)
+def _plan(run_id: str, settings: OutputSettings) -> list[Part]:
+    return plan_parts(open_folder(settings.output), run_id)
 
 
 class _ReadPartFn(beam.DoFn):
@@ -133,6 +133,7 @@ def _counts(part: Part, kept: pa.Table, answered: int, parsed: Parsed, dead_lett
     calls_sent = pc.sum(called["attempts"]).as_py() or 0
     seconds = pc.divide(called["last_at"].cast(pa.int64()), 1_000_000)
     return PartCounts(
+        run_id=part.run_id,
         spans=part.spans,
         answered=answered,
         dead=len(dead_letters) - len(parsed.dead_letters),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import pairwise
 from typing import Any
@@ -59,22 +59,19 @@ def make_receipt(
     finished_at: datetime,
 ) -> Receipt:
     """Everything that is known of a run, and whether it adds up."""
-    parts, files = list(parts), sorted(files, key=lambda file: file.path)
+    parts, files = list(parts), list(files)
     requests = _requests(tally, parts)
     gaps = list(_gaps(requests, parts))
     answered = sum(part.answered for part in parts)
     calls_sent = sum(part.calls_sent for part in parts)
-    rows = Counter[str]()
-    for file in files:
-        rows[file.table] += file.rows
     return Receipt(
         run_id=settings.output.run_id,
         status="failed" if gaps else stop.status if stop and requests["deferred"] else "complete",
         requests=requests,
         calls={"sent": calls_sent, "retried": sum(part.calls_retried for part in parts), "answered": answered},
-        documents={name: rows[table] for table, name in DOCUMENT_TABLES.items() if rows[table]},
+        documents=_documents(files),
         dead_letters=_summed(part.dead_letters for part in parts),
-        files=[{"path": file.path, "rows": file.rows, "bytes": file.size_bytes} for file in files],
+        files=_files(files),
         rate=_rate(settings, _summed(part.calls_by_second for part in parts)),
         spend=round(answered * settings.rate.price_per_call, 6),
         started_at=_text(started_at),
@@ -85,6 +82,39 @@ def make_receipt(
         stopped_by=stop.code if stop else "",
         message=stop.message if stop else "",
     )
+
+
+def with_tables(receipt: Receipt, parts: list[PartCounts], files: list[WrittenFile]) -> Receipt:
+    """The receipt of a run whose tables were made again: what was asked stays, what was read may not."""
+    requests = {**receipt.requests, **_held(parts)}
+    return replace(
+        receipt,
+        requests=requests,
+        documents=_documents(files),
+        dead_letters=_summed(part.dead_letters for part in parts),
+        files=_files(files),
+    )
+
+
+def _documents(files: Iterable[WrittenFile]) -> dict[str, int]:
+    rows = Counter[str]()
+    for file in files:
+        rows[file.table] += file.rows
+    return {name: rows[table] for table, name in DOCUMENT_TABLES.items() if rows[table]}
+
+
+def _files(files: Iterable[WrittenFile]) -> list[dict[str, Any]]:
+    ordered = sorted(files, key=lambda file: file.path)
+    return [{"path": file.path, "rows": file.rows, "bytes": file.size_bytes} for file in ordered]
+
+
+def _held(parts: Iterable[PartCounts]) -> dict[str, int]:
+    """Requests by fate, as the ledger tells them."""
+    parts = list(parts)
+    return {
+        Fate.ANSWERED.value: sum(part.answered - part.without_row for part in parts),
+        Fate.DEAD.value: sum(part.dead + part.without_row for part in parts),
+    }
 
 
 def _requests(tally: Counts, parts: list[PartCounts]) -> dict[str, int]:
@@ -101,11 +131,9 @@ def _gaps(requests: Mapping[str, int], parts: list[PartCounts]) -> Iterable[str]
     ended = sum(requests[fate.value] for fate in Fate)
     if ended != requests[FOUND]:
         yield f"{requests[FOUND]} found, but {ended} ended: {requests[FOUND] - ended:+d}"
-    answered = sum(part.answered - part.without_row for part in parts)
-    dead = sum(part.dead + part.without_row for part in parts)
-    for fate, held in ((Fate.ANSWERED, answered), (Fate.DEAD, dead)):
-        if held < requests[fate.value]:
-            yield f"{requests[fate.value]} {fate.value}, but the ledger holds {held}: {held - requests[fate.value]:+d}"
+    for fate, held in _held(parts).items():
+        if held < requests[fate]:
+            yield f"{requests[fate]} {fate}, but the ledger holds {held}: {held - requests[fate]:+d}"
 
 
 def _summed(counted: Iterable[Iterable[tuple[Any, int]]]) -> dict[Any, int]:

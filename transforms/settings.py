@@ -132,6 +132,20 @@ class OutputSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplaySettings:
+    """Which dead letters are tried once more; empty is all."""
+
+    codes: tuple[str, ...] = option(
+        (), help="A code of dead letters to try again, http_503 say. Repeatable; default all."
+    )
+    run_id: tuple[str, ...] = option((), help="A past run whose dead letters to try again. Repeatable; default all.")
+
+    def problems(self) -> Iterator[Problem]:
+        """Any code and any run may be asked for."""
+        yield from ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that a run is told. Holds no secret: it travels in the job graph."""
 
@@ -139,11 +153,10 @@ class Settings:
     endpoint: EndpointSettings
     rate: RateSettings
     output: OutputSettings
-    is_replay: bool = False
-    """Whether dead letters of past runs are tried once more, so that no earlier death is final."""
+    replay: ReplaySettings | None = None
+    """Set where dead letters of past runs are tried once more: then no earlier death is final."""
 
     def problems(self) -> list[Problem]:
         """What is wrong, in words; empty where all is well."""
         groups = (self.input, self.endpoint, self.rate, self.output)
-        found = [problem for group in groups for problem in group.problems()]
-        return found
+        return [problem for group in groups for problem in group.problems()]

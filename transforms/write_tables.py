@@ -9,7 +9,6 @@ from __future__ import annotations
 from io import BytesIO
 
 import apache_beam as beam
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.elements import WrittenFile
@@ -34,13 +33,13 @@ class WriteTables(beam.PTransform):
 
 
 def _write(rows: TableRows, settings: OutputSettings) -> WrittenFile:
-    path = parquet_file(rows.table, rows.run_id, rows.part_name)
-    return write_parquet(open_folder(settings.output), rows.table, path, rows.rows)
+    return write_parquet(open_folder(settings.output), rows)
 
 
-def write_parquet(folder: Folder, table: str, path: str, rows: pa.Table) -> WrittenFile:
+def write_parquet(folder: Folder, rows: TableRows) -> WrittenFile:
     """Write one file, over one of the same name."""
+    path = parquet_file(rows.table, rows.run_id, rows.part_name)
     buffer = BytesIO()
-    pq.write_table(rows, buffer, compression=COMPRESSION)
+    pq.write_table(rows.rows, buffer, compression=COMPRESSION)
     folder.write(path, buffer.getvalue())
-    return WrittenFile(table, path, len(rows), buffer.tell())
+    return WrittenFile(rows.run_id, rows.table, path, len(rows.rows), buffer.tell())

@@ -1,0 +1,86 @@
+"""A run from its claim to its exit status: what all verbs that call the endpoint have in common."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from pipeline.claim import claimed
+from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError
+from pipeline.options import DEFAULT_RUNNER
+from pipeline.progress import show_progress
+from pipeline.runs import Run, begin, find_run, with_run
+from pipeline.summary import summarise
+from transforms.call_endpoint import read_credentials
+from transforms.layout import run_file
+from transforms.receipt import Receipt, read_receipt
+from transforms.settings import Settings
+from transforms.sources import SourceError
+from transforms.stop import STOP_FILE, read_stop
+from transforms.storage import Folder, open_folder
+
+Build = Callable[[beam.Pipeline, Settings, datetime], object]
+_LOG = logging.getLogger("cardbeam")
+
+
+def launch(verb: str, settings: Settings, options: PipelineOptions, build: Build) -> int:
+    """Begin a run or go on with one, and run its graph; the exit status.
+
+    Raises:
+        UsageError: the credentials cannot be read, the run has ended, or another is under way.
+    """
+    check_credentials(settings, options)
+    folder = open_folder(settings.output.output)
+    run = find_run(folder, settings, verb, datetime.now(timezone.utc))
+    settings = with_run(settings, run)
+    with claimed(folder, run.run_id):
+        begin(folder, run)
+        try:
+            with show_progress(folder, run), beam.Pipeline(options=options) as pipeline:
+                build(pipeline, settings, run.began)
+        except Exception as error:  # whatever a runner raises, the user gets one line
+            return _fail(run, f"run {run.run_id} failed: {cause(error)}", error)
+        receipt = read_receipt(folder, run.run_id)
+        if receipt is None:
+            return _fail(run, f"run {run.run_id} left no receipt")
+        print(summarise(receipt, settings.output.output))
+        return _exit_status(folder, receipt)
+
+
+def check_credentials(settings: Settings, options: PipelineOptions) -> None:
+    """Whether this process's workers have credentials; those of a cluster are in its own environment.
+
+    Raises:
+        UsageError: they are missing.
+    """
+    if options.view_as(StandardOptions).runner != DEFAULT_RUNNER:
+        return
+    try:
+        read_credentials(settings.endpoint.credentials_uri)
+    except SourceError as error:
+        raise UsageError(str(error)) from error
+
+
+def _fail(run: Run, message: str, error: Exception | None = None) -> int:
+    _LOG.debug(message, exc_info=error)
+    print(f"{message}; the same command, or --run_id={run.run_id}, goes on with it", file=sys.stderr)
+    return EXIT_FAILED
+
+
+def cause(error: BaseException) -> str:
+    """The innermost error, in words only where they are the operating system's or our own."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) if isinstance(error, (OSError, SourceError)) else type(error).__name__
+
+
+def _exit_status(folder: Folder, receipt: Receipt) -> int:
+    if receipt.status == "complete":
+        return EXIT_COMPLETE
+    stop = read_stop(folder, run_file(receipt.run_id, STOP_FILE))
+    return stop.exit_status if stop and receipt.reconciled else EXIT_FAILED

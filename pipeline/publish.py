@@ -1,0 +1,55 @@
+"""`publish`: tables again from the answers held."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import apache_beam as beam
+
+from pipeline import graph
+from pipeline.claim import claimed
+from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError
+from pipeline.launch import cause
+from pipeline.options import parse
+from pipeline.runs import run_ids
+from transforms.layout import JOURNAL, LEDGER, run_id_of
+from transforms.receipt import read_receipt
+from transforms.settings import OutputSettings
+from transforms.storage import Folder, open_folder
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the tables of one run (--run_id) or of all again from ledger and journal; nothing is called."""
+    (output,), options = parse("publish", str(main.__doc__), arguments, OutputSettings)
+    folder = open_folder(output.output)
+    found = runs_with_answers(folder)
+    if output.run_id and output.run_id not in found:
+        raise UsageError(f"--run_id {output.run_id} has no answers in {output.output}; there are {', '.join(found)}")
+    chosen = [output.run_id] if output.run_id else found
+    if not chosen:
+        raise UsageError(f"--output {output.output} holds no answers; run a backfill into it first")
+    with claimed(folder, output.run_id or "publish"):
+        try:
+            with beam.Pipeline(options=options) as pipeline:
+                graph.publish(pipeline, output, chosen)
+        except Exception as error:  # whatever a runner raises, the user gets one line
+            print(f"publish failed: {cause(error)}; the same command makes the tables whole", file=sys.stderr)
+            return EXIT_FAILED
+    for run_id in chosen:
+        print(_line(folder, run_id))
+    return EXIT_COMPLETE
+
+
+def runs_with_answers(folder: Folder) -> list[str]:
+    """Every run that has a ledger or a journal, by name."""
+    paths = (file.path for table in (LEDGER, JOURNAL) for file in folder.list(table))
+    return sorted({run_id for path in paths if (run_id := run_id_of(path))} | set(run_ids(folder)))
+
+
+def _line(folder: Folder, run_id: str) -> str:
+    receipt = read_receipt(folder, run_id)
+    if receipt is None:
+        return f"run {run_id}: tables published; unfinished, its backfill goes on with --run_id={run_id}"
+    rows = ", ".join(f"{count:,} {name}" for name, count in receipt.documents.items()) or "no documents"
+    return f"run {run_id}: {rows}"

@@ -1,0 +1,157 @@
+"""`status`: how a run stands, from the files alone: from any machine, with any runner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import orjson
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.exit import EXIT_COMPLETE, UsageError
+from pipeline.options import parse
+from pipeline.runs import Run, read_run, run_ids
+from pipeline.summary import summarise
+from transforms.count_found import FOUND_FILE
+from transforms.elements import SettledAs
+from transforms.journal import read_segment
+from transforms.layout import JOURNAL, LEDGER, of_run, run_file
+from transforms.receipt import read_receipt
+from transforms.settings import Problem, option
+from transforms.storage import Folder, open_folder
+
+_RATE_OVER_S = 60
+_REDRAW_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSettings:
+    """Which run is looked at, and how often."""
+
+    output: str = option("", help="The output folder of the run.")
+    run_id: str = option("", help="Name of the run; default the newest.")
+    watch: bool = option(False, help="Look again every two seconds until the run has ended.")
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        if not self.output:
+            yield "--output is missing: give the output folder of the run"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A run under way. `found` is None until its inputs are listed."""
+
+    found: int | None
+    answered_before: int
+    settled: dict[str, int]
+    calls: int
+    rate_per_s: float
+
+    @property
+    def left(self) -> int | None:
+        """Pictures still to settle."""
+        if self.found is None:
+            return None
+        return max(0, self.found - self.answered_before - sum(self.settled.values()))
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Counts a run's records, reading each byte of the journal once however often it is asked."""
+
+    folder: Folder
+    run_id: str
+    _read_up_to: dict[str, int] = field(default_factory=dict)
+    _settled: dict[str, int] = field(default_factory=lambda: {one.value: 0 for one in SettledAs})
+    _calls: int = 0
+    _called_at_s: dict[int, int] = field(default_factory=dict)
+
+    def look(self, now_s: float) -> Status:
+        """How the run stands now."""
+        for file in self.folder.list(of_run(LEDGER, self.run_id)):
+            if file.path.endswith(".parquet") and file.path not in self._read_up_to:
+                self._read_up_to[file.path] = file.size_bytes
+                self._count_ledger(file.path)
+        for file in self.folder.list(of_run(JOURNAL, self.run_id)):
+            read_up_to = self._read_up_to.get(file.path, 0)
+            if file.size_bytes > read_up_to:
+                self._read_up_to[file.path] = read_up_to + self._count_segment(file.path, read_up_to)
+        found = _read_found(self.folder, self.run_id)
+        recent = sum(calls for second, calls in self._called_at_s.items() if now_s - second <= _RATE_OVER_S)
+        since_s = min(_RATE_OVER_S, max(1.0, now_s - min(self._called_at_s, default=now_s)))
+        return Status(
+            found.get("found") if found else None,
+            found.get("answered_before", 0) if found else 0,
+            dict(self._settled),
+            self._calls,
+            recent / since_s,
+        )
+
+    def _count_segment(self, path: str, start: int) -> int:
+        with self.folder.open(path) as file:
+            file.seek(start)
+            content = file.read()
+        end = 0
+        for settled, next_record in read_segment(content):
+            end = next_record
+            self._settled[settled.outcome] += 1
+            self._calls += settled.attempts
+            if settled.attempts:
+                second = settled.last_at // 1_000_000
+                self._called_at_s[second] = self._called_at_s.get(second, 0) + settled.attempts
+        return end
+
+    def _count_ledger(self, path: str) -> None:
+        with self.folder.open(path) as file:
+            rows = pq.read_table(file, columns=["outcome", "attempts"])
+        for counted in pc.value_counts(rows["outcome"]).to_pylist():
+            self._settled[counted["values"]] += counted["counts"]
+        self._calls += pc.sum(rows["attempts"]).as_py() or 0
+
+
+def _read_found(folder: Folder, run_id: str) -> dict[str, int] | None:
+    try:
+        found: dict[str, int] = orjson.loads(folder.read(run_file(run_id, FOUND_FILE)))
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def line(run: Run, status: Status) -> str:
+    """A run under way in one line."""
+    return "  ".join(_words(run, status))
+
+
+def _words(run: Run, status: Status) -> Iterator[str]:
+    done = status.answered_before + sum(status.settled.values())
+    yield f"{done:,} of {status.found:,}" if status.found is not None else f"{done:,} so far"
+    yield f"{status.settled['answered']:,} answered, {status.settled['dead']:,} dead"
+    allowed = f" of {run.allowed_per_s:g}" if run.allowed_per_s else ""
+    yield f"{status.rate_per_s:.1f}{allowed} calls/s"
+    if status.left is not None and status.rate_per_s:
+        yield f"{timedelta(seconds=round(status.left / status.rate_per_s))!s} left"
+    if run.price_per_call:
+        yield f"spend {status.settled['answered'] * run.price_per_call:,.2f}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Tell how a run stands, while it runs and after; the newest where --run_id does not name one."""
+    (asked,), _ = parse("status", str(main.__doc__), arguments, StatusSettings)
+    folder = open_folder(asked.output)
+    known = run_ids(folder)
+    run_id = asked.run_id or (known[-1] if known else "")
+    run = read_run(folder, run_id) if run_id in known else None
+    if run is None:
+        raise UsageError(f"there is no run {run_id} in --output {asked.output}; there are {', '.join(known) or 'none'}")
+    watcher = Watcher(folder, run_id)
+    while (receipt := read_receipt(folder, run_id)) is None:
+        print(f"run {run_id}  {line(run, watcher.look(time.time()))}", flush=True)
+        if not asked.watch:
+            return EXIT_COMPLETE
+        time.sleep(_REDRAW_S)
+    print(summarise(receipt, asked.output))
+    return EXIT_COMPLETE

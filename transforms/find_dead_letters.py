@@ -1,0 +1,66 @@
+"""Ledger -> Requests: the open dead letters of past runs, each once.
+
+Open is what no later answer settled. A death in reading an answer (an unknown type, say)
+is not sent again: the answer is held, and `publish` reads it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from transforms.answered import Standing, load_answered
+from transforms.elements import Request, SettledAs
+from transforms.layout import LEDGER, run_id_of
+from transforms.settings import ReplaySettings, Settings
+from transforms.sources import describe
+from transforms.storage import Folder, open_folder
+
+_COLUMNS = ["item_id", "source_id", "outcome", "operation", "uris", "labels", "code"]
+
+
+class FindDeadLetters(beam.PTransform):
+    """One start -> Requests."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, start: beam.PCollection[None]) -> beam.PCollection[Request]:
+        """Read the ledger of all runs."""
+        return start | "Read the ledger" >> beam.FlatMap(_find, self._settings).with_output_types(Request)
+
+
+def _find(_: None, settings: Settings) -> Iterator[Request]:
+    folder = open_folder(settings.output.output)
+    return find_dead_letters(folder, settings.output.run_id, settings.replay or ReplaySettings())
+
+
+def find_dead_letters(folder: Folder, run_id: str, replay: ReplaySettings) -> Iterator[Request]:
+    """Requests that died in earlier runs and were not answered before this one, with what their pictures are now."""
+    answered = load_answered(folder, run_id)
+    seen = set()
+    for row in _dead_rows(folder, run_id, replay):
+        standings = (answered.of_item(row["item_id"]), answered.of_source(row["source_id"])[0])
+        key = (row["operation"], *row["uris"])
+        if key not in seen and Standing.ANSWERED_BEFORE not in standings:
+            seen.add(key)
+            yield Request(row["operation"], tuple(map(describe, row["uris"])), tuple(row["labels"]))
+
+
+def _dead_rows(folder: Folder, run_id: str, replay: ReplaySettings) -> Iterator[dict[str, Any]]:
+    for file in folder.list(LEDGER):
+        of_run = run_id_of(file.path)
+        if of_run == run_id or (replay.run_id and of_run not in replay.run_id):
+            continue
+        with folder.open(file.path) as opened:
+            rows = pq.read_table(opened, columns=_COLUMNS)
+        rows = rows.filter(pc.equal(rows["outcome"], SettledAs.DEAD.value))
+        if replay.codes:
+            rows = rows.filter(pc.is_in(rows["code"], value_set=pa.array(replay.codes)))
+        yield from rows.to_pylist()
