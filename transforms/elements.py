@@ -162,6 +162,9 @@ class PartCounts:
     calls_retried: int
     dead_letters: tuple[tuple[str, int], ...]
     calls_by_second: tuple[tuple[int, int], ...]
+    first_call_s: float | None
+    last_call_s: float | None
+    """When the first call began and the last was answered, seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ def ledger_table(records: list[Settled]) -> pa.Table:
 def _counts(part: Part, kept: pa.Table, answered: int, parsed: Parsed, dead_letters: pa.Table) -> PartCounts:
     called = kept.filter(pc.greater(kept["attempts"], 0))
     calls_sent = pc.sum(called["attempts"]).as_py() or 0
-    seconds = pc.divide(called["last_at"].cast(pa.int64()), 1_000_000)
+    called_at_s = pc.divide(called["last_at"].cast(pa.int64()), 1e6)
     return PartCounts(
         run_id=part.run_id,
         spans=part.spans,
@@ -141,7 +141,9 @@ def _counts(part: Part, kept: pa.Table, answered: int, parsed: Parsed, dead_lett
         calls_sent=calls_sent,
         calls_retried=calls_sent - len(called),
         dead_letters=_value_counts(dead_letters["code"]),
-        calls_by_second=_value_counts(seconds),
+        calls_by_second=_value_counts(pc.floor(called_at_s).cast(pa.int64())),
+        first_call_s=pc.min(pc.subtract(called_at_s, pc.coalesce(called["latency_s"], 0.0))).as_py(),
+        last_call_s=pc.max(called_at_s).as_py(),
     )
 
 

@@ -72,7 +72,7 @@ def make_receipt(
         documents=_documents(files),
         dead_letters=_summed(part.dead_letters for part in parts),
         files=_files(files),
-        rate=_rate(settings, _summed(part.calls_by_second for part in parts)),
+        rate=_rate(settings, parts),
         spend=round(answered * settings.rate.price_per_call, 6),
         started_at=_text(started_at),
         finished_at=_text(finished_at),
@@ -143,15 +143,18 @@ def _summed(counted: Iterable[Iterable[tuple[Any, int]]]) -> dict[Any, int]:
     return dict(sorted(total.items()))
 
 
-def _rate(settings: Settings, calls_by_second: Mapping[int, int]) -> dict[str, float]:
-    """Answers a second over the seconds in which the run was busy."""
+def _rate(settings: Settings, parts: list[PartCounts]) -> dict[str, float]:
+    """Calls a second over the time in which the run was busy."""
+    calls_by_second = _summed(part.calls_by_second for part in parts)
+    first_s = min((part.first_call_s for part in parts if part.first_call_s is not None), default=0.0)
+    last_s = max((part.last_call_s for part in parts if part.last_call_s is not None), default=0.0)
     pauses_s = [later - earlier for earlier, later in pairwise(calls_by_second)]
-    busy_s = sum(pause_s for pause_s in pauses_s if pause_s <= _LONGEST_PAUSE_S) + bool(calls_by_second)
-    achieved_per_s = sum(calls_by_second.values()) / busy_s if busy_s else 0.0
+    busy_s = last_s - first_s - sum(pause_s for pause_s in pauses_s if pause_s > _LONGEST_PAUSE_S)
+    achieved_per_s = sum(part.calls_sent for part in parts) / busy_s if busy_s > 0 else 0.0
     return {
         "allowed_per_s": settings.rate.max_requests_per_second,
         "achieved_per_s": round(achieved_per_s, 3),
-        "busy_s": float(busy_s),
+        "busy_s": round(busy_s, 3),
     }
 
 
