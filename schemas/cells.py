@@ -50,7 +50,7 @@ class _Misfit(ValueError):
 
 _Null = type(None)
 _NO_BOX = (0, 0, 0, 0)
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+_FLOAT32_OVERFLOW = 2.0**128 - 2.0**103  # from here on the nearest float32 is infinite
 _DATE = re.compile(r"\s*(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})\s*")
 
 
@@ -91,7 +91,7 @@ def _number(value: object) -> float | None:
 
 def _confidence(value: object) -> float | None:
     number = _number(value)
-    if number is not None and abs(number) > _FLOAT32_MAX:
+    if number is not None and abs(number) >= _FLOAT32_OVERFLOW:
         raise _Misfit
     return number
 
@@ -103,7 +103,7 @@ def _box(value: object) -> tuple[int, ...] | None:
         raise _Misfit
     sides = [_number(side) for side in value]
     pixels = tuple(round(side) for side in sides if side is not None)
-    if len(pixels) != 4 or any(abs(pixel) >= 2**31 for pixel in pixels):
+    if len(pixels) != 4 or not all(-(2**31) <= pixel < 2**31 for pixel in pixels):
         raise _Misfit
     return pixels
 
