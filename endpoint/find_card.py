@@ -19,6 +19,8 @@ INSET_PX = 4
 """Cut off all around: slivers of background make Leptonica complain and Tesseract see text."""
 MIN_SHARE = 0.06
 """Smallest share of the picture a card fills."""
+MIN_SUPPORT = 0.55
+"""Smallest share of an outline that must lie on edges."""
 Corners = npt.NDArray[np.float64]
 """(4, 2): top left, top right, bottom right, bottom left, in pixels of the sheet."""
 
@@ -36,28 +38,60 @@ class Aligned:
 
 
 def find_cards(sheet: Pixels) -> list[Corners]:
-    """The outlines of the cards on a sheet in reading order; empty where none has four clear edges."""
+    """The outlines of the cards on a sheet in reading order; empty where none has four clear edges.
+
+    Many shapes are proposed; of those over the same place the one whose sides lie best on edges is kept.
+    """
     scale = max(sheet.shape[:2]) / SEARCH_PX
     size = (max(1, round(sheet.shape[1] / scale)), max(1, round(sheet.shape[0] / scale)))
     small = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    found: list[Corners] = []
-    for mask in _masks(small):
-        found += [quad for quad in _quads(mask) if not any(_same(quad, other) for other in found)]
-    kept = [quad for quad in found if not any(_inside(quad, other) for other in found if other is not quad)]
+    lightness, apart = _channels(small)
+    edges = np.asarray(cv2.bitwise_or(_edges(lightness), _edges(apart)), dtype=np.uint8)
+    quads = [quad for mask in _masks(lightness, apart) for quad in _quads(mask)]
+    supported = sorted(((_support(quad, edges), index) for index, quad in enumerate(quads)), reverse=True)
+    kept: list[Corners] = []
+    for support, index in supported:
+        if support >= MIN_SUPPORT and not any(_overlap(quads[index], other) for other in kept):
+            kept.append(quads[index])
     return sorted(
         (quad * scale for quad in kept), key=lambda quad: (round(quad[0, 1] / sheet.shape[0] * 4), quad[0, 0])
     )
 
 
-def _masks(small: Pixels) -> Iterator[Pixels]:
-    """Candidate shapes: closed edges, and what is lighter or more coloured than the rest."""
-    lab = cv2.cvtColor(cv2.GaussianBlur(small, (5, 5), 0), cv2.COLOR_RGB2LAB)
-    for channel in cv2.split(lab):
-        edges = cv2.Canny(channel, 20, 60)
-        yield np.asarray(cv2.dilate(edges, np.ones((3, 3), np.uint8)), dtype=np.uint8)
+def _channels(small: Pixels) -> tuple[Pixels, Pixels]:
+    """Lightness, and how far each pixel's colour is from the usual one along the picture's border."""
+    lab = np.asarray(cv2.cvtColor(cv2.GaussianBlur(small, (5, 5), 0), cv2.COLOR_RGB2LAB), dtype=np.float32)
+    rim = np.concatenate([part.reshape(-1, 3) for part in (lab[:8], lab[-8:], lab[:, :8], lab[:, -8:])])
+    distance = np.abs(lab - np.median(rim, axis=0)).sum(axis=2)
+    return lab[..., 0].astype(np.uint8), np.asarray(np.clip(distance, 0, 255), dtype=np.uint8)
+
+
+def _edges(channel: Pixels) -> Pixels:
+    return np.asarray(cv2.dilate(cv2.Canny(channel, 15, 45), np.ones((3, 3), np.uint8)), dtype=np.uint8)
+
+
+def _masks(lightness: Pixels, apart: Pixels) -> Iterator[Pixels]:
+    """Candidate shapes: closed edges; what is lighter, or unlike the border, with less and less attached to it."""
+    yield _edges(lightness)
+    yield _edges(apart)
+    for channel in (apart, lightness):
         _, above = cv2.threshold(channel, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-        for mask in (above, cv2.bitwise_not(above)):
-            yield np.asarray(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)), dtype=np.uint8)
+        closed = cv2.morphologyEx(above, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+        for side in (1, 25, 75):
+            yield np.asarray(cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), dtype=np.uint8)
+
+
+def _support(quad: Corners, edges: Pixels) -> float:
+    """The share of the outline that lies on edges, 0 to 1, held down by its worst side; corners are left out."""
+    along = np.linspace(0.1, 0.9, 80)[:, None]
+    shares = []
+    for index in range(4):
+        points = np.rint(quad[index] * (1 - along) + quad[(index + 1) % 4] * along).astype(int)
+        inside = (points >= 0).all(axis=1) & (points[:, 0] < edges.shape[1]) & (points[:, 1] < edges.shape[0])
+        hit = np.zeros(len(points), dtype=bool)
+        hit[inside] = edges[points[inside, 1], points[inside, 0]] > 0
+        shares.append(float(hit.mean()))
+    return 0.5 * min(shares) + 0.5 * sum(shares) / 4
 
 
 def _quads(mask: Pixels) -> Iterator[Corners]:
@@ -72,13 +106,9 @@ def _quads(mask: Pixels) -> Iterator[Corners]:
 
 
 def _four_sides(hull: npt.NDArray[np.int32]) -> Corners | None:
-    """The hull as four lines, each fitted to the middle of a side: rounded corners don't pull them in."""
-    length = cv2.arcLength(hull, True)
-    for tolerance in (0.01, 0.02, 0.03, 0.05):
-        rough = cv2.approxPolyDP(hull, tolerance * length, True).reshape(-1, 2)
-        if len(rough) == 4:
-            return _ordered(_refined(rough.astype(np.float64), hull.reshape(-1, 2).astype(np.float64)))
-    return _ordered(cv2.boxPoints(cv2.minAreaRect(hull)).astype(np.float64))
+    """The hull as four lines, each fitted to the middle of a side: rounded or clipped corners don't pull them in."""
+    rough = np.asarray(cv2.approxPolyN(hull, 4, ensure_convex=True), dtype=np.float64).reshape(-1, 2)
+    return _ordered(_refined(rough, hull.reshape(-1, 2).astype(np.float64))) if len(rough) == 4 else None
 
 
 def _refined(rough: Corners, hull: Corners) -> Corners:
@@ -134,14 +164,13 @@ def _card_shaped(quad: Corners, hull: npt.NDArray[np.int32], mask: Pixels) -> bo
     return 0.9 <= cv2.contourArea(hull) / area <= 1.1 and area < 0.995 * mask.size
 
 
-def _same(one: Corners, other: Corners) -> bool:
-    return bool(np.abs(one.mean(axis=0) - other.mean(axis=0)).max() < 0.15 * _sides(other)[1])
-
-
-def _inside(quad: Corners, other: Corners) -> bool:
-    contour = other.astype(np.float32).reshape(-1, 1, 2)
-    centre = tuple(float(value) for value in quad.mean(axis=0))
-    return _sides(quad)[0] < _sides(other)[0] and cv2.pointPolygonTest(contour, centre, False) > 0
+def _overlap(quad: Corners, other: Corners) -> bool:
+    """Whether one covers the middle of the other: then they are guesses at the same card."""
+    for one, two in ((quad, other), (other, quad)):
+        centre = tuple(float(value) for value in one.mean(axis=0))
+        if cv2.pointPolygonTest(two.astype(np.float32).reshape(-1, 1, 2), centre, False) > 0:
+            return True
+    return False
 
 
 def align(sheet: Pixels, corners: Corners | None) -> Aligned:

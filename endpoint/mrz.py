@@ -102,6 +102,8 @@ TD3 = Format(
 )
 """Two lines of 44: the passport."""
 
+MENDED_WITH = 2
+"""A zone with more doubtful cells than that is not mended: one change could make it valid by chance."""
 FORMATS: dict[str, Format] = {"chip_id_card_back": TD1, "passport": TD3}
 
 
@@ -179,7 +181,7 @@ def _indices(lines: Sequence[str]) -> npt.NDArray[np.intp]:
 def _mended(best: npt.NDArray[np.intp], masked: Probabilities, layout: Format) -> tuple[str, ...]:
     """The zone as read, or with the one likeliest single change that makes every check digit right."""
     lines = _text(best)
-    if holds(lines, layout):
+    if holds(lines, layout) or _doubtful(best, masked, layout) > MENDED_WITH:
         return lines
     for line, cell, index in _alternatives(best, masked, layout):
         changed = best.copy()
@@ -189,17 +191,23 @@ def _mended(best: npt.NDArray[np.intp], masked: Probabilities, layout: Format) -
     return lines
 
 
+def _checked_cells(layout: Format) -> set[tuple[int, int]]:
+    spans = [span for check in layout.checks for span in (check.digit, *check.over)]
+    return {(span.line, cell) for span in spans for cell in range(span.start, span.stop)}
+
+
+def _doubtful(best: npt.NDArray[np.intp], masked: Probabilities, layout: Format) -> int:
+    """How many checked cells the classifier was of two minds about."""
+    return sum(masked[line, cell, best[line, cell]] < 0.6 for line, cell in _checked_cells(layout))
+
+
 def _alternatives(
     best: npt.NDArray[np.intp], masked: Probabilities, layout: Format
 ) -> Iterator[tuple[int, int, np.intp]]:
     """Single changes in checked cells that the classifier itself held possible, likeliest first."""
-    cells = {
-        (span.line, cell) for check in layout.checks for span in (check.digit, *check.over)
-        for cell in range(span.start, span.stop)
-    }  # fmt: skip
     second = [
         (float(masked[line, cell, index]), line, cell, index)
-        for line, cell in cells
+        for line, cell in _checked_cells(layout)
         for index in np.argsort(masked[line, cell])[-3:]
         if index != best[line, cell] and masked[line, cell, index] > 0.01
     ]
