@@ -7,6 +7,7 @@ from datetime import datetime
 
 import apache_beam as beam
 
+from transforms.answered import SharedAnswered
 from transforms.call_endpoint import CallEndpoint
 from transforms.count_found import CountFound
 from transforms.elements import Request
@@ -36,9 +37,10 @@ def replay(pipeline: beam.Pipeline, settings: Settings, started_at: datetime) ->
 
 
 def _answer(found: beam.PCollection[Request], settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:
-    known = found | "Leave out what is answered" >> LeaveOutAnswered(settings)
+    answered = SharedAnswered(settings)
+    known = found | "Leave out what is answered" >> LeaveOutAnswered(settings.input, answered)
     (found, known.before) | "Count found" >> CountFound(settings.output)
-    endings = known.left | "Call the endpoint" >> CallEndpoint(settings)
+    endings = known.left | "Call the endpoint" >> CallEndpoint(settings, answered)
     tally = (found, known.before, endings) | "Tally" >> Tally()
     durable = tally | "All answers are durable" >> beam.Map(lambda _, run_id: run_id, settings.output.run_id)
     answers = durable | "Read the answers" >> ReadAnswers(settings.output)

@@ -10,17 +10,20 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from enum import IntEnum
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from apache_beam.utils.shared import Shared
 
 from transforms.elements import Settled, SettledAs
 from transforms.ids import Ids, Index, to_hex, to_id, to_ids
 from transforms.journal import read_segment
 from transforms.layout import JOURNAL, LEDGER, run_id_of
-from transforms.storage import Folder
+from transforms.settings import Settings
+from transforms.storage import Folder, open_folder
 
 _MOST_NOTED = 50_000
 """Records noted one by one, some 400 bytes each, before they are merged into the arrays."""
@@ -127,6 +130,21 @@ class Answered:
         self._items = items
         self._item_of_source = item_of_source
         self._sources = sources
+
+
+class SharedAnswered:
+    """What is settled already, loaded once in each process and used by all stages of a graph."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._shared = settings, Shared()
+
+    def get(self) -> Answered:
+        """The process's index."""
+        output, is_replay = self._settings.output, self._settings.replay is not None
+        index: Answered = self._shared.acquire(
+            partial(load_answered, open_folder(output.output), output.run_id, is_replay=is_replay)
+        )
+        return index
 
 
 def load_answered(folder: Folder, run_id: str, *, is_replay: bool = False) -> Answered:

@@ -23,7 +23,7 @@ from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.answered import load_answered
+from transforms.answered import Answered, SharedAnswered
 from transforms.card_client import CardClient, Credentials
 from transforms.claims import Claims
 from transforms.elements import Ending, Request
@@ -44,19 +44,19 @@ _MAX_ELAPSED_S = 600.0
 class CallEndpoint(beam.PTransform):
     """Groups of Requests -> Endings."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, answered: SharedAnswered) -> None:
         super().__init__()
-        self._settings = settings
+        self._settings, self._answered = settings, answered
 
     def expand(self, groups: beam.PCollection[tuple[str, Iterable[Request]]]) -> beam.PCollection[Ending]:
         """Settle each request of each group."""
-        return groups | "Settle" >> beam.ParDo(_SettleFn(self._settings, Shared()))
+        return groups | "Settle" >> beam.ParDo(_SettleFn(self._settings, self._answered, Shared()))
 
 
 class Worker:
     """What the calls of one process share."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, answered: Answered) -> None:
         folder, run_id = open_folder(settings.output.output), settings.output.run_id
         endpoint, rate = settings.endpoint, settings.rate
         self.journal: Journal = open_journal(folder, run_id, settings.output.journal_flush_s)
@@ -80,7 +80,7 @@ class Worker:
             max_calls=rate.max_calls,
         )
         self.settler = Settler(
-            load_answered(folder, run_id, is_replay=settings.replay is not None),
+            answered,
             sender,
             self.journal,
             sends_urls=endpoint.transfer == "url",
@@ -89,14 +89,14 @@ class Worker:
 
 
 class _SettleFn(beam.DoFn):
-    def __init__(self, settings: Settings, shared: Shared) -> None:
-        self._settings, self._shared = settings, shared
+    def __init__(self, settings: Settings, answered: SharedAnswered, shared: Shared) -> None:
+        self._settings, self._answered, self._shared = settings, answered, shared
         self._calls_sent = Metrics.counter("cardbeam", "calls_sent")
         self._latency_ms = Metrics.distribution("cardbeam", "call_latency_ms")
         self._throttled_ms = Metrics.counter("cardbeam", "throttled_ms")
 
     def setup(self) -> None:
-        self._worker: Worker = self._shared.acquire(partial(Worker, self._settings))
+        self._worker: Worker = self._shared.acquire(lambda: Worker(self._settings, self._answered.get()))
 
     def start_bundle(self) -> None:
         worker = self._worker

@@ -8,17 +8,14 @@ one worker can find them, while only URIs are shuffled.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.utils.shared import Shared
 
-from transforms.answered import Answered, load_answered
+from transforms.answered import Answered, SharedAnswered
 from transforms.elements import Ending, Fate, Request
-from transforms.settings import Settings
-from transforms.storage import open_folder
+from transforms.settings import InputSettings
 
 _BEFORE = "before"
 
@@ -33,32 +30,27 @@ class Sorted(NamedTuple):
 class LeaveOutAnswered(beam.PTransform):
     """Requests -> Sorted."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: InputSettings, answered: SharedAnswered) -> None:
         super().__init__()
-        self._settings = settings
+        self._settings, self._answered = settings, answered
 
     def expand(self, requests: beam.PCollection[Request]) -> Sorted:
         """Look up, key by size, group."""
-        known = requests | "Look up" >> beam.ParDo(_LookUpFn(self._settings, Shared())).with_outputs(
-            _BEFORE, main="left"
-        )
+        known = requests | "Look up" >> beam.ParDo(_LookUpFn(self._answered)).with_outputs(_BEFORE, main="left")
         left = (
             known.left
-            | "Key by size" >> beam.Map(partial(_keyed, by_source=self._settings.input.dedupe == "source"))
+            | "Key by size" >> beam.Map(_keyed, by_source=self._settings.dedupe == "source")
             | "Bring likely copies together" >> beam.GroupByKey()
         )
         return Sorted(left, known[_BEFORE])
 
 
 class _LookUpFn(beam.DoFn):
-    def __init__(self, settings: Settings, shared: Shared) -> None:
-        self._settings, self._shared = settings, shared
+    def __init__(self, answered: SharedAnswered) -> None:
+        self._shared = answered
 
     def setup(self) -> None:
-        output = self._settings.output
-        self._answered: Answered = self._shared.acquire(
-            lambda: load_answered(open_folder(output.output), output.run_id)
-        )
+        self._answered: Answered = self._shared.get()
 
     def process(self, request: Request) -> Iterator[Request | TaggedOutput]:
         standing, _ = self._answered.of_source(request.source_id)
