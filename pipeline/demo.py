@@ -35,7 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     output = Path(parser.parse_args(list(arguments)).output)
     _empty(output)
-    with _endpoint() as base_url:
+    os.environ["CARD_API_KEY"], os.environ["CARD_API_SECRET"] = "demo", secrets.token_hex(16)
+    with endpoint() as base_url:
         status = backfill.main(
             [
                 *(f"--input={_CARDS}/*{suffix}" for suffix in (".jpg", ".png", ".pdf")),
@@ -58,12 +59,11 @@ def _empty(output: Path) -> None:
 
 
 @contextmanager
-def _endpoint() -> Iterator[str]:
-    """The embedded endpoint as a child process, with credentials of its own; its base URL."""
-    os.environ["CARD_API_KEY"], os.environ["CARD_API_SECRET"] = "demo", secrets.token_hex(16)
+def endpoint(*arguments: str) -> Iterator[str]:
+    """The embedded endpoint as a child process on a free port; its base URL."""
     with tempfile.TemporaryDirectory() as folder:
         port_file = Path(folder, "url")
-        child = subprocess.Popen([sys.executable, "-m", "endpoint", "--port=0", f"--port_file={port_file}"])
+        child = subprocess.Popen([sys.executable, "-m", "endpoint", "--port=0", f"--port_file={port_file}", *arguments])
         try:
             yield _wait_for(child, port_file)
         finally:

@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     import duckdb
 
 
+_DEAD_LETTERS_OPEN = """
+CREATE VIEW dead_letters_open AS
+WITH newest AS (
+    SELECT *, row_number() OVER (PARTITION BY operation, uris ORDER BY last_at DESC) AS age FROM dead_letters
+)
+SELECT newest.* EXCLUDE (age) FROM newest
+WHERE age = 1 AND (stage = 'parse' OR NOT (
+    item_id IN (SELECT item_id FROM ledger WHERE outcome = 'answered')
+    OR (operation, uris) IN (SELECT (operation, uris) FROM ledger WHERE outcome <> 'dead')
+))
+"""
+"""Dead letters that no later answer settled, the newest of each request."""
+
+
 def connect(output: str) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with a view for each document type, `dead_letters`, `ledger` and `runs`.
 
@@ -32,6 +46,7 @@ def connect(output: str) -> duckdb.DuckDBPyConnection:
                 f"CREATE VIEW \"{view}\" AS SELECT * FROM read_parquet('{_quoted(output)}/{table}/run_id=*/*.parquet', "
                 "hive_partitioning = true, hive_types_autocast = false)"
             )
+        connection.execute(_DEAD_LETTERS_OPEN)
         connection.execute(
             f"CREATE VIEW runs AS FROM read_json('{_quoted(output)}/{RUNS}/*/receipt.json', union_by_name = true)"
         )

@@ -1,0 +1,134 @@
+"""What is asked wrongly ends with one clear line and its exit status, before anything is paid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import main
+from tests.servers import CardServer, Received, failure, success
+
+
+@pytest.fixture
+def picture(tmp_path: Path, jpeg: bytes) -> Path:
+    """One card in a folder."""
+    path = tmp_path / "in" / "card.jpg"
+    path.parent.mkdir()
+    path.write_bytes(jpeg)
+    return path
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input=IN/*.jpg"], "--output is missing: give a folder or a bucket prefix"),
+        (["--output=OUT"], "--input is missing: give a glob, a folder or a manifest"),
+        (
+            ["--input=IN/*.jpg", "--output=OUT", "--max_in_fligth=3"],
+            "--max_in_fligth is no option; did you mean --max_in_flight?",
+        ),
+        (["--input=IN/*.jpg", "--output=OUT", "--max_in_flight=x"], "argument --max_in_flight: invalid int value: 'x'"),
+        (["--input=IN/*.png", "--output=OUT"], "--input IN/*.png holds no picture"),
+        (["--input=IN/none.csv", "--output=OUT"], "--input IN/none.csv: there is no such manifest"),
+        (["--input=IN/bad.csv", "--output=OUT"], "--input IN/bad.csv, line 3: uri is empty"),
+        (
+            ["--input=IN/bad.jsonl", "--output=OUT"],
+            "--input IN/bad.jsonl cannot be read as a manifest, after line 1: line 2 is not JSON",
+        ),
+        (["--input=IN/*.jpg", "--output=OUT", "--operation=ekyc/cards"], "ekyc/cards takes two sides"),
+        (
+            ["--input=IN/*.jpg", "--output=OUT", "--endpoint_url=ftp://x"],
+            "--endpoint_url is not a URL: expected http(s)://host/path",
+        ),
+        (["--input=IN/*.jpg", "--output=OUT", "--endpoint_url=https://u:p@x/api"], "--endpoint_url holds credentials"),
+        (
+            ["--input=IN/*.jpg", "--output=OUT", "--max_requests_per_second=-1"],
+            "--max_requests_per_second is -1.0, expected 0 or more",
+        ),
+        (["--input=IN/*.jpg", "--output=OUT", "--run_id=a/b"], "--run_id is 'a/b', expected letters, digits"),
+        (
+            ["--input=IN/*.jpg", "--output=OUT", "--credentials_uri=IN/none.json"],
+            "--credentials_uri IN/none.json cannot be read",
+        ),
+    ],
+)
+def test_bad_usage(
+    arguments: list[str], message: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each wrong use is named in one line, with status 2, and leaves no output."""
+    folder = str(picture.parent)
+    Path(folder, "bad.csv").write_text("uri,customer\n/a.jpg,7\n,8\n")
+    Path(folder, "bad.jsonl").write_text('{"uri": "/a.jpg"}\n{"uri"\n')
+    told = [one.replace("IN", folder).replace("OUT", str(tmp_path / "out")) for one in arguments]
+    assert main(["backfill", *told]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("run.sh backfill: ")
+    assert message.replace("IN", folder) in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_credentials(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Missing credentials are bad usage, and the message says where they are looked for."""
+    monkeypatch.delenv("CARD_API_KEY", raising=False)
+    monkeypatch.delenv("CARD_API_SECRET", raising=False)
+    assert main(["backfill", f"--input={picture}", f"--output={tmp_path / 'out'}"]) == 2
+    assert "CARD_API_KEY" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    ("error_code", "status", "words"),
+    [
+        ("5", 5, "the credentials were refused"),
+        ("6", 2, "the endpoint takes no such call"),
+        ("4", 3, "no requests left"),
+    ],
+)
+def test_stopped_by_the_endpoint(
+    error_code: str, status: int, words: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A refusal that concerns every call ends the run with its status, one call made, nothing dead."""
+    Path(picture.parent, "other.jpg").write_bytes(picture.read_bytes() + b"\xff\xd9")
+    with CardServer(lambda _: failure(error_code)) as server:
+        arguments = [f"--input={picture.parent}", f"--output={tmp_path / 'out'}", f"--endpoint_url={server.base_url}"]
+        assert main(["backfill", *arguments]) == status
+    assert len(server.received) == 1
+    out = capsys.readouterr().out
+    assert words in out
+    assert "0 dead, 2 deferred" in out
+
+
+@pytest.mark.usefixtures("credentials")
+def test_dead_endpoint(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An endpoint that is not there ends the run with status 4, everything deferred; the run goes on once it is."""
+    output = tmp_path / "out"
+    arguments = ["backfill", f"--input={picture.parent}", f"--output={output}", "--run_id=night", "--max_attempts=1"]
+    assert main([*arguments, "--endpoint_url=http://127.0.0.1:9/api/v2"]) == 4
+    assert "The endpoint cannot be reached" in capsys.readouterr().out
+
+    def answer(_: Received) -> object:
+        return success(("passport", {"id": "B1"}))
+
+    with CardServer(answer) as server:  # type: ignore[arg-type]  # object for brevity
+        assert main([*arguments, f"--endpoint_url={server.base_url}"]) == 0
+    assert "1 answered" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("credentials")
+def test_complete_run(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The name of a complete run cannot be used again."""
+    with CardServer(lambda _: success(("passport", {"id": "B1"}))) as server:
+        arguments = [f"--input={picture}", f"--output={tmp_path / 'out'}", f"--endpoint_url={server.base_url}"]
+        assert main(["backfill", *arguments, "--run_id=night"]) == 0
+        assert main(["backfill", *arguments, "--run_id=night"]) == 2
+    assert "run night is complete" in capsys.readouterr().err
+
+
+def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown verb is told which there are."""
+    assert main(["bakcfill"]) == 2
+    assert "expected one of demo, backfill" in capsys.readouterr().err
