@@ -8,9 +8,7 @@ from __future__ import annotations
 import glob
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO
-from urllib.parse import unquote, urlsplit
 
 import requests
 import smart_open
@@ -20,6 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 from schemas.outcomes import OUTCOMES, Outcome
 from transforms.elements import Picture
 from transforms.pictures import MAX_PICTURE_BYTES
+from transforms.uris import local_path
 
 CANNOT_OPEN = (OSError, ValueError, ImportError, NotImplementedError)
 """What smart-open raises for a file that is not there, may not be read, or has no known scheme."""
@@ -35,13 +34,6 @@ class PictureFault(Exception):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.code)
         self.outcome = outcome
-
-
-def local_path(uri: str) -> Path | None:
-    """The path of a local URI (`/a/b`, `a/b`, `file:///a/b`), None for any other."""
-    if uri.startswith("file://"):
-        return Path(unquote(urlsplit(uri).path))
-    return None if "://" in uri else Path(uri)
 
 
 def describe(uri: str) -> Picture:

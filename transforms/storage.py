@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
-from transforms.sources import local_path
+from transforms.buckets import BUCKET_SCHEMES, Object, delete_objects, is_in_bucket, list_objects, object_at
+from transforms.object_file import open_object
+from transforms.uris import local_path
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -43,6 +44,13 @@ class Folder(Protocol):
     def write(self, path: str, content: bytes) -> None:
         """Put a whole file in place, over one that is there."""
 
+    def create(self, path: str, content: bytes) -> bool:
+        """Put a whole file in place only if there is none yet: whether it was put.
+
+        Of several that try at once, one succeeds. The content must be its writer's own (hold an id,
+        say): a bucket whose reply was lost tells by it whose file is there.
+        """
+
     def read(self, path: str) -> bytes:
         """The whole file; FileNotFoundError where there is none."""
 
@@ -68,14 +76,18 @@ class LocalFolder:
 
     def write(self, path: str, content: bytes) -> None:
         """Write beside, flush to disk, rename into place."""
-        target = self._at(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
+        _write_beside(self._at(path), content).replace(self._at(path))
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Write beside, flush to disk, link into place: a link, other than a rename, replaces nothing."""
+        beside = _write_beside(self._at(path), content)
+        try:
+            os.link(beside, self._at(path))
+        except FileExistsError:
+            return False
+        finally:
+            beside.unlink()
+        return True
 
     def read(self, path: str) -> bytes:
         """The whole file."""
@@ -104,54 +116,69 @@ class LocalFolder:
             self._at(path).unlink(missing_ok=True)
             parents.add(self._at(path).parent)
         for parent in sorted(parents, key=lambda folder: len(folder.parts), reverse=True):
-            if parent.is_dir() and not any(parent.iterdir()):
+            with suppress(OSError):  # not empty, or gone already
                 parent.rmdir()
 
 
+def _write_beside(target: Path, content: bytes) -> Path:
+    """A file with the content, on disk, in the target's folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return beside
+
+
 @dataclass(frozen=True, slots=True)
-class BeamFolder:
-    """A folder of a bucket, through the filesystems that Beam's workers already have."""
+class BucketFolder:
+    """A prefix of a bucket: one object a file, each put in one request, so that none is ever there in part."""
 
     root: str
     is_local: bool = False
 
-    def _at(self, path: str) -> str:
-        return f"{self.root.rstrip('/')}/{path}"
+    def _at(self, path: str) -> Object:
+        return object_at(f"{self.root}/{path}")
 
     def write(self, path: str, content: bytes) -> None:
-        """One object, which appears when it is closed."""
-        with FileSystems.create(self._at(path), compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            file.write(content)
+        """One request. Uploads in parts would leave parts behind in a crash, unseen and paid for."""
+        self._at(path).put(content)
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Put on the condition that there is none.
+
+        Where a reply was lost and the request sent again, our own content is there already.
+        """
+        return self._at(path).put_if_none(content) or self.read(path) == content
 
     def read(self, path: str) -> bytes:
         """The whole object."""
-        if not FileSystems.exists(self._at(path)):
-            raise FileNotFoundError(self._at(path))
-        with FileSystems.open(self._at(path), compression_type=CompressionTypes.UNCOMPRESSED) as file:
-            return bytes(file.read())
+        return self._at(path).read()
 
     def open(self, path: str) -> BinaryIO:
         """The object by ranges."""
-        return cast(BinaryIO, FileSystems.open(self._at(path), compression_type=CompressionTypes.UNCOMPRESSED))
+        return open_object(self._at(path))
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
         """List the prefix."""
-        start = len(self._at(""))
-        (matched,) = FileSystems.match([self._at(prefix).rstrip("/") + "/**"])
-        for found in sorted(matched.metadata_list, key=lambda found: str(found.path)):
-            yield StoredFile(found.path[start:], found.size_in_bytes)
+        start = len(f"{self.root}/")
+        found = [StoredFile(one.uri[start:], one.size_bytes) for one in list_objects(f"{self.root}/{prefix}")]
+        yield from sorted(found, key=attrgetter("path"))
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete objects, in one request where the store can."""
-        full = [self._at(path) for path in paths]
-        try:
-            FileSystems.delete(full)
-        except BeamIOError:
-            if left := [path for path in full if FileSystems.exists(path)]:
-                raise OSError(f"{len(left)} objects could not be deleted, the first is {left[0]}") from None
+        delete_objects(f"{self.root}/{path}" for path in paths)
 
 
 def open_folder(root: str) -> Folder:
-    """The output folder at a path or URI."""
-    local = local_path(root)
-    return LocalFolder(str(local)) if local is not None else BeamFolder(root)
+    """The output folder at a path or URI.
+
+    Raises:
+        ValueError: the URI is of a scheme that cannot hold an output.
+    """
+    if (local := local_path(root)) is not None:
+        return LocalFolder(str(local))
+    if not is_in_bucket(root):
+        raise ValueError(f"{root}: expected a path, or a URI of {', '.join(BUCKET_SCHEMES)}")
+    return BucketFolder(root.rstrip("/"))
