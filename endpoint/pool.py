@@ -36,7 +36,7 @@ class QueueFull(Exception):
 
 
 class WorkerLost(Exception):
-    """The workers that read a picture died, both of them."""
+    """The workers that read a picture died, both of them, or were stopped with the server."""
 
 
 class CardTimeout(Exception):
@@ -96,6 +96,8 @@ class WorkerPool:
         ReaderFailed where the reader has a bug.
         """
         for _ in range(_TRIES):
+            if self._closed:
+                break
             worker, reading = await self._hand_to_a_worker(picture, get_thumb, says_valid)
             try:
                 return await self._answer(worker, reading)
@@ -123,13 +125,13 @@ class WorkerPool:
                 worker = await asyncio.wait_for(self._free.get(), self._bounds.max_wait_s)
             except asyncio.TimeoutError:
                 raise QueueFull from None
+            worker.usable = False  # until it has answered: it may be dead, die, take too long, or the server may stop
             try:
                 return worker, worker.submit(read_picture, *job)
             except _GONE:
                 self._give_back(worker)  # it died while idle: no try of this picture is lost
 
     async def _answer(self, worker: _Worker, reading: Future[Reading]) -> PictureAnswer:
-        worker.usable = False  # until it has answered: it may die, take too long, or the server may stop
         try:
             read = await asyncio.wait_for(asyncio.wrap_future(reading), self._bounds.card_timeout_s)
         except asyncio.TimeoutError:

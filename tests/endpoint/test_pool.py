@@ -1,0 +1,236 @@
+"""A picture is answered once whatever becomes of a worker process, within bounds of time, memory and queue."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from endpoint.answers import PictureAnswer
+from endpoint.pool import CardTimeout, PoolBounds, QueueFull, WorkerLost, WorkerPool
+from endpoint.worker import ReaderFailed
+from tests.endpoint.simple_reader import (
+    BACK,
+    BROKEN,
+    DEADLY,
+    DEADLY_ONCE,
+    ENDLESS,
+    FRONT,
+    NOTES,
+    PROCESS,
+    SECRET,
+    SLOW,
+    SimpleReader,
+    info_of,
+    picture_of,
+)
+
+pytestmark = pytest.mark.slow
+
+BOUNDS = PoolBounds(
+    workers=1, max_waiting=8, max_wait_s=60, card_timeout_s=60, cards_per_worker=1000, max_worker_mb=2000
+)
+FRONT_ANSWER = PictureAnswer("0", ({"type": "chip_id_card_front", "info": info_of("chip_id_card_front")},))
+
+
+@pytest.fixture(autouse=True)
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NOTES, str(tmp_path))
+
+
+@asynccontextmanager
+async def started(**bounds: float) -> AsyncIterator[WorkerPool]:
+    pool = WorkerPool(SimpleReader, replace(BOUNDS, **bounds))
+    try:
+        await pool.start()
+        yield pool
+    finally:
+        pool.close()
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(story(), 120))
+
+
+def read(pool: WorkerPool, colour: tuple[int, int, int]) -> Awaitable[PictureAnswer]:
+    return pool.read(picture_of(colour), get_thumb=False, says_valid=False)
+
+
+async def process_of(pool: WorkerPool) -> tuple[int, int]:
+    """A worker's process id, and how many pictures it had read."""
+    answer = await read(pool, PROCESS)
+    pid, read_before = answer.documents[0]["info"]["issued_at"].split()
+    return int(pid), int(read_before)
+
+
+def worker_pids() -> set[int]:
+    return {child.pid for child in psutil.Process().children() if "LokyProcess" in str(child.cmdline())}
+
+
+def test_pictures_are_answered_by_their_own_answers() -> None:
+    async def story() -> None:
+        async with started(workers=2) as pool:
+            answers = await asyncio.gather(*(read(pool, colour) for colour in (FRONT, BACK) * 5))
+        back = PictureAnswer("0", ({"type": "chip_id_card_back", "info": info_of("chip_id_card_back")},))
+        assert answers == [FRONT_ANSWER, back] * 5
+
+    run(story)
+
+
+def test_a_picture_whose_worker_is_killed_is_read_by_another() -> None:
+    async def story() -> None:
+        async with started() as pool:
+            pid, _ = await process_of(pool)
+            reading = asyncio.ensure_future(read(pool, SLOW))
+            await asyncio.sleep(0.2)
+            os.kill(pid, signal.SIGKILL)
+            assert await reading == FRONT_ANSWER
+            assert (await process_of(pool))[0] != pid
+
+    run(story)
+
+
+def test_a_picture_that_kills_its_worker_once_is_answered_and_twice_is_lost() -> None:
+    async def story() -> None:
+        async with started() as pool:
+            assert await read(pool, DEADLY_ONCE) == FRONT_ANSWER
+            with pytest.raises(WorkerLost):
+                await read(pool, DEADLY)
+            assert await read(pool, FRONT) == FRONT_ANSWER
+
+    run(story)
+
+
+def test_a_deadly_picture_harms_no_other() -> None:
+    async def story() -> None:
+        async with started(workers=2) as pool:
+            calm = asyncio.ensure_future(read(pool, SLOW))
+            with pytest.raises(WorkerLost):
+                await read(pool, DEADLY)
+            assert not calm.done() or calm.result() == FRONT_ANSWER
+            assert await calm == FRONT_ANSWER
+
+    run(story)
+
+
+def test_workers_killed_while_idle_cost_no_try() -> None:
+    async def story() -> None:
+        async with started(workers=3) as pool:
+            for pid in worker_pids():
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(0.3)
+            assert await read(pool, FRONT) == FRONT_ANSWER
+
+    run(story)
+
+
+def test_a_picture_that_takes_too_long_is_given_up_and_its_process_ended() -> None:
+    async def story() -> None:
+        async with started(card_timeout_s=1) as pool:
+            pids = worker_pids()
+            with pytest.raises(CardTimeout):
+                await read(pool, ENDLESS)
+            assert await read(pool, FRONT) == FRONT_ANSWER
+            assert not pids & worker_pids()
+
+    run(story)
+
+
+def test_a_worker_is_replaced_after_its_number_of_pictures() -> None:
+    async def story() -> None:
+        async with started(cards_per_worker=2) as pool:
+            processes = [await process_of(pool) for _ in range(5)]
+        assert [read_before for _, read_before in processes] == [0, 1, 0, 1, 0]
+        assert len({pid for pid, _ in processes}) == 3
+
+    run(story)
+
+
+def test_a_worker_above_its_memory_is_replaced() -> None:
+    async def story() -> None:
+        async with started(max_worker_mb=1) as pool:
+            assert [(await process_of(pool))[1] for _ in range(2)] == [0, 0]
+
+    run(story)
+
+
+def test_no_more_pictures_are_taken_than_may_wait() -> None:
+    async def story() -> None:
+        pool = WorkerPool(SimpleReader, replace(BOUNDS, workers=2, max_waiting=1))
+        with pool.places(2), pool.places(1), pytest.raises(QueueFull), pool.places(1):
+            pass
+        with pool.places(3):
+            pass
+
+    run(story)
+
+
+def test_no_picture_waits_longer_than_it_may() -> None:
+    async def story() -> None:
+        async with started(max_wait_s=0.2) as pool:
+            held = asyncio.ensure_future(read(pool, SLOW))
+            await asyncio.sleep(0)
+            with pytest.raises(QueueFull):
+                await read(pool, FRONT)
+            assert await held == FRONT_ANSWER
+
+    run(story)
+
+
+def test_health_is_whether_a_worker_answers() -> None:
+    async def story() -> None:
+        async with started(workers=2, card_timeout_s=3) as pool:
+            busy = asyncio.ensure_future(read(pool, ENDLESS))
+            await asyncio.sleep(0.1)
+            assert await pool.is_healthy(), "one is free"
+            for pid in worker_pids():
+                os.kill(pid, signal.SIGSTOP)
+            asked_at = time.monotonic()
+            assert not await pool.is_healthy(), "none moves"
+            assert time.monotonic() - asked_at < 6
+            with pytest.raises(CardTimeout):
+                await busy
+
+    run(story)
+
+
+def test_a_bug_of_the_reader_is_said_without_its_message() -> None:
+    async def story() -> None:
+        async with started() as pool:
+            with pytest.raises(ReaderFailed, match=r"^RuntimeError at simple_reader\.py:\d+$") as caught:
+                await read(pool, BROKEN)
+            assert SECRET not in f"{caught.value!r} {caught.value.__cause__}"
+
+    run(story)
+
+
+def test_a_reader_that_can_not_open_is_an_error_at_the_start() -> None:
+    async def story() -> None:
+        pool = WorkerPool("tests.endpoint.simple_reader:NoSuchReader", BOUNDS)
+        with pytest.raises(BrokenProcessPool):
+            await pool.start()
+        pool.close()
+
+    run(story)
+
+
+def test_closing_leaves_no_process() -> None:
+    async def story() -> None:
+        async with started(workers=2) as pool:
+            reading = asyncio.ensure_future(read(pool, ENDLESS))
+            await asyncio.sleep(0.1)
+            assert len(worker_pids()) == 2
+        assert worker_pids() == set()
+        with pytest.raises(WorkerLost):
+            await reading
+
+    run(story)
