@@ -26,6 +26,14 @@ _Row = dict[str, object]
 _NumberedRows = Iterator[tuple[int, _Row]]
 
 
+class _BadRow(Exception):
+    """A row that is not as expected; the message says how, never what it holds."""
+
+    def __init__(self, number: int, said: str) -> None:
+        super().__init__(said)
+        self.number = number
+
+
 def _text_rows(file: IO[bytes]) -> _NumberedRows:
     for number, line in enumerate(io.TextIOWrapper(file, "utf-8-sig"), start=1):
         if uri := line.strip():
@@ -36,7 +44,7 @@ def _csv_rows(file: IO[bytes]) -> _NumberedRows:
     reader = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
     for row in reader:
         if None in row or None in row.values():
-            raise ValueError(f"line {reader.line_num} has not as many values as the first line has names")
+            raise _BadRow(reader.line_num, "not as many values as the first line has names")
         yield reader.line_num, row
 
 
@@ -47,9 +55,9 @@ def _json_rows(file: IO[bytes]) -> _NumberedRows:
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError:
-            raise ValueError(f"line {number} is not JSON") from None
+            raise _BadRow(number, "not JSON") from None
         if not isinstance(row, dict):
-            raise ValueError(f"line {number} is JSON, but not an object")
+            raise _BadRow(number, "JSON, but not an object")
         yield number, row
 
 
@@ -88,27 +96,23 @@ def read_manifest(uri: str, operation: str, sides: int) -> Iterator[Request]:
         with open_source(uri) as file:
             for numbered in rows(file):
                 number, row = numbered
-                yield _request(row, names, operation)
+                yield _request(number, row, names, operation)
     except UnicodeDecodeError as error:
         raise SourceError(f"--input {uri}, after line {number}: not UTF-8 text") from error
     except FileNotFoundError as error:
         raise SourceError(f"--input {uri}: there is no such manifest") from error
-    except _NoUri as error:
-        raise SourceError(f"--input {uri}, line {number}: {error}") from error
+    except _BadRow as error:
+        raise SourceError(f"--input {uri}, line {error.number}: {error}") from error
     except _UNREADABLE as error:
         raise SourceError(f"--input {uri} cannot be read as a manifest, after line {number}: {error}") from error
 
 
-class _NoUri(Exception):
-    """A row that does not say where its picture is."""
-
-
-def _request(row: _Row, names: tuple[str, ...], operation: str) -> Request:
+def _request(number: int, row: _Row, names: tuple[str, ...], operation: str) -> Request:
     if not any(name in row for name in names):
-        raise _NoUri(f"expected {' and '.join(names)}, got {', '.join(map(str, row)) or 'nothing'}")
+        raise _BadRow(number, f"expected {' and '.join(names)}, got {', '.join(map(str, row)) or 'nothing'}")
     uris = [value.strip() for name in names if isinstance(value := row.get(name), str) and value.strip()]
     if not uris:
-        raise _NoUri(f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} empty")
+        raise _BadRow(number, f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} empty")
     labels = tuple((name, _label(value)) for name, value in row.items() if name not in names and value is not None)
     return Request(operation, tuple(map(describe, uris)), labels)
 
