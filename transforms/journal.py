@@ -200,16 +200,13 @@ class ObjectJournal:
         """
         with self._put_lock:
             with self._lock:
-                batch, self._pending = self._pending, []
+                batch = self._pending.copy()
             if not batch:
                 return
-            try:
-                self._folder.write(_segment_name(self._run_id, self._sequence, self._writer), b"".join(batch))
-            except OSError:
-                with self._lock:
-                    self._pending = batch + self._pending
-                raise
+            self._folder.write(_segment_name(self._run_id, self._sequence, self._writer), b"".join(batch))
             self._sequence += 1
+            with self._lock:
+                del self._pending[: len(batch)]
 
     def close(self) -> None:
         """Stop the clock and put what is left."""
