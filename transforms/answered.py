@@ -60,12 +60,12 @@ class Answered:
     Shared by the threads of a process. What the process settles itself is noted as it happens.
     """
 
-    def __init__(self, keys: pa.Table, *, is_replay: bool = False) -> None:
+    def __init__(self, keys: pa.Table, *, is_replay: bool = False, most_noted: int = _MOST_NOTED) -> None:
         """Takes the key columns of all records, `is_here` where this run wrote the record.
 
         In a replay what died before is new.
         """
-        self._is_replay = is_replay
+        self._is_replay, self._most_noted = is_replay, most_noted
         self._lock = threading.Lock()
         self._noted: list[Settled] = []
         self._noted_items: dict[str, Standing] = {}
@@ -100,11 +100,12 @@ class Answered:
         with self._lock:
             if settled.outcome != SettledAs.COPY.value and not settled.retriable:
                 is_answer = settled.outcome == SettledAs.ANSWERED.value
-                self._noted_items[settled.item_id] = Standing.ANSWERED_HERE if is_answer else Standing.DEAD_HERE
+                standing = Standing.ANSWERED_HERE if is_answer else Standing.DEAD_HERE
+                self._noted_items[settled.item_id] = min(standing, self.of_item(settled.item_id))
             if settled.source_id is not None:
                 self._noted_sources[settled.source_id] = settled.item_id
             self._noted.append(replace(settled, reply=None, uris=(), labels=()))
-            if len(self._noted) >= _MOST_NOTED:
+            if len(self._noted) >= self._most_noted:
                 self._add(key_table((one, True) for one in self._noted))
                 self._noted, self._noted_items, self._noted_sources = [], {}, {}
 
