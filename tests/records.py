@@ -1,0 +1,78 @@
+"""Settled records for tests: one with every field, and any that hypothesis can think of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from transforms.elements import Settled, SettledAs
+
+ANSWER = json.dumps({"errorCode": "0", "data": [{"type": "passport", "info": {"id": "B0000001"}}]}).encode()
+
+
+def hex_id(number: int) -> str:
+    """An id of 128 bits, spread as hashes are."""
+    return hashlib.sha256(str(number).encode()).hexdigest()[:32]
+
+
+def answered(item: int, *, last_at: int = 0, source: int | None = None, **others: object) -> Settled:
+    """A record of an answer, one call, at a time in µs."""
+    record = Settled(
+        item_id=hex_id(item),
+        source_id=None if source is None else hex_id(source),
+        outcome=SettledAs.ANSWERED.value,
+        operation="ekyc/card",
+        uris=(f"pictures/{item}.jpg",),
+        labels=(),
+        first_at=0,
+        last_at=last_at,
+        http_status=200,
+        attempts=1,
+        latency_s=0.5,
+        picture_bytes=1000,
+        reply=ANSWER,
+    )
+    return replace(record, **others)
+
+
+def dead(item: int, *, last_at: int = 0, source: int | None = None, **others: object) -> Settled:
+    """A record of a death that the endpoint caused, final unless told otherwise."""
+    death = {"stage": "call", "code": "error_1", "message": "The photo does not contain content", "reply": None}
+    record = answered(item, last_at=last_at, source=source, outcome=SettledAs.DEAD.value)
+    return replace(record, **{**death, **others})
+
+
+def copy(item: int, *, last_at: int = 0, source: int | None = None, **others: object) -> Settled:
+    """A record of a copy, for which nothing was sent."""
+    nothing_sent = {"http_status": None, "attempts": 0, "latency_s": None, "picture_bytes": None, "reply": None}
+    record = answered(item, last_at=last_at, source=source, outcome=SettledAs.COPY.value)
+    return replace(record, **{**nothing_sent, **others})
+
+
+TEXT = st.text(max_size=12)
+IDS = st.integers(0, 2**128 - 1).map(lambda number: f"{number:032x}")
+TIMES_US = st.integers(0, 2**50)
+RECORDS: st.SearchStrategy[Settled] = st.builds(
+    Settled,
+    item_id=IDS,
+    source_id=st.none() | IDS,
+    outcome=st.sampled_from([one.value for one in SettledAs]),
+    operation=st.sampled_from(["ekyc/card", "ekyc/cards", "ocr/card"]),
+    uris=st.lists(TEXT, max_size=2).map(tuple),
+    labels=st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple),
+    first_at=TIMES_US,
+    last_at=TIMES_US,
+    stage=st.none() | TEXT,
+    code=st.none() | TEXT,
+    message=st.none() | TEXT,
+    http_status=st.none() | st.integers(100, 599),
+    attempts=st.integers(0, 9),
+    retriable=st.booleans(),
+    latency_s=st.none() | st.floats(0, 600, width=32),
+    picture_bytes=st.none() | st.integers(0, 2**40),
+    reply=st.none() | st.binary(max_size=60) | st.just(b"CBJ1" * 9),
+)
+"""Any record at all; replies may be empty, and may hold the mark that a frame begins with."""
