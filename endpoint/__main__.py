@@ -24,7 +24,7 @@ from endpoint.pool import PoolBounds, WorkerPool
 from endpoint.transfer import TransferBounds
 
 _logger = logging.getLogger("endpoint")
-_FINISH_WITHIN_S = 10
+_FINISH_WITHIN_S = 5
 _KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that they rarely send into one being closed
 
 
@@ -112,7 +112,7 @@ def _listen(options: Options) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it; else 40 ms a reply
         return listener
     except OSError as error:
-        raise UsageError(f"--host, --port: can't listen on {options.host}:{options.port}: {error.strerror}") from None
+        raise UsageError(f"--host, --port: can't listen on {options.host}: {error.strerror}") from None
 
 
 def _base_url(host: str, listener: socket.socket) -> str:

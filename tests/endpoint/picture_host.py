@@ -26,8 +26,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, self.headers["Host"]))
-        action, _, argument = self.path.strip("/").partition("/")
-        act = getattr(self, f"_{action}", None)
+        action, _, argument = self.path.partition("?")[0].lstrip("/").partition("/")
+        act = getattr(self, f"_{action}", None) if argument else None
         if act:
             self.close_connection = True
             act(argument)
@@ -41,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body or b"")
 
     def _to(self, target: str) -> None:
-        """/to/<URL>: a redirect whose own body never ends."""
+        """/to/<URL or path>: a redirect whose own body never ends."""
         self.send_response(302)
         self.send_header("Location", target)
         self.end_headers()
@@ -60,7 +60,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(gzip.compress(bytes(int(count))))
 
-    def _flood(self, _: str = "") -> None:
+    def _endless(self, _: str) -> None:
+        """/endless/body: bytes without end."""
+        self.send_response(200)
+        self.end_headers()
+        self._flood()
+
+    def _flood(self) -> None:
         while not self.server.stopping:
             self.wfile.write(b"x" * 65536)
 
