@@ -44,9 +44,11 @@ class _Draft:
     copies: _Copies
 
 
-def plan_parts(folder: Folder, run_id: str) -> list[Part]:
-    """Every part of a run: its ledger files, and its journal cut into new ones."""
-    drafts = [*_ledger_drafts(folder, run_id), *_journal_drafts(folder, run_id)]
+def plan_parts(
+    folder: Folder, run_id: str, *, part_records: int = PART_RECORDS, part_bytes: int = PART_BYTES
+) -> list[Part]:
+    """Every part of a run: its ledger files, and its journal cut into new ones within the bounds."""
+    drafts = [*_ledger_drafts(folder, run_id), *_journal_drafts(folder, run_id, part_records, part_bytes)]
     if not drafts:
         return []
     keys = pa.concat_tables([draft.keys for draft in drafts]).combine_chunks()
@@ -126,7 +128,7 @@ def _ledger_drafts(folder: Folder, run_id: str) -> Iterator[_Draft]:
         yield _Draft(PurePosixPath(file.path).stem, (), pa.table(keys, schema=_KEYS), list(copies))
 
 
-def _journal_drafts(folder: Folder, run_id: str) -> Iterator[_Draft]:
+def _journal_drafts(folder: Folder, run_id: str, part_records: int, part_bytes: int) -> Iterator[_Draft]:
     """Cut the segments into parts; every byte of a segment lies in one span, what is torn included."""
     spans: list[Span] = []
     records: list[Settled] = []
@@ -135,7 +137,7 @@ def _journal_drafts(folder: Folder, run_id: str) -> Iterator[_Draft]:
         start = 0
         for settled, end in read_segment(segment):
             records.append(replace(settled, reply=None))
-            if len(records) >= PART_RECORDS or _size_bytes(spans) + end - start >= PART_BYTES:
+            if len(records) >= part_records or _size_bytes(spans) + end - start >= part_bytes:
                 yield _draft([*spans, Span(file.path, start, end)], records)
                 spans, records, start = [], [], end
         spans.append(Span(file.path, start, len(segment)))
