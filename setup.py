@@ -36,7 +36,7 @@ setup(
             "pypdfium2>=5",
             "vietnamadminunits>=1.0",
         ],
-        "test": ["pytest>=9", "hypothesis>=6.100", "trustme>=1.2"],
+        "test": ["pytest>=9", "hypothesis>=6.100", "trustme>=1.2", "azure-storage-blob>=12.25"],
         "check": ["mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests"],
     },
 )

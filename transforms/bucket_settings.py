@@ -25,8 +25,13 @@ _CREDENTIALS_LIVE = timedelta(minutes=5)
 Options = dict[str, Any]
 
 
+def retry_s(environment: Mapping[str, str] = os.environ) -> float:
+    """Seconds for which a request to a store is tried again."""
+    return float(environment.get(RETRY_S_VARIABLE, _RETRY_S))
+
+
 def _common(endpoint: str, environment: Mapping[str, str]) -> Options:
-    retry_s = float(environment.get(RETRY_S_VARIABLE, _RETRY_S))
+    seconds = retry_s(environment)
     return {
         "client_options": {
             "allow_http": endpoint.startswith("http://"),
@@ -36,10 +41,10 @@ def _common(endpoint: str, environment: Mapping[str, str]) -> Options:
         },
         "retry_config": {
             "max_retries": 30,
-            "retry_timeout": timedelta(seconds=retry_s),
+            "retry_timeout": timedelta(seconds=seconds),
             "backoff": {
                 "init_backoff": timedelta(milliseconds=100),
-                "max_backoff": timedelta(seconds=min(15.0, max(0.2, retry_s / 8))),
+                "max_backoff": timedelta(seconds=min(15.0, max(0.2, seconds / 8))),
                 "base": 2,
             },
         },
@@ -87,6 +92,14 @@ def _profile_options(environment: Mapping[str, str]) -> Options:
     return {"credential_provider": provider, **region}
 
 
+_GOOGLE_CREDENTIALS = (
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_PATH",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+)
+
+
 def gcs_options(environment: Mapping[str, str] = os.environ) -> Options:
     """GOOGLE_APPLICATION_CREDENTIALS, …; STORAGE_EMULATOR_HOST or GOOGLE_BASE_URL for another endpoint."""
     emulator = environment.get("STORAGE_EMULATOR_HOST", "")
@@ -95,7 +108,9 @@ def gcs_options(environment: Mapping[str, str] = os.environ) -> Options:
     endpoint = emulator or environment.get("GOOGLE_BASE_URL", "")
     options = _common(endpoint, environment)
     if emulator:
-        options |= {"base_url": emulator.rstrip("/"), "skip_signature": True}
+        options["base_url"] = emulator.rstrip("/")
+        if not any(name in environment for name in _GOOGLE_CREDENTIALS):
+            options["bearer_token"] = "emulator"  # any; without one the metadata service is asked
     return options
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+import tenacity
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from transforms.bucket_settings import Options, azure_options, gcs_options, s3_options
+from transforms.bucket_settings import Options, azure_options, gcs_options, retry_s, s3_options
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -41,11 +42,29 @@ _DELETED_AT_ONCE = 1000
 
 _DENIED = re.compile(r"ExpiredToken|InvalidToken|TokenRefreshRequired|AccessDenied|AuthenticationFailed")
 """Refusals under other statuses than 401 and 403: S3 answers 400 where a session token has expired."""
+_NO_CREDENTIALS = re.compile(r"token request|169\.254\.169\.254|metadata\.google\.internal|redentials from|boto3")
 _STATUS = re.compile(r"status:? (?:code:? )?(\d{3})", re.IGNORECASE)
 
 
 class StoreError(OSError):
     """A request that a store refused or lost, retries included."""
+
+
+class StoreUnreachable(StoreError):
+    """A request that got no whole reply."""
+
+
+def _is_late(retry_state: tenacity.RetryCallState) -> bool:
+    return retry_state.seconds_since_start is not None and retry_state.seconds_since_start > retry_s()
+
+
+_until_answered = tenacity.retry(
+    retry=tenacity.retry_if_exception_type(StoreUnreachable),
+    wait=tenacity.wait_random_exponential(0.1, max=5),
+    stop=_is_late,
+    reraise=True,
+)
+"""obstore asks again by itself, except where a connection broke under a conditional put or in a reply's body."""
 
 
 @contextmanager
@@ -73,6 +92,8 @@ def store_errors(uri: str) -> Iterator[None]:
 
 
 def _as_os_error(uri: str, said: str) -> OSError:
+    if _NO_CREDENTIALS.search(said):
+        return PermissionError(f"{uri}: no credentials for the store were found, or they cannot be renewed")
     if _DENIED.search(said):
         return PermissionError(f"{uri}: the store refused the credentials")
     if status := _STATUS.search(said):
@@ -80,7 +101,7 @@ def _as_os_error(uri: str, said: str) -> OSError:
     if "arse path" in said or "arsing Path" in said:
         return StoreError(f"{uri}: a key with an empty step, '.' or '..' cannot be addressed")
     if "HTTP error" in said:
-        return StoreError(f"{uri}: the store cannot be reached, or does not answer in time")
+        return StoreUnreachable(f"{uri}: the store cannot be reached, or does not answer in time")
     return StoreError(f"{uri}: the store cannot be used; check the environment variables that say how to reach it")
 
 
@@ -106,6 +127,11 @@ class Listed:
     """The etag, or where there is none the time of the last change."""
 
 
+def _version(meta: ObjectMeta) -> str:
+    """Azure gives an etag without quotes in a listing and with them elsewhere."""
+    return (meta["e_tag"] or "").removeprefix("W/").strip('"') or meta["last_modified"].isoformat()
+
+
 @dataclass(frozen=True, slots=True)
 class Object:
     """One key of a bucket, whether something is there or not."""
@@ -118,11 +144,13 @@ class Object:
         """Where it is."""
         return f"{self.bucket}/{self.key}"
 
+    @_until_answered
     def read(self) -> bytes:
         """All its bytes."""
         with store_errors(self.uri):
             return connect(self.bucket).get(self.key).bytes().to_bytes()
 
+    @_until_answered
     def read_version(self, most_bytes: int) -> tuple[bytes, Listed]:
         """Its first bytes, and which version they are of."""
         with store_errors(self.uri):
@@ -132,6 +160,7 @@ class Object:
                 return self.read_range(0, most_bytes), listed
             return found.bytes().to_bytes(), listed
 
+    @_until_answered
     def read_range(self, start: int, end: int) -> bytes:
         """Its bytes from `start` to before `end`."""
         with store_errors(self.uri):
@@ -142,11 +171,13 @@ class Object:
         with store_errors(self.uri):
             return _listed(self.bucket, connect(self.bucket).head(self.key))
 
+    @_until_answered
     def put(self, content: bytes) -> None:
         """Put it whole, in one request, over what is there."""
         with store_errors(self.uri):
             connect(self.bucket).put(self.key, content, use_multipart=False)
 
+    @_until_answered
     def put_if_none(self, content: bytes) -> bool:
         """Put it whole if nothing is there; whether it was put."""
         with suppress(FileExistsError), store_errors(self.uri):
@@ -156,8 +187,7 @@ class Object:
 
 
 def _listed(bucket: str, meta: ObjectMeta) -> Listed:
-    version = meta["e_tag"] or meta["last_modified"].isoformat()
-    return Listed(f"{bucket}/{meta['path']}", meta["size"], version)
+    return Listed(f"{bucket}/{meta['path']}", meta["size"], _version(meta))
 
 
 def is_in_bucket(uri: str) -> bool:
@@ -176,9 +206,32 @@ def object_at(uri: str) -> Object:
 def list_objects(uri: str, after: str | None = None) -> Iterator[Listed]:
     """Every object below a URI as a stream, a page in memory at a time; `after` is a key to start behind."""
     place = object_at(uri)
-    with store_errors(uri):
-        for page in connect(place.bucket).list(place.key or None, offset=after, chunk_size=_LISTED_AT_ONCE):
-            yield from (_listed(place.bucket, meta) for meta in page)
+    pages = _Pages(connect(place.bucket), uri, place.key or None, after)
+    while page := pages.next():
+        yield from (_listed(place.bucket, meta) for meta in page)
+
+
+class _Pages:
+    """Pages of a listing; one that broke off goes on behind the last key that came: stores list in order."""
+
+    def __init__(self, store: Store, uri: str, prefix: str | None, after: str | None) -> None:
+        self._store, self._uri, self._prefix, self._after = store, uri, prefix, after
+        self._stream: Iterator[Sequence[ObjectMeta]] | None = None
+
+    @_until_answered
+    def next(self) -> Sequence[ObjectMeta]:
+        """The next page; empty at the end."""
+        try:
+            with store_errors(self._uri):
+                if self._stream is None:
+                    self._stream = self._store.list(self._prefix, offset=self._after, chunk_size=_LISTED_AT_ONCE)
+                page = next(self._stream, ())
+        except StoreUnreachable:
+            self._stream = None
+            raise
+        if page:
+            self._after = page[-1]["path"]
+        return page
 
 
 def delete_objects(uris: Iterable[str]) -> None:
@@ -192,6 +245,7 @@ def delete_objects(uris: Iterable[str]) -> None:
             _delete(bucket, of_bucket[start : start + _DELETED_AT_ONCE])
 
 
+@_until_answered
 def _delete(bucket: str, keys: list[str]) -> None:
     try:
         with store_errors(bucket):
