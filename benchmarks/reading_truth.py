@@ -1,4 +1,4 @@
-"""Cards read -> how well: fields, characters, zones, types, boxes, codes, warnings, and whether confidences are honest."""
+"""Cards read -> how well: fields, characters, zones, types, boxes, codes, warnings, and honesty of confidences."""
 
 from __future__ import annotations
 

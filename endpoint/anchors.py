@@ -111,8 +111,10 @@ def place_labels(side: Side, rows: Sequence[Row], anchors: Iterable[Anchor]) -> 
     owners |= {text: label.field for label in side.labels for text in label.texts}
     taken: dict[tuple[int, int], str | None] = {}
     placed: list[Placed] = []
-    for anchor in sorted((a for a in anchors if a.text in owners), key=lambda a: a.rank, reverse=True):
+    for anchor in sorted((a for a in anchors if a.text in owners), key=lambda a: (-a.rank, a.row)):
         field = owners[anchor.text]
+        if len(_letters(anchor.text)) <= SHORT and any(p.field == field for p in placed):
+            continue  # "Số" is a label once, and a house number's word after that
         words = [(anchor.row, word) for word in range(anchor.start, anchor.stop)]
         if any(taken.get(word, field) != field for word in words):
             continue

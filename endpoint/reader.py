@@ -9,9 +9,9 @@ from datetime import date
 from functools import partial
 
 import cv2
-import numpy as np
 
 from endpoint.anchors import best_side, find_anchors, place_labels
+from endpoint.clarity import readable
 from endpoint.fields import Reading, read_fields
 from endpoint.find_card import Aligned, align, find_cards, to_sent_box, turned
 from endpoint.glyphs import GlyphClassifier
@@ -101,7 +101,7 @@ class CardReader:
         return best if best and best.share >= KNOWN else None
 
     def _one_way_up(self, card: Aligned, scale: float) -> Read:
-        grey = np.asarray(cv2.cvtColor(card.pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        grey = readable(card.pixels)
         rows = rows_of(_plausible(self._engine.words(grey)))
         anchors = find_anchors(rows)
         side, share = best_side(anchors)
@@ -125,8 +125,8 @@ class CardReader:
 
 
 def _plausible(words: list[Word]) -> list[Word]:
-    """Without what is no text: very unsure words, and shapes as tall as a portrait."""
-    return [word for word in words if word.confidence > 0.2 and 5 < word.height < 70]
+    """Without what is no text: very unsure words, and shapes as tall as a portrait. A dash is a pixel high."""
+    return [word for word in words if word.confidence > 0.2 and (5 < word.height < 70 or word.text in "-–")]
 
 
 def thumb(card: Aligned) -> str:
