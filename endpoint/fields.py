@@ -54,7 +54,7 @@ def _at_label(label: Label, sheet: Sheet) -> Reading | None:
     stands = sorted((p for p in sheet.placed if p.field == label.field), key=lambda p: -p.rank)
     for placed in stands:
         for words in (_right_of(placed, label, sheet), _below(placed, label, sheet)):
-            if reading := _reading(words, label.value):
+            if reading := read_words(words, label.value):
                 return reading
     return None
 
@@ -65,7 +65,7 @@ def _by_form(label: Label, sheet: Sheet, used: Set[Word]) -> Reading | None:
         return None
     for index, row in enumerate(sheet.rows):
         words = [word for at, word in enumerate(row.words) if word not in used and not sheet.label_of(index, at)]
-        if reading := _reading(words, label.value):
+        if reading := read_words(words, label.value):
             return reading
     return None
 
@@ -125,7 +125,7 @@ def _column(placed: Placed, sheet: Sheet, row: Row) -> tuple[float, float]:
     return row.words[placed.start].left - 1.5 * row.height, min(others, default=float("inf"))
 
 
-def _reading(words: Sequence[Word], value: Value) -> Reading | None:
+def read_words(words: Sequence[Word], value: Value) -> Reading | None:
     """Words -> the value they hold, with the box of just the words it came from."""
     text = " ".join(word.text for word in words)
     parsed = parse(text, value)

@@ -22,6 +22,7 @@ from endpoint.page import TextEngine, Word
 from endpoint.pictures import NotAPicture, Pixels, Sheet, open_sheets
 from endpoint.places import Gazetteer
 from endpoint.rows import rows_of
+from endpoint.second_look import looked_again
 from endpoint.sides import Side
 from endpoint.warning_codes import warnings_of
 
@@ -105,8 +106,11 @@ class CardReader:
         rows = rows_of(_plausible(self._engine.words(grey)))
         anchors = find_anchors(rows)
         side, share = best_side(anchors)
-        readings = read_fields(side, rows, place_labels(side, rows, anchors)) if share >= KNOWN else {}
-        return Read(side, share, card, scale, readings, self._zone(grey, side) if share >= KNOWN else None)
+        if share < KNOWN:
+            return Read(side, share, card, scale, {}, None)
+        placed = place_labels(side, rows, anchors)
+        readings = looked_again(self._engine, grey, side, rows, placed, read_fields(side, rows, placed))
+        return Read(side, share, card, scale, readings, self._zone(grey, side))
 
     def _zone(self, grey: Pixels, side: Side) -> Zone | None:
         layout = FORMATS.get(side.document_type)
