@@ -8,10 +8,9 @@ list of one; any key the contract does not name.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -25,23 +24,26 @@ class BadReply(ValueError):
     """Bytes that are not the contract's JSON. The message never holds any of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document of an answer, its values as they came."""
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+class Document(NamedTuple):
+    """One document of an answer, its values as they came. A tuple: there are millions in a night."""
 
     type: str | None
     info: Mapping[str, object] | None
-    judgement: Mapping[str, object] = dataclass_field(default_factory=dict)
-    undocumented: Mapping[str, object] = dataclass_field(default_factory=dict)
+    valid: object = None
+    invalid_code: object = None
+    invalid_message: object = None
+    undocumented: Mapping[str, object] = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The contract's envelope."""
 
     error_code: str
     documents: tuple[Document, ...] = ()
-    undocumented: Mapping[str, object] = dataclass_field(default_factory=dict)
+    undocumented: Mapping[str, object] = _NOTHING
 
     @property
     def is_success(self) -> bool:
@@ -72,21 +74,27 @@ def parse_reply(body: bytes) -> Reply:
     code = envelope.get("errorCode")
     if isinstance(code, bool) or not isinstance(code, (str, int)) or not str(code).strip():
         raise BadReply("the reply has no errorCode")
-    undocumented = {key: value for key, value in envelope.items() if key not in _ENVELOPE}
+    undocumented = _others(envelope, _ENVELOPE)
     if (code := str(code).strip()) != SUCCESS:
         return Reply(code, undocumented=undocumented)
     return Reply(code, tuple(_documents(envelope.get("data"))), undocumented)
 
 
-def _documents(data: object) -> Iterator[Document]:
+def _others(found: dict[str, Any], documented: frozenset[str]) -> Mapping[str, object]:
+    """Keys outside the contract: none, nearly always."""
+    if found.keys() <= documented:
+        return _NOTHING
+    return {key: value for key, value in found.items() if key not in documented}
+
+
+def _documents(data: object) -> list[Document]:
     if data is None or data == "":
-        return
+        return []
     if isinstance(data, dict):
         data = _columns_to_rows(data)
     if not isinstance(data, list):
         raise BadReply("the reply's data is neither a list nor an object")
-    for item in data:
-        yield _document(item)
+    return [_document(item) for item in data]
 
 
 def _columns_to_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
@@ -104,13 +112,14 @@ def _columns_to_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
 def _document(item: object) -> Document:
     if not isinstance(item, dict):
         return Document(None, None)
-    info = item.get("info")
+    info, document_type = item.get("info"), item.get("type")
     if isinstance(info, list) and len(info) == 1:
         info = info[0]
-    document_type = item.get("type")
     return Document(
         document_type if isinstance(document_type, str) else None,
         info if isinstance(info, dict) else None,
-        {key: item.get(key) for key in ("valid", "invalidCode", "invalidMessage")},
-        {key: value for key, value in item.items() if key not in _DOCUMENT},
+        item.get("valid"),
+        item.get("invalidCode"),
+        item.get("invalidMessage"),
+        _others(item, _DOCUMENT),
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from enum import IntEnum
 from functools import partial
+from operator import attrgetter, itemgetter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from apache_beam.utils.shared import Shared
 
 from transforms.elements import Settled, SettledAs
 from transforms.ids import Ids, Index, to_hex, to_id, to_ids
-from transforms.journal import read_segment
+from transforms.journal import FIELDS, read_rows
 from transforms.layout import JOURNAL, LEDGER, run_id_of
 from transforms.settings import Settings
 from transforms.storage import Folder, open_folder
@@ -37,6 +38,9 @@ _KEYS = pa.schema(
         ("is_here", pa.bool_()),
     ]
 )
+
+_keys_of_record = attrgetter(*_KEYS.names[:-1])
+_keys_of_row = itemgetter(*map(FIELDS.index, _KEYS.names[:-1]))
 
 
 class Standing(IntEnum):
@@ -67,7 +71,7 @@ class Answered:
         """
         self._is_replay, self._most_noted = is_replay, most_noted
         self._lock = threading.Lock()
-        self._noted: list[Settled] = []
+        self._noted: list[tuple[Any, ...]] = []
         self._noted_items: dict[str, Standing] = {}
         self._noted_sources: dict[str, str] = {}
         self._items = Index.empty()
@@ -104,9 +108,9 @@ class Answered:
                 self._noted_items[settled.item_id] = min(standing, self.of_item(settled.item_id))
             if settled.source_id is not None:
                 self._noted_sources[settled.source_id] = settled.item_id
-            self._noted.append(replace(settled, reply=None, uris=(), labels=()))
+            self._noted.append(_keys_of_record(settled))
             if len(self._noted) >= self._most_noted:
-                self._add(key_table((one, True) for one in self._noted))
+                self._add(_key_table(self._noted, is_here=True))
                 self._noted, self._noted_items, self._noted_sources = [], {}, {}
 
     def _add(self, keys: pa.Table) -> None:
@@ -150,7 +154,7 @@ class SharedAnswered:
 
 def load_answered(folder: Folder, run_id: str, *, is_replay: bool = False) -> Answered:
     """Everything settled in the output folder, by any run."""
-    tables = [_KEYS.empty_table(), *_ledger_keys(folder, run_id), _journal_keys(folder, run_id)]
+    tables = [_KEYS.empty_table(), *_ledger_keys(folder, run_id), *_journal_keys(folder, run_id)]
     return Answered(pa.concat_tables(tables).combine_chunks(), is_replay=is_replay)
 
 
@@ -163,16 +167,20 @@ def _ledger_keys(folder: Folder, run_id: str) -> Iterator[pa.Table]:
             yield keys.append_column(_KEYS.field("is_here"), is_here).cast(_KEYS)
 
 
-def _journal_keys(folder: Folder, run_id: str) -> pa.Table:
-    return key_table(
-        (settled, run_id_of(file.path) == run_id)
-        for file in folder.list(JOURNAL)
-        for settled, _ in read_segment(folder.read(file.path))
-    )
+def _journal_keys(folder: Folder, run_id: str) -> Iterator[pa.Table]:
+    for file in folder.list(JOURNAL):
+        rows = (_keys_of_row(row) for row, _ in read_rows(folder.read(file.path)))
+        yield _key_table(rows, is_here=run_id_of(file.path) == run_id)
 
 
 def key_table(records: Iterable[tuple[Settled, bool]]) -> pa.Table:
     """The key columns of records, each with whether this run wrote it."""
-    rows = [(one.item_id, one.source_id, one.outcome, one.retriable, is_here) for one, is_here in records]
-    columns = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in _KEYS]
-    return pa.table(columns, schema=_KEYS)
+    by_run: dict[bool, list[tuple[Any, ...]]] = {True: [], False: []}
+    for record, is_here in records:
+        by_run[is_here].append(_keys_of_record(record))
+    return pa.concat_tables([_key_table(rows, is_here=is_here) for is_here, rows in by_run.items()])
+
+
+def _key_table(rows: Iterable[tuple[Any, ...]], *, is_here: bool) -> pa.Table:
+    columns = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in _KEYS.names[:-1]]
+    return pa.table([*columns, [is_here] * len(columns[0])], schema=_KEYS)

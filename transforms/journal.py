@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import orjson
 
@@ -27,8 +27,9 @@ from transforms.storage import Folder
 
 _HEAD = struct.Struct("<4sIII")
 _MAGIC = b"CBJ1"
-_FIELDS = tuple(name for name in Settled.__slots__ if name != "reply")
-_values = attrgetter(*_FIELDS)
+FIELDS: tuple[str, ...] = Settled.__slots__
+"""What a record holds, in its order; the reply is the last and stands behind the others as it came."""
+_values = attrgetter(*FIELDS[:-1])
 _SEGMENT_BYTES = 256 * 1024 * 1024
 
 
@@ -42,17 +43,6 @@ def encode(settled: Settled) -> bytes:
     return _HEAD.pack(_MAGIC, len(header), len(reply), zlib.crc32(body)) + body
 
 
-def decode(frame: bytes) -> Settled:
-    """A whole frame as the record that was written."""
-    _, header_bytes, _, _ = _HEAD.unpack_from(frame)
-    values = orjson.loads(frame[_HEAD.size : _HEAD.size + header_bytes])
-    reply = None if len(values) > len(_FIELDS) else bytes(frame[_HEAD.size + header_bytes :])
-    record = dict(zip(_FIELDS, values, strict=False), reply=reply)
-    record["uris"] = tuple(record["uris"])
-    record["labels"] = tuple((key, value) for key, value in record["labels"])
-    return Settled(**record)
-
-
 def frames(segment: bytes) -> Iterator[tuple[int, int]]:
     """Start and end of every whole frame of a segment; what is torn or damaged is passed over."""
     start = 0
@@ -64,6 +54,28 @@ def frames(segment: bytes) -> Iterator[tuple[int, int]]:
             start = end
         else:
             start += 1
+
+
+def decode_row(frame: bytes) -> list[Any]:
+    """A whole frame as its values in the order of `FIELDS`: the cheap form, for reading many."""
+    _, header_bytes, _, _ = _HEAD.unpack_from(frame)
+    row: list[Any] = orjson.loads(frame[_HEAD.size : _HEAD.size + header_bytes])
+    if len(row) < len(FIELDS):
+        row.append(frame[_HEAD.size + header_bytes :])
+    return row
+
+
+def decode(frame: bytes) -> Settled:
+    """A whole frame as the record that was written."""
+    record = dict(zip(FIELDS, decode_row(frame), strict=True))
+    record["uris"] = tuple(record["uris"])
+    record["labels"] = tuple((key, value) for key, value in record["labels"])
+    return Settled(**record)
+
+
+def read_rows(segment: bytes) -> Iterator[tuple[list[Any], int]]:
+    """Every whole record of a segment as a row, with the byte after it."""
+    return ((decode_row(segment[start:end]), end) for start, end in frames(segment))
 
 
 def read_segment(segment: bytes) -> Iterator[tuple[Settled, int]]:

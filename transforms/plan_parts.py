@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms.elements import Part, Settled, SettledAs, Span
+from transforms.elements import Part, SettledAs, Span
 from transforms.ids import Ids, Index, first_of_each, to_ids
-from transforms.journal import read_segment
+from transforms.journal import FIELDS, read_rows
 from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.storage import Folder
 
@@ -31,6 +33,7 @@ PART_BYTES = 128 * 1024 * 1024
 
 _RANK = {SettledAs.ANSWERED.value: 0, SettledAs.DEAD.value: 1, SettledAs.COPY.value: 2}
 _KEYS = pa.schema([("item_id", pa.string()), ("source_id", pa.string()), ("rank", pa.int32()), ("last_at", pa.int64())])
+_keys_of = itemgetter(*map(FIELDS.index, ("item_id", "source_id", "outcome", "last_at", "uris")))
 _Copies = list[tuple[str, tuple[str, ...]]]
 
 
@@ -76,8 +79,8 @@ def _rows(mask: npt.NDArray[np.bool_]) -> frozenset[int]:
 
 def _name(keys: pa.Table) -> str:
     hasher = hashlib.sha256()
-    for item_id, last_at in zip(keys["item_id"].to_pylist(), keys["last_at"].to_pylist(), strict=True):
-        hasher.update(f"{item_id}{last_at};".encode())
+    for row in zip(*(column.to_pylist() for column in keys.columns), strict=True):
+        hasher.update(repr(row).encode())
     return f"part-{hasher.hexdigest()[:16]}"
 
 
@@ -131,26 +134,26 @@ def _ledger_drafts(folder: Folder, run_id: str) -> Iterator[_Draft]:
 def _journal_drafts(folder: Folder, run_id: str, part_records: int, part_bytes: int) -> Iterator[_Draft]:
     """Cut the segments into parts; every byte of a segment lies in one span, what is torn included."""
     spans: list[Span] = []
-    records: list[Settled] = []
+    rows: list[tuple[Any, ...]] = []
     for file in folder.list(of_run(JOURNAL, run_id)):
         segment = folder.read(file.path)
         start = 0
-        for settled, end in read_segment(segment):
-            records.append(replace(settled, reply=None))
-            if len(records) >= part_records or _size_bytes(spans) + end - start >= part_bytes:
-                yield _draft([*spans, Span(file.path, start, end)], records)
-                spans, records, start = [], [], end
+        for row, end in read_rows(segment):
+            rows.append(_keys_of(row))
+            if len(rows) >= part_records or _size_bytes(spans) + end - start >= part_bytes:
+                yield _draft([*spans, Span(file.path, start, end)], rows)
+                spans, rows, start = [], [], end
         spans.append(Span(file.path, start, len(segment)))
     if spans:
-        yield _draft(spans, records)
+        yield _draft(spans, rows)
 
 
 def _size_bytes(spans: list[Span]) -> int:
     return sum(span.end - span.start for span in spans)
 
 
-def _draft(spans: list[Span], records: list[Settled]) -> _Draft:
-    rows = [(one.item_id, one.source_id, _RANK[one.outcome], one.last_at) for one in records]
-    columns = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in _KEYS]
-    copies = [(one.item_id, one.uris) for one in records if one.outcome == SettledAs.COPY.value]
-    return _Draft(None, tuple(spans), pa.table(columns, schema=_KEYS), copies)
+def _draft(spans: list[Span], rows: list[tuple[Any, ...]]) -> _Draft:
+    item_ids, source_ids, outcomes, last_at, uris = zip(*rows, strict=True) if rows else [()] * 5
+    keys = pa.table([item_ids, source_ids, [_RANK[outcome] for outcome in outcomes], last_at], schema=_KEYS)
+    copied = (row for row, outcome in enumerate(outcomes) if outcome == SettledAs.COPY.value)
+    return _Draft(None, tuple(spans), keys, [(item_ids[row], tuple(uris[row])) for row in copied])

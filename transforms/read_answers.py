@@ -6,8 +6,9 @@ without a call. A part is read in slices, whole columns at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -19,7 +20,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from schemas.tables import LEDGER_SCHEMA
 from transforms.elements import Part, PartCounts, Settled, SettledAs
-from transforms.journal import read_segment
+from transforms.journal import FIELDS, read_rows
 from transforms.layout import DEAD_LETTERS, LEDGER, parquet_file
 from transforms.parse_answers import Parsed, parse_answers
 from transforms.plan_parts import plan_parts
@@ -27,6 +28,7 @@ from transforms.settings import OutputSettings
 from transforms.storage import Folder, open_folder
 
 _COUNTS = "counts"
+_values_of = attrgetter(*FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +116,18 @@ def _from_ledger(folder: Folder, part: Part) -> pa.Table:
 
 
 def _from_journal(folder: Folder, part: Part) -> pa.Table:
-    records = [
-        settled
-        for span in part.spans
-        for settled, _ in read_segment(memoryview(folder.read(span.path))[span.start : span.end].tobytes())
-    ]
-    return ledger_table(records)
+    rows = [row for span in part.spans for row, _ in read_rows(folder.read(span.path)[span.start : span.end])]
+    return _ledger_table(rows)
 
 
-def ledger_table(records: list[Settled]) -> pa.Table:
+def ledger_table(records: Sequence[Settled]) -> pa.Table:
     """Records as rows of the ledger."""
-    columns = [[getattr(record, name) for record in records] for name in LEDGER_SCHEMA.names]
-    return pa.table(columns, schema=LEDGER_SCHEMA)
+    return _ledger_table([_values_of(record) for record in records])
+
+
+def _ledger_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
+    columns = dict(zip(FIELDS, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(FIELDS, ())
+    return pa.table([columns[name] for name in LEDGER_SCHEMA.names], schema=LEDGER_SCHEMA)
 
 
 def _counts(part: Part, kept: pa.Table, answered: int, parsed: Parsed, dead_letters: pa.Table) -> PartCounts:

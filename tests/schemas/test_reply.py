@@ -13,9 +13,9 @@ from schemas.reply import BadReply, Document, Reply, parse_reply
 
 INFO = {"id": "012345678901", "name": "TRẦN THỊ MẪU"}
 JUDGED = {"valid": "True", "invalidCode": "0", "invalidMessage": "Successful"}
-UNJUDGED = {"valid": None, "invalidCode": None, "invalidMessage": None}
+GOOD = ("True", "0", "Successful")
 ITEM = {"type": "chip_id_card_front", "info": INFO, **JUDGED}
-DOCUMENT = Document("chip_id_card_front", INFO, JUDGED)
+DOCUMENT = Document("chip_id_card_front", INFO, *GOOD)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=4),
@@ -51,10 +51,9 @@ def test_data_may_have_any_observed_shape(data: object) -> None:
 def test_parallel_lists_are_read_by_place() -> None:
     """An object of parallel lists gives each document its own type and judgement, a lone value to all."""
     data = {"info": [INFO, {}], "type": ["passport", "driving_license"], "valid": ["True", "False"], "invalidCode": "0"}
-    judged = {"invalidCode": "0", "invalidMessage": None}
     assert parse_reply(reply_bytes(data)).documents == (
-        Document("passport", INFO, {"valid": "True", **judged}),
-        Document("driving_license", {}, {"valid": "False", **judged}),
+        Document("passport", INFO, "True", "0"),
+        Document("driving_license", {}, "False", "0"),
     )
 
 
@@ -87,7 +86,7 @@ def test_unknown_keys_are_kept_at_each_level() -> None:
     body = reply_bytes([{**ITEM, "score": 0.5}, {"type": "passport"}], TransactionId="t-1")
     assert parse_reply(body) == Reply(
         "0",
-        (Document("chip_id_card_front", INFO, JUDGED, {"score": 0.5}), Document("passport", None, UNJUDGED)),
+        (Document("chip_id_card_front", INFO, *GOOD, {"score": 0.5}), Document("passport", None)),
         {"TransactionId": "t-1"},
     )
 
@@ -96,9 +95,9 @@ def test_unknown_keys_are_kept_at_each_level() -> None:
     ("item", "read"),
     [
         (7, Document(None, None)),
-        ({"type": 7, "info": "x"}, Document(None, None, UNJUDGED)),
-        ({"type": "passport", "info": [INFO, INFO]}, Document("passport", None, UNJUDGED)),
-        ({"type": "passport", "info": []}, Document("passport", None, UNJUDGED)),
+        ({"type": 7, "info": "x"}, Document(None, None)),
+        ({"type": "passport", "info": [INFO, INFO]}, Document("passport", None)),
+        ({"type": "passport", "info": []}, Document("passport", None)),
     ],
 )
 def test_a_bad_document_spoils_no_good_one(item: object, read: Document) -> None:
@@ -110,7 +109,7 @@ def test_python_s_json_is_read() -> None:
     """NaN and lone surrogates, which Python servers write, do not make a reply unreadable."""
     body = b'{"errorCode": "0", "data": [{"type": "passport", "info": {"confidence": Infinity, "id": "\\ud800"}}]}'
     (document,) = parse_reply(body).documents
-    assert document == Document("passport", {"confidence": float("inf"), "id": "\ud800"}, UNJUDGED)
+    assert document == Document("passport", {"confidence": float("inf"), "id": "\ud800"})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,218 @@
+"""`bench paid_once`: what resuming, planning and publishing cost, and what a kill pays twice.
+
+Each measurement runs the real command line in a child process; peak memory is the
+operating system's figure for that process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.documents import DOCUMENTS
+from schemas.fields import Field, Kind
+from transforms.elements import Request, Settled, SettledAs
+from transforms.journal import encode
+from transforms.layout import JOURNAL, LEDGER, of_run, parquet_file
+from transforms.read_answers import ledger_table
+from transforms.sources import describe
+
+_ROWS_PER_FILE = 100_000
+_LINKS_PER_FILE = 50_000
+"""ext4 takes 65,000 names for a file."""
+
+_SAMPLES: dict[Kind, object] = {
+    Kind.TEXT: "Xã Quảng Thành, Thành phố Thanh Hóa",
+    Kind.DATE: "12-03-2001",
+    Kind.CONFIDENCE: 0.9941802024841309,
+    Kind.BOX: [212, 340, 611, 398],
+    Kind.IMAGE: "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One child process: seconds of wall clock and of CPU, and peak memory."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    output: str
+
+
+def measure(verb: str, *arguments: str) -> Measured:
+    """Run a verb in a child process.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    environment = {**os.environ, "CARD_API_KEY": "bench", "CARD_API_SECRET": "bench"}
+    started_s = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out:
+        command = [sys.executable, "-m", "pipeline", verb, *arguments]
+        child = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        wall_s = time.perf_counter() - started_s
+        out.seek(0)
+        output = out.read()
+    if child.returncode:
+        raise RuntimeError(f"{verb} ended with {child.returncode}: {output}")
+    return Measured(round(wall_s, 2), round(usage.ru_utime + usage.ru_stime, 2), round(_peak_mb(usage), 1), output)
+
+
+def _peak_mb(usage: resource.struct_rusage) -> float:
+    return usage.ru_maxrss / 1024  # Linux counts in KiB
+
+
+def _sample(field: Field, number: int) -> object:
+    return f"{number:012}" if field.name == "id" else _SAMPLES[field.kind]
+
+
+def sample_reply(number: int, document_type: str) -> bytes:
+    """A reply with every field of a type, as long as a real one."""
+    info = {field.name: _sample(field, number) for field in DOCUMENTS[document_type]}
+    document = {
+        "info": info,
+        "type": document_type,
+        "valid": "True",
+        "invalidCode": "0",
+        "invalidMessage": "Successful",
+    }
+    return json.dumps({"data": [document], "errorCode": "0", "errorMessage": "Success"}, ensure_ascii=False).encode()
+
+
+def sample_record(request: Request, number: int, *, with_reply: bool) -> Settled:
+    """An answered request; types take turns."""
+    types = list(DOCUMENTS)
+    now_us = 1_790_000_000_000_000 + number * 5_000
+    return Settled(
+        item_id=hashlib.sha256(str(number).encode()).hexdigest()[:32],
+        source_id=request.source_id,
+        outcome=SettledAs.ANSWERED.value,
+        operation=request.operation,
+        uris=request.uris,
+        labels=request.labels,
+        first_at=now_us,
+        last_at=now_us,
+        http_status=200,
+        attempts=1,
+        latency_s=0.3,
+        picture_bytes=219_000,
+        reply=sample_reply(number, types[number % len(types)]) if with_reply else b"",
+    )
+
+
+def link_pictures(folder: Path, picture: bytes, count: int) -> Iterator[Request]:
+    """Many names of one picture: they take no room, and are listed like any others."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        original = folder.parent / f"picture-{number // _LINKS_PER_FILE}.jpg"
+        if number % _LINKS_PER_FILE == 0:
+            original.write_bytes(picture)
+        path = folder / f"{number // 1000:04}" / f"{number:07}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        os.link(original, path)
+        yield Request("ekyc/card", (describe(str(path)),))
+
+
+def plan_over(answered: int, new: int, picture: bytes) -> dict[str, object]:
+    """Seconds and memory of `plan` over so many answered and new pictures."""
+    with tempfile.TemporaryDirectory() as scratch:
+        output = Path(scratch, "out")
+        write_ledger(output, link_pictures(Path(scratch, "in"), picture, answered))
+        for number in range(new):
+            Path(scratch, "in", f"new-{number}.jpg").write_bytes(picture + number.to_bytes(4, "big"))
+        measured = measure("plan", f"--input={scratch}/in/**/*.jpg", f"--output={output}")
+    found, before = (int(line.split()[-1].replace(",", "")) for line in measured.output.splitlines()[:2])
+    if (found, before) != (answered + new, answered):
+        raise RuntimeError(f"plan found {found} and {before} answered before, expected {answered + new} and {answered}")
+    return {"answered": answered, "new": new, **_figures(measured)}
+
+
+def write_ledger(output: Path, requests: Iterator[Request]) -> None:
+    """A past run's ledger, without replies: reading keys does not touch them."""
+    folder = output / of_run(LEDGER, "past")
+    folder.mkdir(parents=True)
+    records: list[Settled] = []
+    for number, request in enumerate(requests, start=1):
+        records.append(sample_record(request, number, with_reply=False))
+        if len(records) == _ROWS_PER_FILE:
+            _write(output, records)
+            records = []
+    if records:
+        _write(output, records)
+
+
+def _write(output: Path, records: list[Settled]) -> None:
+    table: pa.Table = ledger_table(records)
+    path = output / parquet_file(LEDGER, "past", f"part-{records[0].item_id[:16]}")
+    pq.write_table(table, path, compression="zstd")
+
+
+def publish_of(answers: int) -> dict[str, object]:
+    """Documents a second and memory of `publish` from a journal of so many answers, and again from the ledger."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, of_run(JOURNAL, "past"))
+        folder.mkdir(parents=True)
+        with Path(folder, "writer-000000.journal").open("wb") as segment:
+            for number in range(answers):
+                request = Request("ekyc/card", (describe(f"/in/{number}.jpg"),))
+                segment.write(encode(sample_record(request, number, with_reply=True)))
+        first = measure("publish", f"--output={scratch}")
+        again = measure("publish", f"--output={scratch}")
+        idle = measure("publish", f"--output={_empty_run(Path(scratch, 'idle'))}")
+        files = list(Path(scratch, "documents").rglob("*.parquet"))
+    return {
+        "answers": answers,
+        "from_journal": {**_figures(first), "documents_per_cpu_s": round(answers / (first.cpu_s - idle.cpu_s))},
+        "from_ledger": {**_figures(again), "documents_per_cpu_s": round(answers / (again.cpu_s - idle.cpu_s))},
+        "start_up": _figures(idle),
+        "files": len(files),
+    }
+
+
+def _empty_run(output: Path) -> Path:
+    folder = output / of_run(JOURNAL, "past")
+    folder.mkdir(parents=True)
+    Path(folder, "writer-000000.journal").touch()
+    return output
+
+
+def _figures(measured: Measured) -> dict[str, object]:
+    return {name: value for name, value in asdict(measured).items() if name != "output"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure planning and publishing; prints JSON."""
+    parser = argparse.ArgumentParser(prog="run.sh bench paid_once", description=main.__doc__)
+    parser.add_argument("--answered", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--answers", type=int, nargs="*", default=[10_000, 100_000])
+    asked = parser.parse_args(list(arguments))
+    picture = _picture()
+    for answered in asked.answered:
+        print(json.dumps({"plan": plan_over(answered, 1000, picture)}), flush=True)
+    for answers in asked.answers:
+        print(json.dumps({"publish": publish_of(answers)}), flush=True)
+    return 0
+
+
+def _picture() -> bytes:
+    return Path(__file__).resolve().parent.parent.joinpath("cards", "chip-front-01.jpg").read_bytes()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
