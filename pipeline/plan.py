@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     settings, _ = parse_run("plan", str(main.__doc__), arguments)
     answered = load_answered(open_folder(settings.output.output), settings.output.run_id or _NO_RUN)
     try:
-        requests = (request for source in settings.input.input for request in find(source, settings.input.operation))
+        requests = (request for source in settings.input.input for request in find(source, settings.input))
         plan = make_plan(requests, answered)
     except SourceError as error:
         raise UsageError(str(error)) from error

@@ -74,6 +74,8 @@ OUTCOMES: dict[str, Outcome] = _table(
     _read("not_found", "There is no picture at this URI", retriable=True),
     _read("lone_side", "The call takes two sides, front and back, and one is missing"),
     _read("unreadable_source", "The picture's storage could not be read", retriable=True),
+    _read("forbidden", "The picture's storage refuses it to us, and no other", retriable=True),
+    _read("no_url", "The endpoint cannot fetch this picture: expected an https, s3, gs or az URI", retriable=True),
     _read("unreadable_image", "Not a whole picture or PDF that can be sent"),
     _read("too_large", "The picture has more pixels or bytes than can be sent safely"),
     Outcome("unknown_type", Action.DEAD, "The answer names a document type outside the contract", Stage.PARSE),

@@ -12,10 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
 import tenacity
+from obstore import sign
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, S3Store
 
@@ -170,6 +172,11 @@ class Object:
         """What is there, without reading it."""
         with store_errors(self.uri):
             return _listed(self.bucket, connect(self.bucket).head(self.key))
+
+    def presign(self, lifetime: timedelta) -> str:
+        """A URL by which anybody may read it for so long."""
+        with store_errors(self.uri):
+            return sign(connect(self.bucket), "GET", self.key, lifetime)
 
     @_until_answered
     def put(self, content: bytes) -> None:

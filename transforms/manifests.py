@@ -16,8 +16,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.elements import Request
-from transforms.sources import CANNOT_OPEN, SourceError, describe, open_source
+from transforms.elements import Picture, Request
+from transforms.sources import CANNOT_OPEN, SourceError, open_source
 
 ONE_SIDE = ("uri",)
 TWO_SIDES = ("front_uri", "back_uri")
@@ -84,7 +84,7 @@ def is_manifest(uri: str) -> bool:
 
 
 def read_manifest(uri: str, operation: str, sides: int) -> Iterator[Request]:
-    """The requests of a manifest, in its order.
+    """The requests of a manifest, in its order; nobody has looked at their pictures yet.
 
     Raises:
         SourceError: it cannot be opened, or a line is not as expected; names the line.
@@ -114,7 +114,7 @@ def _request(number: int, row: _Row, names: tuple[str, ...], operation: str) -> 
     if not uris:
         raise _BadRow(number, f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} empty")
     labels = tuple((name, _label(value)) for name, value in row.items() if name not in names and value is not None)
-    return Request(operation, tuple(map(describe, uris)), labels)
+    return Request(operation, tuple(map(Picture, uris)), labels)
 
 
 def _label(value: object) -> str:

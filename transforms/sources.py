@@ -1,27 +1,36 @@
-"""Inputs on any filesystem: globs listed by Beam's filesystems, bytes read by smart-open.
+"""Inputs on any filesystem: listed as a stream, described and read with the version of what was read.
 
-Local paths take the short way through the standard library.
+Local paths go by the standard library and buckets by obstore; https is read by smart-open,
+and so is every other scheme, which Beam's filesystems list.
 """
 
 from __future__ import annotations
 
 import glob
+import os
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
-import requests
 import smart_open
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from schemas.outcomes import OUTCOMES, Outcome
+from transforms.buckets import Listed, StoreError, is_in_bucket, list_objects, object_at
 from transforms.elements import Picture
+from transforms.globs import is_glob, parse_glob
+from transforms.object_file import open_object
 from transforms.pictures import MAX_PICTURE_BYTES
 from transforms.uris import local_path
+from transforms.web import WebFault, describe_web, is_web, read_web
 
 CANNOT_OPEN = (OSError, ValueError, ImportError, NotImplementedError)
 """What smart-open raises for a file that is not there, may not be read, or has no known scheme."""
+
+_MOST_BYTES = MAX_PICTURE_BYTES + 1
 
 
 class SourceError(Exception):
@@ -36,16 +45,57 @@ class PictureFault(Exception):
         self.outcome = outcome
 
 
+class StorageRefused(Exception):
+    """A store refused to give a picture: it alone, or everything, if the credentials ran out."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri)
+        self.uri = uri
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPicture:
+    """The bytes of a picture, and which version of it they are; none if it changed under the reading."""
+
+    content: bytes
+    picture: Picture
+
+
 def describe(uri: str) -> Picture:
-    """A URI as a Picture, with size and version where one look tells them."""
-    path = local_path(uri)
-    try:
-        found = path.stat() if path else None
-    except OSError:
-        found = None
-    if found is None or not stat.S_ISREG(found.st_mode):
+    """A URI as a Picture, with size and version where one look tells them.
+
+    Raises:
+        SourceError: the bucket cannot be reached: without a version, an answered picture looks new.
+    """
+    if (path := local_path(uri)) is not None:
+        return _describe_local(uri, path)
+    if is_web(uri):
+        return describe_web(uri)
+    if not is_in_bucket(uri):
         return Picture(uri)
+    try:
+        return as_picture(object_at(uri).look())
+    except (FileNotFoundError, PermissionError):  # reading it will say so
+        return Picture(uri)
+    except StoreError as error:
+        raise SourceError(str(error)) from error
+
+
+def _describe_local(uri: str, path: Path) -> Picture:
+    try:
+        found = path.stat()
+    except OSError:
+        return Picture(uri)
+    return _of_stat(uri, found) if stat.S_ISREG(found.st_mode) else Picture(uri)
+
+
+def _of_stat(uri: str, found: os.stat_result) -> Picture:
     return Picture(uri, found.st_size, str(found.st_mtime_ns))
+
+
+def as_picture(listed: Listed) -> Picture:
+    """What a listing tells, as a Picture."""
+    return Picture(listed.uri, listed.size_bytes, listed.version)
 
 
 def list_pictures(pattern: str) -> Iterator[Picture]:
@@ -54,16 +104,42 @@ def list_pictures(pattern: str) -> Iterator[Picture]:
     Raises:
         SourceError: the filesystem is not known here or cannot be listed.
     """
-    local = local_path(pattern)
-    if local is None:
-        yield from _list_remote(pattern)
-        return
-    pattern = str(local / "**" if local.is_dir() else local)
+    if (local := local_path(pattern)) is not None:
+        yield from _list_local(str(local / "**" if local.is_dir() else local))
+    elif is_in_bucket(pattern):
+        try:
+            yield from map(as_picture, _list_bucket(pattern))
+        except OSError as error:
+            raise SourceError(f"--input {pattern} cannot be listed: {error}") from error
+    else:
+        yield from _list_by_beam(pattern)
+
+
+def _list_local(pattern: str) -> Iterator[Picture]:
     names = glob.iglob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute patterns
     yield from (picture for picture in map(describe, names) if picture.version is not None)
 
 
-def _list_remote(pattern: str) -> Iterator[Picture]:
+def _list_bucket(pattern: str) -> Iterator[Listed]:
+    place = object_at(pattern)
+    if is_glob(place.key):
+        found = parse_glob(place.key)
+        start = len(f"{place.bucket}/")
+        for listed in list_objects(f"{place.bucket}/{found.folder}", found.after):
+            if found.matches.fullmatch(listed.uri, start):
+                yield listed
+        return
+    if place.key and not place.key.endswith("/"):
+        try:
+            yield place.look()
+        except FileNotFoundError:
+            pass
+        else:
+            return
+    yield from list_objects(pattern)
+
+
+def _list_by_beam(pattern: str) -> Iterator[Picture]:
     try:
         (matched,) = FileSystems.match([pattern])
     except (BeamIOError, ValueError, OSError, ImportError) as error:
@@ -78,23 +154,47 @@ def _reason(error: BaseException) -> str:
 
 def open_source(uri: str) -> IO[bytes]:
     """Open any URI for reading, as it is: nothing is decompressed. Errors as they come."""
-    local = local_path(uri)
-    return local.open("rb") if local else smart_open.open(uri, "rb", compression="disable")
+    if (local := local_path(uri)) is not None:
+        return local.open("rb")
+    return open_object(object_at(uri)) if is_in_bucket(uri) else smart_open.open(uri, "rb", compression="disable")
 
 
-def read_picture(uri: str) -> bytes:
-    """All bytes of a picture, one more than `MAX_PICTURE_BYTES` at the most.
+def read_picture(uri: str) -> ReadPicture:
+    """A picture's bytes, one more than `MAX_PICTURE_BYTES` at the most.
 
     Raises:
         PictureFault: `not_found` or `unreadable_source`.
+        StorageRefused: the bucket gives it not to us.
     """
     try:
-        with open_source(uri) as file:
-            return file.read(MAX_PICTURE_BYTES + 1)
+        if (path := local_path(uri)) is not None:
+            return _read_local(uri, path)
+        if is_web(uri):
+            return ReadPicture(*read_web(uri, _MOST_BYTES))
+        if is_in_bucket(uri):
+            return _read_bucket(uri)
+        with smart_open.open(uri, "rb", compression="disable") as file:
+            return ReadPicture(file.read(_MOST_BYTES), Picture(uri))
     except FileNotFoundError as error:
         raise PictureFault(OUTCOMES["not_found"]) from error
-    except requests.HTTPError as error:
-        gone = error.response is not None and error.response.status_code in (404, 410)
-        raise PictureFault(OUTCOMES["not_found" if gone else "unreadable_source"]) from error
+    except WebFault as error:
+        raise PictureFault(OUTCOMES["not_found" if error.is_gone else "unreadable_source"]) from error
     except CANNOT_OPEN as error:
         raise PictureFault(OUTCOMES["unreadable_source"]) from error
+
+
+def _read_local(uri: str, path: Path) -> ReadPicture:
+    with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        content = file.read(_MOST_BYTES)
+        after = os.fstat(file.fileno())
+    is_one = (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size)
+    return ReadPicture(content, _of_stat(uri, after) if is_one else Picture(uri))
+
+
+def _read_bucket(uri: str) -> ReadPicture:
+    try:
+        content, listed = object_at(uri).read_version(_MOST_BYTES)
+    except PermissionError as error:
+        raise StorageRefused(uri) from error
+    return ReadPicture(content, as_picture(listed))
