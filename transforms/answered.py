@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from apache_beam.utils.shared import Shared
 
 from transforms.elements import Settled, SettledAs
-from transforms.ids import Ids, Index, to_hex, to_id, to_ids
+from transforms.ids import Ids, Index, to_hex, to_ids
 from transforms.journal import FIELDS, read_rows
 from transforms.layout import JOURNAL, LEDGER, run_id_of
 from transforms.settings import Settings
@@ -84,7 +84,7 @@ class Answered:
         if (noted := self._noted_items.get(item_id)) is not None:
             return noted
         items = self._items
-        (at,) = items.find(to_id(item_id))
+        at = items.find_one(item_id)
         return Standing.NEW if at < 0 else Standing(int(items.numbers[at]))
 
     def of_source(self, source_id: str | None) -> tuple[Standing, str]:
@@ -93,7 +93,7 @@ class Answered:
             return Standing.NEW, ""
         if (item_id := self._noted_sources.get(source_id)) is None:
             sources = self._sources
-            (at,) = sources.find(to_id(source_id))
+            at = sources.find_one(source_id)
             if at < 0:
                 return Standing.NEW, ""
             item_id = to_hex(self._item_of_source[sources.numbers[at]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +19,6 @@ def to_ids(hex_ids: pa.Array | pa.ChunkedArray | list[str]) -> Ids:
     """Hex ids, none of them null, as words."""
     texts = hex_ids if isinstance(hex_ids, list) else hex_ids.to_pylist()
     return np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64).reshape(-1, 2)
-
-
-def to_id(hex_id: str) -> Ids:
-    """One id, as a row of words."""
-    return np.array([[int(hex_id[:16], 16), int(hex_id[16:], 16)]], np.uint64)
 
 
 def to_hex(words: Ids) -> str:
@@ -62,6 +58,17 @@ class Index:
         all_numbers = np.concatenate([self.numbers, numbers])
         preference = -all_numbers if is_higher_better else all_numbers
         return Index.of(np.concatenate([self.ids, ids]), all_numbers, preference)
+
+    def find_one(self, hex_id: str) -> int:
+        """Position of one id, -1 where it is not there: the cheap form for one at a time."""
+        high, low = int(hex_id[:16], 16), int(hex_id[16:], 16)
+        highs, lows = memoryview(self.ids[:, 0]), memoryview(self.ids[:, 1])
+        at = bisect_left(highs, high)
+        while at < len(highs) and highs[at] == high:
+            if lows[at] == low:
+                return at
+            at += 1
+        return -1
 
     def find(self, ids: Ids) -> npt.NDArray[np.int64]:
         """Positions of ids, -1 where they are not there."""
