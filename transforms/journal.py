@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import struct
 import threading
+import time
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
@@ -177,7 +178,11 @@ def _sync_folder(path: Path) -> None:
 
 
 class ObjectJournal:
-    """Collects records and puts them as immutable objects every few seconds."""
+    """Collects records and puts them as immutable objects every few seconds.
+
+    Where a put takes longer than that, the store is in trouble: whoever brings a record then waits
+    until it is put, so that no more is called than was under way, and little is lost if it never is.
+    """
 
     def __init__(
         self,
@@ -185,7 +190,10 @@ class ObjectJournal:
         run_id: str,
         flush_s: float,
         flush_records: int = 1000,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
+        self._behind_at_s = float("inf")
         self._folder, self._run_id, self._flush_s, self._flush_records = folder, run_id, flush_s, flush_records
         self._writer = uuid.uuid4().hex
         self._sequence = 0
@@ -197,11 +205,15 @@ class ObjectJournal:
         self._timer.start()
 
     def append(self, settled: Settled) -> None:
-        """Take a record; put it at once if there are many."""
+        """Take a record; put it at once if there are many, or if those before it could not be put in time.
+
+        Raises:
+            OSError: the store takes nothing.
+        """
         with self._lock:
             self._pending.append(encode(settled))
             is_full = len(self._pending) >= self._flush_records
-        if is_full:
+        if is_full or self._clock() > self._behind_at_s:
             self.flush()
 
     def flush(self) -> None:
@@ -215,7 +227,9 @@ class ObjectJournal:
                 batch = self._pending.copy()
             if not batch:
                 return
+            self._behind_at_s = min(self._behind_at_s, self._clock() + self._flush_s)
             self._folder.write(_segment_name(self._run_id, self._sequence, self._writer), b"".join(batch))
+            self._behind_at_s = float("inf")
             self._sequence += 1
             with self._lock:
                 del self._pending[: len(batch)]
