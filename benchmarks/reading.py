@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.reading_truth import Tally, add
 from endpoint.anchors import best_side, find_anchors, place_labels
-from endpoint.fields import read_fields
+from endpoint.fields import Labelled, read_fields
 from endpoint.find_card import Aligned
 from endpoint.page import TextEngine
 from endpoint.pictures import Sheet, open_sheets
@@ -70,7 +70,7 @@ def plain_look(engine: TextEngine) -> Look:
         anchors = find_anchors(rows)
         side, share = best_side(anchors)
         if share >= KNOWN:
-            readings = read_fields(side, rows, place_labels(side, rows, anchors))
+            readings = read_fields(side, Labelled(rows, place_labels(side, rows, anchors)))
             yield Read(side, share, Aligned(sheet.pixels, np.eye(3), False), sheet.scale, readings, None)
 
     return look

@@ -14,6 +14,8 @@ from endpoint.sides import SIDES, Side
 
 ALIKE = 82.0
 """How alike a text and what was read must be, 0 to 100 (rapidfuzz's partial ratio)."""
+OVERHANG = 2.0
+"""Taken off for each letter by which the words found go beyond the text: "Nguyên quán" is not "NGUYỄN QUANG"."""
 SHORT = 4
 """Texts of so few letters ("Số", "Sex") must be there to the letter, as whole words."""
 PHRASE_WEIGHT, LABEL_WEIGHT = 2.0, 1.0
@@ -73,7 +75,11 @@ def _find(text: str, index: int, row: Row) -> Anchor | None:
     match = fuzz.partial_ratio_alignment(letters, row.text, score_cutoff=ALIKE)
     if match is None or match.dest_end <= match.dest_start:
         return None
-    return Anchor(text, index, row.owner[match.dest_start], row.owner[match.dest_end - 1] + 1, match.score)
+    start, stop = row.owner[match.dest_start], row.owner[match.dest_end - 1] + 1
+    over = row.owner.count(start) + row.owner.count(stop - 1) if stop - start > 1 else row.owner.count(start)
+    used = row.owner[match.dest_start : match.dest_end]
+    over -= used.count(start) + (used.count(stop - 1) if stop - start > 1 else 0)
+    return Anchor(text, index, start, stop, match.score - OVERHANG * over)
 
 
 def _find_exactly(text: str, letters: str, index: int, row: Row) -> Anchor | None:
@@ -111,13 +117,13 @@ def place_labels(side: Side, rows: Sequence[Row], anchors: Iterable[Anchor]) -> 
     owners |= {text: label.field for label in side.labels for text in label.texts}
     taken: dict[tuple[int, int], str | None] = {}
     placed: list[Placed] = []
+    seen: set[str] = set()  # a text is printed once: "Số" is a label, and then the word of a house number
     for anchor in sorted((a for a in anchors if a.text in owners), key=lambda a: (-a.rank, a.row)):
         field = owners[anchor.text]
-        if len(_letters(anchor.text)) <= SHORT and any(p.field == field for p in placed):
-            continue  # "Số" is a label once, and a house number's word after that
         words = [(anchor.row, word) for word in range(anchor.start, anchor.stop)]
-        if any(taken.get(word, field) != field for word in words):
+        if anchor.text in seen or any(taken.get(word, field) != field for word in words):
             continue
+        seen.add(anchor.text)
         taken |= dict.fromkeys(words, field)
         placed.append(Placed(field, anchor.row, anchor.start, anchor.stop, anchor.rank))
     return _joined(placed, rows)

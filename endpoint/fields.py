@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from endpoint.anchors import Placed
+from endpoint.language import mended
 from endpoint.page import Word
 from endpoint.rows import Row
 from endpoint.sides import Label, Side, Value
@@ -28,7 +29,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class Labelled:
     """The rows of a card and what each word of them belongs to."""
 
     rows: Sequence[Row]
@@ -39,9 +40,8 @@ class Sheet:
         return next((p for p in self.placed if p.row == row and p.start <= word < p.stop), None)
 
 
-def read_fields(side: Side, rows: Sequence[Row], placed: Sequence[Placed]) -> dict[str, Reading]:
+def read_fields(side: Side, sheet: Labelled) -> dict[str, Reading]:
     """Field -> reading, for every label of the side at which a value stands."""
-    sheet = Sheet(rows, placed)
     readings = {label.field: reading for label in side.labels if (reading := _at_label(label, sheet))}
     for label in side.labels:
         used = {word for reading in readings.values() for word in reading.words}
@@ -50,27 +50,27 @@ def read_fields(side: Side, rows: Sequence[Row], placed: Sequence[Placed]) -> di
     return readings
 
 
-def _at_label(label: Label, sheet: Sheet) -> Reading | None:
+def _at_label(label: Label, sheet: Labelled) -> Reading | None:
     stands = sorted((p for p in sheet.placed if p.field == label.field), key=lambda p: -p.rank)
     for placed in stands:
         for words in (_right_of(placed, label, sheet), _below(placed, label, sheet)):
-            if reading := read_words(words, label.value):
+            if reading := read_words(words, label):
                 return reading
     return None
 
 
-def _by_form(label: Label, sheet: Sheet, used: Set[Word]) -> Reading | None:
+def _by_form(label: Label, sheet: Labelled, used: Set[Word]) -> Reading | None:
     """What can be told by its form where its label was not found: a long number, a date left over."""
     if label.value not in (Value.DIGITS, Value.CODE, Value.DATE):
         return None
     for index, row in enumerate(sheet.rows):
         words = [word for at, word in enumerate(row.words) if word not in used and not sheet.label_of(index, at)]
-        if reading := read_words(words, label.value):
+        if reading := read_words(words, label):
             return reading
     return None
 
 
-def _right_of(placed: Placed, label: Label, sheet: Sheet) -> list[Word]:
+def _right_of(placed: Placed, label: Label, sheet: Labelled) -> list[Word]:
     """The words between the label and the next one, and for texts of several lines those that go on below."""
     words = list(_until_next(placed.row, placed.stop, sheet))
     if label.value is Value.LINES and words:
@@ -78,7 +78,7 @@ def _right_of(placed: Placed, label: Label, sheet: Sheet) -> list[Word]:
     return words
 
 
-def _until_next(row: int, start: int, sheet: Sheet) -> Iterator[Word]:
+def _until_next(row: int, start: int, sheet: Labelled) -> Iterator[Word]:
     words = sheet.rows[row].words
     for at in range(start, len(words)):
         gap = words[at].left - words[at - 1].right
@@ -87,7 +87,7 @@ def _until_next(row: int, start: int, sheet: Sheet) -> Iterator[Word]:
         yield words[at]
 
 
-def _below(placed: Placed, label: Label, sheet: Sheet) -> list[Word]:
+def _below(placed: Placed, label: Label, sheet: Labelled) -> list[Word]:
     row = sheet.rows[placed.row]
     lines = _lines_below(placed, sheet, row, wide=label.wide)
     if label.value is Value.LINES:
@@ -95,11 +95,11 @@ def _below(placed: Placed, label: Label, sheet: Sheet) -> list[Word]:
     return next(lines, [])
 
 
-def _going_on(placed: Placed, sheet: Sheet, first: list[Word]) -> list[Word]:
+def _going_on(placed: Placed, sheet: Labelled, first: list[Word]) -> list[Word]:
     return [word for line in _lines_below(placed, sheet, sheet.rows[placed.row], wide=False) for word in line]
 
 
-def _lines_below(placed: Placed, sheet: Sheet, row: Row, *, wide: bool) -> Iterator[list[Word]]:
+def _lines_below(placed: Placed, sheet: Labelled, row: Row, *, wide: bool) -> Iterator[list[Word]]:
     """The lines under the label in its own column, until another label, a wide gap or the end."""
     left, right = _column(placed, sheet, row)
     if wide:
@@ -119,20 +119,20 @@ def _lines_below(placed: Placed, sheet: Sheet, row: Row, *, wide: bool) -> Itera
         bottom = under.bottom
 
 
-def _column(placed: Placed, sheet: Sheet, row: Row) -> tuple[float, float]:
+def _column(placed: Placed, sheet: Labelled, row: Row) -> tuple[float, float]:
     """From a little left of the label to the next label in its row."""
     others = [row.words[p.start].left for p in sheet.placed if p.row == placed.row and p.start >= placed.stop]
     return row.words[placed.start].left - 1.5 * row.height, min(others, default=float("inf"))
 
 
-def read_words(words: Sequence[Word], value: Value) -> Reading | None:
-    """Words -> the value they hold, with the box of just the words it came from."""
+def read_words(words: Sequence[Word], label: Label) -> Reading | None:
+    """Words -> the value of the label's field in them, with the box of just the words it came from."""
     text = " ".join(word.text for word in words)
-    parsed = parse(text, value)
+    parsed = parse(text, label.value)
     if parsed is None:
         return None
     used = _words_of(parsed, words)
-    return Reading(parsed.value, box_around(used), used)
+    return Reading(mended(label.field, parsed.value), box_around(used), used)
 
 
 def _words_of(parsed: Parsed, words: Sequence[Word]) -> tuple[Word, ...]:

@@ -12,7 +12,7 @@ import cv2
 
 from endpoint.anchors import best_side, find_anchors, place_labels
 from endpoint.clarity import readable
-from endpoint.fields import Reading, read_fields
+from endpoint.fields import Labelled, Reading, read_fields
 from endpoint.find_card import Aligned, align, find_cards, to_sent_box, turned
 from endpoint.glyphs import GlyphClassifier
 from endpoint.info import fill_info
@@ -108,8 +108,8 @@ class CardReader:
         side, share = best_side(anchors)
         if share < KNOWN:
             return Read(side, share, card, scale, {}, None)
-        placed = place_labels(side, rows, anchors)
-        readings = looked_again(self._engine, grey, side, rows, placed, read_fields(side, rows, placed))
+        labelled = Labelled(rows, place_labels(side, rows, anchors))
+        readings = looked_again(self._engine, grey, side, labelled, read_fields(side, labelled))
         return Read(side, share, card, scale, readings, self._zone(grey, side))
 
     def _zone(self, grey: Pixels, side: Side) -> Zone | None:
@@ -129,8 +129,13 @@ class CardReader:
 
 
 def _plausible(words: list[Word]) -> list[Word]:
-    """Without what is no text: very unsure words, and shapes as tall as a portrait. A dash is a pixel high."""
-    return [word for word in words if word.confidence > 0.2 and (5 < word.height < 70 or word.text in "-–")]
+    """Without what is no text: very unsure specks, and shapes as tall as a portrait. A dash is a pixel high."""
+    return [
+        word
+        for word in words
+        if word.confidence > (0.1 if word.text[:2].isalpha() and len(word.text) > 1 else 0.2)
+        and (5 < word.height < 70 or word.text in "-–")
+    ]
 
 
 def thumb(card: Aligned) -> str:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from endpoint.anchors import Placed
-from endpoint.fields import Box, Reading, box_around, read_words
+from endpoint.fields import Box, Labelled, Reading, box_around, read_words
 from endpoint.page import TextEngine, Word
 from endpoint.pictures import Pixels
 from endpoint.rows import Row
@@ -28,12 +28,7 @@ MOST_LINES = 8
 
 
 def looked_again(
-    engine: TextEngine,
-    grey: Pixels,
-    side: Side,
-    rows: Sequence[Row],
-    placed: Sequence[Placed],
-    readings: dict[str, Reading],
+    engine: TextEngine, grey: Pixels, side: Side, sheet: Labelled, readings: dict[str, Reading]
 ) -> dict[str, Reading]:
     """The readings, the unsure ones replaced by surer ones of the same place."""
     better: dict[str, Reading] = {}
@@ -42,12 +37,12 @@ def looked_again(
         first = readings.get(label.field)
         if first and sureness(first) >= SURE:
             continue
-        places = [_lines_of(first)] if first else list(_empty_places(label, rows, placed, grey.shape[1]))
+        places = [_lines_of(first)] if first else _empty_places(label, sheet.rows, sheet.placed, grey.shape[1])
         for lines in places:
             left -= len(lines)
             if left < 0:
                 return readings | better
-            second = read_words([word for line in lines for word in _read_line(engine, grey, line)], label.value)
+            second = read_words([word for line in lines for word in _read_line(engine, grey, line)], label)
             if second and (first is None or sureness(second) > sureness(first)):
                 better[label.field] = second
                 break

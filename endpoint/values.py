@@ -27,7 +27,7 @@ _NO_EXPIRY = re.compile(r"kh[ôo]ng\s+th[ờo]i\s+h[ạa]n", re.IGNORECASE)
 _RUN = re.compile(r"[0-9OoQDIl|ZzSsBGqg][0-9OoQDIl|ZzSsBGqg .]*")
 _CODE = re.compile(r"\b([A-Z])[ ]?([0-9OoQDIl|ZzSsBGqg]{7,8})\b")
 _CLASS = re.compile(r"\b(A1|A2|A3|A4|A|B1|B2|BE|B|C1E|C1|CE|C|D1E|D1|D2E|D2|DE|D|E|FB2|FC|FD|FE)\b")
-_EDGES = " .,:;/|-_'\"‘’“”()[]~°*="
+_EDGES = " .,:;/|-–—_'\"‘’“”()[]{}<>~°*=¬^«»…`+"
 
 
 def parse(text: str, value: Value) -> Parsed | None:
@@ -114,7 +114,7 @@ def _blood(text: str) -> Parsed | None:
 
 def plain_capitals(text: str) -> str:
     """Each letter without its marks, as a capital: the length stays."""
-    return "".join((plain(char) or char).upper()[:1] for char in text)
+    return "".join((plain(char) or char).upper()[:1] for char in text.replace("Ø", "O"))
 
 
 _PARSERS: dict[Value, Callable[[str], Parsed | None]] = {
