@@ -105,7 +105,7 @@ def _shown(keys: pa.Table) -> npt.NDArray[np.int64]:
 def _copies_by_part(drafts: list[_Draft], shown_ids: Ids, shown_parts: npt.NDArray[np.int64]) -> dict[int, _Copies]:
     """Copies, by the part that shows their original; those of an earlier run's answers are in none."""
     found: dict[int, _Copies] = defaultdict(list)
-    copies = list(dict.fromkeys(copy for draft in drafts for copy in draft.copies))
+    copies = sorted({copy for draft in drafts for copy in draft.copies})
     parts = shown_parts.astype(np.int32)
     index = Index.of(shown_ids, parts, parts)
     for copy, at in zip(copies, index.find(to_ids([item_id for item_id, _ in copies])), strict=True):
