@@ -8,37 +8,27 @@ of the process.
 from __future__ import annotations
 
 import os
-import random
-import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import apache_beam as beam
 import orjson
+from apache_beam.io.components.adaptive_throttler import ThrottlingSignaler
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.answered import Answered, SharedAnswered
-from transforms.card_client import CardClient, Credentials
+from transforms.answered import SharedAnswered
+from transforms.card_client import Credentials
 from transforms.claims import Claims
 from transforms.elements import Ending, Request
 from transforms.in_flight import InFlight
-from transforms.journal import Journal, open_journal
-from transforms.retry import RetryPolicy
-from transforms.send import Sender
 from transforms.settings import Settings
-from transforms.settle import Settler
 from transforms.sources import CANNOT_OPEN, SourceError, open_source
-from transforms.stop import StopSwitch
-from transforms.storage import open_folder
-from transforms.throttle import Throttle
-
-_MAX_ELAPSED_S = 600.0
+from transforms.worker import Session, Worker
 
 
 class CallEndpoint(beam.PTransform):
@@ -50,57 +40,28 @@ class CallEndpoint(beam.PTransform):
 
     def expand(self, groups: beam.PCollection[tuple[str, Iterable[Request]]]) -> beam.PCollection[Ending]:
         """Settle each request of each group."""
-        return groups | "Settle" >> beam.ParDo(_SettleFn(self._settings, self._answered, Shared()))
-
-
-class Worker:
-    """What the calls of one process share."""
-
-    def __init__(self, settings: Settings, answered: Answered) -> None:
-        folder, run_id = open_folder(settings.output.output), settings.output.run_id
-        endpoint, rate = settings.endpoint, settings.rate
-        self.journal: Journal = open_journal(folder, run_id, settings.output.journal_flush_s)
-        self.most_in_flight = rate.max_in_flight
-        self.executor = ThreadPoolExecutor(rate.max_in_flight, thread_name_prefix="call")
-        client = CardClient(
-            endpoint.endpoint_url,
-            read_credentials(endpoint.credentials_uri),
-            transfer=endpoint.transfer,
-            get_thumb=endpoint.get_thumb,
-            timeout_s=endpoint.timeout_s,
-            connections=rate.max_in_flight,
-        )
-        sender = Sender(
-            client,
-            Throttle(rate.max_requests_per_second),
-            StopSwitch(folder, run_id),
-            RetryPolicy(endpoint.max_attempts, _MAX_ELAPSED_S),
-            jitter=random.random,
-            sleep=time.sleep,
-            max_calls=rate.max_calls,
-        )
-        self.settler = Settler(
-            answered,
-            sender,
-            self.journal,
-            sends_urls=endpoint.transfer == "url",
-            knows_by_source=settings.input.dedupe == "source",
-        )
+        session = Session.of(groups.pipeline.options)
+        return groups | "Settle" >> beam.ParDo(_SettleFn(self._settings, session, self._answered, Shared()))
 
 
 class _SettleFn(beam.DoFn):
-    def __init__(self, settings: Settings, answered: SharedAnswered, shared: Shared) -> None:
-        self._settings, self._answered, self._shared = settings, answered, shared
+    def __init__(self, settings: Settings, session: Session, answered: SharedAnswered, shared: Shared) -> None:
+        self._settings, self._session, self._answered, self._shared = settings, session, answered, shared
         self._calls_sent = Metrics.counter("cardbeam", "calls_sent")
         self._latency_ms = Metrics.distribution("cardbeam", "call_latency_ms")
-        self._throttled_ms = Metrics.counter("cardbeam", "throttled_ms")
+        self._waited_ms = Metrics.distribution("cardbeam", "quota_wait_ms")
+        self._throttling = ThrottlingSignaler("cardbeam")
+        self._throttled_s = 0.0
 
     def setup(self) -> None:
-        self._worker: Worker = self._shared.acquire(lambda: Worker(self._settings, self._answered.get()))
+        self._worker: Worker = self._shared.acquire(self._open_worker)
+
+    def _open_worker(self) -> Worker:
+        credentials = read_credentials(self._settings.endpoint.credentials_uri)
+        return Worker(self._settings, self._session, self._answered.get(), credentials)
 
     def start_bundle(self) -> None:
-        worker = self._worker
-        self._in_flight: InFlight[WindowedValue] = InFlight(worker.executor, worker.most_in_flight)
+        self._in_flight: InFlight[WindowedValue] = InFlight(self._worker.executor, self._worker.places)
 
     def process(
         self,
@@ -110,8 +71,8 @@ class _SettleFn(beam.DoFn):
     ) -> Iterator[WindowedValue]:
         claims = Claims()
         for request in group[1]:
-            work = partial(_settle, self._worker.settler, request, claims, timestamp, window)
-            yield from map(self._count, self._in_flight.submit(work))
+            work = partial(_settle, self._worker, request, claims, timestamp, window)
+            yield from map(self._count, self._in_flight.submit(work, self._worker.size_bytes(request)))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         yield from map(self._count, self._in_flight.drain())
@@ -120,14 +81,23 @@ class _SettleFn(beam.DoFn):
     def _count(self, ended: WindowedValue) -> WindowedValue:
         ending: Ending = ended.value
         self._calls_sent.inc(ending.attempts)
-        self._throttled_ms.inc(round(ending.waited_s * 1000))
         if ending.latency_s is not None:
             self._latency_ms.update(round(ending.latency_s * 1000))
+            self._waited_ms.update(round(ending.waited_s * 1000))
+        self._signal(ending.throttled_s)
         return ended
 
+    def _signal(self, throttled_s: float) -> None:
+        """Tell the runner, which counts whole seconds; the rest is kept for the next time."""
+        self._throttled_s += throttled_s
+        whole_s = int(self._throttled_s)
+        if whole_s:
+            self._throttling.signal_throttled(whole_s)
+            self._throttled_s -= whole_s
 
-def _settle(settler: Settler, request: Request, claims: Claims, timestamp: Timestamp, window: Any) -> WindowedValue:
-    return WindowedValue(settler.settle(request, claims), timestamp, (window or GlobalWindow(),))
+
+def _settle(worker: Worker, request: Request, claims: Claims, timestamp: Timestamp, window: Any) -> WindowedValue:
+    return WindowedValue(worker.settle(request, claims), timestamp, (window or GlobalWindow(),))
 
 
 def read_credentials(uri: str | None) -> Credentials:

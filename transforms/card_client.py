@@ -43,7 +43,7 @@ class Sent:
 
     content: bytes = b""
     content_type: str = ""
-    url: str = ""
+    url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,17 @@ class CardClient:
         """Let go of the connections."""
         self._session.close()
 
-    def call(self, operation: str, pictures: Sequence[Sent]) -> Attempt:
-        """Send one request and read what it means. Never raises for anything the network does."""
+    def call(self, operation: str, pictures: Sequence[Sent], admit: Callable[[], object] = lambda: None) -> Attempt:
+        """Send one request and read what it means. Never raises for anything the network does.
+
+        `admit` is called when all is ready to be sent, and may raise to send nothing.
+        """
+        names = OPERATIONS[operation].picture_params
+        request = self._session.prepare_request(self._request(f"{self._base_url}/{operation}", names, pictures))
+        admit()
         started_s = self._clock()
         try:
-            status, body, retry_after = self._exchange(operation, pictures, started_s + self._timeout_s)
+            status, body, retry_after = self._exchange(request, started_s + self._timeout_s)
         except (requests.Timeout, _TooLate):
             return Attempt(OUTCOMES["timeout"], latency_s=self._clock() - started_s)
         except requests.RequestException as error:
@@ -100,9 +106,7 @@ class CardClient:
         kept = body if status == requests.codes.ok else None
         return Attempt(outcome, status, kept, _seconds(retry_after), self._clock() - started_s)
 
-    def _exchange(self, operation: str, pictures: Sequence[Sent], deadline_s: float) -> tuple[int, bytes, str | None]:
-        names = OPERATIONS[operation].picture_params
-        request = self._session.prepare_request(self._request(f"{self._base_url}/{operation}", names, pictures))
+    def _exchange(self, request: requests.PreparedRequest, deadline_s: float) -> tuple[int, bytes, str | None]:
         timeouts = (_CONNECT_TIMEOUT_S, self._timeout_s)
         with self._session.send(request, timeout=timeouts, allow_redirects=False, stream=True) as response:
             chunks, size_bytes = [], 0

@@ -117,8 +117,11 @@ class Ending:
 
     fate: Fate
     attempts: int = 0
-    waited_s: float = 0.0
     latency_s: float | None = None
+    waited_s: float = 0.0
+    """What it waited for the quota."""
+    throttled_s: float = 0.0
+    """Of this, what it waited as the next in its process: over all endings the time in which the quota held it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _FLOOR_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long one request may take: sends at the most, and seconds in which a new send may start."""
+    """How long one request may take: sends at the most, and seconds after the first in which a new one may start."""
 
     max_attempts: int
     max_elapsed_s: float
@@ -46,7 +46,12 @@ def send_until_settled(
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Attempt, int]:
     """Send, and again while the outcome says so: the last attempt, and how many were sent."""
-    started_s = clock()
+    came_back_s: list[float] = []
+
+    def send_and_note() -> Attempt:
+        attempt = send()
+        came_back_s.append(clock())
+        return attempt
 
     def wait(state: tenacity.RetryCallState) -> float:
         return next_wait_s(state.attempt_number, _last(state).retry_after_s, jitter())
@@ -54,7 +59,7 @@ def send_until_settled(
     def is_over(state: tenacity.RetryCallState) -> bool:
         outcome = _last(state).outcome
         most = min(policy.max_attempts, outcome.max_attempts or policy.max_attempts)
-        is_late = clock() - started_s + state.upcoming_sleep > policy.max_elapsed_s
+        is_late = came_back_s[-1] - came_back_s[0] + state.upcoming_sleep > policy.max_elapsed_s
         return state.attempt_number >= most or is_late
 
     retrying = tenacity.Retrying(
@@ -64,7 +69,7 @@ def send_until_settled(
         sleep=sleep,
         retry_error_callback=_last,
     )
-    attempt = retrying(send)
+    attempt = retrying(send_and_note)
     return attempt, int(retrying.statistics["attempt_number"])
 
 

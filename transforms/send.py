@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schemas.outcomes import OUTCOMES, STOPS, Action, Outcome
+from transforms.budget import Budget, endless
 from transforms.card_client import Attempt, CardClient, Sent
-from transforms.retry import RetryPolicy, send_until_settled
+from transforms.retry import LONGEST_WAIT_S, RetryPolicy, send_until_settled
 from transforms.stop import BUDGET, UNREACHABLE, StopReason, StopSwitch, reason_of
-from transforms.throttle import Throttle
+from transforms.throttle import Throttle, Wait
 
 _FAULTS_IN_A_ROW = 3
 _SLOW_DOWN_S = 1.0
@@ -23,11 +24,21 @@ _SLOW_DOWN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The last attempt, how many were sent, and the seconds the throttle held them."""
+    """The last attempt, how many were sent, and what they waited for the throttle."""
 
     attempt: Attempt
     attempts: int
-    waited_s: float
+    waits: Sequence[Wait] = field(default=())
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds that this request waited for the quota."""
+        return sum(wait.total_s for wait in self.waits)
+
+    @property
+    def throttled_s(self) -> float:
+        """Seconds in which the quota held the whole process back, with this request at the head."""
+        return sum(wait.at_head_s for wait in self.waits)
 
 
 class Stopped(Exception):
@@ -46,12 +57,11 @@ class Sender:
         *,
         jitter: Callable[[], float],
         sleep: Callable[[float], None],
-        max_calls: int = 0,
+        budget: Budget | None = None,
     ) -> None:
         self._client, self._throttle, self._stop, self._policy = client, throttle, stop, policy
         self._jitter, self._sleep = jitter, sleep
-        self._calls_left = max_calls or float("inf")
-        self._lock = threading.Lock()
+        self._budget = budget or endless()
         self._first_request = threading.Lock()
         self._is_proven = False
         self._faults_in_a_row = 0
@@ -60,6 +70,10 @@ class Sender:
     def is_stopped(self) -> bool:
         """Whether nothing more may be sent."""
         return self._stop.is_pulled
+
+    def stop(self, reason: StopReason) -> None:
+        """Send nothing more."""
+        self._stop.pull(reason)
 
     def send(self, operation: str, pictures: Sequence[Sent]) -> Delivery:
         """Send until settled.
@@ -74,13 +88,12 @@ class Sender:
         return self._send(operation, pictures)
 
     def _send(self, operation: str, pictures: Sequence[Sent]) -> Delivery:
-        waits_s: list[float] = []
+        waits: list[Wait] = []
 
         def attempt_once() -> Attempt:
-            waits_s.append(self._admit())
-            attempt = self._client.call(operation, pictures)
+            attempt = self._client.call(operation, pictures, admit=lambda: waits.append(self._admit()))
             if attempt.outcome.slows_down:
-                self._throttle.hold(attempt.retry_after_s or _SLOW_DOWN_S)
+                self._throttle.slow_down(min(attempt.retry_after_s or _SLOW_DOWN_S, LONGEST_WAIT_S))
             return attempt
 
         attempt, attempts = send_until_settled(attempt_once, self._policy, jitter=self._jitter, sleep=self._sleep)
@@ -88,20 +101,19 @@ class Sender:
             self._stop.pull(reason)
             raise Stopped
         self._is_proven = True
-        return Delivery(attempt, attempts, sum(waits_s))
+        return Delivery(attempt, attempts, waits)
 
-    def _admit(self) -> float:
-        """Wait for the quota; the seconds waited."""
-        if self._stop.is_pulled:
+    def _admit(self) -> Wait:
+        """Wait for the quota; how long that was."""
+        if not self.is_stopped and not self._budget.take():
+            self._stop.pull(BUDGET)
+        if self.is_stopped:
             raise Stopped
-        waited_s = self._throttle.wait()
-        with self._lock:
-            if self._calls_left <= 0:
-                self._stop.pull(BUDGET)
-            if self._stop.is_pulled:
-                raise Stopped
-            self._calls_left -= 1
-        return waited_s
+        wait = self._throttle.wait(lambda: self.is_stopped)
+        if self.is_stopped:
+            self._budget.give_back()
+            raise Stopped
+        return wait
 
     def _reason_to_stop(self, outcome: Outcome) -> StopReason | None:
         """Why this outcome ends the run; None where it is this request's own matter.

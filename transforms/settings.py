@@ -5,14 +5,18 @@ Help texts say what raising a value costs. `problems` are found before a graph e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from schemas.contract import DEFAULT_ENDPOINT_URL, OPERATIONS, TRANSFERS
+from transforms.pairs import DEFAULT_SIDES, compile_sides
 
 Problem = str
+SERVICE = re.compile(r"(?P<address>[^/]+:[0-9]+)/(?P<domain>[^/]+)/(?P<entries>[^=,/]+=[^=,/]+(,[^=,/]+=[^=,/]+)*)")
+"""An Envoy rate limit service, with the domain and the descriptor that its rules are about."""
 
 
 def option(default: Any = MISSING, *, help: str, choices: tuple[str, ...] = ()) -> Any:  # argparse's word
@@ -47,11 +51,25 @@ class InputSettings:
         "so that a renamed picture is paid for again.",
         choices=("content", "source"),
     )
+    sides: str = option(
+        DEFAULT_SIDES,
+        help="For ekyc/cards without a manifest: a regular expression whose groups front and back tell the sides; "
+        "pictures of one --input that differ by it alone are a pair.",
+    )
+    lone_sides: str = option(
+        "dead_letter",
+        help="What becomes of a side without the other: a dead letter, or a call of ekyc/card.",
+        choices=("dead_letter", "ekyc/card"),
+    )
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with it, in words."""
         if not self.input:
             yield "--input is missing: give a glob, a folder or a manifest"
+        try:
+            compile_sides(self.sides)
+        except ValueError as error:
+            yield f"--sides: {error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +116,27 @@ class RateSettings:
         10.0, help="The quota, for the whole run. Above what the account allows, calls are refused; 0 is no limit."
     )
     max_in_flight: int = option(
-        64, help="Requests under way at once in one worker. Each holds its pictures in memory and one connection."
+        0,
+        help="Requests under way at once in one worker. Each holds its pictures in memory and one connection; "
+        "0 takes as many as the rate and the endpoint's latency need, up to 256 and 256 MB of pictures.",
     )
-    max_calls: int = option(0, help="Stop after so many requests and leave the rest for later (exit 3); 0 is no limit.")
+    max_calls: int = option(
+        0,
+        help="Stop after so many requests and leave the rest for later (exit 3); 0 is no limit. Never more; with "
+        "several workers some fewer, where one is killed or has nothing left to send.",
+    )
+    rate_limit_service: str = option(
+        "",
+        help="An Envoy rate limit service that is asked before each request: HOST:PORT/DOMAIN/KEY=VALUE[,KEY=VALUE]; "
+        "--max_requests_per_second then bounds each worker alone.",
+    )
     price_per_call: float = option(0.0, help="Price of one answered call, for the receipt's spend.")
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with it, in words."""
-        yield from _at_least(self, max_requests_per_second=0, max_in_flight=1, max_calls=0, price_per_call=0)
+        yield from _at_least(self, max_requests_per_second=0, max_in_flight=0, max_calls=0, price_per_call=0)
+        if self.rate_limit_service and not SERVICE.fullmatch(self.rate_limit_service):
+            yield f"--rate_limit_service is {self.rate_limit_service!r}, expected HOST:PORT/DOMAIN/KEY=VALUE"
 
 
 @dataclass(frozen=True, slots=True)

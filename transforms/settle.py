@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from schemas.contract import OPERATIONS
 from schemas.outcomes import OUTCOMES, Action, Outcome
+from transforms.access import Access
 from transforms.answered import Answered, Standing
 from transforms.card_client import Sent
 from transforms.claims import Claims
 from transforms.elements import Ending, Fate, Request, Settled, SettledAs, item_id_of
 from transforms.journal import Journal
-from transforms.pictures import look_at
+from transforms.open_request import Opened, is_refused, open_request
 from transforms.send import Sender, Stopped
-from transforms.sources import PictureFault, read_picture
+from transforms.sources import StorageRefused
+from transforms.stop import STORAGE_REFUSED
 
 _FATE_OF_STANDING = {
     Standing.ANSWERED_HERE: Fate.ANSWERED,
@@ -29,13 +30,7 @@ _FATE_OF_STANDING = {
     Standing.DEAD_BEFORE: Fate.ANSWERED_BEFORE,
 }
 
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """The pictures of a request as they are sent, or why they cannot be."""
-
-    pictures: tuple[Sent, ...] = ()
-    refused: Outcome | None = None
+_CANNOT_FETCH = OUTCOMES["error_2"].code
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +42,23 @@ class Settler:
     journal: Journal
     sends_urls: bool = False
     knows_by_source: bool = False
+    access: Access = field(default_factory=Access)
     now_s: Callable[[], float] = time.time
 
     def settle(self, request: Request, claims: Claims) -> Ending:
         """The whole way of one request. `claims` are those of all requests that may be its copies."""
         taken_up_at = self._now_us()
         standing, item_id = self.answered.of_source(request.source_id)
-        opened = _Opened()
+        opened = Opened(request)
         if standing is Standing.NEW:
             if self.sender.is_stopped:
                 return Ending(Fate.DEFERRED)
-            opened = self._open(request)
+            try:
+                opened = open_request(request, self.access, by_url=self.sends_urls)
+            except StorageRefused:
+                self.sender.stop(STORAGE_REFUSED)
+                return Ending(Fate.DEFERRED)
+            request = opened.request
             item_id = self._item_id(request, opened)
             standing = self.answered.of_item(item_id)
         is_first, claim = claims.take(item_id)
@@ -70,19 +71,7 @@ class Settler:
             claim.settle(ending.fate)
         return ending
 
-    def _open(self, request: Request) -> _Opened:
-        try:
-            if len(request.pictures) != len(OPERATIONS[request.operation].picture_params):
-                raise PictureFault(OUTCOMES["lone_side"])
-            if self.sends_urls:
-                return _Opened(tuple(Sent(url=uri) for uri in request.uris))
-            return _Opened(tuple(_look(read_picture(uri)) for uri in request.uris))
-        except PictureFault as fault:
-            return _Opened(refused=fault.outcome)
-
-    def _go_first(
-        self, request: Request, item_id: str, standing: Standing, opened: _Opened, taken_up_at: int
-    ) -> Ending:
+    def _go_first(self, request: Request, item_id: str, standing: Standing, opened: Opened, taken_up_at: int) -> Ending:
         if standing is not Standing.NEW:
             if opened.pictures:  # it was opened to be known; from now on its source is enough
                 self._keep(self._record(request, item_id, SettledAs.COPY, taken_up_at))
@@ -93,7 +82,7 @@ class Settler:
             return Ending(Fate.DEAD)
         return self._call(request, item_id, opened.pictures, taken_up_at)
 
-    def _item_id(self, request: Request, opened: _Opened) -> str:
+    def _item_id(self, request: Request, opened: Opened) -> str:
         if opened.refused is not None or self.sends_urls or self.knows_by_source:
             return request.fallback_id
         return item_id_of(request.operation, [picture.content for picture in opened.pictures])
@@ -105,6 +94,9 @@ class Settler:
             return Ending(Fate.DEFERRED)
         attempt = delivery.attempt
         is_answered = attempt.outcome.action is Action.ANSWERED
+        if self.sends_urls and attempt.outcome.code == _CANNOT_FETCH and is_refused(request, self.access):
+            self.sender.stop(STORAGE_REFUSED)
+            return Ending(Fate.DEFERRED)
         record = self._record(request, item_id, SettledAs.ANSWERED if is_answered else SettledAs.DEAD, taken_up_at)
         self._keep(
             replace(
@@ -118,7 +110,7 @@ class Settler:
             )
         )
         fate = Fate.ANSWERED if is_answered else Fate.DEAD
-        return Ending(fate, delivery.attempts, delivery.waited_s, attempt.latency_s)
+        return Ending(fate, delivery.attempts, attempt.latency_s, delivery.waited_s, delivery.throttled_s)
 
     def _follow(self, request: Request, item_id: str, fate_of_first: Fate, taken_up_at: int) -> Ending:
         """A copy of a request that went first."""
@@ -147,13 +139,6 @@ class Settler:
 
     def _now_us(self) -> int:
         return int(self.now_s() * 1_000_000)
-
-
-def _look(content: bytes) -> Sent:
-    look = look_at(content)
-    if look.refused is not None:
-        raise PictureFault(look.refused)
-    return Sent(content, look.content_type or "")
 
 
 def _death(outcome: Outcome) -> dict[str, Any]:

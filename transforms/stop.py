@@ -30,6 +30,9 @@ class StopReason:
 
 BUDGET = StopReason("budget", 3, "max_calls", "The run made as many calls as --max_calls allows; resume it to go on")
 UNREACHABLE = StopReason("failed", 4, "connection", "The endpoint cannot be reached; check --endpoint_url, then resume")
+STORAGE_REFUSED = StopReason(
+    "failed", 5, "storage_refused", "The pictures' storage refuses our credentials; renew them, then resume"
+)
 
 _REASONS = {
     Action.STOP_OUT_OF_REQUESTS: ("out_of_requests", 3, "the account has no requests left; resume when it has"),
@@ -61,8 +64,9 @@ class StopSwitch:
             self._folder.write(self._path, orjson.dumps(asdict(reason)))
 
     def look(self) -> None:
-        """Learn of a switch that another worker pulled."""
-        self.is_pulled = self.is_pulled or read_stop(self._folder, self._path) is not None
+        """Learn of a switch that another worker pulled; one that ran out of budget stops itself alone."""
+        if not self.is_pulled and (reason := read_stop(self._folder, self._path)) is not None:
+            self.is_pulled = self.is_pulled or reason.code != BUDGET.code
 
 
 def read_stop(folder: Folder, path: str) -> StopReason | None:

@@ -1,41 +1,156 @@
-"""The quota as a wall: evenly spaced permissions to send.
+"""The quota as a wall: permissions to send, evenly spaced, never too many in any window.
 
-Permission n is given no earlier than 1/rate after permission n-1, so that no window of
-length T ever sees more than rate x T + 1 of them, whatever the number of threads.
+A rate of R a second is a quota of Q = ceil(R) permissions in any window of Q/R seconds (one
+second, where R is whole). A process that holds `slots` of them gives no more than that many in
+any such window, by a log of when it gave the last ones; so all processes together keep the
+quota wherever their slots never add up to more than Q (see `leases`).
+
+What a window sees on the wire differs from what it sees here by how long a request takes from
+its permission to the endpoint: windows are made `_GUARD` longer to take up that difference.
+Late wake-ups are made up for, `_CATCH_UP_S` at the most: the one burst there is, and within the
+window's bound.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+_GUARD = 0.008
+"""Windows are this much longer than the quota says: 8 ms in a second."""
+_PACE = 0.010
+"""The schedule is this much slower than the quota; above the guard, so that it seldom waits for the log."""
+_CATCH_UP_S = 0.1
+_LOOK_S = 0.1
+"""How often a wait looks at what may end it or change its length."""
+_RECOVERY_S = 30.0
+"""From the slowest to the full pace, after the endpoint said that it was too fast."""
+_SLOWEST = 1 / 32
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """`slots` permissions in any window of `window_s` seconds."""
+
+    slots: int
+    window_s: float
+
+    @classmethod
+    def of(cls, rate_per_s: float) -> Quota:
+        """The strictest whole quota of a rate above 0."""
+        slots = math.ceil(rate_per_s)
+        return cls(slots, slots / rate_per_s)
+
+    @property
+    def guarded_s(self) -> float:
+        """The length of a window as it is kept here."""
+        return self.window_s * (1 + _GUARD)
+
+
+class Shares(Protocol):
+    """How much of the quota this process holds."""
+
+    def slots(self, now_s: float) -> int:
+        """Slots that may be used now; 0 where none may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All of a quota, for a process that is alone by construction."""
+
+    quota: Quota
+
+    def slots(self, now_s: float) -> int:
+        """Always all."""
+        return self.quota.slots
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long a caller waited for its permission, and for how much of that nobody else was before it.
+
+    The second adds up, over all callers, to the time in which the quota held the process back.
+    """
+
+    total_s: float = 0.0
+    at_head_s: float = 0.0
 
 
 class Throttle:
-    """Permissions at a rate per second, shared by all threads of a process; 0 is no limit."""
+    """Permissions at a rate per second, shared by all threads of a process; 0 is no limit.
+
+    `ask` is called for each permission, by one thread at a time, and returns when it may be given.
+    """
 
     def __init__(
         self,
         rate_per_s: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        shares: Shares | None = None,
+        ask: Callable[[], None] = lambda: None,
     ) -> None:
-        self._interval_s = 1 / rate_per_s if rate_per_s else 0.0
-        self._clock, self._sleep = clock, sleep
-        self._next_at_s = -float("inf")
-        self._lock = threading.Lock()
+        self._quota = Quota.of(rate_per_s) if rate_per_s else None
+        self._shares = shares or (Whole(self._quota) if self._quota else None)
+        self._clock, self._sleep, self._ask = clock, sleep, ask
+        self._turn = threading.Lock()
+        self._given_s: deque[float] = deque(maxlen=self._quota.slots if self._quota else 1)
+        self._due_s = self._held_until_s = -math.inf
+        self._slowed_at_s, self._slowed_to = -math.inf, 1.0
 
-    def wait(self) -> float:
-        """Block until this caller may send; the seconds it waited."""
-        with self._lock:
-            now_s = self._clock()
-            at_s = max(now_s, self._next_at_s)
-            self._next_at_s = at_s + self._interval_s
-        if at_s > now_s:
-            self._sleep(at_s - now_s)
-        return at_s - now_s
+    def wait(self, is_over: Callable[[], bool] = lambda: False) -> Wait:
+        """Block until this caller may send, or until `is_over` says that nothing more may be."""
+        came_s = self._clock()
+        with self._turn:
+            head_s = now_s = self._clock()
+            while not is_over():
+                if (delay_s := self.try_at(now_s)) <= 0:
+                    self._ask()
+                    now_s = self._clock()
+                    break
+                self._sleep(min(delay_s, _LOOK_S))
+                now_s = self._clock()
+        return Wait(now_s - came_s, now_s - head_s)
 
-    def hold(self, seconds: float) -> None:
-        """Give no new permission for a while: the endpoint said that it is too fast."""
-        with self._lock:
-            self._next_at_s = max(self._next_at_s, self._clock() + seconds)
+    def slow_down(self, seconds: float) -> None:
+        """Give nothing for a while, then half the pace, then slowly more: the endpoint said that it is too fast."""
+        now_s = self._clock()
+        self._held_until_s = max(self._held_until_s, now_s + seconds)
+        if now_s - self._slowed_at_s > 1.0:  # what comes within a second is about the same overload
+            self._slowed_to = max(_SLOWEST, self._pace(now_s) / 2)
+            self._slowed_at_s = now_s
+
+    def rate_per_s(self) -> float:
+        """What may be sent now, in this process; infinite where there is no limit."""
+        if self._quota is None or self._shares is None:
+            return math.inf
+        slots = max(1, self._shares.slots(self._clock()))
+        return slots / self._quota.window_s * self.pace()
+
+    def pace(self) -> float:
+        """The part of the rate that is used, up to 1: less after the endpoint said that it was too fast."""
+        return self._pace(self._clock())
+
+    def try_at(self, now_s: float) -> float:
+        """Give a permission if there is one now; else about how many seconds there is none."""
+        if self._quota is None or self._shares is None:
+            return self._held_until_s - now_s
+        slots = self._shares.slots(now_s)
+        if slots <= 0:
+            return _LOOK_S
+        is_full = len(self._given_s) >= slots
+        window_ends_s = self._given_s[-slots] + self._quota.guarded_s if is_full else -math.inf
+        interval_s = self._quota.window_s * (1 + _PACE) / slots / self._pace(now_s)
+        delay_s = max(self._held_until_s, self._due_s + interval_s, window_ends_s) - now_s
+        if delay_s <= 0:
+            self._given_s.append(now_s)
+            self._due_s = max(self._due_s + interval_s, now_s - _CATCH_UP_S)
+        return delay_s
+
+    def _pace(self, now_s: float) -> float:
+        return min(1.0, self._slowed_to + max(0.0, now_s - self._slowed_at_s) / _RECOVERY_S)

@@ -1,0 +1,139 @@
+"""Workers that share a quota by leases never pass it together, whatever happens to them, and use all of it."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.transforms.lease_simulation import LateFolder, Worker, World, most_in_a_window
+from transforms.leases import DEAD_AFTER_S, FRESH_S, SHOWS_WITHIN_S, Lease, View, counts_of
+from transforms.throttle import Quota
+
+
+def _simulate(seed: int, rate_per_s: float, seconds: float, pause_chance: float) -> World:
+    """Up to eight workers that come, go and die every few seconds."""
+    world, quota = World(Random(seed)), Quota.of(rate_per_s)
+    workers: list[Worker] = []
+
+    def stir() -> None:
+        living = [worker for worker in workers if worker.is_alive and worker.is_sending]
+        deed = world.random.choice(["join", "join", "kill", "leave", "nothing"])
+        if (deed == "join" and len(living) < 8) or not living:
+            workers.append(Worker(world, len(workers), quota, rate_per_s, pause_chance))
+        elif deed != "nothing":
+            getattr(world.random.choice(living), deed if deed != "join" else "leave")()
+        world.at(world.now_s + world.random.expovariate(1 / 6), stir)
+
+    world.at(0.0, stir)
+    world.run(seconds)
+    return world
+
+
+@pytest.mark.parametrize("rate_per_s", [0.4, 1, 2.5, 7, 20, 200])
+@pytest.mark.parametrize("pause_chance", [0.0, 0.02])
+def test_no_window_ever_sees_more_than_the_quota(rate_per_s: float, pause_chance: float) -> None:
+    quota = Quota.of(rate_per_s)
+    for seed in range(3):
+        world = _simulate(seed, rate_per_s, 180.0, pause_chance)
+        times_s = [time_s for time_s, _ in world.permissions]
+        assert len(times_s) > 10 * rate_per_s  # it did send
+        assert most_in_a_window(times_s, quota.window_s) <= quota.slots
+
+
+@given(st.integers(0, 2**32), st.floats(0.2, 40), st.floats(0, 0.05))
+@settings(max_examples=25, deadline=None)
+def test_no_window_sees_more_at_any_rate(seed: int, rate_per_s: float, pause_chance: float) -> None:
+    quota = Quota.of(rate_per_s)
+    times_s = [time_s for time_s, _ in _simulate(seed, rate_per_s, 60.0, pause_chance).permissions]
+    assert not times_s or most_in_a_window(times_s, quota.window_s) <= quota.slots
+
+
+@pytest.mark.parametrize("deed", ["kill", "leave"])
+@pytest.mark.parametrize("rate_per_s", [20, 200])
+def test_the_share_of_a_worker_that_is_gone_is_back_in_use_within_15_s(rate_per_s: float, deed: str) -> None:
+    world, quota = World(Random(1)), Quota.of(rate_per_s)
+    workers = [Worker(world, number, quota, rate_per_s, 0.0) for number in range(4)]
+    world.at(40.0, getattr(workers[0], deed))
+    world.run(80.0)
+
+    def sent_between(start_s: float, end_s: float) -> int:
+        return sum(start_s <= time_s < end_s for time_s, _ in world.permissions)
+
+    assert sent_between(10, 40) >= 0.98 * 30 * rate_per_s
+    assert sent_between(41, 42) <= 0.8 * rate_per_s
+    assert sent_between(55, 80) >= 0.98 * 25 * rate_per_s
+
+
+def test_a_newcomer_takes_over_its_share_without_a_long_gap() -> None:
+    world, quota = World(Random(2)), Quota.of(20)
+    first = Worker(world, 0, quota, 20, 0.0)
+    world.run(20.0)
+    second = Worker(world, 1, quota, 20, 0.0)
+    world.run(40.0)
+    by_worker = {name: [time_s for time_s, of in world.permissions if of == name] for name in (first.name, second.name)}
+    assert 25.0 < min(by_worker[second.name]) < 27.0
+    missing = 20 * 20 - sum(20 <= time_s < 40 for time_s, _ in world.permissions)
+    assert missing < 0.5 * 20 * 2.5 + 0.01 * 400 + 1  # half the quota for 2.5 s, and the pace
+
+
+@given(st.integers(1, 300), st.integers(1, 400))
+def test_slots_of_all_ranks_add_up_to_the_quota(workers: int, slots: int) -> None:
+    names = [f"{number:04x}" for number in range(workers)]
+    shares = []
+    for name in names:
+        view = View(name, Quota(slots, 1.0))
+        view.take(dict.fromkeys(names, 1), 0.0, 0.0)
+        shares.append(view.slots(1.5))
+    assert sum(shares) == slots
+    assert max(shares) - min(shares) <= 1
+
+
+@given(st.integers(1, 60), st.sets(st.integers(0, 99), min_size=1, max_size=20), st.sets(st.integers(0, 99)))
+def test_more_workers_in_a_view_never_make_for_more_slots(slots: int, few: set[int], others: set[int]) -> None:
+    def share(name: int, seen: set[int]) -> int:
+        view = View(f"{name:04x}", Quota(slots, 1.0))
+        view.take({f"{number:04x}": 1 for number in seen}, 0.0, 0.0)
+        return view.slots(1.5)
+
+    for name in few:
+        assert share(name, few | others) <= share(name, few)
+
+
+def test_a_lease_that_does_not_change_is_dead_after_a_while_and_counts_for_one_more_window() -> None:
+    view = View("b", Quota(10, 1.0))
+    for second in range(12):
+        view.take({"a": 1, "b": second}, float(second), float(second))
+    died_s = DEAD_AFTER_S + 1
+    assert [view.slots(11.9), view.slots(died_s)] == [10, 5]
+
+
+def test_a_view_that_is_too_old_gives_nothing_and_a_new_one_only_a_window_later() -> None:
+    view = View("b", Quota(10, 1.0))
+    view.take({"b": 1}, 0.0, 0.1)
+    view.take({"b": 2}, 10.0, 10.2)
+    assert [view.slots(0.5), view.slots(2.0 + FRESH_S + 6), view.slots(10.5), view.slots(11.3)] == [0, 10, 0, 10]
+
+
+def test_temporary_files_are_no_leases() -> None:
+    paths = ["runs/r/leases/ab-000000007.lease", "runs/r/leases/ab-000000009.lease", "runs/r/leases/.ab-1.lease.1.tmp"]
+    assert counts_of(paths) == {"ab": 9}
+    assert SHOWS_WITHIN_S == 0.5
+
+
+class _SlowFolder(LateFolder):
+    """Each write takes some seconds."""
+
+    def write(self, path: str, content: bytes) -> None:
+        super().write(path, content)
+        self._world.now_s += 1.9
+
+
+def test_a_lease_gives_nothing_when_its_last_write_started_too_long_ago() -> None:
+    world = World(Random(3))
+    lease = Lease(_SlowFolder(world, lambda: world.now_s, 0.0), "run", Quota(10, 1.0), "a1", lambda: world.now_s)
+    for _ in range(4):
+        lease.renew()
+    assert [lease.slots(seconds) for seconds in (7.7, 9.6, 9.8)] == [10, 10, 0]

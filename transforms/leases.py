@@ -1,0 +1,180 @@
+"""One quota for all workers of a run, by lease objects in its output folder: no service, no common clock.
+
+Each worker writes a lease, writes it again every `RENEW_S`, and lists all leases after each
+write. Of the quota's Q slots (see `throttle`) the worker of rank r among n takes the slots k
+of 0..Q-1 with k mod n = r: whole numbers that add up to Q.
+
+**Guarantee.** In no window of W seconds do all workers together give more than Q permissions,
+while workers join, leave, pause and die, provided that a written or removed object shows in
+listings within `SHOWS_WITHIN_S`, and that clocks run equally fast. No clock is compared with
+another's: each worker uses its own monotonic one. What is assumed of a worker that is stopped
+(a paused machine) between a permission and its socket is nothing: it sends what it was about to.
+
+**Why.** Let S be the workers that give a permission within [t-W, t], and s, u two of them.
+1. u gives its first permission not before L + D + W after its lease was first written
+   (L `FRESH_S`, D `SHOWS_WITHIN_S`). So the lease shows in each listing from t-W-L on.
+2. s knows u as alive in each of these listings. s takes a lease for dead when it did not change
+   for T (`DEAD_AFTER_S`) on s's clock. Then u's writes lie more than T-D apart, and u, who
+   counts from the start of one write to the end of the next, sees more than A
+   (`RENEWED_WITHIN_S` < T-D): it begins anew as if it had just joined, or, while the next write
+   is not done, gives no permission A after the start of the last.
+3. At t-W, s used a listing younger than L: it gives permissions only W after such listings
+   come without a gap. A newcomer need not count before L has passed since the last listing
+   without it (1 says that it gives nothing until W later): shares do not shrink too soon.
+4. Slots are the least of the last W seconds, so at its last permission in the window s had at
+   most the slots of its view at t-W, which held all of S. More workers in a view, or a higher
+   rank, never make for more slots: (Q-1-r) // n + 1 falls in both. So the slots in use are at
+   most those of the view S: together Q. The throttle's log keeps each worker within its slots.
+
+**Costs.** A write, a listing and a removal for each worker and `RENEW_S`; a wait of L + D + W
+(5.5 s for whole rates) before a worker's first permission, less than 2.5 s of which its share is
+idle; a dead worker's share is idle for T + D + W + two renewals (8.5 s) at the most. Where
+workers are more than slots, some wait with none until another leaves.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from transforms.layout import run_file
+from transforms.storage import Folder
+from transforms.throttle import Quota
+
+LEASES = "leases"
+RENEW_S = 1.0
+FRESH_S = 4.0
+SHOWS_WITHIN_S = 0.5
+DEAD_AFTER_S = 5.0
+RENEWED_WITHIN_S = 4.0
+
+_NAME = re.compile(r"(?P<worker>[0-9a-f]+)-(?P<count>[0-9]+)\.lease")
+
+
+@dataclass(slots=True)
+class _Other:
+    """What is known of another worker's lease, on the own clock."""
+
+    count: int
+    changed_s: float
+    counts_from_s: float
+    is_alive: bool = True
+    counts_until_s: float = math.inf
+
+
+class View:
+    """Listings -> how many slots are safe: the others as they were seen, and what may be concluded."""
+
+    def __init__(self, worker: str, quota: Quota) -> None:
+        self._worker, self._quota = worker, quota
+        self._others: dict[str, _Other] = {}
+        self._listed_s = self._safe_from_s = -math.inf
+
+    def take(self, counts: dict[str, int], started_s: float, ended_s: float) -> None:
+        """A listing, as the count of each lease, and when it started and ended."""
+        last_s, self._listed_s = self._listed_s, started_s
+        if ended_s > last_s + FRESH_S:
+            self._safe_from_s = ended_s + self._quota.guarded_s
+        for worker, count in counts.items():
+            if worker != self._worker:
+                self._see(worker, count, started_s, last_s)
+        for worker, other in self._others.items():
+            is_gone = worker not in counts or started_s - other.changed_s > DEAD_AFTER_S
+            if is_gone and other.is_alive:
+                other.is_alive, other.counts_until_s = False, ended_s + self._quota.guarded_s
+        self._forget(ended_s, counts)
+
+    def slots(self, now_s: float) -> int:
+        """Slots of this worker by all that was seen in the last window; 0 where that is too little."""
+        if now_s > self._listed_s + FRESH_S or now_s < self._safe_from_s:
+            return 0
+        known = [worker for worker, other in self._others.items() if self._counts(other, now_s)]
+        rank = sum(worker < self._worker for worker in known)
+        return (self._quota.slots - 1 - rank) // (len(known) + 1) + 1
+
+    @staticmethod
+    def _counts(other: _Other, now_s: float) -> bool:
+        is_in = other.is_alive and now_s >= other.counts_from_s
+        return is_in or now_s < other.counts_until_s < math.inf
+
+    def _see(self, worker: str, count: int, started_s: float, last_s: float) -> None:
+        other = self._others.get(worker)
+        if other is None:
+            self._others[worker] = _Other(count, started_s, last_s + FRESH_S)
+        elif count != other.count:
+            other.count, other.changed_s = count, started_s
+            if not other.is_alive:
+                other.is_alive, other.counts_from_s = True, last_s + FRESH_S
+
+    def _forget(self, now_s: float, counts: dict[str, int]) -> None:
+        past = [w for w, other in self._others.items() if w not in counts and now_s >= other.counts_until_s]
+        for worker in past:
+            del self._others[worker]
+
+
+class Lease:
+    """This worker's lease, and its share of the quota. `renew` and `leave` are for one thread, `slots` for any."""
+
+    def __init__(self, folder: Folder, run_id: str, quota: Quota, worker: str, clock: Callable[[], float]) -> None:
+        self._folder, self._path = folder, run_file(run_id, LEASES)
+        self._worker, self._clock, self._quota = worker, clock, quota
+        self._lock = threading.Lock()
+        self._count = 0
+        self._objects: list[str] = []
+        self._joined_s, self._written_s = math.inf, -math.inf
+        self._view = View(worker, quota)
+
+    def slots(self, now_s: float) -> int:
+        """Slots that may be used now: none before the others must know of us, none after they may have given us up."""
+        with self._lock:
+            is_known = now_s >= self._joined_s + FRESH_S + SHOWS_WITHIN_S + self._quota.guarded_s
+            is_held = now_s <= self._written_s + RENEWED_WITHIN_S
+            return self._view.slots(now_s) if is_known and is_held else 0
+
+    def renew(self) -> None:
+        """Write and list once.
+
+        Raises:
+            OSError: the store did not take it, or did not list; the next time may be in time still.
+        """
+        self._count += 1  # also where the write fails: it may show, and the next must differ from it
+        self._objects.append(f"{self._path}/{self._worker}-{self._count:09d}.lease")
+        started_s = self._clock()
+        self._folder.write(self._objects[-1], b"")
+        ended_s = self._clock()
+        with self._lock:
+            if ended_s - self._written_s > RENEWED_WITHIN_S:
+                self._joined_s = ended_s
+            self._written_s = started_s
+        counts = counts_of(file.path for file in self._folder.list(self._path))
+        with self._lock:
+            self._view.take(counts, ended_s, self._clock())
+        self._delete(self._objects[:-2])  # the last but one may be all that shows yet
+
+    def leave(self) -> None:
+        """Give the share back. Nothing is given from now on until the lease was renewed and waited for.
+
+        Raises:
+            OSError: the store did not remove it; the others will take it for dead.
+        """
+        with self._lock:
+            self._joined_s, self._written_s = math.inf, -math.inf
+            self._view = View(self._worker, self._quota)
+        self._delete(self._objects)
+
+    def _delete(self, paths: list[str]) -> None:
+        if paths:
+            self._folder.delete(paths)
+            self._objects = self._objects[len(paths) :]
+
+
+def counts_of(paths: Iterable[str]) -> dict[str, int]:
+    """The highest count of each worker's lease among paths; what is no lease is passed over."""
+    counts: dict[str, int] = {}
+    for path in paths:
+        if (found := _NAME.fullmatch(path.rpartition("/")[2])) is not None:
+            counts[found["worker"]] = max(int(found["count"]), counts.get(found["worker"], 0))
+    return counts

@@ -1,0 +1,61 @@
+"""What a worker does beside its calls while it has some: renew its lease, look at the stop switch.
+
+One thread for each process, which lives from the first request until none was under way for
+`_LINGER_S`. Between two bundles the share stays, so that no bundle waits for it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+_LOG = logging.getLogger("cardbeam")
+_LINGER_S = 2.0
+
+
+class Presence:
+    """Runs `beats` every `every_s` seconds while anything is done within it, and `leave` a while after."""
+
+    def __init__(self, beats: Sequence[Callable[[], None]], leave: Callable[[], None], every_s: float) -> None:
+        self._beats, self._leave, self._every_s = beats, leave, every_s
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._left_s = 0.0
+        self._is_running = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._under_way += 1
+            if not self._is_running:
+                self._is_running = True
+                threading.Thread(target=self._run, name="presence", daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._under_way -= 1
+            self._left_s = time.monotonic()
+
+    def _run(self) -> None:
+        while not self._is_over():
+            for beat in self._beats:
+                _do(beat)
+            time.sleep(self._every_s)
+
+    def _is_over(self) -> bool:
+        """Whether nothing came for a while; then the share is given back."""
+        with self._lock:
+            if self._under_way or time.monotonic() - self._left_s < _LINGER_S:
+                return False
+            _do(self._leave)
+            self._is_running = False
+            return True
+
+
+def _do(step: Callable[[], None]) -> None:
+    try:
+        step()
+    except Exception as error:  # a store's client may raise anything, and the next time may be better: a thread that
+        # ended would end the sending without a word
+        _LOG.warning("the run's folder could not be used: %s", type(error).__name__)

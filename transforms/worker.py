@@ -1,0 +1,132 @@
+"""What the calls of one process share: threads, session, throttle, lease, journal, index of what is answered."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+
+from transforms import budget
+from transforms.answered import Answered
+from transforms.card_client import CardClient, Credentials
+from transforms.claims import Claims
+from transforms.elements import Ending, Request
+from transforms.in_flight import Places
+from transforms.journal import Journal, open_journal
+from transforms.leases import RENEW_S, Lease
+from transforms.limit import MOST, Limit
+from transforms.presence import Presence
+from transforms.rate_service import asker
+from transforms.retry import RetryPolicy
+from transforms.send import Sender
+from transforms.settings import RateSettings, Settings
+from transforms.settle import Settler
+from transforms.stop import StopSwitch
+from transforms.storage import Folder, open_folder
+from transforms.throttle import Quota, Throttle
+
+_MAX_ELAPSED_S = 600.0
+_IN_PROCESS_RUNNERS = frozenset({"FnApiRunner", "BundleBasedDirectRunner"})
+_UNKNOWN_SIZE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One launch of a run: its id, and whether all of its calls are made in one process."""
+
+    session_id: str
+    is_alone: bool
+
+    @classmethod
+    def of(cls, options: PipelineOptions) -> Session:
+        """A session that begins with these options of the runner."""
+        runner = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
+        mode = options.view_as(DirectOptions).direct_running_mode
+        return cls(uuid.uuid4().hex, runner in _IN_PROCESS_RUNNERS and mode != "multi_processing")
+
+
+class Worker:
+    """One for each process, used by all its bundles and threads."""
+
+    def __init__(self, settings: Settings, session: Session, answered: Answered, credentials: Credentials) -> None:
+        folder, run_id = open_folder(settings.output.output), settings.output.run_id
+        endpoint, rate = settings.endpoint, settings.rate
+        stop = StopSwitch(folder, run_id)
+        throttle, renew, leave = _throttle(folder, run_id, rate, session)
+        self._presence = Presence([renew, stop.look], leave, RENEW_S)
+        self._limit = Limit(throttle.rate_per_s, throttle.pace)
+        most = rate.max_in_flight or MOST
+        self.places = Places((lambda: most) if rate.max_in_flight else self._limit.most)
+        self.executor = ThreadPoolExecutor(most, thread_name_prefix="call")
+        self.journal: Journal = open_journal(folder, run_id, settings.output.journal_flush_s)
+        client = CardClient(
+            endpoint.endpoint_url,
+            credentials,
+            transfer=endpoint.transfer,
+            get_thumb=endpoint.get_thumb,
+            timeout_s=endpoint.timeout_s,
+            connections=most,
+        )
+        sender = Sender(
+            client,
+            throttle,
+            stop,
+            RetryPolicy(endpoint.max_attempts, _MAX_ELAPSED_S),
+            jitter=random.random,
+            sleep=time.sleep,
+            budget=_budget(folder, run_id, rate, session),
+        )
+        self._settler = Settler(
+            answered,
+            sender,
+            self.journal,
+            sends_urls=endpoint.transfer == "url",
+            knows_by_source=settings.input.dedupe == "source",
+        )
+        self._reads = endpoint.transfer != "url"
+
+    def settle(self, request: Request, claims: Claims) -> Ending:
+        """The whole way of one request, and what its length teaches."""
+        started_s = time.monotonic()
+        with self._presence:
+            ending = self._settler.settle(request, claims)
+        if ending.latency_s is not None:
+            self._limit.learn(time.monotonic() - started_s - ending.waited_s)
+        return ending
+
+    def size_bytes(self, request: Request) -> int:
+        """About how much memory a request takes while it is under way: its pictures, and the body made of them."""
+        if not self._reads:
+            return 0
+        sizes = [picture.size_bytes for picture in request.pictures]
+        return 2 * sum(_UNKNOWN_SIZE_BYTES if size is None else size for size in sizes)
+
+
+def _throttle(
+    folder: Folder, run_id: str, rate: RateSettings, session: Session
+) -> tuple[Throttle, Callable[[], None], Callable[[], None]]:
+    """The throttle, and what renews this worker's share of it and gives it back."""
+    rate_per_s = rate.max_requests_per_second
+    if rate.rate_limit_service:
+        return Throttle(rate_per_s, ask=asker(rate.rate_limit_service)), _nothing, _nothing
+    if session.is_alone or not rate_per_s:
+        return Throttle(rate_per_s), _nothing, _nothing
+    lease = Lease(folder, run_id, Quota.of(rate_per_s), uuid.uuid4().hex, time.monotonic)
+    return Throttle(rate_per_s, shares=lease), lease.renew, lease.leave
+
+
+def _budget(folder: Folder, run_id: str, rate: RateSettings, session: Session) -> budget.Budget:
+    if not rate.max_calls:
+        return budget.endless()
+    if session.is_alone:
+        return budget.of_one(rate.max_calls)
+    return budget.shared(folder, run_id, session.session_id, rate.max_calls, lambda: uuid.uuid4().hex)
+
+
+def _nothing() -> None:
+    """A worker that holds no lease has none to renew."""
