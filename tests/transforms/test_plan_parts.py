@@ -1,0 +1,203 @@
+"""From journal and ledger to tables and back, over sessions, crashes and repeats, against a naive model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.records import answered, copy, dead, hex_id
+from transforms.elements import Part, Settled, Span
+from transforms.journal import encode
+from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run, parquet_file
+from transforms.plan_parts import plan_parts
+from transforms.read_answers import TableRows, read_part
+from transforms.storage import LocalFolder
+from transforms.write_tables import write_parquet
+
+RUN = "run-1"
+PASSPORTS = "documents/type=passport"
+Rows = dict[str, list[dict[str, object]]]
+
+
+def answer(item: int, last_at: int) -> Settled:
+    """An answer that says which one it is, so that a table shows which was taken."""
+    reply = {"errorCode": "0", "data": [{"type": "passport", "info": {"id": f"{item}-{last_at}"}}]}
+    return answered(item, last_at=last_at, reply=json.dumps(reply).encode())
+
+
+def _record(kind: str, item: int, last_at: int, source: int | None) -> Settled:
+    if kind == "answered":
+        return replace(answer(item, last_at), source_id=None if source is None else hex_id(source))
+    if kind == "dead":
+        return dead(item, last_at=last_at, source=source, code=f"error_{last_at}")
+    return copy(item, last_at=last_at, source=source, uris=(f"copies/{source}.jpg",))
+
+
+KIND = st.sampled_from(["answered", "dead", "copy"])
+RECORDS = st.builds(_record, KIND, st.integers(0, 3), st.integers(0, 40), st.none() | st.integers(0, 3))
+SEGMENTS = st.lists(st.tuples(st.lists(RECORDS, max_size=6), st.binary(max_size=3)), max_size=3)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a session of the run wrote, each segment with its torn tail, and how it ended after publishing."""
+
+    segments: list[tuple[list[Settled], bytes]]
+    part_records: int
+    clears_journal: bool
+    ledger_files_lost: list[bool]
+
+
+SESSIONS = st.lists(
+    st.builds(Session, SEGMENTS, st.integers(1, 5), st.booleans(), st.lists(st.booleans(), min_size=6, max_size=6)),
+    min_size=1,
+    max_size=3,
+)
+
+
+def publish(folder: LocalFolder, **bounds: int) -> Rows:
+    """Plan and read every part, write its ledger file; the rows of each file that there would be."""
+    files = {}
+    for part in plan_parts(folder, RUN, **bounds):
+        tables, _ = read_part(folder, part)
+        for table, rows in tables.items():
+            files[parquet_file(table, RUN, part.name)] = rows.to_pylist()
+        if LEDGER in tables:
+            write_parquet(folder, TableRows(LEDGER, RUN, part.name, tables[LEDGER]))
+    return files
+
+
+def write_segments(
+    folder: LocalFolder, name: str, segments: list[tuple[list[Settled], bytes]], records: dict[tuple[str, int], Settled]
+) -> None:
+    """Write a session's journal. No two records of an item are of the same microsecond, but one may stand twice."""
+    for place, (segment, torn) in enumerate(segments):
+        taken = [records.setdefault((one.item_id, one.last_at), one) for one in segment]
+        folder.write(f"{of_run(JOURNAL, RUN)}/{name}{place}.journal", b"".join(map(encode, taken)) + torn)
+
+
+def rows_of(files: Rows, table: str) -> list[dict[str, object]]:
+    return [row for path, rows in files.items() if path.startswith(table) for row in rows]
+
+
+def ledger_rows(folder: LocalFolder) -> list[tuple[object, ...]]:
+    names = ["item_id", "source_id", "outcome", "last_at"]
+    tables = [pq.read_table(f"{folder.root}/{file.path}", columns=names) for file in folder.list(of_run(LEDGER, RUN))]
+    moments = [row | {"last_at": row["last_at"].microsecond} for table in tables for row in table.to_pylist()]
+    return sorted((tuple(row.values()) for row in moments), key=repr)
+
+
+def model_rows(records: list[Settled]) -> tuple[dict[str, tuple[str, list[str]]], dict[str, str]]:
+    """What the tables must show: {item: (which answer, its URIs)} and {item: code of its death}."""
+    shown: dict[str, tuple[str, list[str]]] = {}
+    deaths: dict[str, str] = {}
+    for item_id in {one.item_id for one in records}:
+        mine = [one for one in records if one.item_id == item_id]
+        answers = sorted((one for one in mine if one.outcome == "answered"), key=lambda one: one.last_at)
+        died = sorted((one for one in mine if one.outcome == "dead"), key=lambda one: one.last_at)
+        copies = {one.uris for one in mine if one.outcome == "copy"}
+        if answers:
+            number = json.loads(answers[0].reply or b"")["data"][0]["info"]["id"]
+            shown[item_id] = (number, [*answers[0].uris, *sorted(uri for uris in copies for uri in uris)])
+        elif died:
+            deaths[item_id] = str(died[-1].code)
+    return shown, deaths
+
+
+def check(files: Rows, folder: LocalFolder, records: list[Settled]) -> None:
+    shown, deaths = model_rows(records)
+    documents, letters = rows_of(files, PASSPORTS), rows_of(files, DEAD_LETTERS)
+    got = {row["item_id"]: (row["id"], [row["uris"][0], *sorted(row["uris"][1:])]) for row in documents}
+    assert got == shown
+    assert len(documents) == len(shown)
+    assert {row["item_id"]: row["code"] for row in letters} == deaths
+    assert len(letters) == len(deaths)
+    keys = [(one.item_id, one.source_id, one.outcome, one.last_at) for one in records]
+    assert ledger_rows(folder) == sorted(keys, key=repr)
+
+
+@settings(max_examples=25)
+@given(SESSIONS)
+def test_tables_show_each_request_once(tmp_path_factory: pytest.TempPathFactory, sessions: list[Session]) -> None:
+    """Through any sessions, torn tails, journals that outlive their ledger and ledger files lost in a crash:
+
+    each request is shown once, as its first answer, else its last death; the ledger holds each record once.
+    """
+    folder = LocalFolder(str(tmp_path_factory.mktemp("output")))
+    records: dict[tuple[str, int], Settled] = {}
+    for number, session in enumerate(sessions):
+        write_segments(folder, f"{number}-", session.segments, records)
+        files = publish(folder, part_records=session.part_records)
+        check(files, folder, list(records.values()))
+        if session.clears_journal:
+            folder.delete([file.path for file in folder.list(JOURNAL)])
+        else:
+            ledger = [path for path in files if path.startswith(LEDGER)]
+            folder.delete([path for path, is_lost in zip(ledger, session.ledger_files_lost, strict=False) if is_lost])
+    check(publish(folder), folder, list(records.values()))
+
+
+@settings(max_examples=20)
+@given(SEGMENTS, st.integers(1, 5), st.booleans())
+def test_the_same_answers_make_the_same_files(
+    tmp_path_factory: pytest.TempPathFactory, segments: list[tuple[list[Settled], bytes]], count: int, is_kept: bool
+) -> None:
+    """Published again, from the ledger with or without the journal, every file has its name and its rows."""
+    folder = LocalFolder(str(tmp_path_factory.mktemp("output")))
+    write_segments(folder, "", segments, {})
+    first = publish(folder, part_records=count)
+    if not is_kept:
+        folder.delete([file.path for file in folder.list(JOURNAL)])
+    again = publish(folder, part_records=count)
+    assert again == {path: rows for path, rows in first.items() if not path.startswith(LEDGER)}
+
+
+def test_a_journal_is_cut_within_the_bounds(tmp_path: Path) -> None:
+    """Parts end at the record that reaches a bound, and every byte lies in one span, the torn ones included."""
+    folder = LocalFolder(str(tmp_path))
+    frames = [encode(answer(item, 1)) for item in range(5)]
+    one, two = "journal/run_id=run-1/1.journal", "journal/run_id=run-1/2.journal"
+    folder.write(one, b"".join(frames[:3]) + b"torn")
+    folder.write(two, b"".join(frames[3:]))
+    size = len(frames[0])
+    by_count = [part.spans for part in plan_parts(folder, RUN, part_records=2)]
+    assert by_count == [
+        (Span(one, 0, 2 * size),),
+        (Span(one, 2 * size, 3 * size + 4), Span(two, 0, size)),
+        (Span(two, size, 2 * size),),
+    ]
+    assert [part.spans for part in plan_parts(folder, RUN, part_bytes=size + 1)][:2] == [
+        (Span(one, 0, 2 * size),),
+        (Span(one, 2 * size, 3 * size + 4), Span(two, 0, size)),
+    ]
+    assert len(plan_parts(folder, RUN)) == 1
+
+
+def test_a_part_says_what_is_repeated_and_replaced(tmp_path: Path) -> None:
+    """Rows are counted over all records of the part; copies go to the part that shows their original."""
+    folder = LocalFolder(str(tmp_path))
+    twin = copy(1, last_at=3, uris=("copies/1.jpg",))
+    records = [dead(1, last_at=1), answer(1, 2), answer(1, 2), twin, copy(9, last_at=4), dead(2, last_at=5)]
+    folder.write(f"{of_run(JOURNAL, RUN)}/1.journal", b"".join(map(encode, records)))
+    (part,) = plan_parts(folder, RUN)
+    assert part == Part(
+        RUN,
+        part.name,
+        part.spans,
+        repeated=frozenset({2}),
+        superseded=frozenset({0, 2}),
+        copies=((hex_id(1), ("copies/1.jpg",)),),
+    )
+
+
+def test_a_run_without_records_has_no_part(tmp_path: Path) -> None:
+    """Where nothing was written there is nothing to read; another run's records are not ours."""
+    folder = LocalFolder(str(tmp_path))
+    folder.write(f"{of_run(JOURNAL, 'run-2')}/1.journal", encode(answer(1, 1)))
+    assert plan_parts(folder, RUN) == []
