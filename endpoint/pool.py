@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import loky  # type: ignore[import-untyped]  # ships no types
+import psutil
 from loky.process_executor import ShutdownExecutorError  # type: ignore[import-untyped]  # as above
 
 from endpoint.answers import PictureAnswer
@@ -40,12 +41,12 @@ class WorkerLost(Exception):
 
 
 class CardTimeout(Exception):
-    """A picture took a worker longer than allowed."""
+    """A picture took a worker longer than allowed, and the worker was not even computing: the machine is at fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolBounds:
-    """What the workers may use. `max_worker_mb` is looked at between pictures."""
+    """What the workers may use. No worker can allocate more than `max_worker_mb`; above half of it, it is replaced."""
 
     workers: int
     max_waiting: int
@@ -92,8 +93,8 @@ class WorkerPool:
     async def read(self, picture: bytes, *, get_thumb: bool, says_valid: bool) -> PictureAnswer:
         """One picture -> its answer, once more on another worker if the first one dies of it or with it.
 
-        Raises QueueFull where no worker comes free, WorkerLost where both died, CardTimeout, and
-        ReaderFailed where the reader has a bug.
+        One that keeps a worker computing for longer than it may is no picture (code 3). Raises QueueFull where no
+        worker comes free, WorkerLost where both died, CardTimeout, and ReaderFailed where the reader has a bug.
         """
         for _ in range(_TRIES):
             if self._closed:
@@ -135,9 +136,10 @@ class WorkerPool:
         try:
             read = await asyncio.wait_for(asyncio.wrap_future(reading), self._bounds.card_timeout_s)
         except asyncio.TimeoutError:
+            if worker.computed_s() > self._bounds.card_timeout_s / 2:
+                return PictureAnswer("3")  # made to be slow, as a PDF that draws itself; it would be as slow again
             raise CardTimeout from None
-        worker.cards += 1
-        worker.usable = worker.cards < self._bounds.cards_per_worker and read.worker_mb <= self._bounds.max_worker_mb
+        worker.has_read(read)
         return read.answer
 
     def _give_back(self, worker: _Worker) -> None:
@@ -151,10 +153,10 @@ class WorkerPool:
             task.add_done_callback(self._reopening.discard)
 
     async def _open(self) -> None:
-        worker = _Worker(self._make_reader)
+        worker = _Worker(self._make_reader, self._bounds)
         self._workers.add(worker)
         try:
-            await asyncio.wrap_future(worker.submit(os.getpid))
+            worker.pid = await asyncio.wrap_future(worker.submit(os.getpid))
         except _GONE:
             self._workers.discard(worker)
             raise
@@ -180,13 +182,16 @@ class WorkerPool:
 class _Worker:
     """One process with an open reader."""
 
-    def __init__(self, make_reader: MakeReader) -> None:
-        self.cards = 0
+    def __init__(self, make_reader: MakeReader, bounds: PoolBounds) -> None:
+        self.pid = 0
         self.usable = True
+        self._bounds = bounds
+        self._cards = 0
+        self._cpu_s = 0.0
         self._executor = loky.ProcessPoolExecutor(
             max_workers=1,
             initializer=open_reader,
-            initargs=(make_reader, os.getpid()),
+            initargs=(make_reader, os.getpid(), bounds.max_worker_mb),
             env=_WORKER_ENVIRONMENT,
         )
 
@@ -194,6 +199,20 @@ class _Worker:
         """Raises BrokenProcessPool where the process is known to be dead; else the future may."""
         future: Future[Any] = self._executor.submit(function, *arguments)
         return future
+
+    def has_read(self, read: Reading) -> None:
+        """One picture more; usable again unless it is worn out."""
+        self._cards += 1
+        self._cpu_s = read.worker_cpu_s
+        self.usable = self._cards < self._bounds.cards_per_worker and read.worker_mb <= self._bounds.max_worker_mb / 2
+
+    def computed_s(self) -> float:
+        """Processor time spent on the picture under way (and, for the first one, on opening the reader)."""
+        try:
+            spent = psutil.Process(self.pid).cpu_times()
+        except psutil.NoSuchProcess:
+            return 0.0
+        return spent.user + spent.system - self._cpu_s
 
     def kill(self, wait: bool = False) -> None:
         self._executor.shutdown(wait=wait, kill_workers=True)

@@ -42,7 +42,13 @@ class RunningEndpoint:
         return requests.post(f"{self.base_url}/{operation}", params=params, files=files, auth=AUTH, timeout=60)
 
     def workers(self) -> list[psutil.Process]:
-        return [child for child in psutil.Process(self.process.pid).children() if "LokyProcess" in str(child.cmdline())]
+        return worker_processes(self.process.pid)
+
+
+def worker_processes(pid: int) -> list[psutil.Process]:
+    """The workers that a process has started and that have not died."""
+    alive = [child for child in psutil.Process(pid).children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if "LokyProcess" in str(child.cmdline())]
 
 
 def environment(notes: Path) -> dict[str, str]:

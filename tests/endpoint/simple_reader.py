@@ -25,9 +25,12 @@ FRONT, BACK, BLANK = (10, 10, 200), (10, 200, 10), (255, 255, 255)
 PHOTOCOPY, SEVERAL, PROCESS = (128, 128, 128), (200, 10, 10), (200, 200, 10)
 SLOW, ENDLESS, MEETING = (1, 1, 1), (2, 2, 2), (3, 3, 3)
 DEADLY, DEADLY_ONCE, BROKEN = (4, 4, 4), (5, 5, 5), (6, 6, 6)
+BUSY, GREEDY, HOARDING = (7, 7, 7), (8, 8, 8), (9, 9, 9)
 SLOW_S = 0.5
+HOARD_BYTES = 400_000_000
 SECRET = "NGUYEN VAN SECRET"
 
+_hoard: list[bytes] = []
 _WIRE: dict[Kind, object] = {Kind.TEXT: "text", Kind.DATE: "02-01-2001", Kind.CONFIDENCE: 0.5, Kind.BOX: [1, 2, 3, 4]}
 
 
@@ -77,6 +80,13 @@ def _act(colour: object) -> None:
         time.sleep(600)
     elif colour == MEETING:
         _meet()
+    elif colour == BUSY:
+        while True:
+            pass
+    elif colour == GREEDY:
+        bytearray(2 * HOARD_BYTES)
+    elif colour == HOARDING:
+        _hoard.append(b"x" * HOARD_BYTES)
     elif colour == DEADLY or (colour == DEADLY_ONCE and _first_time()):
         os.kill(os.getpid(), signal.SIGKILL)
     elif colour == BROKEN:

@@ -12,19 +12,22 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from endpoint.answers import PictureAnswer
 from endpoint.pool import CardTimeout, PoolBounds, QueueFull, WorkerLost, WorkerPool
 from endpoint.worker import ReaderFailed
+from tests.endpoint.conftest import worker_processes
 from tests.endpoint.simple_reader import (
     BACK,
     BROKEN,
+    BUSY,
     DEADLY,
     DEADLY_ONCE,
     ENDLESS,
     FRONT,
+    GREEDY,
+    HOARDING,
     NOTES,
     PROCESS,
     SECRET,
@@ -73,7 +76,7 @@ async def process_of(pool: WorkerPool) -> tuple[int, int]:
 
 
 def worker_pids() -> set[int]:
-    return {child.pid for child in psutil.Process().children() if "LokyProcess" in str(child.cmdline())}
+    return {process.pid for process in worker_processes(os.getpid())}
 
 
 def test_pictures_are_answered_by_their_own_answers() -> None:
@@ -145,6 +148,24 @@ def test_a_picture_that_takes_too_long_is_given_up_and_its_process_ended() -> No
     run(story)
 
 
+def test_a_picture_that_keeps_a_worker_computing_too_long_is_unreadable() -> None:
+    async def story() -> None:
+        async with started(card_timeout_s=2) as pool:
+            assert await read(pool, BUSY) == PictureAnswer("3")
+            assert await read(pool, FRONT) == FRONT_ANSWER
+
+    run(story)
+
+
+def test_a_picture_that_needs_more_memory_than_there_is_is_unreadable() -> None:
+    async def story() -> None:
+        async with started(max_worker_mb=600) as pool:
+            assert await read(pool, GREEDY) == PictureAnswer("3")
+            assert await read(pool, FRONT) == FRONT_ANSWER
+
+    run(story)
+
+
 def test_a_worker_is_replaced_after_its_number_of_pictures() -> None:
     async def story() -> None:
         async with started(cards_per_worker=2) as pool:
@@ -157,8 +178,11 @@ def test_a_worker_is_replaced_after_its_number_of_pictures() -> None:
 
 def test_a_worker_above_its_memory_is_replaced() -> None:
     async def story() -> None:
-        async with started(max_worker_mb=1) as pool:
-            assert [(await process_of(pool))[1] for _ in range(2)] == [0, 0]
+        async with started(max_worker_mb=600) as pool:
+            assert (await process_of(pool))[1] == 0
+            await read(pool, HOARDING)
+            assert (await process_of(pool))[1] == 0
+            assert (await process_of(pool))[1] == 1
 
     run(story)
 
