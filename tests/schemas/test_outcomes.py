@@ -96,7 +96,10 @@ def test_codes_are_their_own_keys() -> None:
 @pytest.mark.parametrize(
     ("stage", "codes"),
     [
-        (Stage.READ, {"not_found", "lone_side", "unreadable_source", "unreadable_image", "too_large"}),
+        (
+            Stage.READ,
+            {"not_found", "lone_side", "unreadable_source", "forbidden", "no_url", "unreadable_image", "too_large"},
+        ),
         (Stage.PARSE, {"unknown_type", "bad_document", "no_document"}),
     ],
 )
