@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.pipeline import cli
 from tests.stores.proxy import FaultProxy
 from tests.stores.servers import KINDS, NotInstalled, StoreServer
 from transforms.bucket_settings import RETRY_S_VARIABLE
@@ -41,6 +42,7 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def bucket(running: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """A store whose requests all go well until a test says otherwise, known to this process."""
     for name, value in (running.environment | {RETRY_S_VARIABLE: "2"}).items():
+        monkeypatch.setitem(cli.ENVIRONMENT, name, value)
         monkeypatch.setenv(name, value)
     connect.cache_clear()
     running.proxy.reset()

@@ -1,0 +1,176 @@
+"""With both ends in a bucket, every picture is a row once, and no crash, rename or second run pays again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.pipeline import cli
+from tests.pipeline.killing import kill_and_resume
+from tests.servers import Answer, CardServer, Received, key_of
+from tests.stores.conftest import Bucket
+from tests.stores.proxy import Fault
+from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends
+
+pytestmark = pytest.mark.slow
+
+LATENCY_S = 0.02
+FLUSH_S = 0.2
+
+
+@pytest.fixture
+def ends(bucket: Bucket) -> Ends:
+    return new_ends(bucket)
+
+
+@pytest.fixture
+def server() -> Iterator[CardServer]:
+    with CardServer(answer_by_content(LATENCY_S), keeps_content=False) as server:
+        yield server
+
+
+@pytest.fixture
+def hundred(draw: Callable[..., bytes]) -> dict[str, bytes]:
+    return {f"{number // 50}/{number:05}.jpg": draw(number) for number in range(100)}
+
+
+def _ids(ends: Ends) -> list[str]:
+    return sorted(row["id"] for row in ends.rows("documents/type=passport"))
+
+
+def test_killed_and_resumed(ends: Ends, server: CardServer, hundred: dict[str, bytes]):
+    ends.put(hundred)
+    killed = kill_and_resume(server, ends.arguments(server, "--max_in_flight=4"), kills=2, longest_s=0.3)
+    assert killed.kills == 2
+    assert _ids(ends) == sorted(ids_of(hundred))
+    lost_at_most = 4 + (FLUSH_S + 0.3) * 4 / LATENCY_S  # in flight, and a flush and a put at the rate of the calls
+    print(f"{killed.paid_twice} calls paid twice over {killed.kills} kills, at most {2 * lost_at_most:.0f}")
+    assert killed.paid_twice <= killed.kills * lost_at_most
+    (receipt,) = ends.receipts()
+    assert (receipt["status"], receipt["reconciled"], receipt["requests"]["answered"]) == ("complete", True, 100)
+    assert ends.paths("journal", "runs/claim.json") == []
+
+
+def test_second_run_renames_and_copies_call_nothing(ends: Ends, server: CardServer, hundred: dict[str, bytes]):
+    ends.put(hundred)
+    arguments = ends.arguments(server)
+    assert cli.run("backfill", *arguments, "--run_id=first").returncode == 0
+    assert cli.run("backfill", *arguments, "--run_id=second").returncode == 0
+    names = list(hundred)
+    ends.put({f"renamed/{name}": hundred[name] for name in names[:20]})
+    ends.pictures.delete(names[:10])
+    assert cli.run("backfill", *arguments, "--run_id=third").returncode == 0
+    assert server.calls == {key_of(content): 1 for content in hundred.values()}
+    counts = {one["run_id"]: one["requests"] for one in ends.receipts()}
+    assert counts["second"] | {} == counts["first"] | {"answered_before": 100, "answered": 0, "called": 0}
+    assert (counts["third"]["found"], counts["third"]["answered_before"]) == (110, 110)
+
+
+def test_what_is_answered_is_not_opened_again(
+    ends: Ends, server: CardServer, bucket: Bucket, hundred: dict[str, bytes]
+):
+    ends.put(hundred)
+    assert cli.run("backfill", *ends.arguments(server), "--run_id=first").returncode == 0
+    ends.put({"new.jpg": b"no picture"})
+    bucket.proxy.reset()
+    assert cli.run("backfill", *ends.arguments(server), "--run_id=second").returncode == 0
+    opened = [request.key for request in bucket.proxy.seen if request.kind == "get" and "/in/" in request.key]
+    assert [key.rpartition("/")[2] for key in opened] == ["new.jpg"]
+    assert [row["code"] for row in ends.rows("dead_letters")] == ["unreadable_image"]
+
+
+def test_manifest_in_the_bucket_with_labels_and_what_is_missing(
+    ends: Ends, server: CardServer, hundred: dict[str, bytes]
+):
+    ends.put(hundred)
+    uris = [f"{ends.pictures.root}/{name}" for name in (*hundred, "gone.jpg")]
+    ends.pictures.write(
+        "list.csv", "\n".join(["uri,customer", *(f"{uri},c{n}" for n, uri in enumerate(uris))]).encode()
+    )
+    arguments = [one for one in ends.arguments(server) if not one.startswith("--input")]
+    assert cli.run("backfill", *arguments, f"--input={ends.pictures.root}/list.csv", "--run_id=first").returncode == 0
+    rows = ends.rows("documents/type=passport")
+    assert {row["uris"][0]: dict(row["labels"]) for row in rows} == {
+        uri: {"customer": f"c{number}"} for number, uri in enumerate(uris[:-1])
+    }
+    (dead,) = ends.rows("dead_letters")
+    assert (dead["code"], dead["uris"], dict(dead["labels"])) == ("not_found", [uris[-1]], {"customer": "c100"})
+    assert cli.run("backfill", *arguments, f"--input={ends.pictures.root}/list.csv", "--run_id=second").returncode == 0
+    assert server.calls == {key_of(content): 1 for content in hundred.values()}
+
+
+def test_one_that_changes_or_goes_between_listing_and_reading(ends: Ends, draw: Callable[..., bytes]):
+    contents = {f"{number}.jpg": draw(number) for number in range(6)}
+    answer = answer_by_content()
+
+    def change_others(got: Received) -> Answer:
+        if server.calls.total() == 1:  # the first call goes ahead alone
+            for name, content in contents.items():
+                if key_of(content) != got.key:
+                    changed[name] = draw(900 + int(name[0]))
+                    ends.pictures.write(name, changed[name])
+            gone = next(iter(changed))
+            ends.pictures.delete([gone])
+            del changed[gone]
+        return answer(got)
+
+    changed: dict[str, bytes] = {}
+    ends.put(contents)
+    with CardServer(change_others) as server:
+        assert cli.run("backfill", *ends.arguments(server, "--max_in_flight=1"), "--run_id=first").returncode == 0
+        first = [name for name in contents if name not in changed]
+        assert set(_ids(ends)) >= set(ids_of(changed))
+        assert [row["code"] for row in ends.rows("dead_letters")] == ["not_found"]
+        calls = server.calls.total()
+        assert cli.run("backfill", *ends.arguments(server), "--run_id=second").returncode == 0
+        assert server.calls.total() == calls, first
+
+
+def test_credentials_that_run_out_stop_the_run_and_nothing_dies(ends: Ends, bucket: Bucket, hundred: dict[str, bytes]):
+    answer = answer_by_content(LATENCY_S)
+
+    def then_refuse(got: Received) -> Answer:
+        if server.calls.total() == 20:
+            bucket.proxy.decide = lambda request: Fault.EXPIRED if "/in/" in request.key else None
+        return answer(got)
+
+    ends.put(hundred)
+    with CardServer(then_refuse) as server:
+        stopped = cli.run("backfill", *ends.arguments(server), "--run_id=first")
+        assert (stopped.returncode, "credentials" in stopped.stdout) == (5, True), stopped.stdout + stopped.stderr
+        (receipt,) = ends.receipts()
+        assert (receipt["status"], receipt["requests"]["dead"], receipt["reconciled"]) == ("failed", 0, True)
+        assert receipt["requests"]["deferred"] > 0
+        bucket.proxy.reset()
+        assert cli.run("backfill", *ends.arguments(server), "--run_id=first").returncode == 0
+        assert server.calls == {key_of(content): 1 for content in hundred.values()}
+    assert _ids(ends) == sorted(ids_of(hundred))
+
+
+def test_one_picture_that_is_refused_is_a_dead_letter(
+    ends: Ends, server: CardServer, bucket: Bucket, draw: Callable[..., bytes]
+):
+    contents = {f"{number}.jpg": draw(number) for number in range(5)}
+    ends.put(contents)
+    bucket.proxy.reset(lambda request: Fault.DENIED if request.key.endswith("/in/3.jpg") else None)
+    assert cli.run("backfill", *ends.arguments(server), "--run_id=first").returncode == 0
+    assert [row["code"] for row in ends.rows("dead_letters")] == ["forbidden"]
+    assert len(_ids(ends)) == 4
+
+
+def test_pairs_by_pattern(ends: Ends, server: CardServer, draw: Callable[..., bytes]):
+    names = ("a_front", "a_back", "b_front", "b_back", "c_front")
+    contents = {f"{name}.jpg": draw(number) for number, name in enumerate(names)}
+    ends.put(contents)
+    arguments = ends.arguments(server, "--operation=ekyc/cards")
+    assert cli.run("backfill", *arguments, "--run_id=first").returncode == 0
+    uris = {name: f"{ends.pictures.root}/{name}.jpg" for name in names}
+    assert sorted(row["uris"] for row in ends.rows("documents/type=passport")) == [
+        [uris["a_front"], uris["a_back"]],
+        [uris["b_front"], uris["b_back"]],
+    ]
+    assert [(row["code"], row["uris"]) for row in ends.rows("dead_letters")] == [("lone_side", [uris["c_front"]])]
+    assert cli.run("backfill", *arguments, "--lone_sides=ekyc/card", "--run_id=second").returncode == 0
+    operations = {tuple(row["uris"]): row["operation"] for row in ends.rows("documents/type=passport")}
+    assert operations[(uris["c_front"],)] == "ekyc/card"
