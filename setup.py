@@ -20,6 +20,7 @@ setup(
         "smart-open>=7.3",
         "tenacity>=9.0",
         "tqdm>=4.66",
+        "urllib3>=2.6",
     ],
     extras_require={
         "aws": ["boto3>=1.40"],

@@ -17,7 +17,7 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
-from urllib3.exceptions import ReadTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from schemas.contract import OPERATIONS
 from schemas.outcomes import OUTCOMES, Outcome, outcome_of_error_code, outcome_of_status
@@ -25,7 +25,7 @@ from schemas.reply import BadReply, parse_reply
 
 _CONNECT_TIMEOUT_S = 10.0
 _MAX_REPLY_BYTES = 64 * 1024 * 1024
-_CHUNK_BYTES = 256 * 1024
+_CHUNK_BYTES = 64 * 1024
 _FILE_NAMES = {"application/pdf": "picture.pdf", "image/png": "picture.png"}
 
 
@@ -96,21 +96,20 @@ class CardClient:
         started_s = self._clock()
         try:
             status, body, retry_after = self._exchange(request, started_s + self._timeout_s)
-        except (requests.Timeout, _TooLate):
+        except (requests.Timeout, ReadTimeoutError, _TooLate):
             return Attempt(OUTCOMES["timeout"], latency_s=self._clock() - started_s)
-        except requests.RequestException as error:
-            is_timeout = any(isinstance(cause, ReadTimeoutError) for cause in error.args)
-            outcome = OUTCOMES["timeout" if is_timeout else "connection"]
-            return Attempt(outcome, latency_s=self._clock() - started_s)
+        except (requests.RequestException, HTTPError):
+            return Attempt(OUTCOMES["connection"], latency_s=self._clock() - started_s)
         outcome = outcome_of_reply(status, body, self._transfer)
         kept = body if status == requests.codes.ok else None
-        return Attempt(outcome, status, kept, _seconds(retry_after), self._clock() - started_s)
+        return Attempt(outcome, status, kept, seconds_of(retry_after, time.time()), self._clock() - started_s)
 
     def _exchange(self, request: requests.PreparedRequest, deadline_s: float) -> tuple[int, bytes, str | None]:
         timeouts = (_CONNECT_TIMEOUT_S, self._timeout_s)
         with self._session.send(request, timeout=timeouts, allow_redirects=False, stream=True) as response:
             chunks, size_bytes = [], 0
-            for chunk in response.iter_content(_CHUNK_BYTES):
+            # what is there, as it comes: iter_content would wait for a whole chunk, however slowly it trickles in
+            while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
                 chunks.append(chunk)
                 size_bytes += len(chunk)
                 if size_bytes > _MAX_REPLY_BYTES:
@@ -169,7 +168,7 @@ def outcome_of_reply(status: int, body: bytes, transfer: str) -> Outcome:
     return outcome
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def seconds_of(retry_after: str | None, now_s: float) -> float | None:
     """A Retry-After header, in seconds or as a date, as seconds from now; None where it is neither."""
     if retry_after is None:
         return None
@@ -178,6 +177,6 @@ def _seconds(retry_after: str | None) -> float | None:
     except ValueError:
         pass
     try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now_s)
     except ValueError:
         return None
