@@ -62,7 +62,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request as it came; header names in lower case, `at_s` on the monotonic clock."""
+    """One request as it came; header names in lower case, `at_s` on the monotonic clock, `port` the client's."""
 
     method: str
     path: str
@@ -71,6 +71,7 @@ class Received:
     body: bytes
     pictures: tuple[Part, ...]
     at_s: float
+    port: int
 
     @property
     def operation(self) -> str:
@@ -180,12 +181,6 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     cards: CardServer
 
-    def do_GET(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
     def log_message(self, format: str, *args: object) -> None:
         """Stay quiet."""
 
@@ -215,13 +210,16 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(answer.body)
 
+    do_GET = do_POST = _serve
+
     def _received(self) -> Received:
         at_s = time.monotonic()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        return Received(self.command, url.path, query, headers, body, _pictures(query, headers, body), at_s)
+        pictures = _pictures(query, headers, body)
+        return Received(self.command, url.path, query, headers, body, pictures, at_s, self.client_address[1])
 
 
 def _pictures(query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> tuple[Part, ...]:
