@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from datetime import datetime, timezone
 
@@ -73,10 +74,16 @@ def _fail(run: Run, message: str, error: Exception | None = None) -> int:
 
 
 def cause(error: BaseException) -> str:
-    """The innermost error, in words only where they are the operating system's or our own."""
+    """The innermost error: in words where they are the operating system's or our own, else its kind and place.
+
+    Other libraries put values into their messages, and a value may be card text.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
-    return str(error) if isinstance(error, (OSError, SourceError)) else type(error).__name__
+    if isinstance(error, (OSError, SourceError)):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
 
 
 def _exit_status(folder: Folder, receipt: Receipt) -> int:

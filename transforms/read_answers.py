@@ -127,6 +127,7 @@ def ledger_table(records: Sequence[Settled]) -> pa.Table:
 
 def _ledger_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
     columns = dict(zip(FIELDS, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(FIELDS, ())
+    columns["labels"] = tuple([(key, value) for key, value in labels] for labels in columns["labels"])
     return pa.table([columns[name] for name in LEDGER_SCHEMA.names], schema=LEDGER_SCHEMA)
 
 

@@ -39,7 +39,7 @@ def picture(tmp_path: Path, jpeg: bytes) -> Path:
             ["--input=IN/bad.jsonl", "--output=OUT"],
             "--input IN/bad.jsonl, line 2: not JSON",
         ),
-        ([*_GIVEN, "--operation=ekyc/cards"], "ekyc/cards takes two sides"),
+        ([*_GIVEN, "--operation=ekyc/cards", "--sides=front"], "--sides: expected the named groups front and back"),
         (
             ["--input=IN/*.jpg", "--output=OUT", "--endpoint_url=ftp://x"],
             "--endpoint_url is not a URL: expected http(s)://host/path",
