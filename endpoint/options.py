@@ -32,7 +32,7 @@ class Options:
     max_wait_s: float = _option(60.0, "longest time a picture may wait for a worker; above it: HTTP 503", 0.001)
     card_timeout_s: float = _option(30.0, "longest time one picture may take a worker; above it: errorCode 3", 0.001)
     cards_per_worker: int = _option(10_000, "pictures after which a worker process is replaced", 1)
-    max_worker_mb: int = _option(1024, "memory a worker may take; above half of it, its process is replaced", 64)
+    max_worker_mb: int = _option(1024, "memory a worker may take; a picture that needs more is errorCode 3", 64)
     max_body_mb: int = _option(32, "largest request body in MB; above it: HTTP 413", 1)
     max_answers: int = _option(0, "successful answers before errorCode 4, out of requests; 0: no quota", 0)
     fetch_timeout_s: float = _option(15.0, "longest time to fetch one picture in url mode, redirects included", 0.001)

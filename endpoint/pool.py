@@ -7,12 +7,13 @@ process dies, and could not end a single picture that takes too long.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from endpoint.worker import MakeReader, Reading, open_reader, read_picture
 _logger = logging.getLogger(__name__)
 _TRIES = 2
 _REOPEN_AFTER_S = 1.0
+_LOOK_EVERY_S = 0.1  # at what a worker uses; short against the time in which a bomb fills a gigabyte
 _GONE = (BrokenProcessPool, ShutdownExecutorError)
 """What a worker's future raises once its process has died, or was killed here."""
 _WORKER_ENVIRONMENT = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -46,7 +48,7 @@ class CardTimeout(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PoolBounds:
-    """What the workers may use. No worker can allocate more than `max_worker_mb`; above half of it, it is replaced."""
+    """What the workers may use. Above `max_worker_mb` a worker is killed; above half of it, replaced when free."""
 
     workers: int
     max_waiting: int
@@ -79,7 +81,7 @@ class WorkerPool:
             worker.kill(wait=True)
         self._workers.clear()
 
-    @contextmanager
+    @contextlib.contextmanager
     def places(self, count: int) -> Iterator[None]:
         """Hold places for pictures from before they are sent until they are answered. Raises QueueFull."""
         if self._taken_places + count > self._bounds.workers + self._bounds.max_waiting:
@@ -93,7 +95,7 @@ class WorkerPool:
     async def read(self, picture: bytes, *, get_thumb: bool, says_valid: bool) -> PictureAnswer:
         """One picture -> its answer, once more on another worker if the first one dies of it or with it.
 
-        One that keeps a worker computing for longer than it may is no picture (code 3). Raises QueueFull where no
+        One that needs more time or memory than there is counts as unreadable (code 3). Raises QueueFull where no
         worker comes free, WorkerLost where both died, CardTimeout, and ReaderFailed where the reader has a bug.
         """
         for _ in range(_TRIES):
@@ -133,14 +135,27 @@ class WorkerPool:
                 self._give_back(worker)  # it died while idle: no try of this picture is lost
 
     async def _answer(self, worker: _Worker, reading: Future[Reading]) -> PictureAnswer:
+        """What the worker says, or that it shall say no more: a picture made to use up a machine is no picture."""
+        read, ends_at = asyncio.wrap_future(reading), time.monotonic() + self._bounds.card_timeout_s
         try:
-            read = await asyncio.wait_for(asyncio.wrap_future(reading), self._bounds.card_timeout_s)
-        except asyncio.TimeoutError:
-            if worker.computed_s() > self._bounds.card_timeout_s / 2:
-                return PictureAnswer("3")  # made to be slow, as a PDF that draws itself; it would be as slow again
-            raise CardTimeout from None
-        worker.has_read(read)
-        return read.answer
+            while not read.done():
+                await asyncio.wait({read}, timeout=_LOOK_EVERY_S)
+                if not read.done() and self._uses_too_much(worker, ends_at):
+                    return PictureAnswer("3")
+        finally:
+            read.cancel()  # nothing where it is done; else nobody would hear of its end
+        worker.has_read(read.result())
+        return read.result().answer
+
+    def _uses_too_much(self, worker: _Worker, ends_at: float) -> bool:
+        """Whether a picture needs more memory or computing than there is. Raises CardTimeout."""
+        if worker.memory_mb() > self._bounds.max_worker_mb:
+            return True
+        if time.monotonic() < ends_at:
+            return False
+        if worker.computed_s() < self._bounds.card_timeout_s / 2:
+            raise CardTimeout
+        return True
 
     def _give_back(self, worker: _Worker) -> None:
         if worker.usable:
@@ -191,7 +206,7 @@ class _Worker:
         self._executor = loky.ProcessPoolExecutor(
             max_workers=1,
             initializer=open_reader,
-            initargs=(make_reader, os.getpid(), bounds.max_worker_mb),
+            initargs=(make_reader, os.getpid()),
             env=_WORKER_ENVIRONMENT,
         )
 
@@ -208,11 +223,15 @@ class _Worker:
 
     def computed_s(self) -> float:
         """Processor time spent on the picture under way (and, for the first one, on opening the reader)."""
-        try:
-            spent = psutil.Process(self.pid).cpu_times()
-        except psutil.NoSuchProcess:
-            return 0.0
-        return spent.user + spent.system - self._cpu_s
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return sum(psutil.Process(self.pid).cpu_times()[:2]) - self._cpu_s
+        return 0.0
+
+    def memory_mb(self) -> float:
+        """What it holds now; 0 where it is gone."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.pid).memory_info().rss / 1e6
+        return 0.0
 
     def kill(self, wait: bool = False) -> None:
         self._executor.shutdown(wait=wait, kill_workers=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pkgutil
-import resource
 import signal
 import threading
 import traceback
@@ -50,27 +49,22 @@ class Reading:
 _readers: list[Reader] = []  # the one reader of this process; loky's initializer can leave its work nowhere else
 
 
-def open_reader(make_reader: MakeReader, server_pid: int, max_mb: float) -> None:
-    """Set this process up as a worker: the reader opened, Ctrl-C left to the server, no life without the server,
-    and no more memory than `max_mb` (on Linux; elsewhere the system does not keep to it)."""
+def open_reader(make_reader: MakeReader, server_pid: int) -> None:
+    """Set this process up as a worker: the reader opened, Ctrl-C left to the server, no life without the server."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_DATA, (int(max_mb * 1e6),) * 2)
     threading.Thread(target=_end_with, args=(server_pid,), daemon=True).start()
     make = pkgutil.resolve_name(make_reader) if isinstance(make_reader, str) else make_reader
     _readers[:] = [make()]
 
 
 def read_picture(picture: bytes, get_thumb: bool, says_valid: bool) -> Reading:
-    """One picture -> its answer; one that needs more memory than there is counts as unreadable.
-
-    Raises ReaderFailed where the reader raises anything but NotAPicture.
-    """
+    """One picture -> its answer. Raises ReaderFailed where the reader raises anything but NotAPicture."""
     from endpoint.reader import NotAPicture  # noqa: PLC0415  # heavy libraries: loaded in workers only
 
     try:
         cards = _readers[0].read(picture, get_thumb=get_thumb)
         answer = answer_of(cards, picture=picture, says_valid=says_valid)
-    except (NotAPicture, MemoryError):
+    except NotAPicture:
         answer = PictureAnswer("3")
     except Exception as error:  # any bug of the reader, stripped of its text before it leaves
         raise ReaderFailed(_place_of(error)) from None

@@ -84,7 +84,8 @@ def _act(colour: object) -> None:
         while True:
             pass
     elif colour == GREEDY:
-        bytearray(2 * HOARD_BYTES)
+        _hoard.append(b"x" * 2 * HOARD_BYTES)
+        time.sleep(600)
     elif colour == HOARDING:
         _hoard.append(b"x" * HOARD_BYTES)
     elif colour == DEADLY or (colour == DEADLY_ONCE and _first_time()):
