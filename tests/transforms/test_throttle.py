@@ -1,0 +1,135 @@
+"""The quota as a wall, on a clock that the test moves: never above it, and full while there is work."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transforms.throttle import Quota, Throttle, Wait
+
+RATES = st.floats(0.05, 500) | st.integers(1, 500).map(float)
+CATCH_UP_S = 0.1
+
+
+@dataclass
+class Clock:
+    """Time that passes in sleep, and as much longer as a busy machine makes it."""
+
+    late_s: list[float] = field(default_factory=list)
+    now_s: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now_s += seconds + (self.late_s.pop() if self.late_s else 0.0)
+
+
+def permissions(throttle: Throttle, clock: Clock, arrivals_s: list[float]) -> list[float]:
+    """When each was given, to callers that come so many seconds after the last was served."""
+    given_s = []
+    for pause_s in arrivals_s:
+        clock.now_s += pause_s
+        throttle.wait()
+        given_s.append(clock.now_s)
+    return given_s
+
+
+@given(
+    RATES,
+    st.lists(st.just(0.0) | st.floats(0, 3), min_size=1, max_size=120),
+    st.lists(st.floats(0, 0.02) | st.floats(0, 5), max_size=60),
+)
+def test_no_window_sees_more_than_the_quota(rate_per_s: float, arrivals_s: list[float], late_s: list[float]) -> None:
+    """For any arrivals and any late wake-ups, no window of Q/R seconds holds more than Q = ceil(R) permissions."""
+    clock = Clock(late_s)
+    given_s = permissions(Throttle(rate_per_s, clock, clock.sleep), clock, arrivals_s)
+    quota = Quota.of(rate_per_s)
+    assert quota.slots / quota.window_s == pytest.approx(rate_per_s)
+    lengths_s = [later_s - first_s for first_s, later_s in zip(given_s, given_s[quota.slots :], strict=False)]
+    assert [length_s for length_s in lengths_s if length_s < quota.window_s] == []
+
+
+@given(RATES, st.lists(st.just(0.0) | st.floats(0, 3), min_size=1, max_size=120))
+def test_permissions_are_evenly_spaced(rate_per_s: float, arrivals_s: list[float]) -> None:
+    """No stretch of T seconds sees more than R x (T + 0.1) + 1: a tenth of a second is all that is made up for."""
+    clock = Clock()
+    given_s = permissions(Throttle(rate_per_s, clock, clock.sleep), clock, arrivals_s)
+    for first in range(len(given_s)):
+        for last in range(first, len(given_s)):
+            seconds = given_s[last] - given_s[first]
+            assert last - first + 1 <= rate_per_s * (seconds + CATCH_UP_S) + 1 + 1e-6
+
+
+@given(RATES)
+def test_the_quota_is_full_while_there_is_work(rate_per_s: float) -> None:
+    """Callers that never let up are given at least 98 % of the rate, also where each wake-up is 2 ms late."""
+    count = 300
+    clock = Clock([0.002] * 100_000)
+    given_s = permissions(Throttle(rate_per_s, clock, clock.sleep), clock, [0.0] * count)
+    assert (count - 1) / (given_s[-1] - given_s[0]) >= 0.98 * rate_per_s
+
+
+@given(st.lists(st.floats(0, 3), max_size=20))
+def test_no_rate_is_no_limit(arrivals_s: list[float]) -> None:
+    """A rate of 0 lets every caller pass at once."""
+    clock = Clock()
+    throttle = Throttle(0, clock, clock.sleep)
+    waits = []
+    for pause_s in arrivals_s:
+        clock.now_s += pause_s
+        waits.append(throttle.wait())
+    assert waits == [Wait()] * len(arrivals_s)
+
+
+@pytest.mark.parametrize("rate_per_s", [0.0, 10.0])
+def test_what_is_too_fast_is_held(rate_per_s: float) -> None:
+    """After the endpoint said that it is too fast, nothing is given for as long as it said."""
+    clock = Clock()
+    throttle = Throttle(rate_per_s, clock, clock.sleep)
+    throttle.wait()
+    throttle.slow_down(7.0)
+    throttle.slow_down(2.0)
+    throttle.wait()
+    assert clock.now_s == pytest.approx(7.0)
+
+
+def test_the_pace_is_halved_and_comes_back() -> None:
+    """Then half the rate is given, and half a minute later all of it again."""
+    clock = Clock()
+    throttle = Throttle(10.0, clock, clock.sleep)
+    throttle.slow_down(0.0)
+    slow_s = permissions(throttle, clock, [0.0] * 11)
+    clock.now_s += 60.0
+    full_s = permissions(throttle, clock, [0.0] * 101)
+    assert 1.4 < slow_s[-1] - slow_s[0] <= 2.1
+    assert 9.8 <= 90 / (full_s[100] - full_s[10]) <= 10.0
+
+
+def test_a_wait_ends_when_all_is_over() -> None:
+    """A caller that waits while the run is stopped comes back without waiting for its turn."""
+    clock = Clock()
+    throttle = Throttle(0.01, clock, clock.sleep)
+    throttle.wait()
+    wait = throttle.wait(is_over=lambda: clock.now_s >= 5.0)
+    assert (wait.total_s, clock.now_s) == (pytest.approx(5.0, abs=0.2), pytest.approx(5.0, abs=0.2))
+
+
+def test_waits_say_how_long_the_quota_held_the_process() -> None:
+    """Threads that wait for one another each say their whole wait, but only the one at the head says that it held."""
+    clock = Clock()
+    throttle = Throttle(1.0, clock, clock.sleep)
+    waits: list[Wait] = []
+    threads = [threading.Thread(target=lambda: waits.append(throttle.wait())) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(wait.at_head_s for wait in waits) == pytest.approx(clock.now_s)
+    assert all(wait.total_s >= wait.at_head_s for wait in waits)
+    assert 5.0 <= clock.now_s <= 5.1
