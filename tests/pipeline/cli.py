@@ -40,7 +40,7 @@ def run(verb: str, *arguments: str, timeout_s: float = 120) -> subprocess.Comple
     return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 
 
-def query(output: Path, statement: str) -> list[tuple[object, ...]]:
+def query(output: Path | str, statement: str) -> list[tuple[object, ...]]:
     """The rows of a query over the tables."""
     connection: duckdb.DuckDBPyConnection = sql.connect(str(output))
     return connection.sql(statement).fetchall()

@@ -122,7 +122,7 @@ def test_publish_killed(tmp_path: Path, draw: Callable[..., bytes]) -> None:
     with CardServer(_answer) as server:
         assert cli.run("backfill", *_arguments(server, tmp_path / "in", output, "--run_id=first")).returncode == 0
     before = _files(output)
-    kill_while_publishing([f"--output={output}"], output, kills=3)
+    kill_while_publishing([f"--output={output}"], kills=3)
     assert cli.run("publish", f"--output={output}").returncode == 0
     assert _files(output) == before
     assert cli.query(output, "SELECT count(*), count(DISTINCT item_id) FROM passport") == [(40, 40)]

@@ -1,0 +1,91 @@
+"""`bench journal`: what making each answer durable costs, beside the same calls with the journal thrown away.
+
+Real calls over a pool of threads, as a bundle makes them, in turn with and without.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import endpoint, medians
+from benchmarks.pictures import write_pictures
+from transforms.answered import load_answered
+from transforms.card_client import CardClient, Credentials
+from transforms.claims import Claims
+from transforms.elements import Fate, Request, Settled
+from transforms.journal import Journal, LocalJournal
+from transforms.retry import RetryPolicy
+from transforms.send import Sender
+from transforms.settle import Settler
+from transforms.sources import list_pictures
+from transforms.stop import StopSwitch
+from transforms.storage import LocalFolder
+from transforms.throttle import Throttle
+
+_RUN = "bench"
+
+
+class _NoJournal:
+    """Keeps nothing."""
+
+    def append(self, settled: Settled) -> None:
+        """Forget it."""
+
+    def flush(self) -> None:
+        """There is nothing."""
+
+    def close(self) -> None:
+        """There is nothing."""
+
+
+def main(arguments: Sequence[str]) -> dict[str, Any]:
+    """Answers a second with the journal on and off, and their ratio."""
+    parser = argparse.ArgumentParser(prog="run.sh bench journal", description=main.__doc__)
+    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--picture_bytes", type=int, default=219_000)
+    parser.add_argument("--latency_s", type=float, default=0.3)
+    parser.add_argument("--in_flight", type=int, default=64)
+    parser.add_argument("--runs", type=int, default=5)
+    asked = parser.parse_args(list(arguments))
+    found: dict[str, list[dict[str, float]]] = {"on": [], "off": []}
+    with tempfile.TemporaryDirectory() as scratch, endpoint(asked.latency_s) as server:
+        write_pictures(Path(scratch, "in"), asked.pictures, asked.picture_bytes)
+        requests = [Request("ekyc/card", (picture,)) for picture in list_pictures(f"{scratch}/in/*.jpg")]
+        for number in range(asked.runs):
+            for name, runs in found.items():
+                folder = LocalFolder(f"{scratch}/{name}-{number}")
+                journal: Journal = LocalJournal(folder, _RUN) if name == "on" else _NoJournal()
+                runs.append(_run(requests, folder, journal, server.base_url, asked.in_flight))
+    result = {name: medians(runs) for name, runs in found.items()}
+    ratios = [on["per_s"] / off["per_s"] for on, off in zip(found["on"], found["off"], strict=True)]
+    return {"settings": vars(asked), **result, "on_to_off": sorted(ratios)[len(ratios) // 2]}
+
+
+def _run(
+    requests: list[Request], folder: LocalFolder, journal: Journal, base_url: str, threads: int
+) -> dict[str, float]:
+    client = CardClient(base_url, Credentials("bench", "bench"), connections=threads)
+    policy, stop = RetryPolicy(1, 60.0), StopSwitch(folder, _RUN)
+    sender = Sender(client, Throttle(0.0), stop, policy, jitter=random.random, sleep=time.sleep)
+    settler = Settler(load_answered(folder, _RUN), sender, journal)
+    started_s, started_cpu_s = time.perf_counter(), time.process_time()
+    with ThreadPoolExecutor(threads) as executor:
+        endings = list(executor.map(partial(_settle, settler), requests))
+    journal.close()
+    wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
+    client.close()
+    if any(ending is not Fate.ANSWERED for ending in endings):
+        raise RuntimeError("a call was not answered")
+    return {"per_s": round(len(requests) / wall_s, 2), "cpu_ms": round(cpu_s / len(requests) * 1000, 3)}
+
+
+def _settle(settler: Settler, request: Request) -> Fate:
+    return settler.settle(request, Claims()).fate
