@@ -81,9 +81,9 @@ def describe(uri: str) -> Picture:
         raise SourceError(str(error)) from error
 
 
-def _describe_local(uri: str, path: Path) -> Picture:
+def _describe_local(uri: str, path: Path | str) -> Picture:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116  # a Path for each of millions costs more than the look
     except OSError:
         return Picture(uri)
     return _of_stat(uri, found) if stat.S_ISREG(found.st_mode) else Picture(uri)
@@ -117,7 +117,7 @@ def list_pictures(pattern: str) -> Iterator[Picture]:
 
 def _list_local(pattern: str) -> Iterator[Picture]:
     names = glob.iglob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute patterns
-    yield from (picture for picture in map(describe, names) if picture.version is not None)
+    yield from (picture for name in names if (picture := _describe_local(name, name)).version is not None)
 
 
 def _list_bucket(pattern: str) -> Iterator[Listed]:
