@@ -10,8 +10,6 @@ assert server.calls[key_of(jpeg)] == 2
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import socket
 import struct
@@ -19,16 +17,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from email.message import Message
-from email.parser import BytesParser
-from email.policy import HTTP
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-BASE_PATH = "/api/v2"
-PICTURE_NAMES = ("img", "img1", "img2")
+from tests.wire import BASE_PATH, Part, Received, key_of, pictures_of
+
+__all__ = ["Answer", "CardServer", "Fault", "Part", "Received", "envelope", "failure", "key_of", "success"]
 
 
 class Fault(Enum):
@@ -48,54 +45,6 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     latency_s: float = 0.0
     fault: Fault | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One picture as it came: its parameter, its bytes (or its URL), and what multipart says of it."""
-
-    name: str
-    content: bytes
-    content_type: str = ""
-    file_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One request as it came; header names in lower case, `at_s` on the monotonic clock, `port` the client's."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes
-    pictures: tuple[Part, ...]
-    at_s: float
-    port: int
-
-    @property
-    def operation(self) -> str:
-        """The path below the base, `ekyc/card` for instance."""
-        return self.path.removeprefix(f"{BASE_PATH}/")
-
-    @property
-    def key(self) -> str:
-        """What calls are counted by: the pictures' contents in order."""
-        return key_of(*(part.content for part in self.pictures))
-
-    @property
-    def credentials(self) -> tuple[str, str] | None:
-        """User and password of basic auth; None where there are none."""
-        scheme, _, encoded = self.headers.get("authorization", "").partition(" ")
-        if scheme != "Basic":
-            return None
-        user, _, password = base64.b64decode(encoded).decode().partition(":")
-        return user, password
-
-
-def key_of(*contents: bytes) -> str:
-    """The key of some pictures: a hash of each, in order."""
-    return "+".join(hashlib.sha256(content).hexdigest() for content in contents)
 
 
 def envelope(data: object, error_code: object = "0", **others: object) -> Answer:
@@ -169,8 +118,25 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
 
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._connections: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        connection, address = super().get_request()
+        self._connections.add(connection)
+        return connection, address
+
     def shutdown_request(self, request: socket.socket) -> None:
+        self._connections.discard(request)
         request.close()  # without a FIN first, so that a reset is one
+
+    def server_close(self) -> None:
+        """Hang up on everyone, as a server does that goes away."""
+        super().server_close()
+        for connection in tuple(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is its own matter."""
@@ -218,33 +184,5 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        pictures = _pictures(query, headers, body)
+        pictures = pictures_of(query, headers, body)
         return Received(self.command, url.path, query, headers, body, pictures, at_s, self.client_address[1])
-
-
-def _pictures(query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> tuple[Part, ...]:
-    """The pictures of a request, by whichever of the three ways they came."""
-    content_type = headers.get("content-type", "")
-    if content_type.startswith("multipart/form-data"):
-        return _multipart(content_type, body)
-    if content_type.startswith("application/json"):
-        return tuple(Part(name, base64.b64decode(text)) for name, text in json.loads(body).items())
-    return tuple(Part(name, query[name].encode()) for name in PICTURE_NAMES if name in query)
-
-
-def _multipart(content_type: str, body: bytes) -> tuple[Part, ...]:
-    """Cut at the boundary; the standard library reads the headers (its reader of whole messages is slow)."""
-    boundary = _headers(b"Content-Type: " + content_type.encode()).get_boundary() or ""
-    _, *sections, _ = (b"\r\n" + body).split(b"\r\n--" + boundary.encode())
-    return tuple(map(_part, sections))
-
-
-def _part(section: bytes) -> Part:
-    head, _, content = section.partition(b"\r\n\r\n")
-    headers = _headers(head.lstrip())
-    name = str(headers.get_param("name", header="content-disposition"))
-    return Part(name, content, headers.get_content_type(), headers.get_filename() or "")
-
-
-def _headers(lines: bytes) -> Message:
-    return BytesParser(policy=HTTP).parsebytes(lines + b"\r\n\r\n")

@@ -1,0 +1,46 @@
+"""Copies that meet: one goes first, all others learn its fate."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from transforms.claims import Claims
+from transforms.elements import Fate
+
+
+def test_one_of_many_goes_first() -> None:
+    """Of threads that claim an item at once exactly one is first, and all others get the fate it says."""
+    claims, count = Claims(), 16
+    start = Barrier(count)
+
+    def take(_: int) -> tuple[bool, Fate | None]:
+        start.wait()
+        is_first, claim = claims.take("a")
+        if is_first:
+            claim.settle(Fate.ANSWERED)
+            return True, None
+        return False, claim.wait()
+
+    with ThreadPoolExecutor(count) as threads:
+        taken = list(threads.map(take, range(count)))
+    assert sorted(taken, key=str) == [(False, Fate.ANSWERED)] * (count - 1) + [(True, None)]
+
+
+@pytest.mark.parametrize("fate", list(Fate))
+def test_a_fate_is_handed_on(fate: Fate) -> None:
+    """Whatever came of the first is what the next one learns, also long after."""
+    claims = Claims()
+    _, first = claims.take("a")
+    first.settle(fate)
+    is_first, second = claims.take("a")
+    assert (is_first, second.wait()) == (False, fate)
+
+
+def test_items_are_claimed_each_for_itself() -> None:
+    """A claim on one item is none on another, and none among other requests."""
+    claims = Claims()
+    assert [claims.take(item_id)[0] for item_id in ("a", "b", "a")] == [True, True, False]
+    assert Claims().take("a")[0]
