@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlencode
 
 import orjson
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.fields import RequestField
+from urllib3.filepost import choose_boundary
 
 from schemas.contract import OPERATIONS
 from schemas.outcomes import OUTCOMES, Outcome, outcome_of_error_code, outcome_of_status
@@ -80,6 +83,8 @@ class CardClient:
         self._params = {"format_type": transfer, "get_thumb": "true" if get_thumb else "false"}
         self._timeout_s, self._clock = timeout_s, clock
         self._session = _open_session(self._base_url, credentials, connections)
+        self._boundary = choose_boundary()
+        self._templates = {operation: self._template(operation) for operation in OPERATIONS}
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -90,8 +95,7 @@ class CardClient:
 
         `admit` is called when all is ready to be sent, and may raise to send nothing.
         """
-        names = OPERATIONS[operation].picture_params
-        request = self._session.prepare_request(self._request(f"{self._base_url}/{operation}", names, pictures))
+        request = self._prepare(operation, pictures)
         admit()
         started_s = self._clock()
         try:
@@ -118,19 +122,45 @@ class CardClient:
                     raise _TooLate
             return response.status_code, b"".join(chunks), response.headers.get("Retry-After")
 
-    def _request(self, url: str, names: Sequence[str], pictures: Sequence[Sent]) -> requests.Request:
-        named = list(zip(names, pictures, strict=True))
+    def _prepare(self, operation: str, pictures: Sequence[Sent]) -> requests.PreparedRequest:
+        """A request from the template of its operation: preparing each anew costs a third of a call."""
+        named = list(zip(OPERATIONS[operation].picture_params, pictures, strict=True))
+        request = self._templates[operation].copy()
         if self._transfer == "url":
-            return requests.Request("GET", url, params={**self._params, **{name: sent.url for name, sent in named}})
+            request.url = f"{request.url}&{urlencode({name: sent.url for name, sent in named})}"
+            return request
         if self._transfer == "base64":
-            body = {name: base64.b64encode(sent.content).decode("ascii") for name, sent in named}
-            headers = {"Content-Type": "application/json"}
-            return requests.Request("POST", url, params=self._params, data=orjson.dumps(body), headers=headers)
-        files = {
-            name: (_FILE_NAMES.get(sent.content_type, "picture.jpg"), sent.content, sent.content_type)
-            for name, sent in named
-        }
-        return requests.Request("POST", url, params=self._params, files=files)
+            pieces = [orjson.dumps({name: base64.b64encode(sent.content).decode("ascii") for name, sent in named})]
+        else:
+            pieces = list(self._multipart(named))
+        # One after the other, so that no picture is copied: requests takes any iterable, its stubs name two kinds.
+        request.body = pieces  # type: ignore[assignment]
+        request.headers["Content-Length"] = str(sum(map(len, pieces)))
+        return request
+
+    def _multipart(self, named: Sequence[tuple[str, Sent]]) -> Iterator[bytes]:
+        """Pictures as multipart/form-data (RFC 7578), in pieces."""
+        between = b""
+        for name, sent in named:
+            yield between + self._part_head(name, sent.content_type)
+            yield sent.content
+            between = b"\r\n"
+        yield f"\r\n--{self._boundary}--\r\n".encode()
+
+    def _part_head(self, name: str, content_type: str) -> bytes:
+        field = RequestField(name, b"", filename=_FILE_NAMES.get(content_type, "picture.jpg"))
+        field.make_multipart(content_type=content_type)
+        return f"--{self._boundary}\r\n{field.render_headers()}".encode()
+
+    def _template(self, operation: str) -> requests.PreparedRequest:
+        method = "GET" if self._transfer == "url" else "POST"
+        content_types = {"base64": "application/json", "file": f"multipart/form-data; boundary={self._boundary}"}
+        request = self._session.prepare_request(
+            requests.Request(method, f"{self._base_url}/{operation}", params=self._params)
+        )
+        if self._transfer in content_types:
+            request.headers["Content-Type"] = content_types[self._transfer]
+        return request
 
 
 def _open_session(base_url: str, credentials: Credentials, connections: int) -> requests.Session:
