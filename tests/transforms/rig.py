@@ -1,0 +1,62 @@
+"""Settling as a process of a run does it, for tests: a real server, a real journal, no waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+from tests.servers import CardServer
+from transforms.answered import load_answered
+from transforms.card_client import CardClient
+from transforms.claims import Claims
+from transforms.elements import Fate, Request, Settled
+from transforms.journal import LocalJournal, read_segment
+from transforms.layout import JOURNAL
+from transforms.retry import RetryPolicy
+from transforms.send import Sender
+from transforms.settle import Settler
+from transforms.stop import StopSwitch
+from transforms.storage import LocalFolder
+from transforms.throttle import Throttle
+
+START_US = 1_000_000
+
+
+@dataclass
+class Rig:
+    """Settling as a process of a run does it, over pictures in a folder."""
+
+    server: CardServer
+    folder: LocalFolder
+    open_client: Callable[..., CardClient]
+    run_id: str = "r1"
+    transfer: str = "file"
+    knows_by_source: bool = False
+    claims: Claims = field(default_factory=Claims)
+
+    def __post_init__(self) -> None:
+        ticks = count(START_US // 1_000_000)
+        sender = Sender(
+            self.open_client(self.server.base_url, transfer=self.transfer),
+            Throttle(0),
+            StopSwitch(self.folder, self.run_id),
+            RetryPolicy(3, 600.0),
+            jitter=lambda: 1.0,
+            sleep=lambda _: None,
+        )
+        self.settler = Settler(
+            load_answered(self.folder, self.run_id),
+            sender,
+            LocalJournal(self.folder, self.run_id),
+            sends_urls=self.transfer == "url",
+            knows_by_source=self.knows_by_source,
+            now_s=lambda: float(next(ticks)),
+        )
+
+    def settle(self, request: Request, claims: Claims | None = None) -> Fate:
+        return self.settler.settle(request, claims or self.claims).fate
+
+    @property
+    def records(self) -> list[Settled]:
+        return [one for file in self.folder.list(JOURNAL) for one, _ in read_segment(self.folder.read(file.path))]
