@@ -1,0 +1,129 @@
+"""`python -m tests.endpoint.load`: thousands of mixed requests to a real endpoint, and what became of it.
+
+Every operation and transfer, good cards and bad files, from many clients at once. Ends with 1 where a reply is
+an HTTP 5xx other than the full queue's 503, where a worker died, or where memory grew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import requests
+from PIL import Image
+
+from schemas.contract import OPERATIONS, TRANSFERS
+from tests.endpoint.conftest import ROOT, RunningEndpoint, running_endpoint
+from tests.endpoint.hostile import HOSTILE, mutated
+from tests.endpoint.picture_host import PAGES, PictureHost, picture_host
+from tests.endpoint.test_http_calls import call
+
+HOSTILE_SHARE, MUTANT_SHARE = 0.05, 0.1
+TOO_SLOW = {"noise", "dense text", "PDF content bomb", "PDF that draws itself", "PNG 5,000 x 5,000, 16 bit RGBA"}
+"""Left out: they are about bounds, not about load."""
+MAX_GROWTH = 1.15
+"""Memory of the last quarter against the second one."""
+
+
+@dataclass
+class Seen:
+    """What the clients and the watcher saw."""
+
+    replies: Counter[str] = field(default_factory=Counter)
+    took_s: list[float] = field(default_factory=list)
+    server_mb: list[float] = field(default_factory=list)
+    workers_mb: list[float] = field(default_factory=list)
+    pids: set[int] = field(default_factory=set)
+
+
+def pages_of(cards: Path) -> list[str]:
+    """Hand the bundled cards, accidents to them and hostile files to the picture host; their paths."""
+    whole = {f"/{path.name}": path.read_bytes() for path in sorted(cards.iterdir()) if path.suffix != ".json"}
+    with Image.open(cards / "chip-front-02.jpg") as opened:
+        card = opened.convert("RGB")
+    hostile = {f"/hostile-{n}": row.make(card) for n, row in enumerate(HOSTILE.values()) if row.name not in TOO_SLOW}
+    mutants = {f"/mutant-{seed}": mutated(list(whole.values())[4 + seed % 16], seed) for seed in range(200)}
+    PAGES.update(whole | hostile | mutants)
+    return [*whole, *hostile, *mutants]
+
+
+def one(endpoint: RunningEndpoint, host: PictureHost, pages: list[str], seed: int, seen: Seen) -> None:
+    chosen = random.Random(seed)
+    kind = chosen.random()
+    prefix = "/hostile" if kind < HOSTILE_SHARE else "/mutant" if kind < HOSTILE_SHARE + MUTANT_SHARE else "/"
+    fitting = [page for page in pages if page.startswith(prefix)]
+    operation, transfer = chosen.choice(list(OPERATIONS)), chosen.choice(TRANSFERS)
+    sent = {name: chosen.choice(fitting) for name in OPERATIONS[operation].picture_params}
+    started = time.monotonic()
+    try:
+        reply = call(endpoint, "v2", operation, transfer, sent, host)
+    except requests.RequestException as error:
+        seen.replies[type(error).__name__] += 1
+        return
+    seen.took_s.append(time.monotonic() - started)
+    seen.replies[f"code {reply.json()['errorCode']}" if reply.ok else f"HTTP {reply.status_code}"] += 1
+
+
+def watch(endpoint: RunningEndpoint, seen: Seen, done: threading.Event) -> None:
+    while not done.wait(1):
+        workers = endpoint.workers()
+        seen.server_mb.append(psutil.Process(endpoint.process.pid).memory_info().rss / 1e6)
+        seen.workers_mb.append(max((worker.memory_info().rss / 1e6 for worker in workers), default=0))
+        seen.pids |= {worker.pid for worker in workers}
+
+
+def growth(memory_mb: list[float]) -> float:
+    quarter = len(memory_mb) // 4
+    return statistics.median(memory_mb[3 * quarter :]) / statistics.median(memory_mb[quarter : 2 * quarter])
+
+
+def report(seen: Seen, took_s: float, workers: int) -> int:
+    times = sorted(seen.took_s)
+    print(f"{sum(seen.replies.values())} requests in {took_s:.0f} s: {dict(seen.replies.most_common())}")
+    print(f"seconds a reply: median {times[len(times) // 2]:.2f}, 99 % {times[len(times) * 99 // 100]:.2f}")
+    for name, memory_mb in {"server": seen.server_mb, "largest worker": seen.workers_mb}.items():
+        print(f"{name}: at most {max(memory_mb):.0f} MB, last quarter {growth(memory_mb):.2f} of the second")
+    print(f"worker processes seen: {len(seen.pids)}")
+    good = {"HTTP 503"} | {f"code {code}" for code in "01236"}
+    flat = max(growth(seen.server_mb), growth(seen.workers_mb)) < MAX_GROWTH
+    return 0 if set(seen.replies) <= good and flat and len(seen.pids) == workers else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=5000)
+    parser.add_argument("--clients", type=int, default=70)
+    parser.add_argument("--workers", type=int, default=2)
+    asked = parser.parse_args()
+    seen, done = Seen(), threading.Event()
+    options = (f"--workers={asked.workers}", "--allow_private_addresses")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        picture_host() as host,
+        running_endpoint(Path(folder), *options, reader="endpoint.reader:CardReader") as endpoint,
+    ):
+        pages = pages_of(ROOT / "cards")
+        watcher = threading.Thread(target=watch, args=(endpoint, seen, done))
+        watcher.start()
+        started = time.monotonic()
+        with ThreadPoolExecutor(asked.clients) as clients:
+            list(clients.map(lambda seed: one(endpoint, host, pages, seed, seen), range(asked.requests)))
+        took_s = time.monotonic() - started
+        done.set()
+        watcher.join()
+        print(endpoint.log_path.read_text())
+    return report(seen, took_s, asked.workers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
