@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.reading_truth import Tally, add
+from benchmarks.reading_truth import EDGES, Tally, add
 from endpoint.anchors import best_side, find_anchors, place_labels
 from endpoint.fields import Labelled, read_fields
 from endpoint.find_card import Aligned
@@ -131,7 +131,7 @@ def reliability(tallies: Sequence[Tally]) -> list[dict[str, Any]]:
             total[0] += count
             total[1] += right
     return [
-        {"from": index / 10, "to": (index + 1) / 10, "n": count, "right": _share(right, count)}
+        {"from": EDGES[index], "to": (*EDGES[1:], 1.0)[index], "n": count, "right": _share(right, count)}
         for index, (count, right) in sorted(bins.items())
     ]
 
@@ -171,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table(result["reader"]))
     print("\n| confidence | fields | right |\n| --- | --- | --- |")
     for row in result["reliability"]:
-        print(f"| {row['from']:.1f} to {row['to']:.1f} | {row['n']} | {row['right']} |")
+        print(f"| {row['from']:.2f} to {row['to']:.2f} | {row['n']} | {row['right']} |")
     if options.plain:
         look = plain_look(TextEngine())
         result["plain"] = {name: shares(measure(look, reader, half, name, options.count)) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from rapidfuzz.distance import Levenshtein
@@ -12,7 +13,8 @@ from schemas.documents import DOCUMENTS
 from schemas.fields import PLACES
 
 _PLACE_FIELDS = {item.name for fields in PLACES.values() for item in fields} | {"issued_at_town", "issued_at_code"}
-BIN = 0.1
+EDGES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98)
+"""Lower ends of the bins of the reliability table; the last one ends at 1."""
 
 
 @dataclass(slots=True)
@@ -80,7 +82,7 @@ def _add_fields(tally: Tally, specimen: Specimen, card: Card | None) -> None:
             tally.wrong[key] = tally.wrong.get(key, 0) + 1
         confidence = card.info.get(f"{name}_confidence") if card else None
         if isinstance(confidence, float) and said:
-            counts = tally.reliability.setdefault(min(9, int(confidence / BIN)), [0, 0])
+            counts = tally.reliability.setdefault(bisect_right(EDGES, confidence) - 1, [0, 0])
             counts[0] += 1
             counts[1] += said == value
 

@@ -45,7 +45,7 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     scale = max(sheet.shape[:2]) / SEARCH_PX
     size = (max(1, round(sheet.shape[1] / scale)), max(1, round(sheet.shape[0] / scale)))
     small = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    lightness, apart = _channels(small)
+    lightness, apart = channels(small)
     edges = np.asarray(cv2.bitwise_or(_edges(lightness), _edges(apart)), dtype=np.uint8)
     quads = [quad for mask in _masks(lightness, apart) for quad in _quads(mask)]
     supported = sorted(((_support(quad, edges), index) for index, quad in enumerate(quads)), reverse=True)
@@ -58,7 +58,7 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     )
 
 
-def _channels(small: Pixels) -> tuple[Pixels, Pixels]:
+def channels(small: Pixels) -> tuple[Pixels, Pixels]:
     """Lightness, and how far each pixel's colour is from the usual one along the picture's border."""
     lab = np.asarray(cv2.cvtColor(cv2.GaussianBlur(small, (5, 5), 0), cv2.COLOR_RGB2LAB), dtype=np.float32)
     rim = np.concatenate([part.reshape(-1, 3) for part in (lab[:8], lab[-8:], lab[:, :8], lab[:, -8:])])

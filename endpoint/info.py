@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
+from endpoint.confidence import calibrated
 from endpoint.fields import Box, Reading
 from endpoint.mrz import Holder, Zone
 from endpoint.places import UNKNOWN_CODE, Gazetteer, plain
@@ -102,11 +103,6 @@ def _confidence(name: str, of: str, readings: dict[str, Reading], zone: Zone | N
     if name == "mrz_confidence":
         return zone.confidence if zone else 0.0
     if name == "confidence":
-        sures = [confidence_of(reading) for reading in readings.values()]
+        sures = [calibrated(reading) for reading in readings.values()]
         return round(sum(sures) / len(sures), 4) if sures else 0.0
-    return confidence_of(readings[of]) if of in readings else 0.0
-
-
-def confidence_of(reading: Reading) -> float:
-    """How sure a reading is, 0 to 1: no surer than its least sure word."""
-    return round(min(word.confidence for word in reading.words), 4)
+    return calibrated(readings[of]) if of in readings else 0.0

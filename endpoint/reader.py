@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
@@ -24,6 +24,7 @@ from endpoint.places import Gazetteer
 from endpoint.rows import rows_of
 from endpoint.second_look import looked_again
 from endpoint.sides import Side
+from endpoint.signs import signs_of
 from endpoint.warning_codes import warnings_of
 
 __all__ = ["Card", "CardReader", "NotAPicture"]
@@ -61,6 +62,7 @@ class Read:
     scale: float
     readings: dict[str, Reading]
     zone: Zone | None
+    signs: frozenset[str] = frozenset()
 
 
 class CardReader:
@@ -85,10 +87,11 @@ class CardReader:
             return
         outlines = find_cards(sheet.pixels)
         found = [read for corners in outlines if (read := self._oriented(align(sheet.pixels, corners), sheet.scale))]
-        if found:
-            yield from found
-        elif whole := self._oriented(align(sheet.pixels, None), sheet.scale):
-            yield whole
+        if not found:
+            whole = self._oriented(align(sheet.pixels, None), sheet.scale)
+            found = [whole] if whole else []
+        for read in found:
+            yield replace(read, signs=signs_of(sheet.pixels, read.card))
 
     def _oriented(self, card: Aligned, scale: float) -> Read | None:
         """The card the right way up: half a turn is tried when little is found, quarters for a whole sheet."""
@@ -125,7 +128,7 @@ class CardReader:
         to_sent = partial(to_sent_box, read.card, read.scale)
         info = fill_info(read.side.document_type, read.readings, read.zone, self._gazetteer, to_sent)
         info["image"] = thumb(read.card) if get_thumb else ""
-        return Card(read.side.document_type, info, warnings_of(read.side.document_type, info))
+        return Card(read.side.document_type, info, warnings_of(read.side.document_type, info, read.signs))
 
 
 def _plausible(words: list[Word]) -> list[Word]:

@@ -1,7 +1,8 @@
-"""What is wrong with a card, as the contract's warning codes; a false alarm is worse than a miss."""
+"""What is wrong with a card, as the contract's warning codes, whose own order is from worst to least."""
 
 from __future__ import annotations
 
+from collections.abc import Set
 from datetime import date
 
 PROVINCE_CODES = frozenset(
@@ -17,13 +18,17 @@ ID_FORMAT = "3"
 _TWELVE = ("12_id_card_front", "chip_id_card_front")
 
 
-def warnings_of(document_type: str, info: dict[str, object]) -> tuple[str, ...]:
-    """The codes found, worst first."""
+def warnings_of(document_type: str, info: dict[str, object], signs: Set[str]) -> tuple[str, ...]:
+    """The codes found, worst first: what the pixels show (`signs`), and a number that breaks the rules."""
+    return tuple(sorted(signs | _number_warnings(document_type, info)))
+
+
+def _number_warnings(document_type: str, info: dict[str, object]) -> Set[str]:
     number, dob, gender = (str(info.get(name, "")) for name in ("id", "dob", "gender"))
     sure = float(str(info.get("id_confidence", 0.0))) >= 0.8
     if document_type in _TWELVE and number and sure and not is_number_12(number, dob, gender):
-        return (ID_FORMAT,)
-    return ()
+        return {ID_FORMAT}
+    return frozenset()
 
 
 def is_number_12(number: str, dob: str, gender: str) -> bool:
