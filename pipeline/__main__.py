@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.exit import EXIT_USAGE, UsageError
+from pipeline.exit import EXIT_USAGE, UsageError, exit_status_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,9 @@ def main(arguments: Sequence[str]) -> int:
     except UsageError as error:
         print(f"run.sh {verb}: {error}; see run.sh {verb} --help", file=sys.stderr)
         return EXIT_USAGE
+    except OSError as error:
+        print(f"run.sh {verb}: {error}", file=sys.stderr)
+        return exit_status_of(error)
     except KeyboardInterrupt:
         print("interrupted; the same command resumes the run", file=sys.stderr)
         return 130

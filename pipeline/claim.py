@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import orjson
@@ -103,7 +103,8 @@ def _bucket_claim(folder: Folder, run_id: str) -> Iterator[Callable[[], None]]:
         stop.set()
         thread.join()
         if not lost.is_set():
-            folder.delete([CLAIM_FILE])
+            with suppress(OSError):  # it stays: the next run waits until it shows no beat
+                folder.delete([CLAIM_FILE])
 
 
 def _take(folder: Folder, run_id: str, token: str, sleep: Callable[[float], None] = time.sleep) -> None:

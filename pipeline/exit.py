@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from transforms.buckets import StoreRefused
+
 EXIT_COMPLETE = 0
 EXIT_USAGE = 2
 EXIT_LATER = 3
@@ -10,6 +12,11 @@ EXIT_FAILED = 4
 """Failed, or not reconciled."""
 EXIT_REFUSED = 5
 """Credentials refused."""
+
+
+def exit_status_of(error: BaseException | None) -> int:
+    """How an error ends the process: the credentials of a store refused, or any other failure."""
+    return EXIT_REFUSED if isinstance(error, StoreRefused) else EXIT_FAILED
 
 
 class UsageError(Exception):

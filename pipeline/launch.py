@@ -12,7 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from pipeline.claim import claimed
-from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError
+from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError, exit_status_of
 from pipeline.options import DEFAULT_RUNNER
 from pipeline.progress import show_progress
 from pipeline.runs import Run, begin, find_run, with_run
@@ -70,7 +70,13 @@ def check_credentials(settings: Settings, options: PipelineOptions) -> None:
 def _fail(run: Run, message: str, error: Exception | None = None) -> int:
     _LOG.debug(message, exc_info=error)
     print(f"{message}; the same command, or --run_id={run.run_id}, goes on with it", file=sys.stderr)
-    return EXIT_FAILED
+    return exit_status_of(_innermost(error) if error else None)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def cause(error: BaseException) -> str:
@@ -78,8 +84,7 @@ def cause(error: BaseException) -> str:
 
     Other libraries put values into their messages, and a value may be card text.
     """
-    while error.__cause__ is not None:
-        error = error.__cause__
+    error = _innermost(error)
     if isinstance(error, (OSError, SourceError)):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)

@@ -52,6 +52,10 @@ class StoreError(OSError):
     """A request that a store refused or lost, retries included."""
 
 
+class StoreRefused(PermissionError):
+    """A store took not our credentials, or not for this."""
+
+
 class StoreUnreachable(StoreError):
     """A request that got no whole reply."""
 
@@ -78,7 +82,7 @@ def store_errors(uri: str) -> Iterator[None]:
     Raises:
         FileNotFoundError: there is no such object.
         FileExistsError: there is one, and it was to be a new one.
-        PermissionError: the store refused the credentials, or what they may do.
+        StoreRefused: the store refused the credentials, or what they may do.
         StoreError: anything else, after the retries.
     """
     try:
@@ -88,16 +92,16 @@ def store_errors(uri: str) -> Iterator[None]:
     except AlreadyExistsError:
         raise FileExistsError(f"{uri} is there already") from None
     except (PermissionDeniedError, UnauthenticatedError):
-        raise PermissionError(f"{uri}: the store refused the credentials") from None
+        raise StoreRefused(f"{uri}: the store refused the credentials") from None
     except (BaseError, ValueError) as error:
         raise _as_os_error(uri, str(error)) from None
 
 
 def _as_os_error(uri: str, said: str) -> OSError:
     if _NO_CREDENTIALS.search(said):
-        return PermissionError(f"{uri}: no credentials for the store were found, or they cannot be renewed")
+        return StoreRefused(f"{uri}: no credentials for the store were found, or they cannot be renewed")
     if _DENIED.search(said):
-        return PermissionError(f"{uri}: the store refused the credentials")
+        return StoreRefused(f"{uri}: the store refused the credentials")
     if status := _STATUS.search(said):
         return StoreError(f"{uri}: the store answered HTTP {status[1]}, again and again")
     if "arse path" in said or "arsing Path" in said:
