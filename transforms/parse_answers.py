@@ -18,16 +18,19 @@ import pyarrow as pa
 
 from schemas.arrow import LABELS, schema_of
 from schemas.cells import Cells, read_cells
+from schemas.contract import SUCCESS
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 from schemas.outcomes import OUTCOMES
-from schemas.reply import Document, Reply, parse_reply
+from schemas.reply import BadReply, Document, Reply, parse_reply
 from schemas.tables import DEAD_LETTERS_SCHEMA
 from transforms.layout import DOCUMENTS as DOCUMENTS_FOLDER
 
 _SLICE_ROWS = 2048
 """Rows parsed at once: their objects fit a processor's cache."""
 _JUDGEMENT = (("valid", "valid"), ("invalidCode", "invalid_code"), ("invalidMessage", "invalid_message"))
+_NO_DOCUMENT = Reply(SUCCESS)
+_TOO_DEEP = '"nested too deeply for JSON; the ledger holds the reply"'
 _TRUTHS: dict[str, bool] = {"True": True, "False": False, "true": True, "false": False}
 
 
@@ -101,7 +104,10 @@ def _sort(rows: pa.Table) -> tuple[dict[str, _OfType], list[tuple[int, str]]]:
     found: dict[str, _OfType] = defaultdict(_OfType)
     deaths: list[tuple[int, str]] = []
     for row, body in enumerate(rows["reply"].to_pylist()):
-        reply = parse_reply(body)
+        try:
+            reply = parse_reply(body)
+        except BadReply:  # an older version took it for an answer
+            reply = _NO_DOCUMENT
         if not reply.documents:
             deaths.append((row, "no_document"))
         for index, document in enumerate(reply.documents):
@@ -171,7 +177,9 @@ def _take(cells: Cells, name: str, values: list[object], extras: list[dict[str, 
 
 
 def _truth(value: object) -> bool | None:
-    return value if isinstance(value, bool) else _TRUTHS.get(str(value).lower())
+    if isinstance(value, str):
+        return _TRUTHS.get(value.lower())
+    return value if isinstance(value, bool) else None
 
 
 def _truths(values: list[object]) -> Cells:
@@ -184,11 +192,13 @@ def _keep_undocumented(document_type: str, found: _OfType, extras: list[dict[str
     """Keys the contract does not name; where two levels use one name, the inner one keeps it."""
     documented = frozenset(field.name for field in DOCUMENTS[document_type])
     for info, document, beside, extra in zip(found.infos, found.documents, found.beside, extras, strict=True):
+        inner: Mapping[str, object] = {}
         if not info.keys() <= documented:
-            extra.update({key: value for key, value in info.items() if key not in documented})
-        for level, outer in (("data", document.undocumented), ("reply", beside)):
-            for key, value in outer.items():
-                extra[f"{level}.{key}" if key in extra or key in info else key] = value
+            inner = {key: value for key, value in info.items() if key not in documented}
+        for level, others in (("info", inner), ("data", document.undocumented), ("reply", beside)):
+            for key, value in others.items():
+                is_taken = key in extra or (key in info and level != "info")
+                extra[f"{level}.{key}" if is_taken else key] = value
 
 
 def _as_map(extras: list[dict[str, object]]) -> pa.Array:
@@ -200,9 +210,11 @@ def _as_map(extras: list[dict[str, object]]) -> pa.Array:
 
 def _encoded(extra: dict[str, object]) -> Iterator[tuple[str, str]]:
     for key, value in extra.items():
-        text = json.dumps(value, ensure_ascii=False)
         try:
+            text = json.dumps(value, ensure_ascii=False)
             text.encode()
         except UnicodeEncodeError:  # a lone surrogate
             text = json.dumps(value)
-        yield key.encode(errors="replace").decode(), text
+        except RecursionError:
+            text = _TOO_DEEP
+        yield key.encode(errors="backslashreplace").decode(), text
