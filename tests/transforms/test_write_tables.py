@@ -1,0 +1,72 @@
+"""Rows as Parquet files: where they stand, how they are packed, and that writing twice is writing once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apache_beam as beam
+import pyarrow.parquet as pq
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.util import assert_that, equal_to
+
+from schemas.arrow import schema_of
+from tests.canned import CANNED
+from tests.records import answered
+from tests.servers import success
+from transforms.elements import WrittenFile
+from transforms.parse_answers import parse_answers
+from transforms.read_answers import TableRows, ledger_table
+from transforms.settings import OutputSettings
+from transforms.storage import LocalFolder
+from transforms.write_tables import WriteTables, write_parquet
+
+TABLE = "documents/type=passport"
+PATH = f"{TABLE}/run_id=run-1/part-1.parquet"
+
+
+def rows(count: int = 3) -> TableRows:
+    body = success(("passport", CANNED["passport"])).body
+    parsed = parse_answers(ledger_table([answered(number, reply=body) for number in range(count)]), {})
+    return TableRows(TABLE, "run-1", "part-1", parsed.documents[TABLE])
+
+
+def test_a_file_stands_in_its_table_s_and_run_s_folder(tmp_path: Path) -> None:
+    """The file's name follows from table, run and part; what is said of it is what is there."""
+    folder = LocalFolder(str(tmp_path))
+    written = write_parquet(folder, rows())
+    (file,) = folder.list("")
+    assert written == WrittenFile("run-1", TABLE, PATH, 3, file.size_bytes)
+    assert file.path == PATH
+
+
+def test_a_file_has_its_type_s_schema_and_is_packed(tmp_path: Path) -> None:
+    """Columns, types and documentation come back from the file, which is packed with zstd in one row group."""
+    write_parquet(LocalFolder(str(tmp_path)), rows())
+    file = pq.ParquetFile(tmp_path / PATH)
+    assert file.schema_arrow.equals(schema_of("passport"))
+    assert {field.name: field.metadata for field in file.schema_arrow} == {
+        field.name: field.metadata for field in schema_of("passport")
+    }
+    assert file.read().to_pylist() == rows().rows.to_pylist()
+    group = file.metadata.row_group(0)
+    assert {group.column(number).compression for number in range(group.num_columns)} == {"ZSTD"}
+    assert file.metadata.num_row_groups == 1
+
+
+def test_writing_twice_is_writing_once(tmp_path: Path) -> None:
+    """A part that is written again makes the same bytes in the same place, and leaves nothing beside them."""
+    folder = LocalFolder(str(tmp_path))
+    write_parquet(folder, rows())
+    first = (tmp_path / PATH).read_bytes()
+    write_parquet(folder, rows())
+    assert [(file.path, folder.read(file.path)) for file in folder.list("")] == [(PATH, first)]
+
+
+def test_the_stage_writes_each(tmp_path: Path) -> None:
+    """In a pipeline each TableRows becomes one file, and the stage says which."""
+    options = PipelineOptions(["--runner=FnApiRunner", "--direct_running_mode=in_memory"])
+    size_bytes = write_parquet(LocalFolder(str(tmp_path / "beside")), rows()).size_bytes
+    with beam.Pipeline(options=options) as pipeline:
+        written = pipeline | beam.Create([rows()]) | WriteTables(OutputSettings(str(tmp_path / "output")))
+        assert_that(written, equal_to([WrittenFile("run-1", TABLE, PATH, 3, size_bytes)]))
+    assert len(pq.read_table(tmp_path / "output" / PATH)) == 3
