@@ -28,7 +28,7 @@ from tests.endpoint.hostile import HOSTILE, mutated
 from tests.endpoint.picture_host import PAGES, PictureHost, picture_host
 from tests.endpoint.test_http_calls import call
 
-HOSTILE_SHARE, MUTANT_SHARE = 0.05, 0.1
+SHARES = {"bundled": 0.85, "hostile": 0.05, "mutants": 0.1}
 TOO_SLOW = {"noise", "dense text", "PDF content bomb", "PDF that draws itself", "PNG 5,000 x 5,000, 16 bit RGBA"}
 """Left out: they are about bounds, not about load."""
 MAX_GROWTH = 1.15
@@ -46,27 +46,25 @@ class Seen:
     pids: set[int] = field(default_factory=set)
 
 
-def pages_of(cards: Path) -> list[str]:
-    """Hand the bundled cards, accidents to them and hostile files to the picture host; their paths."""
+def pages_of(cards: Path) -> dict[str, list[str]]:
+    """Hand the bundled cards, accidents to them and hostile files to the picture host; their paths by kind."""
     whole = {f"/{path.name}": path.read_bytes() for path in sorted(cards.iterdir()) if path.suffix != ".json"}
     with Image.open(cards / "chip-front-02.jpg") as opened:
         card = opened.convert("RGB")
     hostile = {f"/hostile-{n}": row.make(card) for n, row in enumerate(HOSTILE.values()) if row.name not in TOO_SLOW}
     mutants = {f"/mutant-{seed}": mutated(list(whole.values())[4 + seed % 16], seed) for seed in range(200)}
     PAGES.update(whole | hostile | mutants)
-    return [*whole, *hostile, *mutants]
+    return {"bundled": list(whole), "hostile": list(hostile), "mutants": list(mutants)}
 
 
-def one(endpoint: RunningEndpoint, host: PictureHost, pages: list[str], seed: int, seen: Seen) -> None:
+def one(endpoint: RunningEndpoint, host: PictureHost, pages: dict[str, list[str]], seed: int, seen: Seen) -> None:
     chosen = random.Random(seed)
-    kind = chosen.random()
-    prefix = "/hostile" if kind < HOSTILE_SHARE else "/mutant" if kind < HOSTILE_SHARE + MUTANT_SHARE else "/"
-    fitting = [page for page in pages if page.startswith(prefix)]
+    [kind] = chosen.choices(list(SHARES), list(SHARES.values()))
     operation, transfer = chosen.choice(list(OPERATIONS)), chosen.choice(TRANSFERS)
-    sent = {name: chosen.choice(fitting) for name in OPERATIONS[operation].picture_params}
+    sent = {name: chosen.choice(pages[kind]) for name in OPERATIONS[operation].picture_params}
     started = time.monotonic()
     try:
-        reply = call(endpoint, "v2", operation, transfer, sent, host)
+        reply = call(endpoint, "v2", operation, transfer, sent, host, timeout_s=600)
     except requests.RequestException as error:
         seen.replies[type(error).__name__] += 1
         return

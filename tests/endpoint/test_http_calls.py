@@ -29,18 +29,24 @@ def success(*documents: dict[str, object]) -> dict[str, object]:
 
 
 def call(
-    endpoint: RunningEndpoint, version: str, operation: str, transfer: str, sent: dict[str, str], host: PictureHost
+    endpoint: RunningEndpoint,
+    version: str,
+    operation: str,
+    transfer: str,
+    sent: dict[str, str],
+    host: PictureHost,
+    timeout_s: float = 60,
 ) -> requests.Response:
     """`sent`: parameter name -> page of the picture host."""
     url, params = f"{endpoint.root_url}/api/{version}/{operation}", {"format_type": transfer, "get_thumb": "false"}
     if transfer == "url":
         urls = {name: host.url(page) for name, page in sent.items()}
-        return requests.get(url, params={**params, **urls}, auth=AUTH, timeout=60)
+        return requests.get(url, params={**params, **urls}, auth=AUTH, timeout=timeout_s)
     if transfer == "file":
         files = {name: (page, PAGES[page]) for name, page in sent.items()}
-        return requests.post(url, params=params, files=files, auth=AUTH, timeout=60)
+        return requests.post(url, params=params, files=files, auth=AUTH, timeout=timeout_s)
     body = {name: base64.encodebytes(PAGES[page]).decode() for name, page in sent.items()}
-    return requests.post(url, params=params, json=body, auth=AUTH, timeout=60)
+    return requests.post(url, params=params, json=body, auth=AUTH, timeout=timeout_s)
 
 
 @pytest.mark.parametrize("version", ["v2", "v3"])

@@ -1,0 +1,88 @@
+"""Whatever is sent becomes upright RGB within a bound of pixels, or is refused as no picture."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from endpoint.pictures import MAX_PAGES, MAX_WORKING_PX, NotAPicture, open_sheets
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def halves(mode: str = "RGB", size: tuple[int, int] = (400, 200)) -> Image.Image:
+    """Left half black, right half white."""
+    image = Image.new("L", size, 0)
+    image.paste(255, (size[0] // 2, 0, size[0], size[1]))
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        saved(halves("RGB"), "PNG"),
+        saved(halves("L"), "PNG"),
+        saved(halves("1"), "PNG"),
+        saved(halves("P"), "GIF"),
+        saved(halves("RGBA"), "PNG"),
+        saved(halves("CMYK"), "JPEG", quality=98),
+        saved(halves("RGB"), "WEBP", lossless=True),
+        saved(halves("RGB"), "BMP"),
+        saved(halves("RGB"), "TIFF"),
+        saved(Image.fromarray(np.where(np.arange(400) < 200, 0, 65535)[None].repeat(200, 0).astype(np.uint16)), "PNG"),
+        saved(halves("L"), "GIF", save_all=True, append_images=[halves("L")] * 3),
+    ],
+    ids=["rgb", "grey", "one bit", "palette", "alpha", "cmyk", "webp", "bmp", "tiff", "16 bit", "animated"],
+)
+def test_any_kind_of_picture_is_the_same_rgb(content: bytes) -> None:
+    (sheet,) = open_sheets(content)
+    assert (sheet.pixels.shape, sheet.scale) == ((200, 400, 3), 1.0)
+    assert sheet.pixels[:, :180].mean() < 6
+    assert sheet.pixels[:, 220:].mean() > 249
+
+
+def test_the_orientation_tag_is_followed() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    (sheet,) = open_sheets(saved(halves(), "JPEG", exif=exif.tobytes()))
+    assert sheet.pixels.shape == (400, 200, 3)
+    assert sheet.pixels[:180].mean() < 10 < 240 < sheet.pixels[220:].mean()
+
+
+def test_a_large_jpeg_is_shrunk_and_says_by_how_much() -> None:
+    (sheet,) = open_sheets(saved(halves(size=(8000, 6000)), "JPEG"))
+    assert sheet.pixels.shape[0] * sheet.pixels.shape[1] <= MAX_WORKING_PX * 1.01
+    assert sheet.pixels.shape[1] * sheet.scale == pytest.approx(8000, abs=3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xd8\xff",
+        b"%PDF-1.4 and nothing",
+        b"GIF89a",
+        saved(halves(), "PNG")[:60],
+        saved(halves(size=(1500, 900)), "JPEG")[:900],
+        saved(Image.new("1", (20_000, 20_000)), "PNG"),
+    ],
+    ids=["empty", "stub", "pdf stub", "gif stub", "cut png", "cut jpeg", "400 megapixels"],
+)
+def test_what_cannot_be_read_is_refused(content: bytes) -> None:
+    with pytest.raises(NotAPicture):
+        list(open_sheets(content))
+
+
+def test_a_pdf_gives_a_sheet_a_page_up_to_a_bound() -> None:
+    pages = [halves() for _ in range(MAX_PAGES)]
+    fits = saved(pages[0], "PDF", save_all=True, append_images=pages[1:])
+    assert sum(1 for _ in open_sheets(fits)) == MAX_PAGES
+    with pytest.raises(NotAPicture, match="more than 20 pages"):
+        list(open_sheets(saved(pages[0], "PDF", save_all=True, append_images=pages)))
