@@ -10,9 +10,8 @@ import apache_beam as beam
 from transforms.answered import SharedAnswered
 from transforms.call_endpoint import CallEndpoint
 from transforms.count_found import CountFound
-from transforms.elements import Request
 from transforms.end_run import EndRun, TidyRuns
-from transforms.find_cards import FindCards
+from transforms.find_cards import FindCards, Found
 from transforms.find_dead_letters import FindDeadLetters
 from transforms.leave_out_answered import LeaveOutAnswered
 from transforms.read_answers import ReadAnswers
@@ -36,12 +35,12 @@ def replay(pipeline: beam.Pipeline, settings: Settings, started_at: datetime) ->
     return _answer(found, settings, started_at)
 
 
-def _answer(found: beam.PCollection[Request], settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:
+def _answer(found: Found, settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:
     answered = SharedAnswered(settings)
-    known = found | "Leave out what is answered" >> LeaveOutAnswered(settings.input, answered)
-    (found, known.before) | "Count found" >> CountFound(settings.output)
+    known = found.requests | "Leave out what is answered" >> LeaveOutAnswered(settings.input, answered)
+    (found.counted, known.counted) | "Count found" >> CountFound(settings.output)
     endings = known.left | "Call the endpoint" >> CallEndpoint(settings, answered)
-    tally = (found, known.before, endings) | "Tally" >> Tally()
+    tally = (found.counted, known.counted, endings) | "Tally" >> Tally()
     durable = tally | "All answers are durable" >> beam.Map(lambda _, run_id: run_id, settings.output.run_id)
     answers = durable | "Read the answers" >> ReadAnswers(settings.output)
     files = answers.rows | "Write tables" >> WriteTables(settings.output)

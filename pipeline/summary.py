@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from transforms.elements import Fate
+from transforms.elements import FOUND, Fate
 from transforms.receipt import Receipt
-from transforms.tally import FOUND
 
 _WORDS = {
     FOUND: "found",

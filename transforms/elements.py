@@ -101,6 +101,11 @@ class Settled:
     reply: bytes | None = None
 
 
+FOUND = "found"
+Counted = tuple[str, int]
+"""Requests that were found, or that met a fate, and how many."""
+
+
 class Fate(str, Enum):
     """Where a found input ended in this run; the receipt's terms."""
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
+from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
 
 from schemas.contract import OPERATIONS
-from transforms.elements import Request
+from transforms.elements import FOUND, Counted, Request
 from transforms.manifests import is_manifest, read_manifest
 from transforms.pairs import compile_sides, pair_sides
 from transforms.settings import InputSettings
@@ -22,16 +25,44 @@ _LOOKS_AT_ONCE = 64
 _ONE_SIDED = "ekyc/card"
 
 
+_COUNTED = "counted"
+
+
+class Found(NamedTuple):
+    """The requests, and how many each input gave."""
+
+    requests: beam.PCollection[Request]
+    counted: beam.PCollection[Counted]
+
+
 class FindCards(beam.PTransform):
-    """Inputs -> Requests."""
+    """Inputs -> Found."""
 
     def __init__(self, settings: InputSettings) -> None:
         super().__init__()
         self._settings = settings
 
-    def expand(self, inputs: beam.PCollection[str]) -> beam.PCollection[Request]:
+    def expand(self, inputs: beam.PCollection[str]) -> Found:
         """List each input."""
-        return inputs | "List" >> beam.FlatMap(find, self._settings).with_output_types(Request)
+        return list_and_count(inputs, partial(find, settings=self._settings))
+
+
+def list_and_count(sources: beam.PCollection[Any], give: Callable[[Any], Iterator[Request]]) -> Found:
+    """All that each source gives. The count is one element a source, not one a request: there are millions."""
+    listed = sources | "List" >> beam.ParDo(_ListFn(give)).with_outputs(_COUNTED, main="requests")
+    return Found(listed.requests, listed[_COUNTED])
+
+
+class _ListFn(beam.DoFn):
+    def __init__(self, give: Callable[[Any], Iterator[Request]]) -> None:
+        self._give = give
+
+    def process(self, source: Any) -> Iterator[Request | TaggedOutput]:
+        count = 0
+        for request in self._give(source):
+            count += 1
+            yield request
+        yield TaggedOutput(_COUNTED, (FOUND, count))
 
 
 def find(source: str, settings: InputSettings) -> Iterator[Request]:

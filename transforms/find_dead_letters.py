@@ -7,6 +7,7 @@ is not sent again: the answer is held, and `publish` reads it anew.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from transforms.answered import Standing, load_answered
 from transforms.elements import Request, SettledAs
+from transforms.find_cards import Found, list_and_count
 from transforms.layout import LEDGER, run_id_of
 from transforms.settings import ReplaySettings, Settings
 from transforms.sources import describe
@@ -25,18 +27,18 @@ _COLUMNS = ["item_id", "source_id", "outcome", "operation", "uris", "labels", "c
 
 
 class FindDeadLetters(beam.PTransform):
-    """One start -> Requests."""
+    """One start -> Found."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._settings = settings
 
-    def expand(self, start: beam.PCollection[None]) -> beam.PCollection[Request]:
+    def expand(self, start: beam.PCollection[None]) -> Found:
         """Read the ledger of all runs."""
-        return start | "Read the ledger" >> beam.FlatMap(_find, self._settings).with_output_types(Request)
+        return list_and_count(start, partial(_find, settings=self._settings))
 
 
-def _find(_: None, settings: Settings) -> Iterator[Request]:
+def _find(_: None, *, settings: Settings) -> Iterator[Request]:
     folder = open_folder(settings.output.output)
     return find_dead_letters(folder, settings.output.run_id, settings.replay or ReplaySettings())
 

@@ -8,23 +8,24 @@ one worker can find them, while only URIs are shuffled.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.answered import Answered, SharedAnswered
-from transforms.elements import Ending, Fate, Request
+from transforms.elements import Counted, Fate, Request
 from transforms.settings import InputSettings
 
-_BEFORE = "before"
+_COUNTED = "counted"
 
 
 class Sorted(NamedTuple):
-    """What is left to settle, in groups, and the endings of what was settled before."""
+    """What is left to settle, in groups, and how many an earlier run settled."""
 
     left: beam.PCollection[tuple[str, Iterable[Request]]]
-    before: beam.PCollection[Ending]
+    counted: beam.PCollection[Counted]
 
 
 class LeaveOutAnswered(beam.PTransform):
@@ -36,13 +37,13 @@ class LeaveOutAnswered(beam.PTransform):
 
     def expand(self, requests: beam.PCollection[Request]) -> Sorted:
         """Look up, key by size, group."""
-        known = requests | "Look up" >> beam.ParDo(_LookUpFn(self._answered)).with_outputs(_BEFORE, main="left")
+        known = requests | "Look up" >> beam.ParDo(_LookUpFn(self._answered)).with_outputs(_COUNTED, main="left")
         left = (
             known.left
             | "Key by size" >> beam.Map(_keyed, by_source=self._settings.dedupe == "source")
             | "Bring likely copies together" >> beam.GroupByKey()
         )
-        return Sorted(left, known[_BEFORE])
+        return Sorted(left, known[_COUNTED])
 
 
 class _LookUpFn(beam.DoFn):
@@ -52,12 +53,21 @@ class _LookUpFn(beam.DoFn):
     def setup(self) -> None:
         self._answered: Answered = self._shared.get()
 
-    def process(self, request: Request) -> Iterator[Request | TaggedOutput]:
+    def start_bundle(self) -> None:
+        self._before: dict[Any, int] = {}
+
+    def process(self, request: Request, window: Any = beam.DoFn.WindowParam) -> Iterator[Request]:
         standing, _ = self._answered.of_source(request.source_id)
         if standing.is_before:
-            yield TaggedOutput(_BEFORE, Ending(Fate.ANSWERED_BEFORE))
+            self._before[window] = self._before.get(window, 0) + 1
         else:
             yield request
+
+    def finish_bundle(self) -> Iterator[TaggedOutput]:
+        """One count a bundle and window, not one a request: there are millions."""
+        for window, count in self._before.items():
+            counted = (Fate.ANSWERED_BEFORE.value, count)
+            yield TaggedOutput(_COUNTED, WindowedValue(counted, window.max_timestamp(), (window,)))
 
 
 def _keyed(request: Request, *, by_source: bool) -> tuple[str, Request]:

@@ -126,8 +126,9 @@ def ledger_table(records: Sequence[Settled]) -> pa.Table:
 
 
 def _ledger_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
-    columns = dict(zip(FIELDS, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(FIELDS, ())
-    columns["labels"] = tuple([(key, value) for key, value in labels] for labels in columns["labels"])
+    values: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(FIELDS)
+    columns = dict(zip(FIELDS, values, strict=True))
+    columns["labels"] = [[(key, value) for key, value in labels] for labels in columns["labels"]]
     return pa.table([columns[name] for name in LEDGER_SCHEMA.names], schema=LEDGER_SCHEMA)
 
 

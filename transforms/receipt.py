@@ -14,12 +14,12 @@ from typing import Any
 
 import orjson
 
-from transforms.elements import Fate, PartCounts, WrittenFile
+from transforms.elements import FOUND, Fate, PartCounts, WrittenFile
 from transforms.layout import DOCUMENT_TABLES, run_file
 from transforms.settings import Settings
 from transforms.stop import StopReason
 from transforms.storage import Folder
-from transforms.tally import FOUND, Counts
+from transforms.tally import Counts
 
 RECEIPT_FILE = "receipt.json"
 _LONGEST_PAUSE_S = 60
