@@ -93,7 +93,7 @@ class FaultProxy:
 
     def take(self, method: str, path: str) -> Fault | None:
         """Note one request; what is to go wrong with it."""
-        kind, key = _kind(method, path), unquote(urlsplit(path).path)
+        kind, key = _kind(method, path), _key(path)
         with self._lock:
             self._numbers[kind] += 1
             request = StoreRequest(kind, key, self._numbers[kind])
@@ -118,6 +118,13 @@ def _kind(method: str, path: str) -> str:
     if method == "POST":
         return "delete"  # S3 and Azure delete many at once
     return method.lower()
+
+
+def _key(path: str) -> str:
+    """Bucket and key; of a listing the prefix too."""
+    url = urlsplit(path)
+    prefix = parse_qs(url.query).get("prefix", [""])[0]
+    return unquote(url.path) + (f"/{prefix}" if prefix else "")
 
 
 class _Server(ThreadingHTTPServer):
