@@ -24,7 +24,7 @@ from transforms.elements import Picture
 from transforms.globs import is_glob, parse_glob
 from transforms.object_file import open_object
 from transforms.pictures import MAX_PICTURE_BYTES
-from transforms.uris import local_path
+from transforms.uris import local_path, uri_of_path
 from transforms.web import WebFault, describe_web, is_web, read_web
 
 CANNOT_OPEN = (OSError, ValueError, ImportError, NotImplementedError)
@@ -84,7 +84,7 @@ def describe(uri: str) -> Picture:
 def _describe_local(uri: str, path: Path | str) -> Picture:
     try:
         found = os.stat(path)  # noqa: PTH116  # a Path for each of millions costs more than the look
-    except OSError:
+    except (OSError, ValueError):  # a name that holds a NUL is a ValueError
         return Picture(uri)
     return _of_stat(uri, found) if stat.S_ISREG(found.st_mode) else Picture(uri)
 
@@ -105,7 +105,7 @@ def list_pictures(pattern: str) -> Iterator[Picture]:
         SourceError: the filesystem is not known here or cannot be listed.
     """
     if (local := local_path(pattern)) is not None:
-        yield from _list_local(str(local / "**" if local.is_dir() else local))
+        yield from _list_local(local)
     elif is_in_bucket(pattern):
         try:
             yield from map(as_picture, _list_bucket(pattern))
@@ -115,9 +115,14 @@ def list_pictures(pattern: str) -> Iterator[Picture]:
         yield from _list_by_beam(pattern)
 
 
-def _list_local(pattern: str) -> Iterator[Picture]:
+def _list_local(path: Path) -> Iterator[Picture]:
+    """What is there under the very name is meant itself, whatever wildcards are in it."""
+    pattern = glob.escape(str(path)) if path.exists() else str(path)
+    if path.is_dir():
+        pattern = str(Path(pattern, "**"))
     names = glob.iglob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute patterns
-    yield from (picture for name in names if (picture := _describe_local(name, name)).version is not None)
+    pictures = (_describe_local(uri_of_path(name), name) for name in names)
+    yield from (picture for picture in pictures if picture.version is not None)
 
 
 def _list_bucket(pattern: str) -> Iterator[Listed]:

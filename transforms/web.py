@@ -8,6 +8,7 @@ from functools import cache
 import requests
 import smart_open
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 from transforms.elements import Picture
 
@@ -69,5 +70,5 @@ def read_web(uri: str, most_bytes: int) -> tuple[bytes, Picture]:
             return file.read(most_bytes), picture
     except requests.HTTPError as error:
         raise WebFault(is_gone=error.response is not None and error.response.status_code in _GONE) from error
-    except (OSError, ValueError) as error:  # requests' own errors are OSErrors
+    except (OSError, ValueError, HTTPError) as error:  # requests' own errors are OSErrors, urllib3's are not
         raise WebFault(is_gone=False) from error
