@@ -166,6 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_body(answer)
 
     def _send_body(self, answer: Answer) -> None:
+        if self.command == "HEAD":
+            return
         if answer.fault is Fault.TRUNCATE:
             self.wfile.write(answer.body[: len(answer.body) // 2])
             self.close_connection = True
@@ -176,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(answer.body)
 
-    do_GET = do_POST = _serve
+    do_GET = do_HEAD = do_POST = _serve
 
     def _received(self) -> Received:
         at_s = time.monotonic()
