@@ -24,7 +24,7 @@ setup(
     ],
     extras_require={
         "aws": ["boto3>=1.40"],
-        "sql": ["duckdb>=1.4"],
+        "sql": ["duckdb>=1.4", "fsspec>=2025.1"],
         "endpoint": [
             "fastapi>=0.120",
             "uvicorn[standard]>=0.38",
@@ -37,7 +37,8 @@ setup(
             "pypdfium2>=5",
             "vietnamadminunits>=1.0",
         ],
-        "test": ["pytest>=9", "hypothesis>=6.100", "trustme>=1.2", "azure-storage-blob>=12.25"],
+        "spark": ["pyspark>=4"],
+        "test": ["pytest>=9", "sqlglot>=27", "hypothesis>=6.100", "trustme>=1.2", "azure-storage-blob>=12.25"],
         "check": ["mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests"],
     },
 )

@@ -25,6 +25,7 @@ _VERBS = {
     "publish": _Verb("pipeline.publish", "tables again from the answers held; calls nothing"),
     "status": _Verb("pipeline.status", "a run's counts, rate, time left and spend"),
     "sql": _Verb("pipeline.sql", "SQL over the tables"),
+    "ddl": _Verb("pipeline.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
     "endpoint": _Verb("endpoint.__main__", "the embedded card endpoint"),
 }
 

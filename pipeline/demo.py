@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline import backfill, sql
+from pipeline import backfill, views
 from pipeline.exit import UsageError
 
 _HERE = Path(__file__).resolve().parent.parent
@@ -84,7 +84,7 @@ def _wait_for(child: subprocess.Popen[bytes], port_file: Path) -> str:
 
 def _show(output: Path) -> None:
     print(f"\n  {_QUERY}\n")
-    sql.connect(str(output)).sql(_QUERY).show()
+    views.connect(str(output)).sql(_QUERY).show()
     print(
         "next:\n"
         f'  ./run.sh sql --output={output} "SELECT code, message, uris FROM dead_letters"\n'

@@ -98,6 +98,12 @@ def run_ids(folder: Folder) -> list[str]:
     return sorted({path[1] for path in steps if path[-1] == RUN_FILE})
 
 
+def ended_runs(folder: Folder) -> list[str]:
+    """Every run that has its receipt, by name: only their tables are whole."""
+    steps = (file.path.split("/") for file in folder.list(RUNS))
+    return sorted({path[1] for path in steps if path[-1] == RECEIPT_FILE})
+
+
 def unfinished_runs(folder: Folder) -> Iterator[Run]:
     """Runs without a receipt, by name."""
     for run_id in run_ids(folder):

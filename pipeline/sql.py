@@ -1,72 +1,129 @@
-"""SQL over the tables of an output folder, by DuckDB: one view for each table."""
+"""`sql`: a query over the tables of an output folder, or a prompt for many."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import difflib
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pipeline.exit import EXIT_COMPLETE, UsageError
-from transforms.layout import DEAD_LETTERS, DOCUMENT_TABLES, LEDGER, RUNS
+from pipeline.views import connect
+from transforms.uris import local_path
 
 if TYPE_CHECKING:
-    import duckdb
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
-
-_DEAD_LETTERS_OPEN = """
-CREATE VIEW dead_letters_open AS
-WITH newest AS (
-    SELECT *, row_number() OVER (PARTITION BY operation, uris ORDER BY last_at DESC) AS age FROM dead_letters
-)
-SELECT newest.* EXCLUDE (age) FROM newest
-WHERE age = 1 AND (stage = 'parse' OR NOT (
-    item_id IN (SELECT item_id FROM ledger WHERE outcome = 'answered')
-    OR (operation, uris) IN (SELECT (operation, uris) FROM ledger WHERE outcome <> 'dead')
-))
-"""
-"""Dead letters that no later answer settled, the newest of each request."""
-
-
-def connect(output: str) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with a view for each document type, `dead_letters`, `ledger` and `runs`.
-
-    Raises:
-        UsageError: DuckDB is not installed, or there are no tables.
-    """
-    try:
-        import duckdb  # noqa: PLC0415  # an extra
-    except ImportError:
-        raise UsageError("DuckDB is not installed; pip install 'cardbeam[sql]'") from None
-    connection = duckdb.connect()
-    views = {name: table for table, name in DOCUMENT_TABLES.items()} | {DEAD_LETTERS: DEAD_LETTERS, LEDGER: LEDGER}
-    try:
-        for view, table in views.items():
-            connection.execute(
-                f"CREATE VIEW \"{view}\" AS SELECT * FROM read_parquet('{_quoted(output)}/{table}/run_id=*/*.parquet', "
-                "hive_partitioning = true, hive_types_autocast = false)"
-            )
-        connection.execute(_DEAD_LETTERS_OPEN)
-        connection.execute(
-            f"CREATE VIEW runs AS FROM read_json('{_quoted(output)}/{RUNS}/*/receipt.json', union_by_name = true)"
-        )
-    except duckdb.IOException:
-        raise UsageError(f"--output {output} holds no tables; run a backfill into it first") from None
-    return connection
-
-
-def _quoted(text: str) -> str:
-    return text.rstrip("/").replace("'", "''")
+_SHOWN_ROWS = 10_000
+_PROMPT, _MORE = "sql> ", "...> "
+_HELP = """Statements end with a semicolon; Ctrl-D leaves. SHOW TABLES; lists the views, DESCRIBE passport; the columns
+of one; SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'passport'; tells what they mean."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """SQL over the tables of an output folder."""
-    parser = argparse.ArgumentParser(prog="run.sh sql", description=main.__doc__)
-    parser.add_argument("--output", required=True, help="The output folder of a backfill.")
-    parser.add_argument("query", help="SQL; the views are the document types, dead_letters, ledger and runs.")
-    asked = parser.parse_args(list(arguments))
-    if not Path(asked.output).exists() and "://" not in asked.output:
+    """Run SQL over the tables of an output folder with DuckDB; without a query, prompt for it."""
+    asked = _parse(arguments)
+    if (path := local_path(asked.output)) is not None and not path.exists():
         raise UsageError(f"--output {asked.output} does not exist")
-    connection = connect(asked.output)
-    connection.sql(asked.query).show(max_rows=10_000)
+    connection = connect(asked.output, unfinished=asked.unfinished)
+    write = _WRITERS[asked.format]
+    if asked.query is None and sys.stdin.isatty():
+        _prompt(connection, write)
+    else:
+        _run(connection, asked.query or sys.stdin.read(), write)
     return EXIT_COMPLETE
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(prog="run.sh sql", description=main.__doc__, allow_abbrev=False)
+    parser.add_argument("--output", required=True, help="The output folder of a backfill, local or in a bucket.")
+    parser.add_argument("--format", choices=tuple(_WRITERS), default="table", help="Default: %(default)s.")
+    parser.add_argument("--unfinished", action="store_true", help="Show runs without a receipt too, as far as they go.")
+    parser.add_argument("query", nargs="?", help="SQL; SHOW TABLES lists the views. Default: a prompt.")
+    asked, rest = parser.parse_known_args(list(arguments))
+    if rest:
+        name = rest[0].split("=")[0]
+        nearest = difflib.get_close_matches(name, parser._option_string_actions, n=1)  # no public list
+        raise UsageError(f"{name} is no option" + (f"; did you mean {nearest[0]}?" if nearest else ""))
+    return asked
+
+
+def _run(connection: DuckDBPyConnection, script: str, write: Callable[[DuckDBPyRelation], None]) -> None:
+    """Run each statement of a script and write what it gives.
+
+    Raises:
+        UsageError: DuckDB does not take it, in DuckDB's words unless these quote a value.
+    """
+    import duckdb  # noqa: PLC0415  # an extra
+
+    try:
+        for statement in connection.extract_statements(script):
+            relation = connection.sql(statement.query)
+            if relation is not None:
+                write(relation)
+    except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
+        told = str(error).split(":")[0]
+        raise UsageError(f"{told} in a value, which is not shown for it may be of a card; try TRY_CAST") from None
+    except duckdb.Error as error:
+        raise UsageError(str(error)) from None
+
+
+def _prompt(connection: DuckDBPyConnection, write: Callable[[DuckDBPyRelation], None]) -> None:
+    print(_HELP)
+    for script in _typed():
+        try:
+            _run(connection, script, write)
+        except UsageError as error:
+            print(error, file=sys.stderr)
+
+
+def _typed() -> Iterator[str]:
+    """What is typed, statement by statement, with the line editing that Python has here."""
+    with suppress(ImportError):
+        import readline  # noqa: F401, PLC0415  # editing and history for input(); not on every platform
+    lines: list[str] = []
+    while True:
+        try:
+            lines.append(input(_MORE if lines else _PROMPT))
+        except EOFError:
+            print()
+            return
+        if lines[-1].rstrip().endswith(";"):
+            yield "\n".join(lines)
+            lines = []
+
+
+def _table(relation: DuckDBPyRelation) -> None:
+    relation.show(max_rows=_SHOWN_ROWS)
+
+
+def _copied(file_format: str) -> Callable[[DuckDBPyRelation], None]:
+    """A writer by DuckDB's COPY, through a file: opening standard output by name would cut off what `>>` appends to."""
+
+    def write(relation: DuckDBPyRelation) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch, "result")
+            relation.query("result", f"COPY result TO '{path}' (FORMAT {file_format})")
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.flush()
+
+    return write
+
+
+_WRITERS: dict[str, Callable[[DuckDBPyRelation], None]] = {
+    "table": _table,
+    "csv": _copied("csv, HEADER"),
+    "json": _copied("json"),
+    "parquet": _copied("parquet"),
+}

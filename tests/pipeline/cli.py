@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline import sql
+from pipeline.views import connect
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {
@@ -42,5 +42,5 @@ def run(verb: str, *arguments: str, timeout_s: float = 120) -> subprocess.Comple
 
 def query(output: Path | str, statement: str) -> list[tuple[object, ...]]:
     """The rows of a query over the tables."""
-    connection: duckdb.DuckDBPyConnection = sql.connect(str(output))
+    connection: duckdb.DuckDBPyConnection = connect(str(output))
     return connection.sql(statement).fetchall()

@@ -1,0 +1,123 @@
+"""An output folder -> a DuckDB connection: one view for each table, over the files of the runs that have ended.
+
+Which files those are stands in the receipts, so a view neither shows half a run nor a file that was left behind, and
+nothing is listed in a bucket but `runs/`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pipeline.ddl import RUN_ID, TABLES, Table, column_lines
+from pipeline.dialects import DIALECTS
+from pipeline.exit import UsageError
+from pipeline.runs import ended_runs
+from pipeline.view_statements import JOINED_VIEWS, LATEST, RUNS_TABLE
+from schemas.arrow import COMMON_COLUMNS
+from schemas.documents import DOCUMENT_TYPES
+from transforms.layout import DOCUMENTS, run_file
+from transforms.receipt import RECEIPT_FILE
+from transforms.storage import Folder, open_folder
+
+if TYPE_CHECKING:
+    import duckdb
+
+_DUCKDB = DIALECTS["duckdb"]
+_READ_AT_ONCE = 16
+_COMMON_NAMES = ", ".join([*(field.name for field in COMMON_COLUMNS), RUN_ID.name])
+
+
+def connect(output: str, *, unfinished: bool = False) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection, times in UTC, with a view for each table of the output.
+
+    The views are each document type, `documents`, `dead_letters`, `dead_letters_open`, `ledger`, `cards` and
+    `latest_…`; `runs` is a table. `unfinished` shows runs without a receipt too, as far as they are written.
+
+    Raises:
+        UsageError: DuckDB is not installed, or no run has ended there.
+    """
+    try:
+        import duckdb  # noqa: PLC0415  # an extra
+    except ImportError:
+        raise UsageError("DuckDB is not installed; pip install 'cardbeam[sql]'") from None
+    folder = open_folder(output)
+    receipts = _receipts(folder)
+    files = _listed_files(folder) if unfinished else _files_of(receipts)
+    if not files:
+        raise UsageError(f"--output {output} holds no run that has ended; run a backfill into it first")
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    root = _reachable(connection, folder)
+    for table in TABLES.values():
+        _make_view(connection, table, [f"{root}/{path}" for path in files.get(table.folder, ())])
+    _make_joined_views(connection)
+    connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
+    return connection
+
+
+def _receipts(folder: Folder) -> list[bytes]:
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        return list(pool.map(lambda run_id: folder.read(run_file(run_id, RECEIPT_FILE)), ended_runs(folder)))
+
+
+def _files_of(receipts: list[bytes]) -> Mapping[str, list[str]]:
+    """Paths by table folder; a file without a row is no use to a query."""
+    written: list[dict[str, Any]] = [file for receipt in receipts for file in orjson.loads(receipt)["files"]]
+    return _by_table((file["path"] for file in written if file["rows"]), known=(file["path"] for file in written))
+
+
+def _listed_files(folder: Folder) -> Mapping[str, list[str]]:
+    paths = [file.path for table in TABLES.values() for file in folder.list(table.folder)]
+    return _by_table((path for path in paths if path.endswith(".parquet")), known=paths)
+
+
+def _by_table(paths: Iterator[str], known: Any) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in known:
+        found[path.split("/run_id=")[0]] = []
+    for path in paths:
+        found[path.split("/run_id=")[0]].append(path)
+    return found
+
+
+def _reachable(connection: duckdb.DuckDBPyConnection, folder: Folder) -> str:
+    """What stands before a path for DuckDB to open it."""
+    if folder.is_local:
+        return folder.root
+    from pipeline.bucket_files import SCHEME, FolderFiles  # noqa: PLC0415  # fsspec is of the extra
+
+    connection.register_filesystem(FolderFiles(folder))
+    return f"{SCHEME}:/"
+
+
+def _make_view(connection: duckdb.DuckDBPyConnection, table: Table, paths: list[str]) -> None:
+    """The table's own columns, whatever an older or a newer schema wrote; without a file an empty view."""
+    fields = [*table.schema, RUN_ID]
+    connection.execute("CREATE SCHEMA IF NOT EXISTS empty")
+    connection.execute(f'CREATE TABLE empty."{table.name}" (\n{column_lines(_DUCKDB, fields, "")}\n)')
+    read = ""
+    if paths:
+        listed = ", ".join(map(_DUCKDB.text, paths))
+        columns = "* EXCLUDE (type)" if table.folder.startswith(DOCUMENTS) else "*"  # the path says the type
+        read = (
+            f" UNION ALL BY NAME SELECT {columns} FROM read_parquet([{listed}], "
+            "hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
+        )
+    connection.execute(f'CREATE VIEW "{table.name}" AS SELECT * FROM empty."{table.name}"{read}')
+    for field in fields:
+        said = _DUCKDB.text(field.metadata[b"doc"].decode())
+        connection.execute(f'COMMENT ON COLUMN "{table.name}"."{field.name}" IS {said}')
+
+
+def _make_joined_views(connection: duckdb.DuckDBPyConnection) -> None:
+    of_types = (f"SELECT '{name}' AS type, {_COMMON_NAMES} FROM \"{name}\"" for name in DOCUMENT_TYPES)
+    connection.execute(f"CREATE VIEW documents AS {' UNION ALL '.join(of_types)}")
+    for statement in JOINED_VIEWS:
+        connection.execute(statement)
+    for name in ("documents", *DOCUMENT_TYPES):
+        connection.execute(LATEST.format(name))
