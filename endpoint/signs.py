@@ -92,9 +92,18 @@ def _table_like(sheet: Pixels, card: Aligned, corner: tuple[float, float], inwar
     inside = at(27, 27)
     beside = min((at(27, 190), at(190, 27), at(120, 120)), key=lambda colour: float(np.abs(colour - inside).sum()))
     outside = min((at(-22, 40), at(40, -22), at(-16, -16)), key=lambda colour: float(np.abs(colour - inside).sum()))
-    to_card, to_table = float(np.abs(inside - beside).sum()), float(np.abs(inside - outside).sum())
+    to_card, to_table = _between(inside, beside, outside)
+    straight = all(np.subtract(*_between(at(*edge), beside, outside)) < 0 for edge in ((10, 190), (190, 10)))
     apart = float(np.abs(beside - outside).sum())
-    return to_card / (to_card + to_table) if apart > 60 else 0.0
+    # Where even the sides beside the corner look like table, the outline is off and the card may be whole.
+    return to_card / (to_card + to_table) if apart > 60 and straight else 0.0
+
+
+def _between(
+    colour: npt.NDArray[np.float64], card: npt.NDArray[np.float64], table: npt.NDArray[np.float64]
+) -> tuple[float, float]:
+    """How far a colour is from the card's and from the table's."""
+    return float(np.abs(colour - card).sum()), float(np.abs(colour - table).sum())
 
 
 def outside_share(sheet: Pixels, middle: tuple[float, float]) -> float:
