@@ -1,7 +1,7 @@
 """Settled -> disk, before anything depends on it: the write-ahead log of answers.
 
 A segment is a row of frames: magic, lengths, CRC-32, the record's fields as a JSON list,
-the reply as it came. A reader skips what is torn or damaged and finds the next whole
+the reply as it came, an end mark. A reader skips what is torn or damaged and finds the next whole
 frame, so no crash makes a journal unreadable. Two writers never share a segment, and a
 segment is never opened for writing again.
 """
@@ -28,6 +28,8 @@ from transforms.storage import Folder
 
 _HEAD = struct.Struct("<4sIII")
 _MAGIC = b"CBJ1"
+_END = b"\n"
+"""No start of a frame, so that a torn frame cannot be made whole by the one behind it."""
 FIELDS: tuple[str, ...] = Settled.__slots__
 """What a record holds, in its order; the reply is the last and stands behind the others as it came."""
 _values = attrgetter(*FIELDS[:-1])
@@ -41,7 +43,7 @@ def encode(settled: Settled) -> bytes:
     if reply is None:
         header, reply = header[:-1] + b",null]", b""
     body = header + reply
-    return _HEAD.pack(_MAGIC, len(header), len(reply), zlib.crc32(body)) + body
+    return b"".join([_HEAD.pack(_MAGIC, len(header), len(reply), zlib.crc32(body)), body, _END])
 
 
 def frames(segment: bytes) -> Iterator[tuple[int, int]]:
@@ -49,8 +51,10 @@ def frames(segment: bytes) -> Iterator[tuple[int, int]]:
     start = 0
     while (start := segment.find(_MAGIC, start)) >= 0 and start + _HEAD.size <= len(segment):
         _, header_bytes, reply_bytes, crc = _HEAD.unpack_from(segment, start)
-        end = start + _HEAD.size + header_bytes + reply_bytes
-        if end <= len(segment) and zlib.crc32(memoryview(segment)[start + _HEAD.size : end]) == crc:
+        body_end = start + _HEAD.size + header_bytes + reply_bytes
+        end = body_end + len(_END)
+        is_whole = segment[body_end:end] == _END
+        if is_whole and zlib.crc32(memoryview(segment)[start + _HEAD.size : body_end]) == crc:
             yield start, end
             start = end
         else:
@@ -62,7 +66,7 @@ def decode_row(frame: bytes) -> list[Any]:
     _, header_bytes, _, _ = _HEAD.unpack_from(frame)
     row: list[Any] = orjson.loads(frame[_HEAD.size : _HEAD.size + header_bytes])
     if len(row) < len(FIELDS):
-        row.append(frame[_HEAD.size + header_bytes :])
+        row.append(frame[_HEAD.size + header_bytes : -len(_END)])
     return row
 
 
