@@ -125,6 +125,7 @@ def _pool_bounds(options: Options) -> PoolBounds:
         workers=options.workers,
         max_waiting=options.max_waiting,
         max_wait_s=options.max_wait_s,
+        card_cpu_s=options.card_cpu_s,
         card_timeout_s=options.card_timeout_s,
         cards_per_worker=options.cards_per_worker,
         max_worker_mb=options.max_worker_mb,

@@ -43,16 +43,20 @@ class WorkerLost(Exception):
 
 
 class CardTimeout(Exception):
-    """A picture took a worker longer than allowed, and the worker was not even computing: the machine is at fault."""
+    """A picture took a worker longer than allowed without computing much: stuck, or the machine is overloaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolBounds:
-    """What the workers may use. Above `max_worker_mb` a worker is killed; above half of it, replaced when free."""
+    """What the workers may use. A picture may take `card_cpu_s` of computing, on a busy machine for `card_timeout_s`.
+
+    Above `max_worker_mb` a worker is killed; above half of it, replaced when free.
+    """
 
     workers: int
     max_waiting: int
     max_wait_s: float
+    card_cpu_s: float
     card_timeout_s: float
     cards_per_worker: int
     max_worker_mb: float
@@ -138,9 +142,8 @@ class WorkerPool:
         """What the worker says, or that it shall say no more: a picture made to use up a machine is no picture."""
         read, ends_at = asyncio.wrap_future(reading), time.monotonic() + self._bounds.card_timeout_s
         try:
-            while not read.done():
-                await asyncio.wait({read}, timeout=_LOOK_EVERY_S)
-                if not read.done() and self._uses_too_much(worker, ends_at):
+            while not (await asyncio.wait({read}, timeout=_LOOK_EVERY_S))[0]:
+                if self._uses_too_much(worker, ends_at):
                     return PictureAnswer("3")
         finally:
             read.cancel()  # nothing where it is done; else nobody would hear of its end
@@ -149,13 +152,9 @@ class WorkerPool:
 
     def _uses_too_much(self, worker: _Worker, ends_at: float) -> bool:
         """Whether a picture needs more memory or computing than there is. Raises CardTimeout."""
-        if worker.memory_mb() > self._bounds.max_worker_mb:
-            return True
-        if time.monotonic() < ends_at:
-            return False
-        if worker.computed_s() < self._bounds.card_timeout_s / 2:
+        if time.monotonic() > ends_at:
             raise CardTimeout
-        return True
+        return worker.memory_mb() > self._bounds.max_worker_mb or worker.computed_s() > self._bounds.card_cpu_s
 
     def _give_back(self, worker: _Worker) -> None:
         if worker.usable:
@@ -171,7 +170,7 @@ class WorkerPool:
         worker = _Worker(self._make_reader, self._bounds)
         self._workers.add(worker)
         try:
-            worker.pid = await asyncio.wrap_future(worker.submit(os.getpid))
+            worker.is_open(await asyncio.wrap_future(worker.submit(os.getpid)))
         except _GONE:
             self._workers.discard(worker)
             raise
@@ -198,8 +197,8 @@ class _Worker:
     """One process with an open reader."""
 
     def __init__(self, make_reader: MakeReader, bounds: PoolBounds) -> None:
-        self.pid = 0
         self.usable = True
+        self._pid = 0
         self._bounds = bounds
         self._cards = 0
         self._cpu_s = 0.0
@@ -215,6 +214,11 @@ class _Worker:
         future: Future[Any] = self._executor.submit(function, *arguments)
         return future
 
+    def is_open(self, pid: int) -> None:
+        """It answers; what opening the reader took is on no picture's account."""
+        self._pid = pid
+        self._cpu_s = self.computed_s()
+
     def has_read(self, read: Reading) -> None:
         """One picture more; usable again unless it is worn out."""
         self._cards += 1
@@ -222,15 +226,15 @@ class _Worker:
         self.usable = self._cards < self._bounds.cards_per_worker and read.worker_mb <= self._bounds.max_worker_mb / 2
 
     def computed_s(self) -> float:
-        """Processor time spent on the picture under way (and, for the first one, on opening the reader)."""
+        """Processor time spent on the picture under way; 0 where the process is gone."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            return sum(psutil.Process(self.pid).cpu_times()[:2]) - self._cpu_s
+            return sum(psutil.Process(self._pid).cpu_times()[:2]) - self._cpu_s
         return 0.0
 
     def memory_mb(self) -> float:
-        """What it holds now; 0 where it is gone."""
+        """Memory held now; 0 where the process is gone."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            return psutil.Process(self.pid).memory_info().rss / 1e6
+            return psutil.Process(self._pid).memory_info().rss / 1e6
         return 0.0
 
     def kill(self, wait: bool = False) -> None:
