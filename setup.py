@@ -24,6 +24,7 @@ setup(
     ],
     extras_require={
         "aws": ["boto3>=1.40"],
+        "azure": ["azure-storage-blob>=12.25"],
         "sql": ["duckdb>=1.4", "fsspec>=2025.1"],
         "endpoint": [
             "fastapi>=0.120",

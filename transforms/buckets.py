@@ -12,12 +12,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
 import tenacity
-from obstore import sign
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, S3Store
 
@@ -39,6 +37,7 @@ _STORES: dict[str, tuple[Callable[..., Store], Callable[[], Options]]] = {
 }
 BUCKET_SCHEMES = tuple(_STORES)
 
+_BAD_REQUEST = 400
 _LISTED_AT_ONCE = 1000
 _DELETED_AT_ONCE = 1000
 
@@ -49,7 +48,9 @@ _STATUS = re.compile(r"status:? (?:code:? )?(\d{3})", re.IGNORECASE)
 
 
 class StoreError(OSError):
-    """A request that a store refused or lost, retries included."""
+    """A request that a store refused or lost, retries included; `status` is the HTTP status, where there was one."""
+
+    status: int | None = None
 
 
 class StoreRefused(PermissionError):
@@ -102,8 +103,10 @@ def _as_os_error(uri: str, said: str) -> OSError:
         return StoreRefused(f"{uri}: no credentials for the store were found, or they cannot be renewed")
     if _DENIED.search(said):
         return StoreRefused(f"{uri}: the store refused the credentials")
-    if status := _STATUS.search(said):
-        return StoreError(f"{uri}: the store answered HTTP {status[1]}, again and again")
+    if found := _STATUS.search(said):
+        error = StoreError(f"{uri}: the store answered HTTP {found[1]}, again and again")
+        error.status = int(found[1])
+        return error
     if "arse path" in said or "arsing Path" in said:
         return StoreError(f"{uri}: a key with an empty step, '.' or '..' cannot be addressed")
     if "HTTP error" in said:
@@ -174,13 +177,13 @@ class Object:
 
     def look(self) -> Listed:
         """What is there, without reading it."""
-        with store_errors(self.uri):
-            return _listed(self.bucket, connect(self.bucket).head(self.key))
-
-    def presign(self, lifetime: timedelta) -> str:
-        """A URL by which anybody may read it for so long."""
-        with store_errors(self.uri):
-            return sign(connect(self.bucket), "GET", self.key, lifetime)
+        try:
+            with store_errors(self.uri):
+                return _listed(self.bucket, connect(self.bucket).head(self.key))
+        except StoreError as error:
+            if error.status == _BAD_REQUEST:  # a reply to HEAD has no body that says why: an expired token, say
+                self.read_range(0, 1)
+            raise
 
     @_until_answered
     def put(self, content: bytes) -> None:
