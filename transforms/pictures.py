@@ -14,9 +14,18 @@ from PIL import Image, UnidentifiedImageError
 
 from schemas.outcomes import OUTCOMES, Outcome
 
+# Pillow warns of bombs, which are bounded here, and of damaged EXIF; once for all, as threads share the filters
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 MAX_PICTURE_BYTES = 64 * 1024 * 1024
 MAX_PICTURE_PIXELS = 100_000_000
 """Four times the largest phone camera; a decompression bomb is beyond it."""
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000")
+"""What cameras and scanners make. Pillow opens forty more, some by running other programs on them."""
+
+_CONTENT_TYPES = {"MPO": "image/jpeg"}
+"""Phones write JPEGs with a second picture behind the first; whoever takes JPEGs takes them."""
 
 PDF_CONTENT_TYPE = "application/pdf"
 _PDF_START_BYTES = 1024  # readers look for %PDF- in the first 1024 bytes (ISO 32000-1, note in 7.5.2)
@@ -41,9 +50,7 @@ def look_at(content: bytes) -> Look:
     if b"%PDF-" in content[:_PDF_START_BYTES]:
         return _look_at_pdf(content)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # bounded below, on the size
-            return _look_at_image(content)
+        return _look_at_image(content)
     except Image.DecompressionBombError:
         return _refuse("too_large")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError):
@@ -56,10 +63,10 @@ def _look_at_pdf(content: bytes) -> Look:
 
 
 def _look_at_image(content: bytes) -> Look:
-    with Image.open(BytesIO(content)) as image:
+    with Image.open(BytesIO(content), formats=_FORMATS) as image:
         if image.width * image.height > MAX_PICTURE_PIXELS:
             return _refuse("too_large")
-        content_type = image.get_format_mimetype() or "application/octet-stream"
+        content_type = _CONTENT_TYPES.get(image.format or "", image.get_format_mimetype() or "")
         if not _ends_whole(content, image.format or ""):
             image.load()  # raises OSError where data is missing
     return Look(content_type)
