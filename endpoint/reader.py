@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -17,7 +17,7 @@ from endpoint.find_card import Aligned, align, find_cards, to_sent_box, turned
 from endpoint.glyphs import GlyphClassifier
 from endpoint.info import fill_info
 from endpoint.mrz import FORMATS, Zone, read_zone
-from endpoint.mrz_find import zone_bands, zone_cells
+from endpoint.mrz_find import Band, without_zone, zone_bands, zone_cells
 from endpoint.page import TextEngine, Word
 from endpoint.pictures import NotAPicture, Pixels, Sheet, open_sheets
 from endpoint.places import Gazetteer
@@ -106,18 +106,19 @@ class CardReader:
 
     def _one_way_up(self, card: Aligned, scale: float) -> Read:
         grey = readable(card.pixels)
-        rows = rows_of(_plausible(self._engine.words(grey)))
+        bands = zone_bands(grey)
+        rows = rows_of(_plausible(self._engine.words(without_zone(grey, bands))))
         anchors = find_anchors(rows)
         side, share = best_side(anchors)
         if share < KNOWN:
             return Read(side, share, card, scale, {}, None)
         labelled = Labelled(rows, place_labels(side, rows, anchors))
         readings = looked_again(self._engine, grey, side, labelled, read_fields(side, labelled))
-        return Read(side, share, card, scale, readings, self._zone(grey, side))
+        return Read(side, share, card, scale, readings, self._zone(grey, bands, side))
 
-    def _zone(self, grey: Pixels, side: Side) -> Zone | None:
+    def _zone(self, grey: Pixels, bands: Sequence[Band], side: Side) -> Zone | None:
         layout = FORMATS.get(side.document_type)
-        cells = zone_cells(grey, zone_bands(grey), layout) if layout else None
+        cells = zone_cells(grey, bands, layout) if layout else None
         if layout is None or cells is None:
             return None
         shape = (len(layout.masks), len(layout.masks[0]), -1)

@@ -49,8 +49,8 @@ def screen_peak(card: Aligned) -> float:
     window = hann[:, None] * hann[None]
     corners = [
         (top, left)
-        for top in range(0, grey.shape[0] - PATCH_PX + 1, PATCH_PX // 2)
-        for left in range(0, grey.shape[1] - PATCH_PX + 1, PATCH_PX // 2)
+        for top in range(0, grey.shape[0] - PATCH_PX + 1, PATCH_PX)
+        for left in range(0, grey.shape[1] - PATCH_PX + 1, PATCH_PX)
     ]
     if not corners:
         return 0.0
