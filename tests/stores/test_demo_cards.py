@@ -1,0 +1,78 @@
+"""The bundled cards, read by the embedded endpoint, give the same tables from each store as from a local folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.pipeline import cli
+from tests.stores.conftest import Bucket
+from tests.stores.runs import Ends, new_ends
+from transforms.layout import DEAD_LETTERS, DOCUMENT_TABLES
+from transforms.storage import open_folder
+
+pytestmark = pytest.mark.slow
+
+CARDS = cli.ROOT / "cards"
+SUFFIXES = (".jpg", ".png", ".pdf")
+OF_THE_RUN = ("called_at", "first_at", "last_at")
+
+
+@pytest.fixture(scope="session")
+def endpoint_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The embedded endpoint, in a process of its own."""
+    port_file = tmp_path_factory.mktemp("endpoint") / "url"
+    command = [sys.executable, "-m", "endpoint", "--port=0", f"--port_file={port_file}"]
+    with subprocess.Popen(command, cwd=cli.ROOT, env=cli.ENVIRONMENT) as child:
+        while not (port_file.exists() and port_file.read_text().strip()):
+            assert child.poll() is None, "the endpoint did not start"
+            time.sleep(0.05)
+        yield port_file.read_text().strip()
+        child.terminate()
+
+
+def _backfill(pictures: str, output: str, endpoint_url: str) -> None:
+    run = cli.run(
+        "backfill",
+        *(f"--input={pictures}/*{suffix}" for suffix in SUFFIXES),
+        f"--output={output}",
+        f"--endpoint_url={endpoint_url}",
+        "--max_requests_per_second=0",
+        "--max_in_flight=4",
+        timeout_s=300,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def _tables(ends: Ends) -> dict[str, list[dict[str, Any]]]:
+    """All rows by table, without times, and with file names for URIs."""
+    tables = {}
+    for table in (*DOCUMENT_TABLES, DEAD_LETTERS):
+        rows = [{name: value for name, value in row.items() if name not in OF_THE_RUN} for row in ends.rows(table)]
+        for row in rows:
+            row["uris"] = sorted(uri.rpartition("/")[2] for uri in row["uris"])
+            if table == DEAD_LETTERS:
+                row.pop("item_id")  # what cannot be opened is known by its URI
+        tables[table] = sorted(rows, key=lambda row: (row["uris"], row.get("document_index", 0)))
+    return tables
+
+
+@pytest.fixture(scope="session")
+def from_a_local_folder(endpoint_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    output = tmp_path_factory.mktemp("tables")
+    _backfill(str(CARDS), str(output), endpoint_url)
+    return _tables(Ends(open_folder(str(CARDS)), open_folder(str(output))))
+
+
+def test_the_bundled_cards(bucket: Bucket, endpoint_url: str, from_a_local_folder: dict[str, list[dict[str, Any]]]):
+    ends = new_ends(bucket)
+    cards = [path for path in CARDS.iterdir() if path.suffix in SUFFIXES]
+    ends.put({path.name: path.read_bytes() for path in cards})
+    _backfill(ends.pictures.root, ends.output.root, endpoint_url)
+    assert _tables(ends) == from_a_local_folder
+    assert sum(map(len, from_a_local_folder.values())) >= len(cards)
