@@ -19,8 +19,8 @@ SOFT = 0.34
 """Sharpness under which a picture is sharpened; sharpening a clean one hurts."""
 BLUR_PX, BLUR_NOISE = 1.8, 0.003
 """The blur taken back from soft pictures, and the noise allowed for."""
-FAINTEST = 0.10
-"""Ink fainter than this share of its paper is not amplified to black: it is grain."""
+MOST_GLARE = 0.94
+"""Share of a reflection beyond which nothing is left to bring out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def measured(grey: Plane) -> Clarity:
 
 def readable(pixels: Pixels) -> Pixels:
     """RGB of an aligned card -> grey for the page pass."""
-    grey = _lit(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.float32))
+    grey = _lit(pixels)
     clarity = measured(grey)
     if clarity.grain > GRAINY:
         grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), dtype=np.float32)
@@ -55,22 +55,25 @@ def readable(pixels: Pixels) -> Pixels:
     return np.asarray(np.clip(20 + 215 * grey, 0, 255), dtype=np.uint8)
 
 
-def clarified(pixels: Pixels) -> Pixels:
-    """RGB of an aligned card -> grey with shade and glare evened out: what lies under a reflection is read so.
-
-    Everything faint comes out too, the specimen mark and the background's pattern among it, so this is
-    for a second look only.
-    """
+def _lit(pixels: Pixels) -> Plane:
+    """Grey in shares of the paper around it, without shade (lifted up to four times) and without reflections."""
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.float32)
-    paper = _paper(grey)
-    depth = np.clip(1 - grey / np.maximum(paper, 1), 0, 1).astype(np.float32)
-    return np.asarray(255 - 225 * np.clip(depth / _reach(depth), 0, 1), dtype=np.uint8)
-
-
-def _lit(grey: Plane) -> Plane:
-    """Grey in shares of the paper's brightness around it; deep shadow is not lifted without limit."""
     paper = np.maximum(_paper(grey), 0.25 * np.percentile(grey, 90))
-    return np.asarray(grey / np.maximum(paper, 1), dtype=np.float32)
+    depth = (1 - grey / np.maximum(paper, 1)) / (1 - _glare(pixels))
+    return np.asarray(1 - np.minimum(depth, 1), dtype=np.float32)
+
+
+def _glare(pixels: Pixels) -> Plane:
+    """The share of each pixel's light that is a reflection, 0 to 0.94: how far its paper is on the way to white.
+
+    Seen in the channel the card's own tint leaves darkest; a white card shows no reflection.
+    """
+    paper = _paper(np.asarray(pixels.min(axis=2), dtype=np.float32))
+    usual = float(np.median(paper))
+    if usual > 242:
+        return np.zeros_like(paper)
+    share = (paper - usual) / (255 - usual)
+    return np.asarray(np.where(share > 0.3, np.minimum(share, MOST_GLARE), 0), dtype=np.float32)
 
 
 def _unblurred(grey: Plane, sigma: float, noise: float) -> Plane:
@@ -88,12 +91,3 @@ def _paper(grey: Plane) -> Plane:
     closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13)))
     smooth = cv2.GaussianBlur(closed, (0, 0), 3)
     return np.asarray(cv2.resize(smooth, grey.shape[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-
-
-def _reach(depth: Plane) -> Plane:
-    """How dark the darkest ink nearby is, 0 to 1: what black is measured by."""
-    small = cv2.resize(depth, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    peak = cv2.dilate(small, np.ones((11, 11), np.uint8))
-    smooth = cv2.GaussianBlur(peak, (0, 0), 6)
-    wide = cv2.resize(smooth, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.maximum(wide * 1.2, FAINTEST), dtype=np.float32)
