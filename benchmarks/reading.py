@@ -34,7 +34,8 @@ from endpoint.rows import rows_of
 from endpoint.specimens.disturb import CONDITIONS, disturbed
 from endpoint.specimens.draw import Specimen, draw, random_style
 from endpoint.specimens.layouts import LAYOUTS
-from endpoint.specimens.people import TUNING, UNSEEN, Words, someone
+from endpoint.specimens.people import TUNING, UNSEEN, Words, misnumbered, someone
+from endpoint.warning_codes import ID_FORMAT, NUMBERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,13 @@ Look = Callable[[Sheet], Iterator[Read]]
 
 def specimens(half: Half, condition: str, count: int, gazetteer: Gazetteer) -> Iterator[tuple[Specimen, Random]]:
     """So many specimens, the layouts in turn, each with a generator for what is done to it."""
+    wrong = CONDITIONS[condition].warning == ID_FORMAT
+    layouts = [layout for layout in LAYOUTS if layout.document_type in NUMBERED] if wrong else LAYOUTS
     for index in range(count):
         random = Random(f"{half.seed}/{condition}/{index}")
         person = someone(random, gazetteer, half.words)
-        yield draw(LAYOUTS[index % len(LAYOUTS)], person, random_style(random, half.faces)), random
+        holder = misnumbered(person, random) if wrong else person
+        yield draw(layouts[index % len(layouts)], holder, random_style(random, half.faces)), random
 
 
 def plain_look(engine: TextEngine) -> Look:

@@ -11,7 +11,6 @@ import socket
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +20,7 @@ from endpoint.fetch import FetchBounds, is_any, is_public
 from endpoint.http import CardService, Manners, build_app
 from endpoint.options import Credentials, Options, UsageError, credentials_from, parse
 from endpoint.pool import PoolBounds, WorkerPool
+from endpoint.process import Gone, ProcessBounds
 from endpoint.transfer import TransferBounds
 
 _logger = logging.getLogger("endpoint")
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both signals end the run as KeyboardInterrupt
     try:
         asyncio.run(_serve(options, credentials, listener))
-    except BrokenProcessPool:
+    except Gone:
         print(f"endpoint: no worker could open the reader {options.reader!r}", file=sys.stderr)
         return 4
     except KeyboardInterrupt:
@@ -121,15 +121,13 @@ def _base_url(host: str, listener: socket.socket) -> str:
 
 
 def _pool_bounds(options: Options) -> PoolBounds:
-    return PoolBounds(
-        workers=options.workers,
-        max_waiting=options.max_waiting,
-        max_wait_s=options.max_wait_s,
+    process = ProcessBounds(
         card_cpu_s=options.card_cpu_s,
         card_timeout_s=options.card_timeout_s,
         cards_per_worker=options.cards_per_worker,
         max_worker_mb=options.max_worker_mb,
     )
+    return PoolBounds(options.workers, options.max_waiting, options.max_wait_s, process)
 
 
 def _manners(options: Options, credentials: Credentials | None) -> Manners:

@@ -21,7 +21,8 @@ from starlette.requests import ClientDisconnect
 from endpoint.answers import PictureAnswer, envelope, joined
 from endpoint.openapi import described
 from endpoint.options import Credentials
-from endpoint.pool import CardTimeout, QueueFull, WorkerLost, WorkerPool
+from endpoint.pool import QueueFull, WorkerLost, WorkerPool
+from endpoint.process import CardTimeout
 from endpoint.transfer import Refused, TransferBounds, fits, pictures_of
 from endpoint.worker import ReaderFailed
 from schemas.contract import OPERATIONS, SUCCESS, Operation

@@ -97,22 +97,37 @@ def _legacy() -> tuple[Unit, ...]:
     )
 
 
+def _from_2025() -> tuple[Unit, ...]:
+    """The 34 provinces and their wards, two levels, since July 2025."""
+    table = _table("parser_from_2025.json")
+    wards = [table[f"DICT_PROVINCE_WARD_{kind}"] for kind in ("NO_ACCENTED", "ACCENTED", "SHORT_ACCENTED")]
+    return tuple(
+        _unit(row, "province", _wards(*(by.get(province, {}) for by in wards)))
+        for province, row in table["DICT_PROVINCE"].items()
+    )
+
+
 class Gazetteer:
-    """The units before the 2025 merger, by plain name. Opening takes 0.2 s; `locate` is a pure look-up."""
+    """The units before and since the merger of 2025, by plain name. Opening takes 0.2 s; `locate` is a pure look-up."""
 
     def __init__(self) -> None:
         self.provinces = _legacy()
+        self._merged = _from_2025()
 
     def locate(self, address: str) -> Located:
-        """ "…, ward, district, province" -> its units, each only where exactly one fits all that is printed."""
+        """ "…, ward, district, province" -> its units, each only where exactly one fits all that is printed.
+
+        "…, ward, province" of the units since 2025 is understood where the older ones know no such district.
+        """
         segments = [segment for segment in (part.strip(" .") for part in nfc(address).split(",")) if segment]
         if not segments:
             return Located()
-        return _narrowed(self.provinces, segments[::-1])
-
-    def province(self, code: str) -> Unit | None:
-        """The province of a code, with or without leading zeros."""
-        return next((unit for unit in self.provinces if unit.code == code.lstrip("0")), None)
+        older = _narrowed(self.provinces, segments[::-1])
+        if older.district or len(segments) < 2:
+            return older
+        town = _only(_named(self._merged, segments[-1]))
+        ward = _only(_named(town.parts, segments[-2])) if town else None
+        return Located(town, None, ward) if ward else older
 
 
 def _narrowed(provinces: Iterable[Unit], printed: Sequence[str]) -> Located:

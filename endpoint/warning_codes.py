@@ -15,7 +15,8 @@ PROVINCE_CODES = frozenset(
 )  # fmt: skip
 """Provinces in 12-digit numbers (Circular 59/2021/TT-BCA, annex I)."""
 ID_FORMAT = "3"
-_TWELVE = ("12_id_card_front", "chip_id_card_front")
+NUMBERED = ("12_id_card_front", "chip_id_card_front")
+"""Types whose number follows rules that can be checked."""
 
 
 def warnings_of(document_type: str, info: dict[str, object], signs: Set[str]) -> tuple[str, ...]:
@@ -26,7 +27,7 @@ def warnings_of(document_type: str, info: dict[str, object], signs: Set[str]) ->
 def _number_warnings(document_type: str, info: dict[str, object]) -> Set[str]:
     number, dob, gender = (str(info.get(name, "")) for name in ("id", "dob", "gender"))
     sure = float(str(info.get("id_confidence", 0.0))) >= 0.8
-    if document_type in _TWELVE and number and sure and not is_number_12(number, dob, gender):
+    if document_type in NUMBERED and number and sure and not is_number_12(number, dob, gender):
         return {ID_FORMAT}
     return frozenset()
 

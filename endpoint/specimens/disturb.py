@@ -275,5 +275,9 @@ CONDITIONS: dict[str, Condition] = {
     "photocopy": Condition((photocopied, at_an_angle), warning="2"),
     "clipped": Condition((corner_clipped,), warning="5"),
     "missing": Condition((corner_missing,), warning="6"),
+    "wrong number": Condition((at_an_angle,), warning="3"),
 }
-"""Every way, by name. "clean" is the card alone, edge to edge; all others lie on a table."""
+"""Every way, by name. "clean" is the card alone, edge to edge; all others lie on a table.
+
+What is wrong with "wrong number" is the person: see `people.misnumbered`.
+"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from random import Random
 
@@ -167,6 +167,14 @@ def number_12(province: Unit, gender: str, dob: date, serial: int) -> str:
     """
     century = 2 * (dob.year // 100 - 19) + (gender == "nữ")
     return f"{int(province.code):03d}{century}{dob.year % 100:02d}9{serial:05d}"
+
+
+def misnumbered(person: Person, random: Random) -> Person:
+    """The same person with a 12-digit number that breaks the rules: no such province, or another year, or too short."""
+    number = person.number_12
+    year = f"{(int(number[4:6]) + random.randrange(1, 99)) % 100:02d}"
+    wrong = random.choice((f"003{number[3:]}", f"{number[:4]}{year}{number[6:]}", number[:-1]))
+    return replace(person, number_12=wrong)
 
 
 def _place(random: Random, province: Unit, street: str) -> Place:

@@ -28,6 +28,7 @@ def codes(located: Located) -> tuple[str, str, str]:
         ("Không Đâu, Thuận Thành, Bắc Ninh", ("27", "262", "-1")),
         ("Phường Hồ, Không Đâu, Bắc Ninh", ("27", "-1", "-1")),
         ("Bắc Ninh", ("27", "-1", "-1")),
+        ("70 Nguyễn Sỹ Sách, Phường Tân Sơn, Hồ Chí Minh", ("79", "-1", "27007")),  # since July 2025, without districts
         ("Atlantis", ("-1", "-1", "-1")),
         ("", ("-1", "-1", "-1")),
         (" , ,", ("-1", "-1", "-1")),
