@@ -6,6 +6,7 @@ not used: it is downloaded when it is first asked for.
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any, BinaryIO
 
 from fsspec import AbstractFileSystem
@@ -30,9 +31,9 @@ class FolderFiles(AbstractFileSystem):
         with self._folder.open(self._relative(path)) as file:
             return {"name": path, "size": file.seek(0, 2), "type": "file"}
 
-    def modified(self, path: str) -> float:
+    def modified(self, path: str) -> datetime:
         """Files are never changed while a query runs."""
-        return 0.0
+        return datetime.fromtimestamp(0, timezone.utc)
 
     def glob(self, path: str, **_: Any) -> list[str]:
         """Every file is named whole."""
