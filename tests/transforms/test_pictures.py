@@ -15,6 +15,8 @@ from PIL import Image
 from schemas.outcomes import OUTCOMES
 from transforms.pictures import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, Look, look_at
 
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # pytest has filters of its own
+
 TYPES = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -133,7 +135,6 @@ def test_a_file_of_too_many_bytes_is_refused(jpeg: bytes) -> None:
     assert look_at(largest + b"\0") == TOO_LARGE
 
 
-@pytest.mark.filterwarnings("ignore:::PIL")  # pytest has filters of its own
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(TYPES)), st.data())
 def test_damage_never_raises(draw: Callable[..., bytes], image_format: str, data: st.DataObject) -> None:
