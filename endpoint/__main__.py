@@ -134,7 +134,7 @@ def _manners(options: Options, credentials: Credentials | None) -> Manners:
     max_bytes = options.max_body_mb * 1_000_000
     may_reach = is_any if options.allow_private_addresses else is_public
     fetch = FetchBounds(max_bytes, options.fetch_timeout_s, options.max_redirects, may_reach)
-    return Manners(credentials, options.max_answers, TransferBounds(max_bytes, fetch))
+    return Manners(credentials, options.max_answers, TransferBounds(max_bytes, options.body_timeout_s, fetch))
 
 
 class _WithoutMessages(logging.Formatter):

@@ -35,6 +35,7 @@ class Options:
     cards_per_worker: int = _option(10_000, "pictures after which a worker process is replaced", 1)
     max_worker_mb: int = _option(1024, "memory a worker may take; a picture that needs more is errorCode 3", 64)
     max_body_mb: int = _option(32, "largest request body in MB; above it: HTTP 413", 1)
+    body_timeout_s: float = _option(60.0, "longest time for a request body to arrive; above it: HTTP 408", 0.001)
     max_answers: int = _option(0, "successful answers before errorCode 4, out of requests; 0: no quota", 0)
     fetch_timeout_s: float = _option(15.0, "longest time to fetch one picture in url mode, redirects included", 0.001)
     max_redirects: int = _option(3, "redirects followed in url mode", 0, 30)

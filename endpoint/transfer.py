@@ -20,7 +20,6 @@ from endpoint.fetch import FetchBounds, UrlUnavailable, fetch
 
 _DATA_PREFIX = re.compile(r"data:[^,]{0,200},")  # RFC 2397; what it says of the type is not needed
 _WHITESPACE = {ord(character): None for character in " \t\r\n"}  # base64.encodebytes breaks lines
-_BODY_WITHIN_S = 60.0
 
 
 class Refused(Exception):
@@ -33,9 +32,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TransferBounds:
-    """How much one request may bring: its body, and each picture that it names by URL."""
+    """What one request may bring, and in what time: its body, and each picture that it names by URL."""
 
     max_body_bytes: int
+    body_timeout_s: float
     fetch: FetchBounds
 
 
@@ -60,7 +60,7 @@ def fits(method: str, format_type: str | None) -> bool:
 async def _from_form(request: Request, names: Sequence[str], bounds: TransferBounds) -> list[bytes]:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Refused("6")
-    body = _bounded(request, bounds.max_body_bytes)
+    body = _bounded(request, bounds)
     try:
         async with body.form(max_files=8, max_fields=8) as form:
             return [await _part(form.get(name)) for name in names]
@@ -78,7 +78,7 @@ async def _part(part: UploadFile | str | None) -> bytes:
 
 async def _from_json(request: Request, names: Sequence[str], bounds: TransferBounds) -> list[bytes]:
     try:
-        body = orjson.loads(await _bounded(request, bounds.max_body_bytes).body())
+        body = orjson.loads(await _bounded(request, bounds).body())
     except orjson.JSONDecodeError:
         raise Refused("6") from None
     if not isinstance(body, dict):
@@ -105,22 +105,24 @@ async def _from_urls(request: Request, names: Sequence[str], bounds: TransferBou
         raise Refused("2") from None
 
 
-def _bounded(request: Request, max_bytes: int) -> Request:
+def _bounded(request: Request, bounds: TransferBounds) -> Request:
     """The same request, that stops with HTTP 413 or 408 where its body is too large or too slow."""
-    if int(request.headers.get("content-length", 0)) > max_bytes:
-        raise HTTPException(413, f"more than {max_bytes} bytes")
-    left = max_bytes
-    ends_at = asyncio.get_running_loop().time() + _BODY_WITHIN_S
+    too_large = HTTPException(413, f"more than {bounds.max_body_bytes} bytes")
+    if int(request.headers.get("content-length", 0)) > bounds.max_body_bytes:
+        raise too_large
+    left_bytes = bounds.max_body_bytes
+    now_s = asyncio.get_running_loop().time
+    ends_at = now_s() + bounds.body_timeout_s
 
     async def receive() -> Message:
-        nonlocal left
+        nonlocal left_bytes
         try:
-            message = await asyncio.wait_for(request.receive(), ends_at - asyncio.get_running_loop().time())
+            message = await asyncio.wait_for(request.receive(), ends_at - now_s())
         except asyncio.TimeoutError:
             raise HTTPException(408, "the body took too long") from None
-        left -= len(message.get("body", b""))
-        if left < 0:
-            raise HTTPException(413, f"more than {max_bytes} bytes")
+        left_bytes -= len(message.get("body", b""))
+        if left_bytes < 0:
+            raise too_large
         return message
 
     return Request(request.scope, receive)

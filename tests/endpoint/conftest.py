@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +47,12 @@ class RunningEndpoint:
 
 def worker_processes(pid: int) -> list[psutil.Process]:
     """The workers that a process has started and that have not died."""
-    alive = [child for child in psutil.Process(pid).children() if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in alive if "LokyProcess" in str(child.cmdline())]
+    found = []
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):  # a zombie, too, says this
+            if "LokyProcess" in str(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def environment(notes: Path) -> dict[str, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 import requests
@@ -72,12 +74,11 @@ def test_a_full_queue_is_http_503_with_retry_after(start: Start) -> None:
 
 
 def test_a_killed_worker_costs_no_answer(start: Start) -> None:
-    endpoint = start("--workers=2")
+    endpoint = start("--workers=1")
     with ThreadPoolExecutor(1) as threads:
         reading = threads.submit(endpoint.post_file, "ekyc/card", picture_of(SLOW))
         time.sleep(0.25)  # half of what the picture takes
-        for worker in endpoint.workers():
-            os.kill(worker.pid, signal.SIGKILL)
+        os.kill(endpoint.workers()[0].pid, signal.SIGKILL)
         assert reading.result().status_code == 200
     assert endpoint.post_file("ekyc/card", picture_of(FRONT)).status_code == 200
     assert requests.get(f"{endpoint.root_url}/healthz", timeout=60).status_code == 200
@@ -87,6 +88,20 @@ def test_a_picture_that_kills_or_holds_its_worker_is_said_and_the_next_is_read(s
     endpoint = start("--workers=1", "--card_timeout_s=1")
     for colour, status in {DEADLY: 500, BROKEN: 500, ENDLESS: 504, FRONT: 200}.items():
         assert endpoint.post_file("ekyc/card", picture_of(colour)).status_code == status
+
+
+@pytest.mark.parametrize("path", ["?format_type=base64", "?format_type=file"])
+def test_a_body_that_does_not_arrive_is_http_408_and_gives_its_place_back(start: Start, path: str) -> None:
+    endpoint = start("--workers=1", "--max_waiting=1", "--body_timeout_s=0.5", "--allow_anonymous")
+    head = f"POST /api/v2/ekyc/card{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+    form = "Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+    host, port = endpoint.root_url.removeprefix("http://").split(":")
+    with ExitStack() as sockets:
+        for _ in range(2):
+            slow = sockets.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            slow.sendall(f"{head}{form}".encode())
+        assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
+    assert endpoint.post_file("ekyc/card", picture_of(FRONT)).status_code == 200
 
 
 def test_every_answer_is_held_back_by_the_latency_asked_for(start: Start) -> None:
