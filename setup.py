@@ -15,7 +15,7 @@ setup(
         "obstore>=0.12,<1",
         "orjson>=3.10",
         "Pillow>=12.1",
-        "pyarrow>=21",
+        "pyarrow>=24",
         "requests>=2.32",
         "smart-open>=7.3",
         "tenacity>=9.0",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -88,10 +89,11 @@ def read_part(folder: Folder, part: Part) -> tuple[dict[str, pa.Table], PartCoun
     keep[list(part.repeated)] = False
     shown = keep.copy()
     shown[list(part.superseded)] = False
-    kept = ledger.filter(pa.array(keep))
-    shown_rows = ledger.filter(pa.array(shown))
-    answered = shown_rows.filter(pc.equal(shown_rows["outcome"], SettledAs.ANSWERED.value))
-    dead = shown_rows.filter(pc.equal(shown_rows["outcome"], SettledAs.DEAD.value))
+    kept = _rows(ledger, keep)
+    is_answered = np.asarray(pc.equal(ledger["outcome"], SettledAs.ANSWERED.value))
+    is_dead = np.asarray(pc.equal(ledger["outcome"], SettledAs.DEAD.value))
+    answered = _rows(ledger, shown & is_answered)
+    dead = _rows(ledger, shown & is_dead)
     parsed = parse_answers(answered, dict_of_copies(part))
     tables = dict(parsed.documents)
     dead_letters = pa.concat_tables([dead.select(parsed.dead_letters.column_names), parsed.dead_letters])
@@ -100,6 +102,11 @@ def read_part(folder: Folder, part: Part) -> tuple[dict[str, pa.Table], PartCoun
     if part.spans and len(kept):
         tables[LEDGER] = kept
     return tables, _counts(part, kept, len(answered), parsed, dead_letters)
+
+
+def _rows(table: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:
+    """The rows of a mask; the table itself, not a copy, where these are all."""
+    return table if mask.all() else table.filter(pa.array(mask))
 
 
 def dict_of_copies(part: Part) -> dict[str, list[str]]:

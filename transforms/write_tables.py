@@ -1,4 +1,4 @@
-"""TableRows -> WrittenFile: Parquet, one file for a part's rows of a table.
+"""TableRows -> WrittenFile: Parquet, one file for a part's rows of a table, then few for the parts of a run.
 
 The name follows from the part, and a file appears whole, so a bundle that runs twice
 writes the same file twice.
@@ -12,12 +12,12 @@ import apache_beam as beam
 import pyarrow.parquet as pq
 
 from transforms.elements import WrittenFile
-from transforms.layout import parquet_file
+from transforms.layout import LEDGER, parquet_file
+from transforms.merge_files import MergeFiles
+from transforms.parquet_shape import ROW_GROUP_ROWS, in_order, writer_options
 from transforms.read_answers import TableRows
 from transforms.settings import OutputSettings
 from transforms.storage import Folder, open_folder
-
-COMPRESSION = "zstd"
 
 
 class WriteTables(beam.PTransform):
@@ -28,8 +28,9 @@ class WriteTables(beam.PTransform):
         self._settings = settings
 
     def expand(self, rows: beam.PCollection[TableRows]) -> beam.PCollection[WrittenFile]:
-        """Write each."""
-        return rows | "Write Parquet" >> beam.Map(_write, self._settings)
+        """Write each, then merge the small ones."""
+        files = rows | "Write Parquet" >> beam.Map(_write, self._settings).with_output_types(WrittenFile)
+        return files | "Merge files" >> MergeFiles(self._settings)
 
 
 def _write(rows: TableRows, settings: OutputSettings) -> WrittenFile:
@@ -40,6 +41,8 @@ def write_parquet(folder: Folder, rows: TableRows) -> WrittenFile:
     """Write one file, over one of the same name."""
     path = parquet_file(rows.table, rows.run_id, rows.part_name)
     buffer = BytesIO()
-    pq.write_table(rows.rows, buffer, compression=COMPRESSION)
+    ordered = rows.rows if rows.table == LEDGER else in_order(rows.rows)
+    options = writer_options(ordered.schema, len(ordered))
+    pq.write_table(ordered, buffer, row_group_size=ROW_GROUP_ROWS, **options)
     folder.write(path, buffer.getvalue())
     return WrittenFile(rows.run_id, rows.table, path, len(rows.rows), buffer.tell())
