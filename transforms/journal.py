@@ -33,7 +33,7 @@ _END = b"\n"
 FIELDS: tuple[str, ...] = Settled.__slots__
 """What a record holds, in its order; the reply is the last and stands behind the others as it came."""
 _values = attrgetter(*FIELDS[:-1])
-_SEGMENT_BYTES = 256 * 1024 * 1024
+_SEGMENT_BYTES = 64 * 1024 * 1024
 
 
 def encode(settled: Settled) -> bytes:

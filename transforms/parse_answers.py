@@ -6,11 +6,9 @@ field of a type becomes a column at once.
 
 from __future__ import annotations
 
-import gc
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,10 +72,9 @@ def parse_answers(answered: pa.Table, copies: Mapping[str, list[str]]) -> Parsed
     without_row = 0
     for start in range(0, len(answered), _SLICE_ROWS):
         rows = answered.slice(start, _SLICE_ROWS).combine_chunks()
-        with _without_collection():
-            found, deaths = _sort(rows)
-            for name, of_type in found.items():
-                documents[f"{DOCUMENTS_FOLDER}/type={name}"].append(_documents(name, of_type, rows, copies))
+        found, deaths = _sort(rows)
+        for name, of_type in found.items():
+            documents[f"{DOCUMENTS_FOLDER}/type={name}"].append(_documents(name, of_type, rows, copies))
         dead_letters.append(_dead_letters(rows, deaths))
         without_row += len(rows) - len({row for of_type in found.values() for row in of_type.rows})
     return Parsed(
@@ -85,18 +82,6 @@ def parse_answers(answered: pa.Table, copies: Mapping[str, list[str]]) -> Parsed
         pa.concat_tables(dead_letters),
         without_row,
     )
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """No garbage collection meanwhile: JSON has no cycles, and looking for them takes a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _sort(rows: pa.Table) -> tuple[dict[str, _OfType], list[tuple[int, str]]]:
