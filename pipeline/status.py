@@ -128,6 +128,9 @@ def line(run: Run, status: Status) -> str:
 
 def _words(run: Run, status: Status) -> Iterator[str]:
     done = status.answered_before + sum(status.settled.values())
+    if status.found is None and not done:
+        yield "listing the inputs"
+        return
     yield f"{done:,} of {status.found:,}" if status.found is not None else f"{done:,} so far"
     yield f"{status.settled['answered']:,} answered, {status.settled['dead']:,} dead"
     allowed = f" of {run.allowed_per_s:g}" if run.allowed_per_s else ""

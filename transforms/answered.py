@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
+from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -20,7 +22,7 @@ import pyarrow.parquet as pq
 from apache_beam.utils.shared import Shared
 
 from transforms.elements import Settled, SettledAs
-from transforms.ids import Ids, Index, to_hex, to_ids
+from transforms.ids import Ids, Index, Numbers, to_hex, to_ids
 from transforms.journal import FIELDS, read_rows
 from transforms.layout import JOURNAL, LEDGER, run_id_of
 from transforms.settings import Settings
@@ -64,7 +66,7 @@ class Answered:
     Shared by the threads of a process. What the process settles itself is noted as it happens.
     """
 
-    def __init__(self, keys: pa.Table, *, is_replay: bool = False, most_noted: int = _MOST_NOTED) -> None:
+    def __init__(self, keys: Iterable[pa.Table], *, is_replay: bool = False, most_noted: int = _MOST_NOTED) -> None:
         """Takes the key columns of all records, `is_here` where this run wrote the record.
 
         In a replay what died before is new.
@@ -110,22 +112,21 @@ class Answered:
                 self._noted_sources[settled.source_id] = settled.item_id
             self._noted.append(_keys_of_record(settled))
             if len(self._noted) >= self._most_noted:
-                self._add(_key_table(self._noted, is_here=True))
+                self._add([_key_table(self._noted, is_here=True)])
                 self._noted, self._noted_items, self._noted_sources = [], {}, {}
 
-    def _add(self, keys: pa.Table) -> None:
-        """Merge records into the sorted arrays."""
-        is_answered = pc.equal(keys["outcome"], SettledAs.ANSWERED.value)
-        is_dead = pc.and_(pc.equal(keys["outcome"], SettledAs.DEAD.value), pc.invert(keys["retriable"]))
-        if self._is_replay:
-            is_dead = pc.and_(is_dead, keys["is_here"])
-        final = keys.append_column("is_answered", is_answered).filter(pc.or_(is_answered, is_dead))
-        standings = np.where(final["is_answered"], Standing.ANSWERED_HERE, Standing.DEAD_HERE).astype(np.int32)
-        standings += np.where(final["is_here"], 0, 1).astype(np.int32)
-        items = self._items.merged(to_ids(final["item_id"]), standings)
-
-        sourced = keys.filter(pc.is_valid(keys["source_id"]))
-        item_ids, source_ids = to_ids(sourced["item_id"]), to_ids(sourced["source_id"])
+    def _add(self, tables: Iterable[pa.Table]) -> None:
+        """Merge records into the sorted arrays. A table's strings go as soon as they are numbers."""
+        keys = [_as_numbers(table, is_replay=self._is_replay) for table in tables]
+        if not keys:
+            return
+        items = self._items.merged(
+            np.concatenate([one.final_ids for one in keys]), np.concatenate([one.standings for one in keys])
+        )
+        item_ids, source_ids = (
+            np.concatenate([one.item_ids for one in keys]),
+            np.concatenate([one.source_ids for one in keys]),
+        )
         is_settled = items.find(item_ids) >= 0
         item_of_source = np.concatenate([self._item_of_source, item_ids[is_settled]])
         rows = np.arange(len(self._item_of_source), len(item_of_source), dtype=np.int32)
@@ -135,6 +136,28 @@ class Answered:
         self._items = items
         self._item_of_source = item_of_source
         self._sources = sources
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """The keys of some records: of those that are final with their standings, and of those whose source is known."""
+
+    final_ids: Ids
+    standings: Numbers
+    item_ids: Ids
+    source_ids: Ids
+
+
+def _as_numbers(keys: pa.Table, *, is_replay: bool) -> _Numbers:
+    is_answered = pc.equal(keys["outcome"], SettledAs.ANSWERED.value)
+    is_dead = pc.and_(pc.equal(keys["outcome"], SettledAs.DEAD.value), pc.invert(keys["retriable"]))
+    if is_replay:
+        is_dead = pc.and_(is_dead, keys["is_here"])
+    final = keys.append_column("is_answered", is_answered).filter(pc.or_(is_answered, is_dead))
+    standings = np.where(final["is_answered"], Standing.ANSWERED_HERE, Standing.DEAD_HERE).astype(np.int32)
+    standings += np.where(final["is_here"], 0, 1).astype(np.int32)
+    sourced = keys.filter(pc.is_valid(keys["source_id"]))
+    return _Numbers(to_ids(final["item_id"]), standings, to_ids(sourced["item_id"]), to_ids(sourced["source_id"]))
 
 
 class SharedAnswered:
@@ -154,8 +177,7 @@ class SharedAnswered:
 
 def load_answered(folder: Folder, run_id: str, *, is_replay: bool = False) -> Answered:
     """Everything settled in the output folder, by any run."""
-    tables = [_KEYS.empty_table(), *_ledger_keys(folder, run_id), *_journal_keys(folder, run_id)]
-    return Answered(pa.concat_tables(tables).combine_chunks(), is_replay=is_replay)
+    return Answered(chain(_ledger_keys(folder, run_id), _journal_keys(folder, run_id)), is_replay=is_replay)
 
 
 def _ledger_keys(folder: Folder, run_id: str) -> Iterator[pa.Table]:

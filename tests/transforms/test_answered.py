@@ -86,7 +86,7 @@ def known(answered_: Answered | Model) -> tuple[list[Standing], list[tuple[Stand
 @given(BY_RUN, st.booleans())
 def test_the_index_knows_what_the_records_say(records: list[tuple[Settled, bool]], is_replay: bool) -> None:
     """For any records of this run and earlier ones, each item and source stands as the model says."""
-    assert known(Answered(key_table(records), is_replay=is_replay)) == known(Model(is_replay).of(records))
+    assert known(Answered([key_table(records)], is_replay=is_replay)) == known(Model(is_replay).of(records))
 
 
 @given(BY_RUN, st.lists(RECORDS, max_size=8), st.integers(1, 9))
@@ -95,7 +95,7 @@ def test_what_is_noted_is_known(records: list[tuple[Settled, bool]], noted: list
 
     But for a source that was only ever a copy of something unsettled: it may have to be opened again.
     """
-    index = Answered(key_table(records), most_noted=most_noted)
+    index = Answered([key_table(records)], most_noted=most_noted)
     for record in noted:
         index.note(record)
     everything = [*records, *((record, True) for record in noted)]
@@ -129,13 +129,13 @@ def test_ledger_and_journal_are_read_together(
 def test_an_answer_replaces_an_earlier_death() -> None:
     """A picture that died unread under its source and was answered later is known as answered."""
     died = dead(7, source=7, code="unreadable_image", stage="read")
-    index = Answered(key_table([(died, False), (answered(1, source=7), False)]))
+    index = Answered([key_table([(died, False), (answered(1, source=7), False)])])
     assert index.of_source(hex_id(7)) == (Standing.ANSWERED_BEFORE, hex_id(1))
 
 
 def test_nothing_is_known_of_an_unknown_version() -> None:
     """A request without a source id is new until it is opened."""
-    assert Answered(key_table([(answered(1), True)])).of_source(None) == (Standing.NEW, "")
+    assert Answered([key_table([(answered(1), True)])]).of_source(None) == (Standing.NEW, "")
 
 
 def test_an_empty_output_knows_nothing(tmp_path: Path) -> None:
