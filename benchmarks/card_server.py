@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
 import time
 from array import array
@@ -69,9 +70,7 @@ class Endpoint:
         """When requests came, on the monotonic clock that all processes of a machine share."""
         return _response(
             b"200 OK",
-            json.dumps(
-                {"came_s": list(self._came_s), "refused": self.refused, "cpu_s": time.process_time()}
-            ).encode(),
+            json.dumps({"came_s": list(self._came_s), "refused": self.refused, "cpu_s": time.process_time()}).encode(),
         )
 
 
@@ -126,12 +125,20 @@ async def _serve(endpoint: Endpoint) -> None:
     await server.serve_forever()
 
 
+def run_in_real_time() -> None:
+    """Come before all that does not: what else the machine does moves no request by milliseconds then. Needs root."""
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+
+
 def main() -> None:
     """Serve on a free port of this machine, which is printed, until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency_s", type=float, default=0.0)
     parser.add_argument("--most_per_second", type=int, default=0)
+    parser.add_argument("--real_time", action="store_true")
     asked = parser.parse_args()
+    if asked.real_time:
+        run_in_real_time()
     uvloop.run(_serve(Endpoint(asked.latency_s, asked.most_per_second)))
 
 

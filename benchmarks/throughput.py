@@ -55,14 +55,17 @@ def _measure(setting: _Setting, asked: argparse.Namespace, folder: Path) -> dict
         for name in names:  # in turn, so that what else the machine does falls on all
             for transfer in asked.transfers if name == "cardbeam" else ["file"]:
                 label = name if transfer == "file" else f"{name} {transfer}"
-                runs.setdefault(label, []).append(_run(name, transfer, setting.threads, latency_s, folder, number))
+                runs.setdefault(label, []).append(
+                    _run(name, transfer, setting.threads, latency_s, folder / str(number))
+                )
     found = {label: medians(figures) for label, figures in runs.items()}
     return {"latency_s": latency_s, "in_flight": setting.threads, **found, "ratios": _ratios(found)}
 
 
-def _run(name: str, transfer: str, threads: int, latency_s: float, folder: Path, number: int) -> dict[str, float]:
-    pictures = folder / ("few" if name in _ONE_AT_A_TIME else "all")
-    output = folder / f"{name}-{transfer}-{threads}-{number}"
+def _run(name: str, transfer: str, threads: int, latency_s: float, folder: Path) -> dict[str, float]:
+    pictures = folder.parent / ("few" if name in _ONE_AT_A_TIME else "all")
+    output = folder / f"{name}-{transfer}-{threads}"
+    folder.mkdir(exist_ok=True)
     options = ["--max_requests_per_second=0", f"--transfer={transfer}"] if name == "cardbeam" else []
     with endpoint(latency_s) as server:
         cost = run_child(

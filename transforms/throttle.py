@@ -8,7 +8,7 @@ quota wherever their slots never add up to more than Q (see `leases`).
 What a window sees on the wire differs from what it sees here by how long a request takes from
 its permission to the endpoint: windows are made `_GUARD` longer to take up that difference.
 Late wake-ups are made up for, `_CATCH_UP_S` at the most: the one burst there is, and within the
-window's bound.
+window's bound. A quota that nobody asked for is not made up for.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _PACE = 0.010
 _CATCH_UP_S = 0.1
 _LOOK_S = 0.1
 """How often a wait looks at what may end it or change its length."""
-_RECOVERY_S = 30.0
-"""From the slowest to the full pace, after the endpoint said that it was too fast."""
-_SLOWEST = 1 / 32
+_SLOWER, _SLOWEST, _RECOVERY_S = 0.8, 1 / 32, 30.0
+"""The pace after the endpoint said that it was too fast, times this for each second with such a word; and the seconds
+from nothing to the full pace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Throttle:
         with self._turn:
             head_s = now_s = self._clock()
             while not is_over():
-                if (delay_s := self.try_at(now_s)) <= 0:
+                if (delay_s := self.try_at(now_s, came_s)) <= 0:
                     self._ask()
                     now_s = self._clock()
                     break
@@ -118,11 +118,11 @@ class Throttle:
         return Wait(now_s - came_s, now_s - head_s)
 
     def slow_down(self, seconds: float) -> None:
-        """Give nothing for a while, then half the pace, then slowly more: the endpoint said that it is too fast."""
+        """Give nothing for a while, then less, then slowly more: the endpoint said that it is too fast."""
         now_s = self._clock()
         self._held_until_s = max(self._held_until_s, now_s + seconds)
         if now_s - self._slowed_at_s > 1.0:  # what comes within a second is about the same overload
-            self._slowed_to = max(_SLOWEST, self._pace(now_s) / 2)
+            self._slowed_to = max(_SLOWEST, self._pace(now_s) * _SLOWER)
             self._slowed_at_s = now_s
 
     def rate_per_s(self) -> float:
@@ -136,8 +136,8 @@ class Throttle:
         """The part of the rate that is used, up to 1: less after the endpoint said that it was too fast."""
         return self._pace(self._clock())
 
-    def try_at(self, now_s: float) -> float:
-        """Give a permission if there is one now; else about how many seconds there is none."""
+    def try_at(self, now_s: float, came_s: float = -math.inf) -> float:
+        """Give a permission to who came then, if there is one now; else about how many seconds there is none."""
         if self._quota is None or self._shares is None:
             return self._held_until_s - now_s
         slots = self._shares.slots(now_s)
@@ -149,7 +149,7 @@ class Throttle:
         delay_s = max(self._held_until_s, self._due_s + interval_s, window_ends_s) - now_s
         if delay_s <= 0:
             self._given_s.append(now_s)
-            self._due_s = max(self._due_s + interval_s, now_s - _CATCH_UP_S)
+            self._due_s = max(self._due_s + interval_s, now_s - _CATCH_UP_S, came_s)
         return delay_s
 
     def _pace(self, now_s: float) -> float:

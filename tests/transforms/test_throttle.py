@@ -99,15 +99,18 @@ def test_what_is_too_fast_is_held(rate_per_s: float) -> None:
     assert clock.now_s == pytest.approx(7.0)
 
 
-def test_the_pace_is_halved_and_comes_back() -> None:
-    """Then half the rate is given, and half a minute later all of it again."""
+@pytest.mark.parametrize(("words", "least_s", "most_s"), [(1, 1.15, 1.26), (4, 1.8, 2.1)])
+def test_the_pace_is_less_and_comes_back(words: int, least_s: float, most_s: float) -> None:
+    """Each word that it was too fast takes a fifth of the rate; half a minute later all of it is given again."""
     clock = Clock()
     throttle = Throttle(10.0, clock, clock.sleep)
-    throttle.slow_down(0.0)
+    for _ in range(words):
+        clock.now_s += 1.1
+        throttle.slow_down(0.0)
     slow_s = permissions(throttle, clock, [0.0] * 11)
     clock.now_s += 60.0
     full_s = permissions(throttle, clock, [0.0] * 101)
-    assert 1.4 < slow_s[-1] - slow_s[0] <= 2.1
+    assert least_s < slow_s[-1] - slow_s[0] < most_s
     assert 9.8 <= 90 / (full_s[100] - full_s[10]) <= 10.0
 
 

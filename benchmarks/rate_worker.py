@@ -1,0 +1,61 @@
+"""One worker of a run, as a runner's process has it, with endless work: `python -m benchmarks.rate_worker …`.
+
+Its pictures are URLs that the endpoint would fetch, so that there is no end to them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import uuid
+from collections.abc import Iterator
+
+from benchmarks.card_server import run_in_real_time
+from transforms.answered import Answered
+from transforms.card_client import Credentials
+from transforms.claims import Claims
+from transforms.elements import Ending, Picture, Request
+from transforms.in_flight import InFlight
+from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from transforms.worker import Session, Worker
+
+
+def _settings(asked: argparse.Namespace) -> Settings:
+    return Settings(
+        InputSettings(),
+        EndpointSettings(endpoint_url=asked.url, transfer="url"),
+        RateSettings(max_requests_per_second=asked.rate, max_in_flight=asked.in_flight),
+        OutputSettings(output=asked.output, run_id="rate"),
+    )
+
+
+def _requests() -> Iterator[Request]:
+    folder = f"https://pictures.example/{uuid.uuid4().hex}"
+    for number in itertools.count():
+        yield Request("ekyc/card", (Picture(f"{folder}/{number}.jpg"),))
+
+
+def main() -> None:
+    """Send until killed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--output", required=True)
+    parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--in_flight", type=int, default=0)
+    parser.add_argument("--alone", action="store_true")
+    parser.add_argument("--real_time", action="store_true")
+    asked = parser.parse_args()
+    if asked.real_time:
+        run_in_real_time()
+    worker = Worker(
+        _settings(asked), Session("bench", asked.alone), Answered([]), Credentials("bench", "bench")
+    )
+    print("ready", flush=True)
+    in_flight: InFlight[Ending] = InFlight(worker.executor, worker.places)
+    for request in _requests():
+        for _ in in_flight.submit(lambda request=request: worker.settle(request, Claims())):
+            pass
+
+
+if __name__ == "__main__":
+    main()
