@@ -41,13 +41,14 @@ def _ids(ends: Ends) -> list[str]:
     return sorted(row["id"] for row in ends.rows("documents/type=passport"))
 
 
-def test_killed_and_resumed(ends: Ends, server: CardServer, hundred: dict[str, bytes]):
+def test_killed_and_resumed(ends: Ends, server: CardServer, bucket: Bucket, hundred: dict[str, bytes]):
     ends.put(hundred)
-    killed = kill_and_resume(server, ends.arguments(server, "--max_in_flight=4"), kills=2, longest_s=0.3)
-    assert killed.kills == 2
+    kills = 2 if bucket.scheme == "s3" else 1  # each waits 20 s for the dead owner's claim to run out
+    killed = kill_and_resume(server, ends.arguments(server, "--max_in_flight=4"), kills=kills, longest_s=0.3)
+    assert killed.kills == kills
     assert _ids(ends) == sorted(ids_of(hundred))
     lost_at_most = 4 + (FLUSH_S + 0.3) * 4 / LATENCY_S  # in flight, and a flush and a put at the rate of the calls
-    print(f"{killed.paid_twice} calls paid twice over {killed.kills} kills, at most {2 * lost_at_most:.0f}")
+    print(f"{killed.paid_twice} calls paid twice over {killed.kills} kills, at most {kills * lost_at_most:.0f}")
     assert killed.paid_twice <= killed.kills * lost_at_most
     (receipt,) = ends.receipts()
     assert (receipt["status"], receipt["reconciled"], receipt["requests"]["answered"]) == ("complete", True, 100)
@@ -186,3 +187,22 @@ def test_pairs_by_pattern(ends: Ends, server: CardServer, draw: Callable[..., by
     assert cli.run("backfill", *arguments, "--lone_sides=ekyc/card", "--run_id=second").returncode == 0
     operations = {tuple(row["uris"]): row["operation"] for row in ends.rows("documents/type=passport")}
     assert operations[(uris["c_front"],)] == "ekyc/card"
+
+
+@on_s3
+def test_while_no_journal_can_be_put_nobody_calls(ends: Ends, bucket: Bucket, hundred: dict[str, bytes]):
+    latency_s, in_flight = 0.1, 4
+    ends.put(hundred)
+    bucket.proxy.reset(lambda request: Fault.SLOW_DOWN if "journal" in request.key and request.kind == "put" else None)
+    with CardServer(answer_by_content(latency_s), keeps_content=False) as server:
+        arguments = ends.arguments(server, f"--max_in_flight={in_flight}")
+        stopped = cli.run("backfill", *arguments, "--run_id=first")
+        assert (stopped.returncode, "503" in stopped.stderr) == (4, True), stopped.stderr
+        lost = server.calls.total()
+        assert (
+            lost <= in_flight + (2 * FLUSH_S + 0.2) * in_flight / latency_s
+        )  # until a put is late, and what was begun
+        bucket.proxy.reset()
+        assert cli.run("backfill", *arguments, "--run_id=first").returncode == 0
+        assert server.calls.total() <= 100 + lost
+    assert _ids(ends) == sorted(ids_of(hundred))
