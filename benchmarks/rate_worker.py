@@ -47,9 +47,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.real_time:
         run_in_real_time()
-    worker = Worker(
-        _settings(asked), Session("bench", asked.alone), Answered([]), Credentials("bench", "bench")
-    )
+    worker = Worker(_settings(asked), Session("bench", asked.alone), Answered([]), Credentials("bench", "bench"))
     print("ready", flush=True)
     in_flight: InFlight[Ending] = InFlight(worker.executor, worker.places)
     for request in _requests():
