@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from schemas.contract import DEFAULT_ENDPOINT_URL, OPERATIONS, TRANSFERS
+from transforms.buckets import BUCKET_SCHEMES, is_in_bucket
 from transforms.pairs import DEFAULT_SIDES, compile_sides
+from transforms.uris import local_path
 
 Problem = str
 SERVICE = re.compile(r"(?P<address>[^/]+:[0-9]+)/(?P<domain>[^/]+)/(?P<entries>[^=,/]+=[^=,/]+(,[^=,/]+=[^=,/]+)*)")
@@ -157,6 +159,8 @@ class OutputSettings:
         """What is wrong with it, in words."""
         if not self.output:
             yield "--output is missing: give a folder or a bucket prefix"
+        elif local_path(self.output) is None and not is_in_bucket(self.output):
+            yield f"--output is {self.output}, expected a path or a URI of {', '.join(BUCKET_SCHEMES)}"
         if self.run_id and not all(letter.isalnum() or letter in "-_." for letter in self.run_id):
             yield f"--run_id is {self.run_id!r}, expected letters, digits, '-', '_' and '.'"
         yield from _at_least(self, journal_flush_s=0.1)

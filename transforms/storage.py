@@ -15,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from transforms.buckets import BUCKET_SCHEMES, Object, delete_objects, is_in_bucket, list_objects, object_at
+from transforms.buckets import BUCKET_SCHEMES, Object, StoreError, delete_objects, is_in_bucket, list_objects, object_at
 from transforms.object_file import open_object
 from transforms.uris import local_path
 
@@ -175,10 +175,10 @@ def open_folder(root: str) -> Folder:
     """The output folder at a path or URI.
 
     Raises:
-        ValueError: the URI is of a scheme that cannot hold an output.
+        StoreError: the URI is of a scheme that cannot hold an output.
     """
     if (local := local_path(root)) is not None:
         return LocalFolder(str(local))
     if not is_in_bucket(root):
-        raise ValueError(f"{root}: expected a path, or a URI of {', '.join(BUCKET_SCHEMES)}")
+        raise StoreError(f"{root}: expected a path, or a URI of {', '.join(BUCKET_SCHEMES)}")
     return BucketFolder(root.rstrip("/"))

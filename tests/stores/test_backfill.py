@@ -199,9 +199,8 @@ def test_while_no_journal_can_be_put_nobody_calls(ends: Ends, bucket: Bucket, hu
         stopped = cli.run("backfill", *arguments, "--run_id=first")
         assert (stopped.returncode, "503" in stopped.stderr) == (4, True), stopped.stderr
         lost = server.calls.total()
-        assert (
-            lost <= in_flight + (2 * FLUSH_S + 0.2) * in_flight / latency_s
-        )  # until a put is late, and what was begun
+        late_s = 2 * FLUSH_S + 0.2  # until a put is begun, and until it is late
+        assert lost <= in_flight + late_s * in_flight / latency_s
         bucket.proxy.reset()
         assert cli.run("backfill", *arguments, "--run_id=first").returncode == 0
         assert server.calls.total() <= 100 + lost
