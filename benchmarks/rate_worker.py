@@ -9,6 +9,7 @@ import argparse
 import itertools
 import uuid
 from collections.abc import Iterator
+from functools import partial
 
 from benchmarks.card_server import run_in_real_time
 from transforms.answered import Answered
@@ -51,7 +52,7 @@ def main() -> None:
     print("ready", flush=True)
     in_flight: InFlight[Ending] = InFlight(worker.executor, worker.places)
     for request in _requests():
-        for _ in in_flight.submit(lambda request=request: worker.settle(request, Claims())):
+        for _ in in_flight.submit(partial(worker.settle, request, Claims())):
             pass
 
 
