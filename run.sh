@@ -73,11 +73,12 @@ install_tessdata() {
 
 make_venv
 case $verb in
-  demo) install endpoint,sql; install_tessdata ;;
+  demo) install endpoint,report,sql; install_tessdata ;;
   endpoint) install endpoint; install_tessdata ;;
   sql) install sql ;;
-  test) install endpoint,sql,test; install_tessdata ;;
-  check) install check,endpoint,sql,test; install_tessdata ;;
+  backfill|replay|report) install report ;;
+  test) install endpoint,iceberg,report,sql,test; install_tessdata ;;
+  check) install check,endpoint,iceberg,report,sql,test; install_tessdata ;;
   *) install "" ;;
 esac
 

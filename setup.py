@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["schemas*", "transforms*", "pipeline*", "endpoint*"]),
-    package_data={"endpoint": ["data/*"]},
+    package_data={"endpoint": ["data/*"], "pipeline": ["templates/*.html"]},
     install_requires=[
         "apache-beam>=2.77,<3",
         "obstore>=0.12,<1",
@@ -38,6 +38,9 @@ setup(
             "pypdfium2>=5",
             "vietnamadminunits>=1.0",
         ],
+        "report": ["duckdb>=1.4", "fsspec>=2025.1", "jinja2>=3.1", "matplotlib>=3.10"],
+        "iceberg": ["pyiceberg[sql-sqlite,pyarrow]>=0.10"],
+        "browser": ["playwright>=1.55"],
         "spark": ["pyspark>=4"],
         "test": ["pytest>=9", "sqlglot>=27", "hypothesis>=6.100", "trustme>=1.2", "azure-storage-blob>=12.25"],
         "check": ["mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests"],

@@ -26,6 +26,7 @@ _VERBS = {
     "status": _Verb("pipeline.status", "a run's counts, rate, time left and spend"),
     "sql": _Verb("pipeline.sql", "SQL over the tables"),
     "ddl": _Verb("pipeline.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
+    "report": _Verb("pipeline.report", "a page about a run, to look at in the morning"),
     "endpoint": _Verb("endpoint.__main__", "the embedded card endpoint"),
 }
 

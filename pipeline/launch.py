@@ -15,6 +15,7 @@ from pipeline.claim import claimed
 from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError, exit_status_of
 from pipeline.options import DEFAULT_RUNNER
 from pipeline.progress import show_progress
+from pipeline.report import report_if_possible
 from pipeline.runs import Run, begin, find_run, with_run
 from pipeline.summary import summarise
 from transforms.call_endpoint import read_credentials
@@ -50,6 +51,8 @@ def launch(verb: str, settings: Settings, options: PipelineOptions, build: Build
         if receipt is None:
             return _fail(run, f"run {run.run_id} left no receipt")
         print(summarise(receipt, settings.output.output))
+        if page := report_if_possible(folder, run.run_id):
+            print(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return _exit_status(folder, receipt)
 
 

@@ -1,0 +1,143 @@
+"""`report`: one page about a run, to look at in the morning, and the list of all runs.
+
+Made from the receipt and the tables; it shows counts, quantiles and ids, and nothing that was read from a card.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.exit import EXIT_COMPLETE, UsageError
+from pipeline.options import parse
+from pipeline.runs import ended_runs
+from pipeline.views import connect
+from transforms.layout import RUNS, run_file
+from transforms.settings import Problem, option
+from transforms.storage import Folder, open_folder
+
+if TYPE_CHECKING:
+    import jinja2
+    import markupsafe
+
+_LOG = logging.getLogger("cardbeam")
+REPORT_FILE = "report.html"
+INDEX_FILE = f"{RUNS}/index.html"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """Which run the page is about."""
+
+    output: str = option("", help="The output folder of the run.")
+    run_id: str = option("", help="Name of the run; default the newest that has ended.")
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        if not self.output:
+            yield "--output is missing: give the output folder of the run"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a page about a run, runs/RUN/report.html, and the list of runs, runs/index.html."""
+    (asked,), _ = parse("report", str(main.__doc__), arguments, ReportSettings)
+    folder = open_folder(asked.output)
+    known = ended_runs(folder)
+    run_id = asked.run_id or (known[-1] if known else "")
+    if run_id not in known:
+        raise UsageError(
+            f"no run {run_id} has ended in --output {asked.output}; there are {', '.join(known) or 'none'}"
+        )
+    print(f"{asked.output.rstrip('/')}/{write_report(folder, run_id)}")
+    return EXIT_COMPLETE
+
+
+def write_report(folder: Folder, run_id: str) -> str:
+    """Write the page of a run that has ended, and the list of runs anew; the page's path.
+
+    Raises:
+        UsageError: what draws and asks is not installed.
+    """
+    try:
+        from pipeline.report_facts import facts_of, shares_unsure  # noqa: PLC0415  # an extra
+        from pipeline.report_plots import plot_confidences, plots_of  # noqa: PLC0415  # an extra
+
+        templates = _templates()
+    except ImportError as error:
+        raise UsageError(f"{error.name} is not installed; pip install 'cardbeam[report]'") from None
+    facts = facts_of(connect(folder.root), run_id)
+    page = templates.get_template("report.html").render(
+        facts=facts,
+        run=facts.run,
+        sentence=sentence(facts.run),
+        plots=plots_of(facts),
+        unsure=shares_unsure(facts),
+        confidences={name: plot_confidences(name, fields) for name, fields in facts.confidences.items()},
+    )
+    path = run_file(run_id, REPORT_FILE)
+    folder.write(path, page.encode())
+    _write_index(folder, templates)
+    return path
+
+
+def report_if_possible(folder: Folder, run_id: str) -> str | None:
+    """The page's path; None where it could not be made: a report never fails its run."""
+    try:
+        return write_report(folder, run_id)
+    except (UsageError, OSError, ValueError) as error:
+        _LOG.info("no report: %s", type(error).__name__)
+        return None
+
+
+def _write_index(folder: Folder, templates: jinja2.Environment) -> None:
+    runs = connect(folder.root).sql("SELECT * FROM runs ORDER BY run_id DESC").to_arrow_table().to_pylist()
+    with_report = {file.path.split("/")[1] for file in folder.list(RUNS) if file.path.endswith(f"/{REPORT_FILE}")}
+    page = templates.get_template("index.html").render(runs=runs, with_report=with_report, report_file=REPORT_FILE)
+    folder.write(INDEX_FILE, page.encode())
+
+
+def _templates() -> jinja2.Environment:
+    import jinja2  # noqa: PLC0415  # an extra
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters["shown"] = shown
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _breakable(name: object) -> markupsafe.Markup:
+    """A long name that a narrow page may break behind an underscore."""
+    import markupsafe  # noqa: PLC0415  # comes with jinja2
+
+    return markupsafe.Markup("_<wbr>").join(str(name).split("_"))
+
+
+def shown(value: object) -> str:
+    """A number with thousands set apart and three digits of what is small; anything else as it is."""
+    if isinstance(value, float) and value != int(value):
+        return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:,.0f}" if isinstance(value, (int, float)) else str(value)
+
+
+_WHAT_NOW = {
+    "complete": "The run is complete",
+    "out_of_requests": "The account's requests ran out; the same command goes on later",
+    "budget": "The run stopped at --max_calls; the same command goes on with it",
+    "failed": "The run failed; the same command goes on with it",
+}
+
+
+def sentence(run: dict[str, Any]) -> str:
+    """What happened, in one sentence."""
+    requests = run["requests"]
+    ended = _WHAT_NOW.get(run["status"], f"The run ended as {run['status']}")
+    deferred = f", {requests['deferred']:,} left for later" if requests["deferred"] else ""
+    adds_up = "and the counts add up" if run["reconciled"] else "but the counts do not add up"
+    return (
+        f"{ended}: of {requests['found']:,} pictures found {requests['answered_before']:,} were answered before, "
+        f"{requests['answered']:,} were answered now and {requests['dead']:,} could not be read{deferred}, {adds_up}."
+    )
