@@ -137,3 +137,17 @@ def test_a_lease_gives_nothing_when_its_last_write_started_too_long_ago() -> Non
     for _ in range(4):
         lease.renew()
     assert [lease.slots(seconds) for seconds in (7.7, 9.6, 9.8)] == [10, 10, 0]
+
+
+def test_a_lease_that_was_left_is_gone_from_the_folder_and_gives_nothing() -> None:
+    world = World(Random(4))
+    lease = Lease(LateFolder(world, lambda: world.now_s, 0.0), "run", Quota(10, 1.0), "a1", lambda: world.now_s)
+    for _ in range(10):
+        lease.renew()
+        world.now_s += 1.0
+    there = [path for path, (_, removed_s) in world.objects.items() if removed_s > world.now_s]
+    slots = lease.slots(world.now_s)
+    lease.leave()
+    left = [path for path, (_, removed_s) in world.objects.items() if removed_s > world.now_s]
+    assert (there, slots) == (["runs/run/leases/a1-000000009.lease", "runs/run/leases/a1-000000010.lease"], 10)
+    assert (left, lease.slots(world.now_s)) == ([], 0)
