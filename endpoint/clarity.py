@@ -66,11 +66,11 @@ def _lit(pixels: Pixels) -> Plane:
 def _glare(pixels: Pixels) -> Plane:
     """The share of each pixel's light that is a reflection, 0 to 0.94: how far its paper is on the way to white.
 
-    Seen in the channel the card's own tint leaves darkest; a white card shows no reflection.
+    Seen in the channel the card's own tint leaves darkest; on a white card it is not to be told.
     """
     paper = _paper(np.asarray(pixels.min(axis=2), dtype=np.float32))
     usual = float(np.median(paper))
-    if usual > 242:
+    if not 120 < usual < 242:  # dark is the table around a card without an outline, or a shot without a lamp
         return np.zeros_like(paper)
     share = (paper - usual) / (255 - usual)
     return np.asarray(np.where(share > 0.3, np.minimum(share, MOST_GLARE), 0), dtype=np.float32)

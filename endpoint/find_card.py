@@ -21,6 +21,8 @@ MIN_SHARE = 0.06
 """Smallest share of the picture a card fills."""
 MIN_SUPPORT = 0.55
 """Smallest share of an outline that must lie on edges."""
+SNAP_PX = np.arange(-24.0, 25.0, 3.0)
+"""How far the ends of a side are moved when it is looked for nearby, in pixels of the search."""
 Corners = npt.NDArray[np.float64]
 """(4, 2): top left, top right, bottom right, bottom left, in pixels of the sheet."""
 
@@ -47,7 +49,8 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     small = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     lightness, apart = channels(small)
     edges = np.asarray(cv2.bitwise_or(_edges(lightness), _edges(apart)), dtype=np.uint8)
-    quads = [quad for mask in _masks(lightness, apart) for quad in _quads(mask)]
+    rough = (quad for mask in _masks(lightness, apart) for quad in _quads(mask))
+    quads = [_snapped(quad, edges) for quad in rough]
     supported = sorted(((_support(quad, edges), index) for index, quad in enumerate(quads)), reverse=True)
     kept: list[Corners] = []
     for support, index in supported:
@@ -82,16 +85,38 @@ def _masks(lightness: Pixels, apart: Pixels) -> Iterator[Pixels]:
 
 
 def _support(quad: Corners, edges: Pixels) -> float:
-    """The share of the outline that lies on edges, 0 to 1, held down by its worst side; corners are left out."""
-    along = np.linspace(0.1, 0.9, 80)[:, None]
-    shares = []
-    for index in range(4):
-        points = np.rint(quad[index] * (1 - along) + quad[(index + 1) % 4] * along).astype(int)
-        inside = (points >= 0).all(axis=1) & (points[:, 0] < edges.shape[1]) & (points[:, 1] < edges.shape[0])
-        hit = np.zeros(len(points), dtype=bool)
-        hit[inside] = edges[points[inside, 1], points[inside, 0]] > 0
-        shares.append(float(hit.mean()))
+    """The share of the outline that lies on edges, 0 to 1, held down by its worst side."""
+    shares = [float(_on_edges(quad[[index]], quad[[(index + 1) % 4]], edges)[0]) for index in range(4)]
     return 0.5 * min(shares) + 0.5 * sum(shares) / 4
+
+
+def _on_edges(starts: Corners, ends: Corners, edges: Pixels) -> npt.NDArray[np.float64]:
+    """Of lines from `starts` to `ends`, both (n, 2): the share of each that lies on edges, but for its ends."""
+    along = np.linspace(0.1, 0.9, 80)[None, :, None]
+    points = np.rint(starts[:, None] * (1 - along) + ends[:, None] * along).astype(int)
+    x, y = points[..., 0], points[..., 1]
+    inside = (x >= 0) & (y >= 0) & (x < edges.shape[1]) & (y < edges.shape[0])
+    hit = edges[np.clip(y, 0, edges.shape[0] - 1), np.clip(x, 0, edges.shape[1] - 1)] > 0
+    return np.asarray((hit & inside).mean(axis=1))
+
+
+def _snapped(quad: Corners, edges: Pixels) -> Corners:
+    """Each side that lies badly moved onto the edges nearby: what touches a card pulls its hull outwards."""
+    lines = []
+    for index in range(4):
+        start, end = quad[index], quad[(index + 1) % 4]
+        along = (end - start) / max(1e-6, float(np.linalg.norm(end - start)))
+        normal = np.array([-along[1], along[0]])
+        first, second = (grid.ravel()[:, None] for grid in np.meshgrid(SNAP_PX, SNAP_PX))
+        starts, ends = start + first * normal, end + second * normal
+        shares = _on_edges(starts, ends, edges) - 0.004 * (np.abs(first) + np.abs(second)).ravel()
+        best = int(shares.argmax())
+        middle = len(SNAP_PX) ** 2 // 2
+        if shares[middle] > 0.85 or shares[best] < shares[middle] + 0.1:
+            best = middle
+        lines.append(np.concatenate([starts[best], ends[best] - starts[best]]))
+    corners = [_crossing(lines[index - 1], lines[index]) for index in range(4)]
+    return np.array([quad[index] if corner is None else corner for index, corner in enumerate(corners)])
 
 
 def _quads(mask: Pixels) -> Iterator[Corners]:
@@ -186,16 +211,21 @@ def align(sheet: Pixels, corners: Corners | None) -> Aligned:
         [[-inset, -inset], [CARD_PX + inset, -inset], [CARD_PX + inset, height_px + inset], [-inset, height_px + inset]]
     )
     to_sheet = cv2.getPerspectiveTransform(target.astype(np.float32), corners.astype(np.float32))
-    shrink = across / CARD_PX
-    source = cv2.GaussianBlur(sheet, (0, 0), 0.4 * shrink) if shrink > 1.6 else sheet
-    pixels = cv2.warpPerspective(
-        source,
-        to_sheet,
-        (CARD_PX, height_px),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    source, moved = _around(sheet, corners, blur_px=0.4 * across / CARD_PX)
+    to_part = np.array([[1, 0, -moved[0]], [0, 1, -moved[1]], [0, 0, 1]], dtype=np.float64) @ to_sheet
+    size, how = (CARD_PX, height_px), cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    pixels = cv2.warpPerspective(source, to_part, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
     return Aligned(np.asarray(pixels, dtype=np.uint8), np.asarray(to_sheet, dtype=np.float64), outlined)
+
+
+def _around(sheet: Pixels, corners: Corners, *, blur_px: float) -> tuple[Pixels, tuple[int, int]]:
+    """The part of the sheet that holds the corners, smoothed if it will be shrunk, and where its origin is."""
+    low = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 8, 0)
+    high = np.ceil(corners.max(axis=0)).astype(int) + 8
+    part = sheet[low[1] : high[1], low[0] : high[0]]
+    if blur_px > 0.64:
+        part = np.asarray(cv2.GaussianBlur(part, (0, 0), blur_px), dtype=np.uint8)
+    return np.ascontiguousarray(part), (int(low[0]), int(low[1]))
 
 
 def turned(card: Aligned, quarters: int) -> Aligned:

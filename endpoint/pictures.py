@@ -16,10 +16,10 @@ Pixels = npt.NDArray[np.uint8]
 """RGB (height, width, 3) or grey (height, width), 0 to 255."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-MAX_WHOLE_PX = 30_000_000
+MAX_WHOLE_PX = 24_000_000
 """Largest picture decoded whole; JPEG alone can be decoded at a fraction of its size."""
-MAX_WORKING_PX = 8_000_000
-"""Largest sheet worked on: a card a third of its width still has more pixels than the text pass uses."""
+MAX_WORKING_PX = 6_000_000
+"""Largest sheet worked on: a card half its width still has the pixels the text pass uses."""
 MAX_PAGES = 20
 PDF_DPI = 200
 

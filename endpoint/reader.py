@@ -16,6 +16,7 @@ from endpoint.fields import Labelled, Reading, read_fields
 from endpoint.find_card import Aligned, align, find_cards, to_sent_box, turned
 from endpoint.glyphs import GlyphClassifier
 from endpoint.info import fill_info
+from endpoint.memory import give_back_large_blocks
 from endpoint.mrz import FORMATS, Zone, read_zone
 from endpoint.mrz_find import Band, without_zone, zone_bands, zone_cells
 from endpoint.page import TextEngine, Word
@@ -69,6 +70,7 @@ class CardReader:
     """Opens what is heavy (text engine, gazetteer, classifier) once; one reader per process, not for threads."""
 
     def __init__(self) -> None:
+        give_back_large_blocks()
         self._engine = TextEngine()
         self._gazetteer = Gazetteer()
         self._glyphs = GlyphClassifier()
