@@ -50,8 +50,8 @@ def _response(status: bytes, body: bytes) -> bytes:
 class Endpoint:
     """What all connections share: the answer, the limit, and when each request came."""
 
-    def __init__(self, latency_s: float, most_per_second: int) -> None:
-        self.latency_s, self._most = latency_s, most_per_second
+    def __init__(self, latency_s: float, most_per_second: int, slow_every: int) -> None:
+        self._latency_s, self._most, self._slow_every = latency_s, most_per_second, slow_every
         self._answer = _response(b"200 OK", reply())
         self._refusal = _response(b"429 Too Many Requests", b"{}")
         self._last: deque[float] = deque(maxlen=most_per_second or 1)
@@ -65,6 +65,12 @@ class Endpoint:
         self._came_s.append(now_s)
         self.refused += is_too_many
         return self._refusal if is_too_many else self._answer
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds until the answer to the request that came last."""
+        is_slow = self._slow_every and len(self._came_s) % self._slow_every == 0
+        return self._latency_s * (4 if is_slow else 1)
 
     def stats(self) -> bytes:
         """When requests came, on the monotonic clock that all processes of a machine share."""
@@ -81,6 +87,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._endpoint, self._loop = endpoint, asyncio.get_running_loop()
         self._buffer, self._held, self._body_left = bytearray(_BUFFER_BYTES), 0, 0
         self._answer: bytes | None = None
+        self._latency_s = 0.0
 
     def connection_made(self, transport: Any) -> None:
         """Keep the way back; uvloop's transports are not asyncio's."""
@@ -101,7 +108,7 @@ class _Connection(asyncio.BufferedProtocol):
                 return
             self._start(bytes(self._buffer[:end]), self._held - end - len(_HEAD_ENDS))
         if not self._body_left and self._answer is not None:
-            self._loop.call_later(self._endpoint.latency_s, self._send, self._answer)
+            self._loop.call_later(self._latency_s, self._send, self._answer)
             self._answer = None
 
     def _start(self, head: bytes, body_bytes: int) -> None:
@@ -111,7 +118,7 @@ class _Connection(asyncio.BufferedProtocol):
         if head.startswith(b"GET /stats"):
             self._transport.write(self._endpoint.stats())
         else:
-            self._answer = self._endpoint.take()
+            self._answer, self._latency_s = self._endpoint.take(), self._endpoint.latency_s
 
     def _send(self, answer: bytes) -> None:
         if not self._transport.is_closing():
@@ -135,11 +142,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency_s", type=float, default=0.0)
     parser.add_argument("--most_per_second", type=int, default=0)
+    parser.add_argument("--slow_every", type=int, default=0, help="every so many-th takes four times as long")
     parser.add_argument("--real_time", action="store_true")
     asked = parser.parse_args()
     if asked.real_time:
         run_in_real_time()
-    uvloop.run(_serve(Endpoint(asked.latency_s, asked.most_per_second)))
+    uvloop.run(_serve(Endpoint(asked.latency_s, asked.most_per_second, asked.slow_every)))
 
 
 if __name__ == "__main__":

@@ -77,9 +77,11 @@ class Endpoint:
 
 
 @contextmanager
-def endpoint(latency_s: float = 0.0, most_per_second: int = 0, *, real_time: bool = False) -> Iterator[Endpoint]:
+def endpoint(
+    latency_s: float = 0.0, most_per_second: int = 0, *, slow_every: int = 0, real_time: bool = False
+) -> Iterator[Endpoint]:
     """An endpoint in a process of its own."""
-    command = [f"--latency_s={latency_s}", f"--most_per_second={most_per_second}"]
+    command = [f"--latency_s={latency_s}", f"--most_per_second={most_per_second}", f"--slow_every={slow_every}"]
     command += ["--real_time"] if real_time else []
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.card_server", *command], stdout=subprocess.PIPE, text=True, cwd=_HERE

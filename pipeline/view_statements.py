@@ -137,7 +137,7 @@ CREATE TABLE runs AS SELECT unnest(from_json(receipt, '{
     "calls": {"sent": "BIGINT", "retried": "BIGINT", "answered": "BIGINT"},
     "documents": "MAP(VARCHAR, BIGINT)", "dead_letters": "MAP(VARCHAR, BIGINT)",
     "files": [{"path": "VARCHAR", "rows": "BIGINT", "bytes": "BIGINT"}],
-    "rate": {"allowed_per_s": "DOUBLE", "achieved_per_s": "DOUBLE", "busy_s": "DOUBLE"},
+    "rate": {"allowed_per_s": "DOUBLE", "achieved_per_s": "DOUBLE", "busy_s": "DOUBLE", "throttled_s": "DOUBLE"},
     "spend": "DOUBLE", "stopped_by": "VARCHAR", "message": "VARCHAR", "gaps": ["VARCHAR"], "settings": "JSON"
 }')) FROM (SELECT unnest($1::VARCHAR[]) AS receipt)
 """

@@ -19,7 +19,7 @@ from transforms.layout import DOCUMENT_TABLES, run_file
 from transforms.settings import Settings
 from transforms.stop import StopReason
 from transforms.storage import Folder
-from transforms.tally import Counts
+from transforms.tally import THROTTLED_US, Counts
 
 RECEIPT_FILE = "receipt.json"
 _LONGEST_PAUSE_S = 60
@@ -72,7 +72,7 @@ def make_receipt(
         documents=_documents(files),
         dead_letters=_summed(part.dead_letters for part in parts),
         files=_files(files),
-        rate=_rate(settings, parts),
+        rate=_rate(settings, tally, parts),
         spend=round(answered * settings.rate.price_per_call, 6),
         started_at=_text(started_at),
         finished_at=_text(finished_at),
@@ -143,8 +143,8 @@ def _summed(counted: Iterable[Iterable[tuple[Any, int]]]) -> dict[Any, int]:
     return dict(sorted(total.items()))
 
 
-def _rate(settings: Settings, parts: list[PartCounts]) -> dict[str, float]:
-    """Calls a second over the time in which the run was busy."""
+def _rate(settings: Settings, tally: Counts, parts: list[PartCounts]) -> dict[str, float]:
+    """Calls a second over the time in which the run was busy, and the worker seconds spent waiting for the quota."""
     calls_by_second = _summed(part.calls_by_second for part in parts)
     first_s = min((part.first_call_s for part in parts if part.first_call_s is not None), default=0.0)
     last_s = max((part.last_call_s for part in parts if part.last_call_s is not None), default=0.0)
@@ -155,6 +155,7 @@ def _rate(settings: Settings, parts: list[PartCounts]) -> dict[str, float]:
         "allowed_per_s": settings.rate.max_requests_per_second,
         "achieved_per_s": round(achieved_per_s, 3),
         "busy_s": round(busy_s, 3),
+        "throttled_s": round(tally.get(THROTTLED_US, 0) / 1_000_000, 3),
     }
 
 

@@ -67,7 +67,7 @@ def test_a_receipt_adds_up() -> None:
             {"path": "documents/type=passport/run_id=r1/b.parquet", "rows": 4, "bytes": 40},
             {"path": "ledger/run_id=r1/b.parquet", "rows": 10, "bytes": 100},
         ],
-        rate={"allowed_per_s": 20, "achieved_per_s": round(12 / 2.0, 3), "busy_s": 2.0},
+        rate={"allowed_per_s": 20, "achieved_per_s": round(12 / 2.0, 3), "busy_s": 2.0, "throttled_s": 0.0},
         spend=0.105,
         started_at="2026-11-22T01:00:00Z",
         finished_at="2026-11-22T01:01:30Z",
@@ -112,7 +112,7 @@ def test_an_empty_run_is_complete() -> None:
     """A night without a new picture has a receipt of zeros."""
     receipt = make_receipt(SETTINGS, {}, [], [], None, started_at=STARTED, finished_at=FINISHED)
     assert (receipt.status, receipt.reconciled, set(receipt.requests.values())) == ("complete", True, {0})
-    assert receipt.rate == {"allowed_per_s": 20, "achieved_per_s": 0.0, "busy_s": 0.0}
+    assert receipt.rate == {"allowed_per_s": 20, "achieved_per_s": 0.0, "busy_s": 0.0, "throttled_s": 0.0}
 
 
 def test_tables_made_again_change_what_was_read_and_not_what_was_asked() -> None:
