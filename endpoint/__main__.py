@@ -36,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         options = parse(argv)
         credentials = credentials_from(os.environ, options)
+        _clear_port_file(options)
         listener = _listen(options)
     except UsageError as error:
         print(f"endpoint: {error} (see --help)", file=sys.stderr)
@@ -98,14 +99,16 @@ def _announced(base_url: str, options: Options) -> Iterator[None]:
 
 def _write_whole(path: Path, text: str) -> None:
     """Whoever waits for the file never reads half of it."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
+    _part_of(path).write_text(text)
+    _part_of(path).replace(path)
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def _listen(options: Options) -> socket.socket:
-    if options.port_file:
-        Path(options.port_file).unlink(missing_ok=True)  # left by an endpoint that was killed
+    """A socket that listens. Raises UsageError where that address can't be had."""
     try:
         family = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((options.host, options.port), family=family)
@@ -113,6 +116,18 @@ def _listen(options: Options) -> socket.socket:
         return listener
     except OSError as error:
         raise UsageError(f"--host, --port: can't listen on {options.host}: {error.strerror}") from None
+
+
+def _clear_port_file(options: Options) -> None:
+    """A file left by an endpoint that was killed misleads who waits for it. Raises UsageError where it can't be one."""
+    if not options.port_file:
+        return
+    try:
+        Path(options.port_file).unlink(missing_ok=True)
+        _part_of(Path(options.port_file)).touch()
+        _part_of(Path(options.port_file)).unlink()
+    except OSError as error:
+        raise UsageError(f"--port_file: {error.strerror}") from None
 
 
 def _base_url(host: str, listener: socket.socket) -> str:

@@ -134,7 +134,8 @@ class WorkerPool:
         while not self._closed:
             try:
                 return await self._open()
-            except Gone:
-                _logger.error("a worker could not be opened, once more in %s s", _REOPEN_AFTER_S)
-                await asyncio.sleep(_REOPEN_AFTER_S)
+            except (*Gone, OSError):  # OSError: no process can be started, for want of memory or files
+                if not self._closed:
+                    _logger.error("a worker could not be opened, once more in %s s", _REOPEN_AFTER_S)
+                    await asyncio.sleep(_REOPEN_AFTER_S)
         return None

@@ -61,7 +61,11 @@ class WorkerProcess:
 
     async def open(self) -> None:
         """Start it; returns when it can read. Raises Gone where its reader can't open."""
-        self._process = psutil.Process(await self._call(os.getpid))
+        pid = await self._call(os.getpid)
+        try:
+            self._process = psutil.Process(pid)
+        except psutil.NoSuchProcess:
+            raise BrokenProcessPool("died as soon as it was open") from None
         self._cpu_s = self._computed_s()  # what opening took is on no picture's account
         self.usable = True
 

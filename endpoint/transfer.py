@@ -119,7 +119,7 @@ def _bounded(request: Request, bounds: TransferBounds) -> Request:
         try:
             message = await asyncio.wait_for(request.receive(), ends_at - now_s())
         except asyncio.TimeoutError:
-            raise HTTPException(408, "the body took too long") from None
+            raise HTTPException(408, "the body took too long", {"Connection": "close"}) from None
         left_bytes -= len(message.get("body", b""))
         if left_bytes < 0:
             raise too_large

@@ -104,6 +104,19 @@ def test_a_body_that_does_not_arrive_is_http_408_and_gives_its_place_back(start:
     assert endpoint.post_file("ekyc/card", picture_of(FRONT)).status_code == 200
 
 
+def test_a_client_that_goes_away_leaves_nothing_behind(start: Start) -> None:
+    endpoint = start("--workers=1", "--max_waiting=1", "--allow_anonymous")
+    head = "POST /api/v2/ekyc/card?format_type=base64 HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"
+    host, port = endpoint.root_url.removeprefix("http://").split(":")
+    for _ in range(5):
+        with socket.create_connection((host, int(port)), timeout=60) as leaving:
+            leaving.sendall(head.encode())
+    give_up_at = time.monotonic() + 30  # the server hears of it when its turn comes
+    while endpoint.post_file("ekyc/cards", *[picture_of(FRONT)] * 2).status_code != 200:
+        assert time.monotonic() < give_up_at
+    assert "Traceback" not in endpoint.log_path.read_text()
+
+
 def test_every_answer_is_held_back_by_the_latency_asked_for(start: Start) -> None:
     endpoint = start("--workers=1", "--latency_s=0.4")
     with ThreadPoolExecutor(8) as threads:

@@ -106,6 +106,9 @@ def test_bad_usage_is_one_line_and_status_2(tmp_path: Path) -> None:
         busy = run(tmp_path, f"--port={taken.getsockname()[1]}")
     assert (busy.returncode, busy.stdout, busy.stderr.count("\n")) == (2, "", 1)
     assert busy.stderr.startswith("endpoint: --host, --port: can't listen on 127.0.0.1: Address already in use")
+    folder = run(tmp_path, f"--port_file={tmp_path}")
+    assert (folder.returncode, folder.stdout) == (2, "")
+    assert folder.stderr == "endpoint: --port_file: Is a directory (see --help)\n"
     unknown = run(tmp_path, "--latncy_s=1")
     line = "endpoint: unknown option --latncy_s, did you mean --latency_s? (see --help)\n"
     assert (unknown.returncode, unknown.stdout, unknown.stderr) == (2, "", line)

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from endpoint.answers import PictureAnswer
@@ -79,6 +80,14 @@ def worker_pids() -> set[int]:
     return {process.pid for process in worker_processes(os.getpid())}
 
 
+def is_dead(pid: int) -> bool:
+    """Killing takes a moment; not waited for with psutil, which would take the exit status away from loky."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_pictures_are_answered_by_their_own_answers() -> None:
     async def story() -> None:
         async with started(workers=2) as pool:
@@ -130,8 +139,8 @@ def test_workers_killed_while_idle_cost_no_try() -> None:
         async with started(workers=3) as pool:
             for pid in (killed := worker_pids()):
                 os.kill(pid, signal.SIGKILL)
-            while killed & worker_pids():
-                await asyncio.sleep(0)
+            while not all(map(is_dead, killed)):
+                await asyncio.sleep(0.01)
             assert await read(pool, FRONT) == FRONT_ANSWER
 
     run(story)
