@@ -9,6 +9,9 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from transforms.elements import Settled, SettledAs
+from transforms.journal import read_segment
+from transforms.layout import JOURNAL
+from transforms.storage import LocalFolder
 
 ANSWER = json.dumps({"errorCode": "0", "data": [{"type": "passport", "info": {"id": "B0000001"}}]}).encode()
 
@@ -50,6 +53,11 @@ def copy(item: int, *, last_at: int = 0, source: int | None = None, **others: ob
     nothing_sent = {"http_status": None, "attempts": 0, "latency_s": None, "picture_bytes": None, "reply": None}
     record = answered(item, last_at=last_at, source=source, outcome=SettledAs.COPY.value)
     return replace(record, **{**nothing_sent, **others})
+
+
+def stored_records(folder: LocalFolder) -> list[Settled]:
+    """All records of all journals of an output, as a reader finds them."""
+    return [one for file in folder.list(JOURNAL) for one, _ in read_segment(folder.read(file.path))]
 
 
 TEXT = st.text(max_size=12)

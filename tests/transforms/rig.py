@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
+from tests.records import stored_records
 from tests.servers import CardServer
 from transforms.answered import load_answered
 from transforms.card_client import CardClient
 from transforms.claims import Claims
 from transforms.elements import Fate, Request, Settled
-from transforms.journal import LocalJournal, read_segment
-from transforms.layout import JOURNAL
+from transforms.journal import LocalJournal
 from transforms.retry import RetryPolicy
 from transforms.send import Sender
 from transforms.settle import Settler
@@ -59,4 +59,4 @@ class Rig:
 
     @property
     def records(self) -> list[Settled]:
-        return [one for file in self.folder.list(JOURNAL) for one, _ in read_segment(self.folder.read(file.path))]
+        return stored_records(self.folder)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.records import RECORDS, answered, dead
+from tests.records import RECORDS, answered, stored_records
 from transforms.elements import Settled
 from transforms.journal import LocalJournal, ObjectJournal, decode, encode, frames, open_journal, read_segment
 from transforms.layout import JOURNAL
@@ -23,10 +21,6 @@ SEVERAL = st.lists(RECORDS, max_size=6)
 
 def records_of(segment: bytes) -> list[Settled]:
     return [settled for settled, _ in read_segment(segment)]
-
-
-def stored_records(folder: LocalFolder) -> list[Settled]:
-    return [settled for file in folder.list(JOURNAL) for settled in records_of(folder.read(file.path))]
 
 
 @given(RECORDS)
@@ -141,81 +135,6 @@ def test_nothing_to_write_makes_no_file(tmp_path: Path) -> None:
         journal.flush()
         journal.close()
     assert list(folder.list("")) == []
-
-
-class Refusing(LocalFolder):
-    """A store that refuses the next writes with an error of its own kind, as a client library does."""
-
-    errors: list[Exception] = []  # noqa: RUF012  # set by each test
-
-    def write(self, path: str, content: bytes) -> None:
-        if self.errors:
-            raise self.errors.pop()
-        LocalFolder.write(self, path, content)
-
-
-@pytest.fixture
-def refusing(tmp_path: Path) -> Iterator[Refusing]:
-    Refusing.errors = []
-    yield Refusing(str(tmp_path))
-
-
-@pytest.mark.parametrize("error", [OSError("slow down"), RuntimeError("a client library's own")])
-def test_what_a_bucket_refuses_is_kept_for_the_next_flush(refusing: Refusing, error: Exception) -> None:
-    """A flush that fails raises, loses nothing, and the next one puts the records in their order."""
-    journal = ObjectJournal(refusing, "r1", FLUSH_NEVER_S)
-    journal.append(answered(1))
-    Refusing.errors = [error]
-    with pytest.raises(type(error)):
-        journal.flush()
-    journal.append(dead(2))
-    journal.flush()
-    assert stored_records(refusing) == [answered(1), dead(2)]
-
-
-def test_a_bucket_gets_one_object_for_many_records(tmp_path: Path) -> None:
-    """Records go as one object when there are enough of them, and the rest at the close."""
-    folder = LocalFolder(str(tmp_path))
-    journal = ObjectJournal(folder, "r1", FLUSH_NEVER_S, flush_records=3)
-    for number in range(4):
-        journal.append(answered(number))
-    assert stored_records(folder) == [answered(number) for number in range(3)]
-    journal.close()
-    assert [len(records_of(folder.read(file.path))) for file in folder.list(JOURNAL)] == [3, 1]
-
-
-def test_a_bucket_gets_what_waits_long_enough(tmp_path: Path) -> None:
-    """Without another append or flush, records are put after `flush_s`."""
-    written = threading.Event()
-
-    class Telling(LocalFolder):
-        def write(self, path: str, content: bytes) -> None:
-            LocalFolder.write(self, path, content)
-            written.set()
-
-    folder = Telling(str(tmp_path))
-    journal = ObjectJournal(folder, "r1", flush_s=0.01)
-    journal.append(answered(1))
-    assert written.wait(30)
-    assert stored_records(folder) == [answered(1)]
-    journal.close()
-
-
-@settings(max_examples=20)
-@given(st.lists(st.lists(RECORDS, max_size=5), max_size=4))
-def test_a_bucket_gives_back_what_was_flushed(
-    tmp_path_factory: pytest.TempPathFactory, batches: list[list[Settled]]
-) -> None:
-    """Records of any number of flushes come back in order, no object is written twice."""
-    folder = LocalFolder(str(tmp_path_factory.mktemp("bucket")))
-    journal = ObjectJournal(folder, "r1", FLUSH_NEVER_S)
-    for batch in batches:
-        for record in batch:
-            journal.append(record)
-        journal.flush()
-    journal.close()
-    assert stored_records(folder) == [record for batch in batches for record in batch]
-    assert len(list(folder.list(JOURNAL))) == sum(map(bool, batches))
 
 
 def test_the_store_decides_which_journal_suits_it(tmp_path: Path) -> None:
