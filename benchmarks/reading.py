@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,15 @@ HALVES: dict[str, Half] = {
     "unseen": Half(UNSEEN, ("noto-sans", "noto-serif", "dejavu-condensed"), 7_000_003),
     "tuning": Half(TUNING, ("liberation-sans", "liberation-serif", "dejavu-sans"), 11),
 }
+ROOT = Path(__file__).parents[1]
+_READ_BUNDLED = """
+import pathlib, resource
+from endpoint.reader import CardReader
+reader = CardReader()
+for picture in sorted(pathlib.Path("cards").glob("[cp]*[fg]")):
+    reader.read(picture.read_bytes(), get_thumb=True)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
 Look = Callable[[Sheet], Iterator[Read]]
 
 
@@ -140,6 +150,12 @@ def reliability(tallies: Sequence[Tally]) -> list[dict[str, Any]]:
     ]
 
 
+def reader_peak_mb() -> int:
+    """Peak memory of a process that only reads: this one also draws."""
+    done = subprocess.run([sys.executable, "-c", _READ_BUNDLED], capture_output=True, text=True, check=True, cwd=ROOT)
+    return int(done.stdout)
+
+
 def table(results: dict[str, dict[str, Any]]) -> str:
     """The figures as a Markdown table, a line a condition."""
     columns = ("n", "type_right", "fields_exact", "cer", "mrz_exact", "codes_right", "box_iou", "ms_median", "ms_p95")
@@ -180,8 +196,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         look = plain_look(TextEngine())
         result["plain"] = {name: shares(measure(look, reader, half, name, options.count)) for name in names}
         print("\nPlain Tesseract, same labels and values\n\n" + table(result["plain"]))
-    result["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    print(f"\npeak memory with the drawing: {result['peak_mb']} MB")
+    result["reader_peak_mb"] = reader_peak_mb()
+    print(f"\npeak memory of a process that reads the bundled cards: {result['reader_peak_mb']} MB")
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
