@@ -78,7 +78,8 @@ def _figures(
         if deed == "kill":
             back_s = _back_in_use_s(rate, came_s, at_s)
     edges.append(end_s)
-    well = [used(first_s, last_s) for first_s, last_s in zip(edges[::2], edges[1::2], strict=True)]
+    spans = zip(edges[::2], edges[1::2], strict=True)
+    well = [used(first_s, last_s) for first_s, last_s in spans if last_s - first_s > 2] or [(0, 1.0)]
     taken, seconds = used(start_s, end_s)
     return {
         "whole": round(taken / seconds / rate, 4),

@@ -19,7 +19,7 @@ from transforms.stop import BUDGET, UNREACHABLE, StopReason, StopSwitch, reason_
 from transforms.throttle import Throttle, Wait
 
 _FAULTS_IN_A_ROW = 3
-_SLOW_DOWN_S = 1.0
+_SLOW_DOWN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,14 +21,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-_GUARD = 0.008
-"""Windows are this much longer than the quota says: 8 ms in a second."""
-_PACE = 0.010
+_GUARD = 0.010
+"""Windows are this much longer than the quota says: 10 ms in a second."""
+_PACE = 0.012
 """The schedule is this much slower than the quota; above the guard, so that it seldom waits for the log."""
 _CATCH_UP_S = 0.1
 _LOOK_S = 0.1
 """How often a wait looks at what may end it or change its length."""
-_SLOWER, _SLOWEST, _RECOVERY_S = 0.8, 1 / 32, 30.0
+_SLOWER, _SLOWEST, _RECOVERY_S = 0.9, 1 / 32, 30.0
 """The pace after the endpoint said that it was too fast, times this for each second with such a word; and the seconds
 from nothing to the full pace."""
 
