@@ -86,7 +86,7 @@ def report_if_possible(folder: Folder, run_id: str) -> str | None:
     """The page's path; None where it could not be made: a report never fails its run."""
     try:
         return write_report(folder, run_id)
-    except (UsageError, OSError, ValueError) as error:
+    except Exception as error:  # whatever a library raises, the run has ended well and must say so
         _LOG.info("no report: %s", type(error).__name__)
         return None
 

@@ -122,8 +122,8 @@ def plot_trend(trend: list[dict[str, Any]]) -> str:
 
 
 def plots_of(facts: Facts) -> dict[str, str]:
-    """Every plot that there is something to draw for, by name."""
-    plots = {"trend": plot_trend(facts.trend)}
+    """The plots by name; empty where there is nothing to draw."""
+    plots = {"rate": "", "latency": "", "documents": "", "trend": plot_trend(facts.trend)}
     if facts.rate.per_s:
         plots["rate"] = plot_rate(facts.rate)
     if len(facts.latencies_s):

@@ -18,7 +18,8 @@ from pipeline.report_facts import Facts, facts_of, shares_unsure
 from pipeline.views import connect
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
-from tests.pipeline.nights import FIRST, HALF, SECOND, person, write_nights
+from tests.pipeline.nights import FIRST, HALF, SECOND, person, write_nights, write_run
+from transforms.storage import LocalFolder
 
 _URI = re.compile(
     r"""(?:src|href|xlink:href)="(?!data:|#|\.\./index\.html|\d{8}T\d{6}Z/report\.html)[^"]*|url\((?!#)"""
@@ -132,6 +133,15 @@ def test_alone(page: str, root: Path) -> None:
     for one in (page, Path(root, "runs", "index.html").read_text()):
         assert _URI.findall(one) == []
         assert "<script" not in one
+
+
+def test_nothing_answered(tmp_path: Path) -> None:
+    """A run in which nothing was answered has a report, without plots of what there is not."""
+    write_run(LocalFolder(str(tmp_path)), FIRST, [], deferred=3)
+    assert main(["report", f"--output={tmp_path}"]) == 0
+    told = _text(Path(tmp_path, "runs", FIRST, "report.html").read_text())
+    assert "of 3 pictures found" in told
+    assert "3 left for later" in told
 
 
 def test_index(root: Path) -> None:
