@@ -62,7 +62,7 @@ class Index:
     def find_one(self, hex_id: str) -> int:
         """Position of one id, -1 where it is not there: the cheap form for one at a time."""
         high, low = int(hex_id[:16], 16), int(hex_id[16:], 16)
-        highs, lows = memoryview(self.ids[:, 0]), memoryview(self.ids[:, 1])
+        highs, lows = self.ids[:, 0].data, self.ids[:, 1].data
         at = bisect_left(highs, high)
         while at < len(highs) and highs[at] == high:
             if lows[at] == low:
