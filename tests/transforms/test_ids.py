@@ -22,7 +22,10 @@ def index_of(pairs: list[tuple[str, int]]) -> Index:
 
 
 def found(index: Index, hex_ids: list[str]) -> list[int | None]:
-    return [None if at < 0 else int(index.numbers[at]) for at in index.find(to_ids(hex_ids))]
+    """The number of each id, found together and one by one."""
+    together = index.find(to_ids(hex_ids)).tolist()
+    assert [index.find_one(hex_id) for hex_id in hex_ids] == together
+    return [None if at < 0 else int(index.numbers[at]) for at in together]
 
 
 @given(st.lists(IDS))
