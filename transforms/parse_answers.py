@@ -151,7 +151,10 @@ def _with_copies(taken: pa.Table, copies: Mapping[str, list[str]]) -> pa.Chunked
     if not copies:
         return taken["uris"]
     pairs = zip(taken["item_id"].to_pylist(), taken["uris"].to_pylist(), strict=True)
-    return pa.chunked_array([pa.array([uris + copies.get(item_id, []) for item_id, uris in pairs], taken["uris"].type)])
+    named = [
+        uris + [uri for uri in dict.fromkeys(copies.get(item_id, ())) if uri not in uris] for item_id, uris in pairs
+    ]
+    return pa.chunked_array([pa.array(named, taken["uris"].type)])
 
 
 def _take(cells: Cells, name: str, values: list[object], extras: list[dict[str, object]]) -> tuple[pa.Array, ...]:
