@@ -165,6 +165,12 @@ def test_copies_follow_what_was_sent() -> None:
     ]
 
 
+def test_a_picture_found_twice_is_named_once() -> None:
+    """Where two inputs find the same picture, it is a copy of itself: its URI stands once."""
+    parsed = parse([document()], copies={hex_id(0): ["pictures/0.jpg", "b.jpg", "b.jpg"]})
+    assert parsed.documents[PASSPORT]["uris"].to_pylist() == [["pictures/0.jpg", "b.jpg"]]
+
+
 def test_more_answers_than_a_slice_are_rows_in_order() -> None:
     """Thousands of answers give as many rows, in the order of the answers."""
     count = 5000
