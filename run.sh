@@ -77,6 +77,7 @@ case $verb in
   endpoint) install endpoint; install_tessdata ;;
   sql) install sql ;;
   backfill|replay|report) install report ;;
+  publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
   test) install endpoint,iceberg,report,sql,test; install_tessdata ;;
   check) install check,endpoint,iceberg,report,sql,test; install_tessdata ;;
   *) install "" ;;

@@ -10,6 +10,7 @@ import apache_beam as beam
 from pipeline import graph
 from pipeline.claim import claimed
 from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError
+from pipeline.iceberg import CatalogSettings, open_catalog, register
 from pipeline.launch import cause
 from pipeline.options import parse
 from pipeline.runs import run_ids
@@ -21,7 +22,8 @@ from transforms.storage import Folder, open_folder
 
 def main(arguments: Sequence[str]) -> int:
     """Make the tables of one run (--run_id) or of all again from ledger and journal; nothing is called."""
-    (output,), options = parse("publish", str(main.__doc__), arguments, OutputSettings)
+    (output, asked), options = parse("publish", str(main.__doc__), arguments, OutputSettings, CatalogSettings)
+    catalog = open_catalog(asked.catalog) if asked.catalog else None
     folder = open_folder(output.output)
     found = runs_with_answers(folder)
     if output.run_id and output.run_id not in found:
@@ -33,6 +35,8 @@ def main(arguments: Sequence[str]) -> int:
         try:
             with beam.Pipeline(options=options) as pipeline:
                 graph.publish(pipeline, output, chosen)
+            if catalog is not None:
+                register(catalog, asked.namespace, folder, chosen)
         except Exception as error:  # whatever a runner raises, the user gets one line
             print(f"publish failed: {cause(error)}; the same command makes the tables whole", file=sys.stderr)
             return EXIT_FAILED
