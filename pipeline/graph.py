@@ -38,8 +38,8 @@ def replay(pipeline: beam.Pipeline, settings: Settings, started_at: datetime) ->
 def _answer(found: Found, settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:
     answered = SharedAnswered(settings)
     known = found.requests | "Leave out what is answered" >> LeaveOutAnswered(settings.input, answered)
-    (found.counted, known.counted) | "Count found" >> CountFound(settings.output)
-    endings = known.left | "Call the endpoint" >> CallEndpoint(settings, answered)
+    listed = (found.counted, known.counted) | "Count found" >> CountFound(settings.output)
+    endings = known.left | "Call the endpoint" >> CallEndpoint(settings, answered, after=listed)
     tally = (found.counted, known.counted, endings) | "Tally" >> Tally()
     durable = tally | "All answers are durable" >> beam.Map(lambda _, run_id: run_id, settings.output.run_id)
     answers = durable | "Read the answers" >> ReadAnswers(settings.output)

@@ -16,6 +16,7 @@ import apache_beam as beam
 import orjson
 from apache_beam.io.components.adaptive_throttler import ThrottlingSignaler
 from apache_beam.metrics import Metrics
+from apache_beam.pvalue import AsIter
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
@@ -32,16 +33,18 @@ from transforms.worker import Session, Worker
 
 
 class CallEndpoint(beam.PTransform):
-    """Groups of Requests -> Endings."""
+    """Groups of Requests -> Endings. No call is made before `after` is there: what a run has before it is known."""
 
-    def __init__(self, settings: Settings, answered: SharedAnswered) -> None:
+    def __init__(self, settings: Settings, answered: SharedAnswered, after: beam.PCollection[Any]) -> None:
         super().__init__()
-        self._settings, self._answered = settings, answered
+        self._settings, self._answered, self._after = settings, answered, after
 
     def expand(self, groups: beam.PCollection[tuple[str, Iterable[Request]]]) -> beam.PCollection[Ending]:
         """Settle each request of each group."""
         session = Session.of(groups.pipeline.options)
-        return groups | "Settle" >> beam.ParDo(_SettleFn(self._settings, session, self._answered, Shared()))
+        return groups | "Settle" >> beam.ParDo(
+            _SettleFn(self._settings, session, self._answered, Shared()), AsIter(self._after)
+        )
 
 
 class _SettleFn(beam.DoFn):
@@ -66,9 +69,11 @@ class _SettleFn(beam.DoFn):
     def process(
         self,
         group: tuple[str, Iterable[Request]],
+        after: Iterable[Any] = (),
         timestamp: Timestamp = beam.DoFn.TimestampParam,
         window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[WindowedValue]:
+        del after  # only waited for
         claims = Claims()
         for request in group[1]:
             work = partial(_settle, self._worker, request, claims, timestamp, window)

@@ -28,7 +28,7 @@ Groups = list[tuple[str, list[Request]]]
 def _run_bundle(fn: _SettleFn, groups: Groups) -> list[Ending]:
     """One bundle from its start to its end; what it gives is what the runner would commit."""
     fn.start_bundle()
-    ended = [one for group in groups for one in fn.process(group, Timestamp(0), GlobalWindow())]
+    ended = [one for group in groups for one in fn.process(group, timestamp=Timestamp(0), window=GlobalWindow())]
     return [one.value for one in [*ended, *fn.finish_bundle()]]
 
 
