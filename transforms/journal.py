@@ -33,6 +33,7 @@ _END = b"\n"
 FIELDS: tuple[str, ...] = Settled.__slots__
 """What a record holds, in its order; the reply is the last and stands behind the others as it came."""
 _values = attrgetter(*FIELDS[:-1])
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 _SEGMENT_BYTES = 64 * 1024 * 1024
 
 
@@ -157,7 +158,7 @@ class LocalJournal:
         file = self._segment()
         file.write(batch)
         file.flush()
-        os.fdatasync(file.fileno())
+        _sync(file.fileno())
 
     def _segment(self) -> BinaryIO:
         if self._file and self._file.tell() > _SEGMENT_BYTES:

@@ -60,6 +60,7 @@ def plan_parts(
     copies = _copies_by_part(drafts, to_ids(keys["item_id"])[is_shown], np.searchsorted(ends, is_shown, side="right"))
     is_superseded = keys["rank"].to_numpy() != _RANK[SettledAs.COPY.value]
     is_superseded[is_shown] = False
+    is_superseded |= _answered_since(keys)
     return [
         Part(
             run_id,
@@ -100,6 +101,14 @@ def _shown(keys: pa.Table) -> npt.NDArray[np.int64]:
     rows = first_of_each(to_ids(keys["item_id"]), rank, age, np.arange(len(keys)))
     is_original: npt.NDArray[np.bool_] = rank[rows] != _RANK[SettledAs.COPY.value]
     return rows[is_original]
+
+
+def _answered_since(keys: pa.Table) -> npt.NDArray[np.bool_]:
+    """Deaths of a source that was settled otherwise after all: unread they had another key than their answer."""
+    is_death = pc.equal(keys["rank"], _RANK[SettledAs.DEAD.value])
+    settled = keys["source_id"].filter(pc.invert(is_death)).drop_null()
+    found: npt.NDArray[np.bool_] = pc.and_(is_death, pc.is_in(keys["source_id"], settled)).to_numpy()
+    return found
 
 
 def _copies_by_part(drafts: list[_Draft], shown_ids: Ids, shown_parts: npt.NDArray[np.int64]) -> dict[int, _Copies]:

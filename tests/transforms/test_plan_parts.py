@@ -97,6 +97,7 @@ def model_rows(records: list[Settled]) -> tuple[dict[str, tuple[str, list[str]]]
     """What the tables must show: {item: (which answer, its URIs)} and {item: code of its death}."""
     shown: dict[str, tuple[str, list[str]]] = {}
     deaths: dict[str, str] = {}
+    settled = {one.source_id for one in records if one.outcome != "dead" and one.source_id is not None}
     for item_id in {one.item_id for one in records}:
         mine = [one for one in records if one.item_id == item_id]
         answers = sorted((one for one in mine if one.outcome == "answered"), key=lambda one: one.last_at)
@@ -105,7 +106,7 @@ def model_rows(records: list[Settled]) -> tuple[dict[str, tuple[str, list[str]]]
         if answers:
             number = json.loads(answers[0].reply or b"")["data"][0]["info"]["id"]
             shown[item_id] = (number, [*answers[0].uris, *sorted(uri for uris in copies for uri in uris)])
-        elif died:
+        elif died and died[-1].source_id not in settled:
             deaths[item_id] = str(died[-1].code)
     return shown, deaths
 
@@ -156,6 +157,16 @@ def test_the_same_answers_make_the_same_files(
         folder.delete([file.path for file in folder.list(JOURNAL)])
     again = publish(folder, part_records=count)
     assert again == {path: rows for path, rows in first.items() if not path.startswith(LEDGER)}
+
+
+def test_a_picture_read_at_last(tmp_path: Path) -> None:
+    """A picture that could not be read at first, and was answered when the run went on, is no dead letter."""
+    folder = LocalFolder(str(tmp_path))
+    unread = dead(1, last_at=1, source=7, code="unreadable_source")
+    answered_later = replace(answer(2, 2), source_id=hex_id(7))
+    folder.write(f"{of_run(JOURNAL, RUN)}/1.journal", encode(unread) + encode(answered_later))
+    files = publish(folder)
+    assert (len(rows_of(files, PASSPORTS)), rows_of(files, DEAD_LETTERS)) == (1, [])
 
 
 def test_a_journal_is_cut_within_the_bounds(tmp_path: Path) -> None:
