@@ -113,7 +113,8 @@ judged AS (
                 ], lambda reason: reason IS NOT NULL) END AS unknown,
            list_filter([
                CASE WHEN nullif(id, '') <> nullif(mrz_person_number, '') THEN 'number differs' END,
-               CASE WHEN NOT same_name(nullif(name, ''), mrz_name) THEN 'name differs' END,
+               CASE WHEN name = '' OR mrz_name IS NULL THEN NULL  -- folding is dear, and most rows have one side
+                    WHEN NOT same_name(name, mrz_name) THEN 'name differs' END,
                CASE WHEN dob <> mrz_dob THEN 'birth date differs' END
            ], lambda reason: reason IS NOT NULL) AS differing
     FROM joined
