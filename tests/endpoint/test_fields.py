@@ -99,6 +99,12 @@ def test_a_name_that_looks_like_a_label_is_no_label() -> None:
     )
 
 
+def test_a_place_that_looks_like_a_label_is_no_label() -> None:
+    printed = "Phong Hải, Quảng Yên, Quảng Ninh"
+    lines = [line for line in CHIP if line[1] not in (320, 350)]
+    assert read(*lines, (300, 320, f"Quê quán: {printed}"))[1]["hometown"] == printed
+
+
 def test_columns_are_kept_apart() -> None:
     passport = (
         (40, 20, "HỘ CHIẾU / PASSPORT"),
