@@ -123,6 +123,8 @@ def place_labels(side: Side, rows: Sequence[Row], anchors: Iterable[Anchor]) -> 
         words = [(anchor.row, word) for word in range(anchor.start, anchor.stop)]
         if anchor.text in seen or any(taken.get(word, field) != field for word in words):
             continue
+        if any(_apart(p, anchor, rows) for p in placed if field and (p.field, p.row) == (field, anchor.row)):
+            continue  # a label stands once in a row: what is like it further right belongs to the value
         seen.add(anchor.text)
         taken |= dict.fromkeys(words, field)
         placed.append(Placed(field, anchor.row, anchor.start, anchor.stop, anchor.rank))
@@ -144,6 +146,11 @@ def _joined(placed: list[Placed], rows: Sequence[Row]) -> list[Placed]:
         else:
             joined.append(item)
     return joined
+
+
+def _apart(placed: Placed, anchor: Anchor, rows: Sequence[Row]) -> bool:
+    first, second = sorted(((placed.start, placed.stop), (anchor.start, anchor.stop)))
+    return not _adjacent(rows[anchor.row], first[1], second[0])
 
 
 def _adjacent(row: Row, stop: int, start: int) -> bool:
