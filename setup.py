@@ -41,6 +41,7 @@ setup(
         "report": ["duckdb>=1.4", "fsspec>=2025.1", "jinja2>=3.1", "matplotlib>=3.10"],
         "iceberg": ["pyiceberg[sql-sqlite,pyarrow]>=0.10"],
         "browser": ["playwright>=1.55"],
+        "airflow": ["apache-airflow>=3.1"],
         "spark": ["pyspark>=4"],
         "test": ["pytest>=9", "sqlglot>=27", "hypothesis>=6.100", "trustme>=1.2", "azure-storage-blob>=12.25"],
         "check": ["mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests"],

@@ -6,8 +6,8 @@ import os
 import subprocess
 from datetime import datetime, timedelta, timezone
 
-from airflow.exceptions import AirflowException, AirflowFailException
 from airflow.sdk import DAG, task
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 _RUN = "/opt/cardbeam/run.sh"
 _OUTPUT = "s3://tables/cards"
@@ -32,8 +32,9 @@ with DAG(
 ) as dag:
 
     @task(retries=6, retry_delay=timedelta(minutes=30))
-    def backfill(ds_nodash: str = "") -> None:
+    def backfill(ds_nodash: str | None = None) -> None:
         """Credentials come from the worker's environment, as CARD_API_KEY and CARD_API_SECRET."""
+        assert ds_nodash is not None, "Airflow gives it"
         pictures = f"--input=s3://photos/{ds_nodash[:4]}/{ds_nodash[4:6]}/**/*.jpg"
         run("backfill", pictures, f"--output={_OUTPUT}", "--max_requests_per_second=50")
 
