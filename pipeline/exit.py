@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.buckets import StoreRefused
+from transforms.store_errors import StoreRefused
 
 EXIT_COMPLETE = 0
 EXIT_USAGE = 2

@@ -7,19 +7,18 @@ system's, with a message that names the object and no secret.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 import tenacity
-from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from transforms.bucket_settings import Options, azure_options, gcs_options, retry_s, s3_options
+from transforms.store_errors import StoreError, StoreUnreachable, store_errors
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -41,25 +40,6 @@ _BAD_REQUEST = 400
 _LISTED_AT_ONCE = 1000
 _DELETED_AT_ONCE = 1000
 
-_DENIED = re.compile(r"ExpiredToken|InvalidToken|TokenRefreshRequired|AccessDenied|AuthenticationFailed")
-"""Refusals under other statuses than 401 and 403: S3 answers 400 where a session token has expired."""
-_NO_CREDENTIALS = re.compile(r"token request|169\.254\.169\.254|metadata\.google\.internal|redentials from|boto3")
-_STATUS = re.compile(r"status:? (?:code:? )?(\d{3})", re.IGNORECASE)
-
-
-class StoreError(OSError):
-    """A request that a store refused or lost, retries included; `status` is the HTTP status, where there was one."""
-
-    status: int | None = None
-
-
-class StoreRefused(PermissionError):
-    """A store took not our credentials, or not for this."""
-
-
-class StoreUnreachable(StoreError):
-    """A request that got no whole reply."""
-
 
 def _is_late(retry_state: tenacity.RetryCallState) -> bool:
     return retry_state.seconds_since_start is not None and retry_state.seconds_since_start > retry_s()
@@ -72,46 +52,6 @@ _until_answered = tenacity.retry(
     reraise=True,
 )
 """obstore asks again by itself, except where a connection broke under a conditional put or in a reply's body."""
-
-
-@contextmanager
-def store_errors(uri: str) -> Iterator[None]:
-    """Turn the library's errors into the operating system's, in words without secrets.
-
-    obstore's messages quote the request, and an Azure request may carry its signature in the URL.
-
-    Raises:
-        FileNotFoundError: there is no such object.
-        FileExistsError: there is one, and it was to be a new one.
-        StoreRefused: the store refused the credentials, or what they may do.
-        StoreError: anything else, after the retries.
-    """
-    try:
-        yield
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{uri}: there is no such object") from None
-    except AlreadyExistsError:
-        raise FileExistsError(f"{uri} is there already") from None
-    except (PermissionDeniedError, UnauthenticatedError):
-        raise StoreRefused(f"{uri}: the store refused the credentials") from None
-    except (BaseError, ValueError) as error:
-        raise _as_os_error(uri, str(error)) from None
-
-
-def _as_os_error(uri: str, said: str) -> OSError:
-    if _NO_CREDENTIALS.search(said):
-        return StoreRefused(f"{uri}: no credentials for the store were found, or they cannot be renewed")
-    if _DENIED.search(said):
-        return StoreRefused(f"{uri}: the store refused the credentials")
-    if found := _STATUS.search(said):
-        error = StoreError(f"{uri}: the store answered HTTP {found[1]}, again and again")
-        error.status = int(found[1])
-        return error
-    if "arse path" in said or "arsing Path" in said:
-        return StoreError(f"{uri}: a key with an empty step, '.' or '..' cannot be addressed")
-    if "HTTP error" in said:
-        return StoreUnreachable(f"{uri}: the store cannot be reached, or does not answer in time")
-    return StoreError(f"{uri}: the store cannot be used; check the environment variables that say how to reach it")
 
 
 @cache

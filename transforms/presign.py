@@ -11,7 +11,8 @@ from urllib.parse import quote
 from obstore import sign
 from obstore.store import AzureStore
 
-from transforms.buckets import Object, StoreError, connect, is_in_bucket, object_at, store_errors
+from transforms.buckets import Object, connect, is_in_bucket, object_at
+from transforms.store_errors import StoreError, store_errors
 from transforms.web import is_web
 
 LIFETIME = timedelta(hours=12)

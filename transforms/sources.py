@@ -19,11 +19,12 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from schemas.outcomes import OUTCOMES, Outcome
-from transforms.buckets import Listed, StoreError, is_in_bucket, list_objects, object_at
+from transforms.buckets import Listed, is_in_bucket, list_objects, object_at
 from transforms.elements import Picture
 from transforms.globs import is_glob, parse_glob
 from transforms.object_file import open_object
 from transforms.pictures import MAX_PICTURE_BYTES
+from transforms.store_errors import StoreError
 from transforms.uris import local_path, uri_of_path
 from transforms.web import WebFault, describe_web, is_web, read_web
 

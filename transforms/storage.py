@@ -15,8 +15,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from transforms.buckets import BUCKET_SCHEMES, Object, StoreError, delete_objects, is_in_bucket, list_objects, object_at
+from transforms.buckets import BUCKET_SCHEMES, Object, delete_objects, is_in_bucket, list_objects, object_at
 from transforms.object_file import open_object
+from transforms.store_errors import StoreError
 from transforms.uris import local_path
 
 TEMPORARY_SUFFIX = ".tmp"

@@ -1,0 +1,68 @@
+"""What a store or its library says went wrong -> an error of the operating system, in words without secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
+
+_DENIED = re.compile(r"ExpiredToken|InvalidToken|TokenRefreshRequired|AccessDenied|AuthenticationFailed")
+"""Refusals under other statuses than 401 and 403: S3 answers 400 where a session token has expired."""
+_NO_CREDENTIALS = re.compile(r"token request|169\.254\.169\.254|metadata\.google\.internal|redentials from|boto3")
+_STATUS = re.compile(r"status:? (?:code:? )?(\d{3})", re.IGNORECASE)
+
+
+class StoreError(OSError):
+    """A request that a store refused or lost, retries included; `status` is the HTTP status, where there was one."""
+
+    status: int | None = None
+
+
+class StoreRefused(PermissionError):
+    """A store took not our credentials, or not for this."""
+
+
+class StoreUnreachable(StoreError):
+    """A request that got no whole reply."""
+
+
+@contextmanager
+def store_errors(uri: str) -> Iterator[None]:
+    """Turn the library's errors into the operating system's, in words without secrets.
+
+    obstore's messages quote the request, and an Azure request may carry its signature in the URL.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        FileExistsError: there is one, and it was to be a new one.
+        StoreRefused: the store refused the credentials, or what they may do.
+        StoreError: anything else, after the retries.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{uri}: there is no such object") from None
+    except AlreadyExistsError:
+        raise FileExistsError(f"{uri} is there already") from None
+    except (PermissionDeniedError, UnauthenticatedError):
+        raise StoreRefused(f"{uri}: the store refused the credentials") from None
+    except (BaseError, ValueError) as error:
+        raise _as_os_error(uri, str(error)) from None
+
+
+def _as_os_error(uri: str, said: str) -> OSError:
+    if _NO_CREDENTIALS.search(said):
+        return StoreRefused(f"{uri}: no credentials for the store were found, or they cannot be renewed")
+    if _DENIED.search(said):
+        return StoreRefused(f"{uri}: the store refused the credentials")
+    if found := _STATUS.search(said):
+        error = StoreError(f"{uri}: the store answered HTTP {found[1]}, again and again")
+        error.status = int(found[1])
+        return error
+    if "arse path" in said or "arsing Path" in said:
+        return StoreError(f"{uri}: a key with an empty step, '.' or '..' cannot be addressed")
+    if "HTTP error" in said:
+        return StoreUnreachable(f"{uri}: the store cannot be reached, or does not answer in time")
+    return StoreError(f"{uri}: the store cannot be used; check the environment variables that say how to reach it")
