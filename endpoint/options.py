@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
+
+import loky  # type: ignore[import-untyped]  # ships no types
 
 
 class UsageError(ValueError):
@@ -26,7 +27,9 @@ class Options:
     host: str = _option("127.0.0.1", "address to listen on; there is no TLS: keep it on this machine or behind a proxy")
     port: int = _option(8000, "port to listen on; 0 picks a free one", 0, 65535)
     port_file: str = _option("", "file that gets the base URL once the endpoint is ready, and goes away when it stops")
-    workers: int = _option(os.cpu_count() or 1, "processes that read cards", 1, 256)
+    workers: int = _option(
+        loky.cpu_count(), "processes that read cards; the default is what cores this process may use", 1, 256
+    )
     reader: str = _option("endpoint.reader:CardReader", "importable name of the class that reads cards")
     max_waiting: int = _option(64, "pictures that may wait for a worker; above it: HTTP 503 with Retry-After", 1)
     max_wait_s: float = _option(60.0, "longest time a picture may wait for a worker; above it: HTTP 503", 0.001)
@@ -72,7 +75,7 @@ def parse(argv: Sequence[str]) -> Options:
     return Options(**vars(known))
 
 
-def credentials_from(environment: os._Environ[str] | dict[str, str], options: Options) -> Credentials | None:
+def credentials_from(environment: Mapping[str, str], options: Options) -> Credentials | None:
     """Environment -> the credentials to ask for; None where anyone may call.
 
     Raises UsageError where neither the environment nor the options say who may call.

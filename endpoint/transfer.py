@@ -14,11 +14,13 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
 from starlette.types import Message
 
 from endpoint.fetch import FetchBounds, UrlUnavailable, fetch
 
 _DATA_PREFIX = re.compile(r"data:[^,]{0,200},")  # RFC 2397; what it says of the type is not needed
+MultiPartParser.spool_max_size = 1 << 40  # never to a disk: cards are private, and bodies are bounded
 _WHITESPACE = {ord(character): None for character in " \t\r\n"}  # base64.encodebytes breaks lines
 
 
