@@ -89,14 +89,20 @@ def _table_like(sheet: Pixels, card: Aligned, corner: tuple[float, float], inwar
     def at(along: float, across: float) -> npt.NDArray[np.float64]:
         return _colour(sheet, card, corner[0] + inward[0] * along, corner[1] + inward[1] * across)
 
-    inside = at(27, 27)
-    beside = min((at(27, 190), at(190, 27), at(120, 120)), key=lambda colour: float(np.abs(colour - inside).sum()))
-    outside = min((at(-22, 40), at(40, -22), at(-16, -16)), key=lambda colour: float(np.abs(colour - inside).sum()))
-    to_card, to_table = _between(inside, beside, outside)
+    inside = [at(*place) for place in ((27, 27), (14, 41), (41, 14))]
+    beside = _nearest(inside[0], (at(27, 190), at(190, 27), at(120, 120)))
+    outside = _nearest(inside[0], (at(-22, 40), at(40, -22), at(-16, -16)))
     straight = all(np.subtract(*_between(at(*edge), beside, outside)) < 0 for edge in ((10, 190), (190, 10)))
     apart = float(np.abs(beside - outside).sum())
     # Where even the sides beside the corner look like table, the outline is off and the card may be whole.
-    return to_card / (to_card + to_table) if apart > 60 and straight else 0.0
+    if apart <= 60 or not straight:
+        return 0.0
+    distances = [_between(colour, beside, outside) for colour in inside]
+    return min(to_card / (to_card + to_table) for to_card, to_table in distances)
+
+
+def _nearest(colour: npt.NDArray[np.float64], others: tuple[npt.NDArray[np.float64], ...]) -> npt.NDArray[np.float64]:
+    return min(others, key=lambda other: float(np.abs(other - colour).sum()))
 
 
 def _between(

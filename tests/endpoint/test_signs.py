@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not MRZ_FONT.exists(), reason="the Debian packag
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(CONDITIONS))
+@pytest.mark.parametrize("name", sorted(name for name, condition in CONDITIONS.items() if condition.warning != "3"))
 def test_a_picture_shows_the_sign_of_its_condition_and_no_other(name: str) -> None:
     gazetteer, expected = Gazetteer(), CONDITIONS[name].warning
     for index in (0, 6):
