@@ -44,6 +44,6 @@ setup(
         "airflow": ["apache-airflow>=3.1"],
         "spark": ["pyspark>=4"],
         "test": ["pytest>=9", "sqlglot>=27", "hypothesis>=6.100", "trustme>=1.2", "azure-storage-blob>=12.25"],
-        "check": ["mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests"],
+        "check": ["mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests", "types-tqdm"],
     },
 )
