@@ -18,21 +18,24 @@ from apache_beam.pvalue import AsList
 
 from schemas.arrow import schema_of
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
+from transforms.budget import BUDGET_FOLDER
 from transforms.elements import PartCounts, WrittenFile
 from transforms.layout import (
     DEAD_LETTERS,
     DOCUMENT_TABLES,
     JOURNAL,
     LEDGER,
+    RUNS,
     TABLES,
     of_run,
     run_file,
 )
+from transforms.leases import LEASES
 from transforms.read_answers import TableRows
 from transforms.receipt import Receipt, make_receipt, read_receipt, with_tables, write_receipt
 from transforms.settings import OutputSettings, Settings
 from transforms.stop import STOP_FILE, read_stop
-from transforms.storage import Folder, open_folder
+from transforms.storage import TEMPORARY_SUFFIX, Folder, open_folder
 from transforms.tally import Counts
 from transforms.write_tables import write_parquet
 
@@ -144,4 +147,12 @@ def _clear(folder: Folder, run_id: str, files: Iterable[WrittenFile], parts: Ite
         for span in part.spans:
             read_up_to[span.path] = max(read_up_to[span.path], span.end)
     read = [found.path for found in folder.list(of_run(JOURNAL, run_id)) if found.size_bytes == read_up_to[found.path]]
-    folder.delete([*strays, *read])
+    folder.delete([*strays, *read, *_of_workers(folder, run_id)])
+
+
+def _of_workers(folder: Folder, run_id: str) -> Iterator[str]:
+    """What the workers told each other while they called, and files that a killed process left half written."""
+    for found in folder.list(f"{RUNS}/{run_id}"):
+        steps = found.path.split("/")
+        if LEASES in steps or BUDGET_FOLDER in steps or found.path.endswith(TEMPORARY_SUFFIX):
+            yield found.path

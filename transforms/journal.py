@@ -116,13 +116,13 @@ class LocalJournal:
         self._file: BinaryIO | None = None
         self._pending: list[bytes] = []
         self._taken = self._durable = 0
-        self._pending_lock = threading.Lock()
-        self._disk_lock = threading.Lock()
+        self._is_writing = False
+        self._changed = threading.Condition()
 
     def append(self, settled: Settled) -> None:
         """Return when the record is on disk."""
         frame = encode(settled)
-        with self._pending_lock:
+        with self._changed:
             self._pending.append(frame)
             self._taken += 1
             ticket = self._taken
@@ -134,25 +134,37 @@ class LocalJournal:
 
     def close(self) -> None:
         """Close the segment."""
-        with self._disk_lock:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_writing)
             if self._file:
                 self._file.close()
             self._file = None
 
     def _write_up_to(self, ticket: int) -> None:
-        with self._disk_lock:
+        """Be the one who writes for all, or wait for that one; all are woken together."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._durable >= ticket or not self._is_writing)
             if self._durable >= ticket:
                 return
-            with self._pending_lock:
-                batch, self._pending = self._pending, []
-                taken = self._taken
-            try:
-                self._write(b"".join(batch))
-            except OSError:
-                with self._pending_lock:  # a torn frame is skipped by readers; the records go again
-                    self._pending = batch + self._pending
-                raise
-            self._durable = taken
+            self._is_writing = True
+            batch, self._pending = self._pending, []
+            taken = self._taken
+        try:
+            self._write(b"".join(batch))
+        except OSError:
+            taken = self._give_back(batch)
+            raise
+        finally:
+            with self._changed:
+                self._durable = taken
+                self._is_writing = False
+                self._changed.notify_all()
+
+    def _give_back(self, batch: list[bytes]) -> int:
+        """A torn frame is skipped by readers; the records go again."""
+        with self._changed:
+            self._pending = batch + self._pending
+            return self._durable
 
     def _write(self, batch: bytes) -> None:
         file = self._segment()
