@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytest import MonkeyPatch
 
 from tests.pipeline import cli
 from tests.pipeline.killing import kill_and_resume, kill_while_publishing
@@ -99,6 +100,36 @@ def test_second_run_copies_and_renames(tmp_path: Path, draw: Callable[..., bytes
         (31, 31, 0, 0),
         (36, 31, 0, 5),
     ]
+
+
+_COUNT_OPENS = """
+import os, sys
+
+def log(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".jpg"):
+        with os.fdopen(os.open(os.environ["OPENED"], os.O_WRONLY | os.O_APPEND | os.O_CREAT), "a") as opened:
+            opened.write(f"{arguments[0]}\\n")
+
+sys.addaudithook(log)
+"""
+
+
+def test_only_new_pictures_are_opened(tmp_path: Path, draw: Callable[..., bytes], monkeypatch: MonkeyPatch) -> None:
+    """With a few new pictures among many that are answered, only the new ones are opened, once each, and called."""
+    pictures, opened = tmp_path / "in", tmp_path / "opened.txt"
+    (tmp_path / "sitecustomize.py").write_text(_COUNT_OPENS)
+    monkeypatch.setitem(cli.ENVIRONMENT, "PYTHONPATH", f"{tmp_path}:{cli.ENVIRONMENT['PYTHONPATH']}")
+    monkeypatch.setitem(cli.ENVIRONMENT, "OPENED", str(opened))
+    _draw_all(pictures, draw, range(100))
+    with CardServer(_answer) as server:
+        arguments = _arguments(server, pictures, tmp_path / "out")
+        assert cli.run("backfill", *arguments).returncode == 0
+        assert len(opened.read_text().splitlines()) == 100
+        opened.unlink()
+        _draw_all(pictures, draw, range(100, 105))
+        assert cli.run("backfill", *arguments).returncode == 0
+        assert sum(server.calls.values()) == 105
+    assert sorted(opened.read_text().splitlines()) == [f"{pictures}/{number:05}.jpg" for number in range(100, 105)]
 
 
 def test_quota(tmp_path: Path, draw: Callable[..., bytes]) -> None:
