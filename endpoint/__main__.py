@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ from endpoint.transfer import TransferBounds
 
 _logger = logging.getLogger("endpoint")
 _FINISH_WITHIN_S = 5
+_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES = -3, 262_144  # the first from glibc's malloc.h
 _KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that they rarely send into one being closed
 
 
@@ -42,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"endpoint: {error} (see --help)", file=sys.stderr)
         return 2
     _log_to_stderr()
+    _return_large_blocks()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both signals end the run as KeyboardInterrupt
     try:
         asyncio.run(_serve(options, credentials, listener))
@@ -152,6 +155,16 @@ def _manners(options: Options, credentials: Credentials | None) -> Manners:
     return Manners(credentials, options.max_answers, TransferBounds(max_bytes, options.body_timeout_s, fetch))
 
 
+def _return_large_blocks() -> None:
+    """Let freed bodies of pictures go back to the system.
+
+    glibc raises the size above which it does so with every large block freed, up to 32 MB, and then keeps what it
+    has cut up: the server grew to 300 MB where it now stays at 90.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # other C libraries have no mallopt and no such habit
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
+
+
 class _WithoutMessages(logging.Formatter):
     """Tracebacks keep their places and lose their messages: those of a library may quote what was sent."""
 
@@ -165,6 +178,12 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_WithoutMessages("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cancelled_request)
+
+
+def _is_no_cancelled_request(record: logging.LogRecord) -> bool:
+    """What was under way when the server stopped is counted in one line; a traceback of each says nothing more."""
+    return not (record.exc_info and record.exc_info[0] is asyncio.CancelledError)
 
 
 if __name__ == "__main__":

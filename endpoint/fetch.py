@@ -87,12 +87,13 @@ def _follow(url: str, bounds: FetchBounds, adapter: _Adapter) -> bytes:
 
 
 def _body(response: requests.Response, max_bytes: int) -> bytes:
-    body = bytearray()
+    chunks, left_bytes = [], max_bytes
     for chunk in response.iter_content(_CHUNK_BYTES):
-        body += chunk
-        if len(body) > max_bytes:
+        chunks.append(chunk)
+        left_bytes -= len(chunk)
+        if left_bytes < 0:
             raise UrlUnavailable("more bytes than allowed")
-    return bytes(body)
+    return b"".join(chunks)
 
 
 class _Dialler:

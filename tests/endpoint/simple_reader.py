@@ -59,7 +59,7 @@ class SimpleReader:
         try:
             with Image.open(io.BytesIO(picture)) as opened:
                 colour = opened.convert("RGB").getpixel((0, 0))
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
             raise NotAPicture("not a picture") from None
         _act(colour)
         warnings = ("2", "5") if colour == PHOTOCOPY else ()

@@ -76,6 +76,7 @@ def test_it_stops_in_time_although_a_picture_never_ends(start: Start) -> None:
     endpoint.process.terminate()
     assert endpoint.process.wait(timeout=60) == 0
     assert gone(family)
+    assert "Traceback" not in endpoint.log_path.read_text()
 
 
 def _ignore_the_end(endpoint: RunningEndpoint) -> None:
