@@ -1,13 +1,17 @@
 """How well the embedded endpoint reads, on drawn specimens that no tuning looked at: `./run.sh bench reading`.
 
-Fonts, words and print shifts of the measured half are its own. Beside the reader runs a plain
+Fonts, words and print shifts of the measured half are its own. Beside the reader runs, with `--plain`, a plain
 Tesseract reading: the whole picture as it is, one page pass, the same labels and values. Drawn
 cards are easier than real ones: these figures compare designs, they promise nothing about photos of real cards.
+
+Each picture is a line in a file of its own half, reader and state of the code; what stands there is not read
+again, so a run that was stopped goes on, and a larger `--count` adds to a smaller one.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import platform
 import subprocess
@@ -17,13 +21,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from statistics import median
 from typing import Any
 
 import cv2
 import numpy as np
 
-from benchmarks.reading_truth import EDGES, Tally, add
+from benchmarks.reading_truth import Judged, as_json, figures, from_json, grouped, judged, reliability
 from endpoint.anchors import best_side, find_anchors, place_labels
 from endpoint.fields import Labelled, read_fields
 from endpoint.find_card import Aligned
@@ -34,7 +37,7 @@ from endpoint.reader import KNOWN, CardReader, Read
 from endpoint.rows import rows_of
 from endpoint.specimens.disturb import CONDITIONS, disturbed
 from endpoint.specimens.draw import Specimen, draw, random_style
-from endpoint.specimens.layouts import LAYOUTS
+from endpoint.specimens.layouts import LAYOUTS, Layout
 from endpoint.specimens.people import TUNING, UNSEEN, Words, misnumbered, someone
 from endpoint.warning_codes import ID_FORMAT, NUMBERED
 
@@ -53,6 +56,8 @@ HALVES: dict[str, Half] = {
     "tuning": Half(TUNING, ("liberation-sans", "liberation-serif", "dejavu-sans"), 11),
 }
 ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "benchmarks" / "results" / "reading"
+COLUMNS = ("n", "type_right", "fields", "fields_exact", "cer", "zones", "mrz_exact", "codes_right", "box_iou")
 _READ_BUNDLED = """
 import pathlib, resource
 from endpoint.reader import CardReader
@@ -64,15 +69,19 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 Look = Callable[[Sheet], Iterator[Read]]
 
 
-def specimens(half: Half, condition: str, count: int, gazetteer: Gazetteer) -> Iterator[tuple[Specimen, Random]]:
-    """So many specimens, the layouts in turn, each with a generator for what is done to it."""
+def layout_of(condition: str, index: int) -> Layout:
+    """Layouts take turns; wrong numbers stand only on types whose number has rules."""
     wrong = CONDITIONS[condition].warning == ID_FORMAT
     layouts = [layout for layout in LAYOUTS if layout.document_type in NUMBERED] if wrong else LAYOUTS
-    for index in range(count):
-        random = Random(f"{half.seed}/{condition}/{index}")
-        person = someone(random, gazetteer, half.words)
-        holder = misnumbered(person, random) if wrong else person
-        yield draw(layouts[index % len(layouts)], holder, random_style(random, half.faces)), random
+    return layouts[index % len(layouts)]
+
+
+def specimen_of(half: Half, condition: str, index: int, gazetteer: Gazetteer) -> tuple[Specimen, Random]:
+    """A specimen of its own, and the generator for what is done to it: the same for the same half and index."""
+    random = Random(f"{half.seed}/{condition}/{index}")
+    person = someone(random, gazetteer, half.words)
+    holder = misnumbered(person, random) if CONDITIONS[condition].warning == ID_FORMAT else person
+    return draw(layout_of(condition, index), holder, random_style(random, half.faces)), random
 
 
 def plain_look(engine: TextEngine) -> Look:
@@ -90,64 +99,57 @@ def plain_look(engine: TextEngine) -> Look:
     return look
 
 
-def measure(look: Look, reader: CardReader, half: Half, condition: str, count: int) -> Tally:
-    """Read `count` specimens taken in that way; CPU time is the process's own, so other load does not count."""
-    tally = Tally()
-    for specimen, random in specimens(half, condition, count, Gazetteer()):
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One way of looking, measured on one half; what the contract's answer is made of is the reader's for all."""
+
+    name: str
+    look: Look
+    reader: CardReader
+    half_name: str
+    gazetteer: Gazetteer
+
+    def judge(self, condition: str, index: int) -> Judged:
+        """Draw, disturb, read and judge one picture; CPU time of reading only, so other load does not count."""
+        specimen, random = specimen_of(HALVES[self.half_name], condition, index, self.gazetteer)
         picture, boxes = disturbed(specimen, CONDITIONS[condition], random)
         started = time.process_time()
-        reads = [read for sheet in open_sheets(picture) for read in look(sheet)]
-        cards = [reader.card(read, get_thumb=False) for read in reads]
-        tally.cpu_ms.append((time.process_time() - started) * 1000)
+        reads = [read for sheet in open_sheets(picture) for read in self.look(sheet)]
+        cards = [self.reader.card(read, get_thumb=False) for read in reads]
+        cpu_ms = round((time.process_time() - started) * 1000, 1)
         zone = next((read.zone for read in reads if read.zone), None)
-        add(tally, specimen, boxes, cards, zone.lines if zone else None)
-        tally.zones_laundered += bool(
-            zone and zone.checked and _checked_part(zone.lines) != _checked_part(specimen.zone)
-        )
-    return tally
+        said = judged(specimen, boxes, cards, zone, keep_text=self.half_name == "tuning")
+        layout = layout_of(condition, index)
+        name = f"{layout.document_type} {layout.variant}".strip()
+        return Judged(condition=condition, index=index, layout=name, cpu_ms=cpu_ms, **said)
+
+    def measure(self, conditions: Sequence[str], count: int) -> list[Judged]:
+        """`count` pictures of each condition: those kept by an earlier run, the others read and kept now."""
+        path = KEPT / f"{self.name}-{self.half_name}-{state_of_code()}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = {(item.condition, item.index): item for item in _kept(path)}
+        # the conditions take turns, so that a run that is stopped has some of each
+        for index in range(count):
+            for condition in conditions:
+                if (condition, index) not in known:
+                    known[condition, index] = self.judge(condition, index)
+                    with path.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(as_json(known[condition, index]), ensure_ascii=False) + "\n")
+        return [known[condition, index] for condition in conditions for index in range(count)]
 
 
-def _checked_part(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """The lines that check digits cover: all but the names'."""
-    return lines[:2] if len(lines) == 3 else lines[1:]
+def _kept(path: Path) -> Iterator[Judged]:
+    """The lines of an earlier run; one that was cut short by a kill is left out."""
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        if line.endswith("}"):
+            yield from_json(json.loads(line))
 
 
-def shares(tally: Tally) -> dict[str, Any]:
-    """A tally as figures; None where there is nothing to divide by."""
-    return {
-        "n": tally.pictures,
-        "type_right": _share(tally.types, tally.pictures),
-        "fields": tally.fields,
-        "fields_exact": _share(tally.exact, tally.fields),
-        "cer": _share(tally.edits, tally.characters),
-        "zones": tally.zones,
-        "mrz_exact": _share(tally.zones_exact, tally.zones),
-        "mrz_laundered": tally.zones_laundered,
-        "codes_right": _share(tally.codes_right, tally.codes),
-        "box_iou": round(float(np.mean(tally.overlaps)), 3) if tally.overlaps else None,
-        "ms_median": round(median(tally.cpu_ms)),
-        "ms_p95": round(float(np.percentile(tally.cpu_ms, 95))),
-        "warnings": tally.warnings,
-        "wrong": dict(sorted(tally.wrong.items(), key=lambda item: -item[1])[:12]),
-    }
-
-
-def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, 4) if whole else None
-
-
-def reliability(tallies: Sequence[Tally]) -> list[dict[str, Any]]:
-    """By confidence: how many fields, how many of them right. Honest confidences have equal columns."""
-    bins: dict[int, list[int]] = {}
-    for tally in tallies:
-        for index, (count, right) in tally.reliability.items():
-            total = bins.setdefault(index, [0, 0])
-            total[0] += count
-            total[1] += right
-    return [
-        {"from": EDGES[index], "to": (*EDGES[1:], 1.0)[index], "n": count, "right": _share(right, count)}
-        for index, (count, right) in sorted(bins.items())
-    ]
+def state_of_code() -> str:
+    """A short hash of everything that reading and drawing depend on in this repository."""
+    sources = sorted((ROOT / "endpoint").rglob("*.py")) + sorted((ROOT / "endpoint" / "data").iterdir())
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources if path.is_file()))
+    return digest.hexdigest()[:10]
 
 
 def reader_peak_mb() -> int:
@@ -156,22 +158,50 @@ def reader_peak_mb() -> int:
     return int(done.stdout)
 
 
-def table(results: dict[str, dict[str, Any]]) -> str:
-    """The figures as a Markdown table, a line a condition."""
-    columns = ("n", "type_right", "fields_exact", "cer", "mrz_exact", "codes_right", "box_iou", "ms_median", "ms_p95")
-    lines = ["| condition | " + " | ".join(columns) + " | warnings |", "| --- " * (len(columns) + 2) + "|"]
-    for name, figures in results.items():
-        cells = ("" if figures[column] is None else str(figures[column]) for column in columns)
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {figures['warnings'] or ''} |")
+def table(name: str, results: dict[str, dict[str, Any]]) -> str:
+    """The figures as a Markdown table, a line a condition or a layout."""
+    columns = (*COLUMNS, "ms_median", "ms_p95")
+    lines = [f"| {name} | " + " | ".join(columns) + " | warnings |", "| --- " * (len(columns) + 2) + "|"]
+    for of, row in results.items():
+        cells = ("" if row[column] is None else str(row[column]) for column in columns)
+        raised = ", ".join(f"{code}: {count}" for code, count in row["warnings"].items())
+        lines.append(f"| {of} | " + " | ".join(cells) + f" | {raised} |")
     return "\n".join(lines)
+
+
+def tables(pictures: Sequence[Judged]) -> dict[str, Any]:
+    """All figures of one way of looking: by condition, by layout, by confidence."""
+    good = [picture for picture in pictures if not CONDITIONS[picture.condition].warning]
+    return {
+        "by_condition": {of: figures(some) for of, some in grouped(pictures, lambda one: one.condition).items()},
+        "by_layout": {of: figures(some) for of, some in sorted(grouped(good, lambda one: one.layout).items())},
+        "reliability": reliability(pictures),
+        "good": {"n": len(good), "warnings": figures(good)["warnings"] if good else {}},
+    }
+
+
+def printed(found: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    sureness = [
+        f"| {row['from']:.2f} to {row['to']:.2f} | {row['n']} | {row['said']} | {row['right']} |"
+        for row in found["reliability"]
+    ]
+    good = found["good"]
+    return "\n".join(
+        [
+            table("condition", found["by_condition"]),
+            "\nGood pictures by layout\n\n" + table("layout", found["by_layout"]),
+            f"\nwarnings raised by {good['n']} good pictures: {good['warnings'] or 'none'}",
+            "\n| confidence | fields | said | right |\n| --- | --- | --- | --- |",
+            *sureness,
+        ]
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the tables, write the JSON; exit status 0."""
     parser = argparse.ArgumentParser(prog="reading", description=__doc__)
-    parser.add_argument(
-        "--count", type=int, default=56, help="specimens a condition; the layouts take turns (14 of them)"
-    )
+    parser.add_argument("--count", type=int, default=70, help="specimens a condition; the layouts (14) take turns")
     parser.add_argument(
         "--half", choices=sorted(HALVES), default="unseen", help="which half of fonts, words and shifts"
     )
@@ -180,22 +210,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     options = parser.parse_args(argv)
     names = [name for name in options.conditions.split(",") if name] or list(CONDITIONS)
-    reader, half = CardReader(), HALVES[options.half]
-    tallies = {name: measure(reader.look, reader, half, name, options.count) for name in names}
+    reader, gazetteer = CardReader(), Gazetteer()
+    looks = {"reader": reader.look} | ({"plain": plain_look(TextEngine())} if options.plain else {})
     result: dict[str, Any] = {
         "half": options.half,
+        "code": state_of_code(),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "reader": {name: shares(tally) for name, tally in tallies.items()},
-        "reliability": reliability(list(tallies.values())),
     }
-    print(table(result["reader"]))
-    print("\n| confidence | fields | right |\n| --- | --- | --- |")
-    for row in result["reliability"]:
-        print(f"| {row['from']:.2f} to {row['to']:.2f} | {row['n']} | {row['right']} |")
-    if options.plain:
-        look = plain_look(TextEngine())
-        result["plain"] = {name: shares(measure(look, reader, half, name, options.count)) for name in names}
-        print("\nPlain Tesseract, same labels and values\n\n" + table(result["plain"]))
+    for name, look in looks.items():
+        pictures = Bench(name, look, reader, options.half, gazetteer).measure(names, options.count)
+        result[name] = tables(pictures)
+        print(f"\n{name}, {options.half} half\n\n{printed(result[name])}")
     result["reader_peak_mb"] = reader_peak_mb()
     print(f"\npeak memory of a process that reads the bundled cards: {result['reader_peak_mb']} MB")
     if options.output:

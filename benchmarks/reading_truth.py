@@ -1,12 +1,20 @@
-"""Cards read -> how well: fields, characters, zones, types, boxes, codes, warnings, and honesty of confidences."""
+"""Cards read -> how well: fields, characters, zones, types, boxes, codes, warnings, and honesty of confidences.
+
+Each picture becomes one `Judged`, a line of JSON that can be kept; figures are pure functions of those.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
+from endpoint.mrz import Zone
 from endpoint.reader import Card
 from endpoint.specimens.draw import Box, Specimen
 from schemas.documents import DOCUMENTS
@@ -17,26 +25,75 @@ EDGES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98)
 """Lower ends of the bins of the reliability table; the last one ends at 1."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """Counts over the pictures of one condition; every share below has its n in it."""
+@dataclass(frozen=True, slots=True)
+class FieldJudged:
+    """One field: its true length, how many characters are wrong (0: right to the letter), how sure it was said to be.
 
-    pictures: int = 0
-    types: int = 0
-    fields: int = 0
-    exact: int = 0
-    characters: int = 0
-    edits: int = 0
-    zones: int = 0
-    zones_exact: int = 0
-    zones_laundered: int = 0
-    codes: int = 0
-    codes_right: int = 0
-    overlaps: list[float] = field(default_factory=list)
-    cpu_ms: list[float] = field(default_factory=list)
-    warnings: dict[str, int] = field(default_factory=dict)
-    wrong: dict[str, int] = field(default_factory=dict)
-    reliability: dict[int, list[int]] = field(default_factory=dict)
+    `said` and `value` are kept for the tuning half only: nobody looks at single errors of the other.
+    """
+
+    name: str
+    characters: int
+    edits: int
+    confidence: float | None
+    said: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One picture read: of which condition and layout, and what was right. A missing card has every field wrong."""
+
+    condition: str
+    index: int
+    layout: str
+    document_type: str
+    type_right: bool
+    fields: tuple[FieldJudged, ...]
+    zone_exact: bool | None
+    laundered: bool
+    codes: int
+    codes_right: int
+    overlaps: tuple[float, ...]
+    warnings: tuple[str, ...]
+    cpu_ms: float
+
+
+def as_json(judged: Judged) -> dict[str, Any]:
+    """For one line of a file."""
+    return asdict(judged)
+
+
+def from_json(line: dict[str, Any]) -> Judged:
+    """What `as_json` wrote."""
+    fields = tuple(FieldJudged(**item) for item in line["fields"])
+    return Judged(
+        **{**line, "fields": fields, "overlaps": tuple(line["overlaps"]), "warnings": tuple(line["warnings"])}
+    )
+
+
+def judged(
+    specimen: Specimen, boxes: dict[str, Box], cards: Sequence[Card], zone: Zone | None, *, keep_text: bool
+) -> dict[str, Any]:
+    """What `Judged` holds but for where the picture is from and its time."""
+    card = next((card for card in cards if card.document_type == specimen.document_type), None)
+    codes = _codes(specimen, card)
+    return {
+        "document_type": specimen.document_type,
+        "type_right": card is not None and len(cards) == 1,
+        "fields": tuple(_fields(specimen, card, keep_text)),
+        "zone_exact": (zone is not None and zone.lines == specimen.zone) if specimen.zone else None,
+        "laundered": bool(zone and zone.checked and _checked_part(zone.lines) != _checked_part(specimen.zone)),
+        "codes": len(codes),
+        "codes_right": sum(codes),
+        "overlaps": tuple(round(share, 4) for share in _overlaps(boxes, card)),
+        "warnings": tuple(sorted({code for card in cards for code in card.warnings})),
+    }
+
+
+def _checked_part(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines that check digits cover: all but the names'."""
+    return lines[:2] if len(lines) == 3 else lines[1:]
 
 
 def overlap(one: Box, other: list[int]) -> float:
@@ -48,53 +105,86 @@ def overlap(one: Box, other: list[int]) -> float:
     return shared / max(1, areas - shared)
 
 
-def add(
-    tally: Tally, specimen: Specimen, boxes: dict[str, Box], cards: list[Card], zone: tuple[str, ...] | None
-) -> None:
-    """Count one picture. A missing card, or one of another type, has every field wrong."""
-    tally.pictures += 1
-    card = next((card for card in cards if card.document_type == specimen.document_type), None)
-    tally.types += card is not None and len(cards) == 1
-    for code in {code for card in cards for code in card.warnings}:
-        tally.warnings[code] = tally.warnings.get(code, 0) + 1
-    _add_fields(tally, specimen, card)
-    _add_codes(tally, specimen, card)
-    if specimen.zone:
-        tally.zones += 1
-        tally.zones_exact += zone == specimen.zone
+def _overlaps(boxes: dict[str, Box], card: Card | None) -> Iterable[float]:
     for name, box in boxes.items():
         read = card.info.get(f"{name}_box") if card else None
         if isinstance(read, list) and len(read) == 4:
-            tally.overlaps.append(overlap(box, read))
+            yield overlap(box, read)
 
 
-def _add_fields(tally: Tally, specimen: Specimen, card: Card | None) -> None:
+def _fields(specimen: Specimen, card: Card | None, keep_text: bool) -> Iterable[FieldJudged]:
     for name, value in specimen.values.items():
-        if not value or name in _PLACE_FIELDS:
-            continue
-        said = str(card.info.get(name, "")) if card else ""
-        tally.fields += 1
-        tally.exact += said == value
-        tally.characters += len(value)
-        tally.edits += Levenshtein.distance(said, value)
-        if said != value:
-            key = f"{specimen.document_type}.{name}"
-            tally.wrong[key] = tally.wrong.get(key, 0) + 1
-        confidence = card.info.get(f"{name}_confidence") if card else None
-        if isinstance(confidence, float) and said:
-            counts = tally.reliability.setdefault(bisect_right(EDGES, confidence) - 1, [0, 0])
-            counts[0] += 1
-            counts[1] += said == value
+        if value and name not in _PLACE_FIELDS:
+            said = str(card.info.get(name, "")) if card else ""
+            confidence = card.info.get(f"{name}_confidence") if card and said else None
+            texts = (said, value) if keep_text else ("", "")
+            edits = Levenshtein.distance(said, value)
+            yield FieldJudged(name, len(value), edits, confidence if isinstance(confidence, float) else None, *texts)
 
 
-def _add_codes(tally: Tally, specimen: Specimen, card: Card | None) -> None:
-    """Codes of units, counted where the place they come from was read right."""
+def _codes(specimen: Specimen, card: Card | None) -> list[bool]:
+    """Whether codes of units are right, where the place they come from was read right."""
     if card is None:
-        return
+        return []
     names = {item.name for item in DOCUMENTS[specimen.document_type]}
-    for of, fields in PLACES.items():
-        if of in specimen.values and specimen.values[of] and card.info.get(of) == specimen.values[of]:
-            for item in fields:
-                if item.name.endswith("_code") and item.name in names:
-                    tally.codes += 1
-                    tally.codes_right += card.info[item.name] == specimen.values[item.name]
+    read = [of for of in PLACES if specimen.values.get(of) and card.info.get(of) == specimen.values[of]]
+    codes = [item.name for of in read for item in PLACES[of] if item.name.endswith("_code") and item.name in names]
+    return [card.info[name] == specimen.values[name] for name in codes]
+
+
+def share(part: float, whole: float) -> float | None:
+    """Part of whole; None where there is nothing to divide by."""
+    return round(part / whole, 4) if whole else None
+
+
+def figures(pictures: Sequence[Judged]) -> dict[str, Any]:
+    """Counts and shares over some pictures; every share has its n beside it."""
+    fields = [(picture, field) for picture in pictures for field in picture.fields]
+    zones = [picture.zone_exact for picture in pictures if picture.zone_exact is not None]
+    overlaps = [part for picture in pictures for part in picture.overlaps]
+    times = sorted(picture.cpu_ms for picture in pictures)
+    wrong = Counter(f"{picture.document_type}.{field.name}" for picture, field in fields if field.edits)
+    return {
+        "n": len(pictures),
+        "type_right": share(sum(picture.type_right for picture in pictures), len(pictures)),
+        "fields": len(fields),
+        "fields_exact": share(sum(not field.edits for _, field in fields), len(fields)),
+        "cer": share(sum(field.edits for _, field in fields), sum(field.characters for _, field in fields)),
+        "zones": len(zones),
+        "mrz_exact": share(sum(zones), len(zones)),
+        "mrz_laundered": sum(picture.laundered for picture in pictures),
+        "codes": sum(picture.codes for picture in pictures),
+        "codes_right": share(sum(picture.codes_right for picture in pictures), sum(p.codes for p in pictures)),
+        "box_iou": share(sum(overlaps), len(overlaps)),
+        "ms_median": round(median(times)),
+        "ms_p95": round(times[int(0.95 * (len(times) - 1))]),
+        "warnings": dict(sorted(Counter(code for picture in pictures for code in picture.warnings).items())),
+        "wrong": dict(wrong.most_common(12)),
+    }
+
+
+def grouped(pictures: Iterable[Judged], key: Callable[[Judged], str]) -> dict[str, list[Judged]]:
+    """Pictures by condition, layout or type, in the order they come."""
+    groups: dict[str, list[Judged]] = {}
+    for picture in pictures:
+        groups.setdefault(key(picture), []).append(picture)
+    return groups
+
+
+def reliability(pictures: Iterable[Judged]) -> list[dict[str, Any]]:
+    """By confidence: how many fields, how sure they were said to be, how many of them right to the letter."""
+    bins: dict[int, list[FieldJudged]] = {}
+    for picture in pictures:
+        for field in picture.fields:
+            if field.confidence is not None:
+                bins.setdefault(bisect_right(EDGES, field.confidence) - 1, []).append(field)
+    return [
+        {
+            "from": EDGES[index],
+            "to": (*EDGES[1:], 1.0)[index],
+            "n": len(held),
+            "said": share(sum(field.confidence or 0.0 for field in held), len(held)),
+            "right": share(sum(not field.edits for field in held), len(held)),
+        }
+        for index, held in sorted(bins.items())
+    ]
