@@ -3,14 +3,17 @@
 Two runs at once would pay for the same picture twice and send at twice the rate. On a
 local output the claim is a lock of the operating system, which goes with its process. In a
 bucket it is an object that its owner rewrites every few seconds; it is judged by change, on
-the observer's own clock, so no two clocks are compared.
+the observer's own clock, so no two clocks are compared. A cluster goes on with a job whose
+launching process died: what its workers show is looked at too.
 """
 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -20,8 +23,9 @@ from pathlib import Path
 
 import orjson
 
-from pipeline.exit import UsageError
+from pipeline.exit import EXIT_FAILED, UsageError
 from transforms.layout import RUNS
+from transforms.leases import DEAD_AFTER_S, LEASES, counts_of
 from transforms.storage import Folder
 
 CLAIM_FILE = f"{RUNS}/claim.json"
@@ -29,20 +33,44 @@ BEAT_S = 5.0
 _BEATS_TO_WAIT = 3
 
 
-class ClaimLost(Exception):
-    """Another process took the claim over."""
+def end_process() -> None:
+    """End on the spot: whoever took over calls what is left, and going on would pay for it twice.
+
+    What the journal holds is safe; it is made to be left at any moment.
+    """
+    print("another process took this run over: this one was silent for too long", file=sys.stderr, flush=True)
+    os._exit(EXIT_FAILED)
 
 
 @contextmanager
-def claimed(folder: Folder, run_id: str) -> Iterator[Callable[[], None]]:
-    """Hold the claim on an output. Yields a check that raises ClaimLost once another process has it.
+def claimed(folder: Folder, run_id: str, *, when_lost: Callable[[], None] = end_process) -> Iterator[None]:
+    """Hold the claim on an output; `when_lost` is called, in a thread, once another process has it.
 
     Raises:
-        UsageError: a living process has it.
+        UsageError: a living process has it, or workers of an earlier launch still call.
     """
-    claim = _local_claim(Path(folder.root, CLAIM_FILE), run_id) if folder.is_local else _bucket_claim(folder, run_id)
-    with claim as check:
-        yield check
+    path = Path(folder.root, CLAIM_FILE)
+    with _local_claim(path, run_id) if folder.is_local else _bucket_claim(folder, run_id, when_lost):
+        refuse_living_workers(folder)
+        yield
+
+
+def refuse_living_workers(folder: Folder, sleep: Callable[[float], None] = time.sleep) -> None:
+    """See whether leases that an earlier launch left behind are renewed: then its job still runs on a cluster.
+
+    Raises:
+        UsageError: they are.
+    """
+    if seen := _leases(folder):
+        sleep(DEAD_AFTER_S)
+        if any(seen.get(worker) != count for worker, count in _leases(folder).items()):
+            raise UsageError(
+                "workers of an earlier launch still call for this --output: wait for their job to end, or cancel it"
+            )
+
+
+def _leases(folder: Folder) -> dict[str, int]:
+    return counts_of(file.path for file in folder.list(RUNS) if LEASES in file.path.split("/"))
 
 
 def _content(run_id: str, token: str = "", beat: int = 0) -> bytes:
@@ -59,7 +87,7 @@ def _refuse(content: bytes) -> UsageError:
 
 
 @contextmanager
-def _local_claim(path: Path, run_id: str) -> Iterator[Callable[[], None]]:
+def _local_claim(path: Path, run_id: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         try:
@@ -70,41 +98,39 @@ def _local_claim(path: Path, run_id: str) -> Iterator[Callable[[], None]]:
         file.truncate(0)
         file.write(_content(run_id))
         file.flush()
-        yield lambda: None
+        yield
 
 
 @contextmanager
-def _bucket_claim(folder: Folder, run_id: str) -> Iterator[Callable[[], None]]:
+def _bucket_claim(folder: Folder, run_id: str, when_lost: Callable[[], None]) -> Iterator[None]:
     token = uuid.uuid4().hex
     _take(folder, run_id, token)
-    stop, lost = threading.Event(), threading.Event()
+    over = threading.Event()
 
     def beat() -> None:
-        number = 0
-        while not stop.wait(BEAT_S):
-            number += 1
-            try:
+        for number in itertools.count(1):
+            if over.wait(BEAT_S):
+                return
+            with suppress(OSError):  # the next beat tries again; three silent ones let another take over
                 if orjson.loads(folder.read(CLAIM_FILE))["token"] != token:
-                    lost.set()
+                    when_lost()
                     return
                 folder.write(CLAIM_FILE, _content(run_id, token, number))
-            except OSError:
-                continue  # the next beat tries again; three silent ones let another take over
-
-    def check() -> None:
-        if lost.is_set():
-            raise ClaimLost("another process took the run over: this one was silent for too long")
 
     thread = threading.Thread(target=beat, name="claim", daemon=True)
     thread.start()
     try:
-        yield check
+        yield
     finally:
-        stop.set()
+        over.set()
         thread.join()
-        if not lost.is_set():
-            with suppress(OSError):  # it stays: the next run waits until it shows no beat
-                folder.delete([CLAIM_FILE])
+        _give_back(folder, token)
+
+
+def _give_back(folder: Folder, token: str) -> None:
+    with suppress(OSError):  # it stays: the next run waits until it shows no beat
+        if orjson.loads(folder.read(CLAIM_FILE))["token"] == token:
+            folder.delete([CLAIM_FILE])
 
 
 def _take(folder: Folder, run_id: str, token: str, sleep: Callable[[float], None] = time.sleep) -> None:

@@ -1,0 +1,79 @@
+"""One run at a time writes to an output: a second is refused, a dead owner is followed, a lost claim ends the loser."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipeline import claim
+from pipeline.claim import CLAIM_FILE, claimed, refuse_living_workers
+from pipeline.exit import UsageError
+from transforms.leases import LEASES
+from transforms.storage import Folder, LocalFolder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return LocalFolder(str(tmp_path))
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    """A folder that is claimed as a bucket is, with beats a hundred times as fast."""
+    monkeypatch.setattr(claim, "BEAT_S", 0.05)
+    return LocalFolder(str(tmp_path), is_local=False)
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_second_run_is_refused_and_told_who_has_it(kind: str, request: pytest.FixtureRequest) -> None:
+    output: Folder = request.getfixturevalue(kind)
+    with (
+        claimed(output, "r1"),
+        pytest.raises(UsageError, match=r"run r1 is under way over this --output, in process \d+"),
+        claimed(output, "r2"),
+    ):
+        pass
+    with claimed(output, "r3"):
+        pass
+
+
+def test_a_claim_without_a_beat_is_taken_over(bucket: Folder) -> None:
+    bucket.create(CLAIM_FILE, claim._content("r1", "of a dead process"))
+    with claimed(bucket, "r2"):
+        assert b'"r2"' in bucket.read(CLAIM_FILE)
+    assert list(bucket.list(CLAIM_FILE)) == []
+
+
+def test_who_loses_the_claim_is_told_and_leaves_it_to_the_other(bucket: Folder) -> None:
+    lost = threading.Event()
+    theirs = claim._content("r1", "of the other")
+    with claimed(bucket, "r1", when_lost=lost.set):
+        bucket.write(CLAIM_FILE, theirs)
+        assert lost.wait(10)
+    assert bucket.read(CLAIM_FILE) == theirs
+
+
+@pytest.mark.parametrize("is_renewed", [True, False])
+def test_workers_of_an_earlier_launch_are_let_be_while_they_renew_their_leases(
+    folder: Folder, is_renewed: bool
+) -> None:
+    folder.write(f"runs/r1/{LEASES}/ab-000000007.lease", b"")
+
+    def sleep(_: float) -> None:
+        if is_renewed:
+            folder.write(f"runs/r1/{LEASES}/ab-000000008.lease", b"")
+
+    if is_renewed:
+        with pytest.raises(UsageError, match="workers of an earlier launch still call"):
+            refuse_living_workers(folder, sleep)
+    else:
+        refuse_living_workers(folder, sleep)
+
+
+def test_no_lease_is_no_wait(folder: Folder) -> None:
+    def sleep(_: float) -> None:
+        raise AssertionError("waited")
+
+    refuse_living_workers(folder, sleep)
