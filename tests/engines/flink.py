@@ -1,0 +1,249 @@
+"""A Flink cluster on this machine: a job manager and task managers as processes, each with its own SDK workers.
+
+with FlinkCluster(folder, environment) as flink:
+    child = cli.start("backfill", *flink.options(), ...)
+    flink.kill_task_manager(0)
+    flink.start_task_manager()
+
+Task managers run at most `slots` subtasks each. Workers are processes that they start: Beam's boot program,
+which installs what `--setup_file` brought into an environment of its own and starts Python there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import psutil
+
+from tests.engines import install
+
+ROOT = Path(__file__).resolve().parents[2]
+_JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
+_TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+_START_WITHIN_S = 60.0
+_OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
+"""Packages of the JDK that Flink looks into, as its own start scripts say."""
+_LOGGING = """
+rootLogger.level = INFO
+rootLogger.appenderRef.file.ref = File
+appender.file.name = File
+appender.file.type = FILE
+appender.file.fileName = ${sys:log.file}
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d %-5p %c{1} - %m%n
+"""
+_WORKER = """#!/bin/sh
+# One worker of a task manager: an environment of its own over the packages of the image, then Beam's boot program.
+set -e
+own=$(mktemp -d {folder}/worker.XXXXXX)
+{python} -m venv --without-pip "$own/venv"
+export PATH="$own/venv/bin:$PATH" PYTHONPATH={packages} RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1 TMPDIR="$own"
+exec {boot} --semi_persist_dir="$own" "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    name: str
+    child: subprocess.Popen[bytes]
+
+
+class FlinkCluster:
+    """From `with` to its end. Logs, temporary files and workers' folders are in `folder`."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], *, task_managers: int = 2, slots: int = 1) -> None:
+        self.folder, self._environment = folder, dict(environment)
+        self._count, self._slots = task_managers, slots
+        self._rest_port, rpc_port = _free_ports(2)
+        self._config = {
+            "jobmanager.rpc.address": "127.0.0.1",
+            "jobmanager.rpc.port": rpc_port,
+            "jobmanager.bind-host": "127.0.0.1",
+            "rest.address": "127.0.0.1",
+            "rest.bind-address": "127.0.0.1",
+            "rest.port": self._rest_port,
+            "taskmanager.host": "127.0.0.1",
+            "taskmanager.bind-host": "127.0.0.1",
+            "taskmanager.numberOfTaskSlots": slots,
+            "taskmanager.cpu.cores": 1.0,
+            "taskmanager.memory.framework.heap.size": "128m",
+            "taskmanager.memory.framework.off-heap.size": "128m",
+            "taskmanager.memory.task.heap.size": "256m",
+            "taskmanager.memory.task.off-heap.size": "64m",
+            "taskmanager.memory.managed.size": "128m",
+            "taskmanager.memory.network.min": "64m",
+            "taskmanager.memory.network.max": "64m",
+            "taskmanager.memory.jvm-metaspace.size": "256m",
+            "taskmanager.memory.jvm-overhead.min": "128m",
+            "taskmanager.memory.jvm-overhead.max": "128m",
+            "heartbeat.interval": 1000,
+            "heartbeat.timeout": 6000,
+            "restart-strategy.type": "fixed-delay",
+            "restart-strategy.fixed-delay.attempts": 10,
+            "restart-strategy.fixed-delay.delay": "1 s",
+            "io.tmp.dirs": str(folder / "tmp"),
+            "blob.storage.directory": str(folder / "tmp"),
+            "classloader.check-leaked-classloader": "false",
+        }
+        self._job_manager: _Process | None = None
+        self.task_managers: list[_Process] = []
+        self._started = 0
+
+    @property
+    def master(self) -> str:
+        """What `--flink_master` takes."""
+        return f"127.0.0.1:{self._rest_port}"
+
+    def options(self, parallelism: int | None = None) -> list[str]:
+        """The options of a run on this cluster: what a user with a cluster of his own gives."""
+        worker = json.dumps({"command": str(self.folder / "worker.sh")})
+        return [
+            "--runner=FlinkRunner",
+            f"--flink_master={self.master}",
+            f"--flink_job_server_jar={install.job_server_jar()}",
+            f"--parallelism={parallelism or self._count * self._slots}",
+            "--environment_type=PROCESS",
+            f"--environment_config={worker}",
+            "--environment_cache_millis=600000",  # else each stage starts its workers anew
+            f"--setup_file={ROOT / 'setup.py'}",
+        ]
+
+    def __enter__(self) -> FlinkCluster:
+        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
+        (self.folder / "log").mkdir(exist_ok=True)
+        (self.folder / "conf").mkdir(exist_ok=True)
+        lines = [f"{name}: {json.dumps(value)}" for name, value in self._config.items()]
+        (self.folder / "conf" / "config.yaml").write_text("\n".join(lines) + "\n")
+        (self.folder / "conf" / "log4j.properties").write_text(_LOGGING)
+        self._write_worker()
+        try:
+            self._job_manager = self._start("job-manager", _JOB_MANAGER, "256m")
+            self._wait("the job manager", lambda: self.rest("/overview") is not None)
+            for _ in range(self._count):
+                self.start_task_manager()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in [*self.task_managers, *filter(None, [self._job_manager])]:
+            _kill_tree(process.child)
+        self.task_managers = []
+
+    def start_task_manager(self) -> None:
+        """One more; back when the job manager knows it."""
+        known = self._slots_known()
+        self._started += 1
+        name = f"task-manager-{self._started}"
+        self.task_managers.append(self._start(name, _TASK_MANAGER, "384m", "-D", f"taskmanager.resource-id={name}"))
+        self._wait(name, lambda: self._slots_known() > known)
+
+    def kill_task_manager(self, number: int) -> None:
+        """`kill -9` of a task manager and of every process that it started."""
+        _kill_tree(self.task_managers.pop(number).child)
+
+    def workers(self) -> list[psutil.Process]:
+        """The Python processes that the task managers run now."""
+        return [
+            process
+            for manager in self.task_managers
+            for process in _children(manager.child.pid)
+            if "apache_beam.runners.worker.sdk_worker_main" in _command(process)
+        ]
+
+    def rest(self, path: str) -> Any:
+        """What Flink's web API says; None where it does not answer."""
+        with suppress(OSError, ValueError), urlopen(f"http://{self.master}{path}", timeout=10) as answer:
+            return json.loads(answer.read())
+        return None
+
+    def _slots_known(self) -> int:
+        overview = self.rest("/overview")
+        return int(overview["slots-total"]) if overview else 0
+
+    def _write_worker(self) -> None:
+        script = self.folder / "worker.sh"
+        said = _WORKER.format(
+            folder=shlex.quote(str(self.folder / "tmp")),
+            python=shlex.quote(sys.executable),
+            packages=shlex.quote(str(install.worker_packages())),
+            boot=shlex.quote(str(install.boot())),
+        )
+        script.write_text(said)
+        script.chmod(0o755)
+
+    def _start(self, name: str, main: str, heap: str, *more: str) -> _Process:
+        opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
+        logging = [
+            f"-Dlog.file={self.folder / 'log' / name}.log",
+            f"-Dlog4j.configurationFile={self.folder / 'conf' / 'log4j.properties'}",
+        ]
+        command = ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *opened, *logging]
+        command += ["-cp", f"{install.flink_jars()}/*", main, "--configDir", str(self.folder / "conf"), *more]
+        with Path(self.folder, "log", f"{name}.out").open("wb") as out:
+            child = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**self._environment, "TMPDIR": str(self.folder / "tmp")},
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        return _Process(name, child)
+
+    def _wait(self, what: str, is_there: Callable[[], bool]) -> None:
+        deadline_s = time.monotonic() + _START_WITHIN_S
+        while time.monotonic() < deadline_s:
+            if is_there():
+                return
+            time.sleep(0.1)
+        raise TimeoutError(f"{what} did not start; see {self.folder / 'log'}")
+
+
+def _free_ports(count: int) -> Iterator[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return iter(ports)
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _kill_tree(child: subprocess.Popen[bytes]) -> None:
+    """Kill it first, so that it cannot start others, then what it had started."""
+    started = _children(child.pid)
+    with suppress(ProcessLookupError):
+        os.kill(child.pid, signal.SIGKILL)
+    for process in started:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    child.wait()

@@ -1,0 +1,130 @@
+"""The engines, installed on first use into `.venv/engines` by the ordinary clients of their registries.
+
+Flink and Beam's job server for it by Maven, Prism and the workers' boot program by Go, both of the version of the Beam
+that is here; and the environment that a cluster's workers have before a job comes: every package of ours but ours.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import apache_beam as beam
+
+HERE = Path(__file__).resolve().parent
+ENGINES = HERE.parents[1] / ".venv" / "engines"
+_JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+_BEAM_GO = "github.com/apache/beam/sdks/v2"
+_INSTALL_WITHIN_S = 1200
+_OURS = ("cardbeam", "__editable__")
+_OF_ITS_OWN = ("setuptools", "_distutils_hack", "distutils-precedence", "pkg_resources")
+_SETUPTOOLS = "setuptools>=77"
+
+
+class NotInstalled(Exception):
+    """An engine that is not here and cannot be installed; names it and what is missing."""
+
+
+def flink_jars() -> Path:
+    """The folder of all jars of Flink and of Beam's job server.
+
+    Raises:
+        NotInstalled: there is no Java or no Maven, or they cannot be downloaded.
+    """
+    pom = HERE / "pom.xml"
+    jars = ENGINES / f"flink-{_checksum(pom)}"
+    if not jars.exists():
+        _need("Flink", "java", "mvn")
+        part = jars.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        _run("Flink", "mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={part}")
+        part.rename(jars)
+    return jars
+
+
+def job_server_jar() -> Path:
+    """What `--flink_job_server_jar` takes: a jar that names the others. Raises as `flink_jars`."""
+    jars = flink_jars()
+    jar = jars.with_suffix(".jar")
+    if not jar.exists():
+        names = " ".join(f"{jars.name}/{path.name}" for path in sorted(jars.iterdir()))
+        lines = ["Manifest-Version: 1.0", f"Main-Class: {_JOB_SERVER}", *_folded(f"Class-Path: {names}")]
+        part = jar.with_suffix(".part.jar")
+        with zipfile.ZipFile(part, "w") as archive:
+            archive.writestr("META-INF/MANIFEST.MF", "\r\n".join([*lines, ""]))
+        part.rename(jar)
+    return jar
+
+
+def prism() -> Path:
+    """Beam's portable local runner. Raises NotInstalled without Go, or where it cannot be built."""
+    return _go("prism", "go/cmd/prism", "prism")
+
+
+def boot() -> Path:
+    """What a worker starts with: it fetches and installs what a job brings. Raises as `prism`."""
+    return _go("the boot program of Beam's workers", "python/container", "container")
+
+
+def worker_packages() -> Path:
+    """A folder with every package that is installed here, but ours: what a worker's image holds."""
+    packages = ENGINES / "worker"
+    if not packages.exists():
+        part = packages.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        _run("setuptools", sys.executable, "-m", "pip", "install", "-q", f"--target={part}", _SETUPTOOLS)
+        for entry in sorted(Path(sysconfig.get_path("purelib")).iterdir()):
+            if not entry.name.startswith((*_OURS, *_OF_ITS_OWN)):
+                (part / entry.name).symlink_to(entry)
+        part.rename(packages)
+    return packages
+
+
+def _go(name: str, package: str, built: str) -> Path:
+    binary = ENGINES / f"{built}-{beam.__version__}"
+    if not binary.exists():
+        _need(name, "go")
+        part = ENGINES / f"{built}.part"
+        _run(name, "go", "install", f"{_BEAM_GO}/{package}@v{beam.__version__}", GOBIN=str(part), CGO_ENABLED="0")
+        (part / built).rename(binary)
+    return binary
+
+
+def _need(name: str, *commands: str) -> None:
+    if missing := [command for command in commands if shutil.which(command) is None]:
+        raise NotInstalled(f"{name} is not installed, and neither is {' nor '.join(missing)}, which it takes")
+
+
+def _run(name: str, *command: str, **environment: str) -> None:
+    print(f"installing {name}: some minutes, once", file=sys.stderr)
+    ENGINES.mkdir(parents=True, exist_ok=True)
+    try:
+        subprocess.run(
+            command,
+            env={**os.environ, **environment},
+            check=True,
+            timeout=_INSTALL_WITHIN_S,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise NotInstalled(f"{name} cannot be installed by {command[0]}") from error
+
+
+def _checksum(path: Path) -> str:
+    return f"{zipfile.crc32(path.read_bytes()):08x}"
+
+
+def _folded(line: str) -> list[str]:
+    """A line of a manifest, which holds 72 bytes; the rest follows behind a space."""
+    return [line[:70], *(f" {line[start : start + 69]}" for start in range(70, len(line), 69))]
+
+
+if __name__ == "__main__":
+    for each in (job_server_jar, prism, boot, worker_packages):
+        print(each())
