@@ -76,7 +76,7 @@ case $verb in
   demo) install endpoint,report,sql; install_tessdata ;;
   endpoint) install endpoint; install_tessdata ;;
   sql) install sql ;;
-  backfill|replay|report) install report ;;
+  backfill|replay|report|watch) install report ;;
   publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
   test) install endpoint,iceberg,report,sql,test; install_tessdata ;;
   check) install check,endpoint,iceberg,report,sql,test; install_tessdata ;;

@@ -23,6 +23,7 @@ _VERBS = {
     "plan": _Verb("pipeline.plan", "what backfill would do; calls nothing, writes nothing"),
     "replay": _Verb("pipeline.replay", "dead letters once more, each once"),
     "publish": _Verb("pipeline.publish", "tables again from the answers held; calls nothing"),
+    "watch": _Verb("pipeline.watch", "new pictures as they appear, without end"),
     "status": _Verb("pipeline.status", "a run's counts, rate, time left and spend"),
     "sql": _Verb("pipeline.sql", "SQL over the tables"),
     "ddl": _Verb("pipeline.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),

@@ -43,14 +43,23 @@ def end_process() -> None:
 
 
 @contextmanager
-def claimed(folder: Folder, run_id: str, *, when_lost: Callable[[], None] = end_process) -> Iterator[None]:
+def claimed(
+    folder: Folder,
+    run_id: str,
+    *,
+    when_lost: Callable[[], None] = end_process,
+    when_claimed: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
     """Hold the claim on an output; `when_lost` is called, in a thread, once another process has it.
+
+    `when_claimed` is called before it is looked whether workers of an earlier launch still call.
 
     Raises:
         UsageError: a living process has it, or workers of an earlier launch still call.
     """
     path = Path(folder.root, CLAIM_FILE)
     with _local_claim(path, run_id) if folder.is_local else _bucket_claim(folder, run_id, when_lost):
+        when_claimed()
         refuse_living_workers(folder)
         yield
 

@@ -13,11 +13,13 @@ from transforms.count_found import CountFound
 from transforms.end_run import EndRun, TidyRuns
 from transforms.find_cards import FindCards, Found
 from transforms.find_dead_letters import FindDeadLetters
+from transforms.fresh_answered import FreshAnswered
 from transforms.leave_out_answered import LeaveOutAnswered
 from transforms.read_answers import ReadAnswers
 from transforms.receipt import Receipt
-from transforms.settings import OutputSettings, Settings
+from transforms.settings import OutputSettings, Settings, WatchSettings
 from transforms.tally import Tally
+from transforms.watch_inputs import WatchInputs
 from transforms.write_tables import WriteTables
 
 
@@ -33,6 +35,14 @@ def replay(pipeline: beam.Pipeline, settings: Settings, started_at: datetime) ->
     start = pipeline | "Start" >> beam.Create([None])
     found = start | "Find dead letters" >> FindDeadLetters(settings)
     return _answer(found, settings, started_at)
+
+
+def watch(pipeline: beam.Pipeline, settings: Settings, watching: WatchSettings, session: str) -> None:
+    """New pictures as they appear, up to the journal; from there the launching process publishes them as they come."""
+    answered = FreshAnswered(settings)
+    start = pipeline | "Start" >> beam.Impulse()
+    left = start | "Watch the inputs" >> WatchInputs(settings, watching, session, answered)
+    left | "Call the endpoint" >> CallEndpoint(settings, answered)
 
 
 def _answer(found: Found, settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:

@@ -46,14 +46,14 @@ def launch(verb: str, settings: Settings, options: PipelineOptions, build: Build
             with show_progress(folder, run), beam.Pipeline(options=options) as pipeline:
                 build(pipeline, settings, run.began)
         except Exception as error:  # whatever a runner raises, the user gets one line
-            return _fail(run, f"run {run.run_id} failed: {cause(error)}", error)
+            return fail(run, f"run {run.run_id} failed: {cause(error)}", error)
         receipt = read_receipt(folder, run.run_id)
         if receipt is None:
-            return _fail(run, f"run {run.run_id} left no receipt")
+            return fail(run, f"run {run.run_id} left no receipt")
         print(summarise(receipt, settings.output.output))
         if page := report_if_possible(folder, run.run_id):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")
-        return _exit_status(folder, receipt)
+        return exit_status(folder, receipt)
 
 
 def check_credentials(settings: Settings, options: PipelineOptions) -> None:
@@ -70,7 +70,8 @@ def check_credentials(settings: Settings, options: PipelineOptions) -> None:
         raise UsageError(str(error)) from error
 
 
-def _fail(run: Run, message: str, error: Exception | None = None) -> int:
+def fail(run: Run, message: str, error: Exception | None = None) -> int:
+    """Say in one line why a run did not come to its end; the exit status."""
     _LOG.debug(message, exc_info=error)
     print(f"{message}; the same command, or --run_id={run.run_id}, goes on with it", file=sys.stderr)
     return exit_status_of(_innermost(error) if error else None)
@@ -94,7 +95,8 @@ def cause(error: BaseException) -> str:
     return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
 
 
-def _exit_status(folder: Folder, receipt: Receipt) -> int:
+def exit_status(folder: Folder, receipt: Receipt) -> int:
+    """How a run that has its receipt ends the process."""
     if receipt.status == "complete":
         return EXIT_COMPLETE
     stop = read_stop(folder, run_file(receipt.run_id, STOP_FILE))

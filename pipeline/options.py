@@ -15,11 +15,20 @@ from typing import Any, NoReturn, get_type_hints
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.exit import UsageError
-from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, ReplaySettings, Settings
+from transforms.settings import (
+    EndpointSettings,
+    InputSettings,
+    OutputSettings,
+    RateSettings,
+    ReplaySettings,
+    Settings,
+    WatchSettings,
+)
 
 DEFAULT_RUNNER = "FnApiRunner"
 _TITLES: dict[type, str] = {
     InputSettings: "pictures",
+    WatchSettings: "watching",
     ReplaySettings: "dead letters",
     EndpointSettings: "endpoint",
     RateSettings: "rate and cost",
@@ -40,8 +49,10 @@ def parse_run(verb: str, description: str, arguments: Sequence[str]) -> tuple[Se
     return Settings(*found), options
 
 
-def parse(verb: str, description: str, arguments: Sequence[str], *concerns: type) -> tuple[list[Any], PipelineOptions]:
-    """The settings of each concern, in their order, and the options of the runner.
+def parse(
+    verb: str, description: str, arguments: Sequence[str], *concerns: type, runner: str = DEFAULT_RUNNER
+) -> tuple[list[Any], PipelineOptions]:
+    """The settings of each concern, in their order, and the options of the runner, which is `runner` unless told.
 
     An option that two concerns name is that of the first, and both get its value.
 
@@ -49,22 +60,22 @@ def parse(verb: str, description: str, arguments: Sequence[str], *concerns: type
         UsageError: an option is unknown, has a value that does not fit, or is missing.
         SystemExit: `--help` was asked for and printed.
     """
-    parser = _our_parser(verb, description, concerns)
+    parser = _our_parser(verb, description, concerns, runner)
     ours, rest = parser.parse_known_args(list(arguments))
     _refuse_unknown(rest, _option_names(parser))
     found = [_group(concern, ours) for concern in concerns]
     if problems := [problem for group in found for problem in group.problems()]:
         raise UsageError("; ".join(problems))
-    return found, PipelineOptions(_with_default_runner(rest))
+    return found, PipelineOptions(_with_default_runner(rest, runner))
 
 
-def _our_parser(verb: str, description: str, concerns: Sequence[type]) -> argparse.ArgumentParser:
+def _our_parser(verb: str, description: str, concerns: Sequence[type], runner: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=f"run.sh {verb}",
         description=description,
         allow_abbrev=False,
-        epilog=f"Every option of Beam and of the runner is taken too: --runner (default {DEFAULT_RUNNER}, which runs "
-        "in this process), --temp_location, --flink_master, …",
+        epilog=f"Every option of Beam and of the runner is taken too: --runner (default {runner}, which runs "
+        "on this machine), --temp_location, --flink_master, …",
     )
     names: set[str] = set()
     for concern in concerns:
@@ -114,7 +125,7 @@ def _refuse_unknown(rest: Sequence[str], ours: Iterable[str]) -> None:
     raise UsageError(f"{name} is no option" + (f"; did you mean {nearest[0]}?" if nearest else ""))
 
 
-def _with_default_runner(rest: Sequence[str]) -> list[str]:
+def _with_default_runner(rest: Sequence[str], runner: str) -> list[str]:
     if any(argument.split("=")[0] == "--runner" for argument in rest):
         return list(rest)
-    return [f"--runner={DEFAULT_RUNNER}", "--direct_running_mode=in_memory", *rest]
+    return [f"--runner={runner}", *(["--direct_running_mode=in_memory"] if runner == DEFAULT_RUNNER else []), *rest]

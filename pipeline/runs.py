@@ -105,10 +105,11 @@ def ended_runs(folder: Folder) -> list[str]:
 
 
 def unfinished_runs(folder: Folder) -> Iterator[Run]:
-    """Runs without a receipt, by name."""
+    """Runs without a receipt, or that watched until they were killed, by name."""
     for run_id in run_ids(folder):
         run = read_run(folder, run_id)
-        if run is not None and read_receipt(folder, run_id) is None:
+        receipt = read_receipt(folder, run_id)
+        if run is not None and (receipt is None or not receipt.has_ended):
             yield run
 
 

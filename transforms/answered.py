@@ -27,6 +27,7 @@ from transforms.journal import FIELDS, read_rows
 from transforms.layout import JOURNAL, LEDGER, run_id_of
 from transforms.settings import Settings
 from transforms.storage import Folder, open_folder
+from transforms.tail import Known
 
 _MOST_NOTED = 50_000
 """Records noted one by one, some 400 bytes each, before they are merged into the arrays."""
@@ -101,8 +102,8 @@ class Answered:
             item_id = to_hex(self._item_of_source[sources.numbers[at]])
         return self.of_item(item_id), item_id
 
-    def note(self, settled: Settled) -> None:
-        """Know what this process has just settled, in case its bundle is run again."""
+    def note(self, settled: Settled | Known) -> None:
+        """Know what this process has just settled, in case its bundle is run again; or what another did."""
         with self._lock:
             if settled.outcome != SettledAs.COPY.value and not settled.retriable:
                 is_answer = settled.outcome == SettledAs.ANSWERED.value
@@ -173,6 +174,9 @@ class SharedAnswered:
             partial(load_answered, open_folder(output.output), output.run_id, is_replay=is_replay)
         )
         return index
+
+    def catch_up(self, group: str) -> None:
+        """Know what others settled before a group was given out. Here nothing is left to know: copies are one group."""
 
 
 def load_answered(folder: Folder, run_id: str, *, is_replay: bool = False) -> Answered:

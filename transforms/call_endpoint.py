@@ -35,16 +35,18 @@ from transforms.worker import Session, Worker
 class CallEndpoint(beam.PTransform):
     """Groups of Requests -> Endings. No call is made before `after` is there: what a run has before it is known."""
 
-    def __init__(self, settings: Settings, answered: SharedAnswered, after: beam.PCollection[Any]) -> None:
+    def __init__(
+        self, settings: Settings, answered: SharedAnswered, after: beam.PCollection[Any] | None = None
+    ) -> None:
         super().__init__()
         self._settings, self._answered, self._after = settings, answered, after
 
     def expand(self, groups: beam.PCollection[tuple[str, Iterable[Request]]]) -> beam.PCollection[Ending]:
         """Settle each request of each group."""
         session = Session.of(groups.pipeline.options)
-        return groups | "Settle" >> beam.ParDo(
-            _SettleFn(self._settings, session, self._answered, Shared()), AsIter(self._after)
-        )
+        settle = _SettleFn(self._settings, session, self._answered, Shared())
+        after = () if self._after is None else (AsIter(self._after),)
+        return groups | "Settle" >> beam.ParDo(settle, *after)
 
 
 class _SettleFn(beam.DoFn):
@@ -69,11 +71,12 @@ class _SettleFn(beam.DoFn):
     def process(
         self,
         group: tuple[str, Iterable[Request]],
-        after: Iterable[Any] = (),
         timestamp: Timestamp = beam.DoFn.TimestampParam,
         window: Any = beam.DoFn.WindowParam,
+        after: Iterable[Any] = (),  # the last: Beam shifts what follows a side input that is left out
     ) -> Iterator[WindowedValue]:
         del after  # only waited for
+        self._answered.catch_up(group[0])
         claims = Claims()
         for request in group[1]:
             work = partial(_settle, self._worker, request, claims, timestamp, window)

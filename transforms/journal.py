@@ -47,9 +47,8 @@ def encode(settled: Settled) -> bytes:
     return b"".join([_HEAD.pack(_MAGIC, len(header), len(reply), zlib.crc32(body)), body, _END])
 
 
-def frames(segment: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of every whole frame of a segment; what is torn or damaged is passed over."""
-    start = 0
+def frames(segment: bytes, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Start and end of every whole frame of a segment from a byte on; what is torn or damaged is passed over."""
     while (start := segment.find(_MAGIC, start)) >= 0 and start + _HEAD.size <= len(segment):
         _, header_bytes, reply_bytes, crc = _HEAD.unpack_from(segment, start)
         body_end = start + _HEAD.size + header_bytes + reply_bytes
@@ -79,9 +78,9 @@ def decode(frame: bytes) -> Settled:
     return Settled(**record)
 
 
-def read_rows(segment: bytes) -> Iterator[tuple[list[Any], int]]:
-    """Every whole record of a segment as a row, with the byte after it."""
-    return ((decode_row(segment[start:end]), end) for start, end in frames(segment))
+def read_rows(segment: bytes, start: int = 0) -> Iterator[tuple[list[Any], int]]:
+    """Every whole record of a segment from a byte on as a row, with the byte after it."""
+    return ((decode_row(segment[start:end]), end) for start, end in frames(segment, start))
 
 
 def read_segment(segment: bytes) -> Iterator[tuple[Settled, int]]:

@@ -40,7 +40,7 @@ class LeaveOutAnswered(beam.PTransform):
         known = requests | "Look up" >> beam.ParDo(_LookUpFn(self._answered)).with_outputs(_COUNTED, main="left")
         left = (
             known.left
-            | "Key by size" >> beam.Map(_keyed, by_source=self._settings.dedupe == "source")
+            | "Key by size" >> beam.Map(keyed, by_source=self._settings.dedupe == "source")
             | "Bring likely copies together" >> beam.GroupByKey()
         )
         return Sorted(left, known[_COUNTED])
@@ -70,7 +70,7 @@ class _LookUpFn(beam.DoFn):
             yield TaggedOutput(_COUNTED, WindowedValue(counted, window.max_timestamp(), (window,)))
 
 
-def _keyed(request: Request, *, by_source: bool) -> tuple[str, Request]:
+def keyed(request: Request, *, by_source: bool) -> tuple[str, Request]:
     """Copies share the key; a picture of unknown size can only be told from others by its URI."""
     sizes = [picture.size_bytes for picture in request.pictures]
     if by_source or None in sizes:

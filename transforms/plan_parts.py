@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import PurePosixPath
@@ -51,7 +51,26 @@ def plan_parts(
     folder: Folder, run_id: str, *, part_records: int = PART_RECORDS, part_bytes: int = PART_BYTES
 ) -> list[Part]:
     """Every part of a run: its ledger files, and its journal cut into new ones within the bounds."""
-    drafts = [*_ledger_drafts(folder, run_id), *_journal_drafts(folder, run_id, part_records, part_bytes)]
+    ledger = _ledger_drafts(folder, _ledger_paths(folder, run_id))
+    return _parts(run_id, [*ledger, *_journal_drafts(folder, run_id, part_records, part_bytes)])
+
+
+def plan_new_parts(folder: Folder, run_id: str, read_up_to: Mapping[str, int]) -> list[Part]:
+    """The parts of what came to a run's journal since it was read up to some byte of each segment.
+
+    Their writers may still write: spans end with the last whole record. The parts are compared with
+    each other alone: what they replace in older parts is left to `plan_parts`.
+    """
+    return _parts(run_id, list(_journal_drafts(folder, run_id, PART_RECORDS, PART_BYTES, read_up_to)))
+
+
+def plan_file(folder: Folder, run_id: str, path: str) -> Part:
+    """One ledger file as a part, compared with nothing else."""
+    (part,) = _parts(run_id, list(_ledger_drafts(folder, [path])))
+    return part
+
+
+def _parts(run_id: str, drafts: list[_Draft]) -> list[Part]:
     if not drafts:
         return []
     keys = pa.concat_tables([draft.keys for draft in drafts]).combine_chunks()
@@ -123,11 +142,13 @@ def _copies_by_part(drafts: list[_Draft], shown_ids: Ids, shown_parts: npt.NDArr
     return found
 
 
-def _ledger_drafts(folder: Folder, run_id: str) -> Iterator[_Draft]:
-    for file in folder.list(of_run(LEDGER, run_id)):
-        if not file.path.endswith(".parquet"):
-            continue
-        with folder.open(file.path) as opened:
+def _ledger_paths(folder: Folder, run_id: str) -> Iterator[str]:
+    return (file.path for file in folder.list(of_run(LEDGER, run_id)) if file.path.endswith(".parquet"))
+
+
+def _ledger_drafts(folder: Folder, paths: Iterable[str]) -> Iterator[_Draft]:
+    for path in paths:
+        with folder.open(path) as opened:
             rows = pq.read_table(opened, columns=["item_id", "source_id", "outcome", "last_at", "uris"])
         copied = rows.filter(pc.equal(rows["outcome"], SettledAs.COPY.value))
         copies = zip(copied["item_id"].to_pylist(), map(tuple, copied["uris"].to_pylist()), strict=True)
@@ -137,22 +158,28 @@ def _ledger_drafts(folder: Folder, run_id: str) -> Iterator[_Draft]:
             [_RANK[outcome] for outcome in rows["outcome"].to_pylist()],
             rows["last_at"].cast(pa.int64()).to_pylist(),
         ]
-        yield _Draft(PurePosixPath(file.path).stem, (), pa.table(keys, schema=_KEYS), list(copies))
+        yield _Draft(PurePosixPath(path).stem, (), pa.table(keys, schema=_KEYS), list(copies))
 
 
-def _journal_drafts(folder: Folder, run_id: str, part_records: int, part_bytes: int) -> Iterator[_Draft]:
-    """Cut the segments into parts; every byte of a segment lies in one span, what is torn included."""
+def _journal_drafts(
+    folder: Folder, run_id: str, part_records: int, part_bytes: int, read_up_to: Mapping[str, int] | None = None
+) -> Iterator[_Draft]:
+    """Cut the segments into parts. Without `read_up_to` every byte lies in one span, what is torn included."""
     spans: list[Span] = []
     rows: list[tuple[Any, ...]] = []
     for file in folder.list(of_run(JOURNAL, run_id)):
+        start = last = (read_up_to or {}).get(file.path, 0)
+        if start and file.size_bytes <= start:
+            continue
         segment = folder.read(file.path)
-        start = 0
-        for row, end in read_rows(segment):
+        for row, last in read_rows(segment, start):
             rows.append(_keys_of(row))
-            if len(rows) >= part_records or _size_bytes(spans) + end - start >= part_bytes:
-                yield _draft([*spans, Span(file.path, start, end)], rows)
-                spans, rows, start = [], [], end
-        spans.append(Span(file.path, start, len(segment)))
+            if len(rows) >= part_records or _size_bytes(spans) + last - start >= part_bytes:
+                yield _draft([*spans, Span(file.path, start, last)], rows)
+                spans, rows, start = [], [], last
+        end = len(segment) if read_up_to is None else last
+        if end > start or read_up_to is None:
+            spans.append(Span(file.path, start, end))
     if spans:
         yield _draft(spans, rows)
 

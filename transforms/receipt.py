@@ -22,6 +22,8 @@ from transforms.storage import Folder
 from transforms.tally import THROTTLED_US, Counts
 
 RECEIPT_FILE = "receipt.json"
+WATCHING = "watching"
+"""The status of a run that watches: its receipt tells what is published so far, and is written again and again."""
 _LONGEST_PAUSE_S = 60
 """A longer silence between two answers is not time in which the run was busy."""
 
@@ -46,6 +48,11 @@ class Receipt:
     gaps: list[str] = field(default_factory=list)
     stopped_by: str = ""
     message: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will come of the run."""
+        return self.status != WATCHING
 
 
 def make_receipt(

@@ -181,6 +181,31 @@ class ReplaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """How soon new pictures are seen and their rows shown, and how long one run lasts."""
+
+    interval_s: float = option(
+        10.0,
+        help="Seconds from the end of one listing of the inputs to the next. Raising it lets pictures wait longer; "
+        "lowering it costs listings: a request for each 1,000 objects of a bucket.",
+    )
+    publish_every_s: float = option(
+        10.0,
+        help="Seconds between two looks for answers that are in no table yet. Raising it lets rows wait longer; "
+        "lowering it makes more and smaller files, which are merged 32 at a time.",
+    )
+    run_hours: float = option(
+        24.0,
+        help="Hours until the run ends with its receipt and the next one begins. Raising it lets a day's receipt, and "
+        "pictures whose calls failed for now, wait longer; each change takes as long as a start of the runner.",
+    )
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        yield from _at_least(self, interval_s=0.5, publish_every_s=1.0, run_hours=0.01)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All that a run is told. Holds no secret: it travels in the job graph."""
 

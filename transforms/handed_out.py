@@ -1,0 +1,129 @@
+"""What a watch has given out and no record settles yet: the state it keeps, bounded by what is under way.
+
+What is settled is in the ledger and the journal, so nothing else is remembered. The file is
+written before a batch is given out: whoever goes on after a crash gives out what it still
+names, whether or not the listing shows it then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from transforms.elements import Picture, Request
+from transforms.leave_out_answered import keyed
+from transforms.tail import Known
+
+OPEN_FILE = "open.json"
+Uris = tuple[str, ...]
+Group = tuple[str, tuple[Request, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A request, and the number of the batch it was given out with."""
+
+    number: int
+    request: Request
+
+
+class HandedOut:
+    """Requests that are given out and not settled, by the URIs of their pictures."""
+
+    def __init__(self, given: Iterable[Given] = (), *, by_source: bool = False) -> None:
+        self.by_source = by_source
+        self._given: dict[Uris, Given] = {}
+        self._keys: Counter[str] = Counter()
+        for one in given:
+            self.add(one.number, [one.request])
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def __iter__(self) -> Iterator[Given]:
+        return iter(list(self._given.values()))
+
+    def add(self, number: int, requests: Iterable[Request]) -> None:
+        """Give out; one that is given out again gets the later number."""
+        for request in requests:
+            if request.uris not in self._given:
+                self._keys[self.key_of(request)] += 1
+            self._given[request.uris] = Given(number, request)
+
+    def settle(self, known: Known) -> None:
+        """A record settles it; by its URIs, for the picture may have changed before it was read."""
+        given = self._given.pop(known.uris, None)
+        if given is not None:
+            key = self.key_of(given.request)
+            self._keys[key] -= 1
+            if not self._keys[key]:
+                del self._keys[key]
+
+    def has(self, request: Request) -> bool:
+        """Whether it is given out, in this version or another: the next one waits its turn."""
+        return request.uris in self._given
+
+    def may_be_copied(self, request: Request) -> bool:
+        """Whether a likely copy of it is under way: it waits until that one is settled, and is then known."""
+        return self.key_of(request) in self._keys
+
+    def key_of(self, request: Request) -> str:
+        """What likely copies share."""
+        return keyed(request, by_source=self.by_source)[0]
+
+    def groups(self, requests: Iterable[Request]) -> list[Group]:
+        """Requests by what likely copies share."""
+        groups: dict[str, list[Request]] = {}
+        for request in requests:
+            groups.setdefault(self.key_of(request), []).append(request)
+        return [(key, tuple(group)) for key, group in groups.items()]
+
+
+def to_give(waiting: Iterable[Request], handed: HandedOut, room: int) -> list[Request]:
+    """The next requests, as many as there is room for; those that may be copies of what is under way wait."""
+    free = (one for one in waiting if not handed.has(one) and not handed.may_be_copied(one))
+    return list(islice(free, max(0, room)))
+
+
+def new_requests(
+    listed: Iterable[Request],
+    handed: HandedOut,
+    is_settled: Callable[[Request], bool],
+    is_whole: Callable[[Request], bool],
+) -> Iterator[Request]:
+    """Of what a listing shows, what is neither settled nor given out, once each, and whole by now."""
+    seen: set[Uris] = set()
+    for request in listed:
+        if request.uris not in seen and not handed.has(request) and not is_settled(request) and is_whole(request):
+            seen.add(request.uris)
+            yield request
+
+
+def encode(handed: Iterable[Given]) -> bytes:
+    """The file: URIs and versions, nothing that was read."""
+    return orjson.dumps(
+        [
+            {
+                "number": one.number,
+                "operation": one.request.operation,
+                "pictures": [(picture.uri, picture.size_bytes, picture.version) for picture in one.request.pictures],
+                "labels": one.request.labels,
+            }
+            for one in handed
+        ]
+    )
+
+
+def decode(content: bytes) -> list[Given]:
+    """What the file names."""
+    return [Given(one["number"], _request(one)) for one in orjson.loads(content)]
+
+
+def _request(one: dict[str, Any]) -> Request:
+    pictures = tuple(Picture(*picture) for picture in one["pictures"])
+    return Request(one["operation"], pictures, tuple((key, value) for key, value in one["labels"]))

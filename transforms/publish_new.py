@@ -1,0 +1,209 @@
+"""Journal of a run that goes on -> tables, every few seconds; and, at its end, all of them as a backfill leaves them.
+
+What came since the last time is a part of its own, with its own files, and counts as published
+once the run's receipt names them. Small parts are merged, so that a day is not thousands of files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from transforms.elements import FOUND, Fate, Part, PartCounts, SettledAs, WrittenFile
+from transforms.end_run import end_run
+from transforms.layout import JOURNAL, LEDGER, of_run, parquet_file
+from transforms.merge_files import merge, packed
+from transforms.plan_parts import PART_RECORDS, plan_file, plan_new_parts, plan_parts
+from transforms.read_answers import TableRows, read_part
+from transforms.receipt import WATCHING, Receipt, make_receipt, write_receipt
+from transforms.settings import Settings
+from transforms.storage import Folder
+from transforms.tally import Counts
+from transforms.write_tables import write_parquet
+
+MOST_SMALL = 32
+"""So many small parts are made one."""
+_SMALL_RECORDS = PART_RECORDS // 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """A part whose files are written, and what of it stands in the tables."""
+
+    part: Part
+    counts: PartCounts
+    copies: int
+    files: tuple[WrittenFile, ...]
+
+    @property
+    def records(self) -> int:
+        """Rows of its ledger file."""
+        return sum(file.rows for file in self.files if file.table == LEDGER)
+
+    def shows(self, part: Part) -> bool:
+        """Whether the tables hold what a later plan of the same records asks for."""
+        return (_superseded(self.part), set(self.part.copies)) == (_superseded(part), set(part.copies))
+
+
+def _superseded(part: Part) -> frozenset[int]:
+    """By rows of the ledger file, which holds no repeated ones."""
+    before = sorted(part.repeated)
+    return frozenset(row - sum(one < row for one in before) for row in part.superseded - part.repeated)
+
+
+class Publisher:
+    """Publishes one run; for one thread."""
+
+    def __init__(self, folder: Folder, settings: Settings, started_at: datetime) -> None:
+        self._folder, self._settings, self._started_at = folder, settings, started_at
+        self._run_id = settings.output.run_id
+        self._parts: dict[str, _Published] = {}
+        self._read_up_to: dict[str, int] = {}
+        self._stale: list[str] = []
+        self._to_delete: list[str] = []
+        self._receipt: Receipt | None = None
+
+    def publish_all(self) -> None:
+        """Everything that ledger and journal hold, each part compared with all others: what did not change is left."""
+        planned = {}
+        for part in plan_parts(self._folder, self._run_id):
+            before = self._parts.get(part.name)
+            if not part.spans and self._is_repeated(part):
+                self._stale.append(parquet_file(LEDGER, self._run_id, part.name))
+                continue
+            planned[part.name] = before if before and not part.spans and before.shows(part) else self._write(part)
+        self._parts = planned
+
+    def publish_new(self) -> int:
+        """What came to the journal since: how many records."""
+        parts = plan_new_parts(self._folder, self._run_id, self._read_up_to)
+        for part in parts:
+            self._parts[part.name] = self._write(part)
+        small = self._small()
+        if len(small) >= MOST_SMALL:
+            self._merge(small)
+        return sum(self._parts[part.name].records for part in parts if part.name in self._parts)
+
+    def write_receipt(self, open_requests: int, now: datetime) -> None:
+        """Make what is published visible; what it replaces goes the next time, for somebody may be reading it."""
+        tally = {**self._tally(), Fate.DEFERRED.value: open_requests}
+        tally[FOUND] = sum(tally.values())
+        receipt = make_receipt(
+            self._settings, tally, self._counts(), self._files(), None, started_at=self._started_at, finished_at=now
+        )
+        if self._receipt is None or replace(receipt, finished_at="") != replace(self._receipt, finished_at=""):
+            write_receipt(self._folder, replace(receipt, status=WATCHING))
+            self._receipt = receipt
+        self._folder.delete([*self._to_delete, *self._closed_segments()])
+        self._to_delete, self._stale = self._stale, []
+
+    def finish(self, open_requests: int, now: datetime, *, is_stopped: bool) -> Receipt:
+        """The tables as a backfill leaves them, and the receipt. What is still open was deferred, or is a gap."""
+        self._folder.delete([*self._to_delete, *self._stale])
+        self._to_delete, self._stale = [], []
+        self.publish_all()
+        if len(small := self._small()) > 1:
+            self._merge(small)
+        self._folder.delete(self._stale)
+        tally = {**self._tally(), Fate.DEFERRED.value: open_requests if is_stopped else 0}
+        tally[FOUND] = sum(tally.values()) + (0 if is_stopped else open_requests)
+        files = list(self._merged_files())
+        counts, started_at = self._counts(), self._started_at
+        receipt = end_run(self._folder, self._settings, tally, counts, files, started_at=started_at, finished_at=now)
+        if receipt.reconciled:
+            self._folder.delete(self._read_segments())
+        return receipt
+
+    def _write(self, part: Part) -> _Published:
+        rows, counts = read_part(self._folder, part)
+        files = [write_parquet(self._folder, TableRows(table, self._run_id, part.name, rows[table])) for table in rows]
+        path = parquet_file(LEDGER, self._run_id, part.name)
+        if not part.spans:
+            files.append(_described(self._folder, self._run_id, path))
+        for span in part.spans:
+            self._read_up_to[span.path] = max(span.end, self._read_up_to.get(span.path, 0))
+        has_ledger = any(file.table == LEDGER for file in files)
+        return _Published(part, counts, _copies(self._folder, path) if has_ledger else 0, tuple(files))
+
+    def _small(self) -> list[_Published]:
+        return [one for one in self._parts.values() if 0 < one.records <= _SMALL_RECORDS]
+
+    def _merge(self, small: list[_Published]) -> None:
+        """One ledger file of several, and the tables of it. The old ones are there until the receipt names the new."""
+        names = sorted(one.part.name for one in small)
+        name = f"part-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}"
+        ledgers = [_ledger(self._folder, parquet_file(LEDGER, self._run_id, one)) for one in names]
+        written = write_parquet(self._folder, TableRows(LEDGER, self._run_id, name, pa.concat_tables(ledgers)))
+        merged = self._write(plan_file(self._folder, self._run_id, written.path))
+        self._stale += [file.path for one in small for file in one.files]
+        self._parts = {key: one for key, one in self._parts.items() if key not in names}
+        self._parts[name] = merged
+
+    def _is_repeated(self, part: Part) -> bool:
+        """Whether another ledger file holds all of its rows: a crash left both."""
+        path = parquet_file(LEDGER, self._run_id, part.name)
+        return len(part.repeated) == _described(self._folder, self._run_id, path).rows
+
+    def _tally(self) -> Counts:
+        return {
+            Fate.ANSWERED.value: sum(one.counts.answered for one in self._parts.values()),
+            Fate.DEAD.value: sum(one.counts.dead for one in self._parts.values()),
+            Fate.DUPLICATE.value: sum(one.copies for one in self._parts.values()),
+        }
+
+    def _counts(self) -> list[PartCounts]:
+        return [one.counts for one in self._parts.values()]
+
+    def _files(self) -> list[WrittenFile]:
+        return list(chain.from_iterable(one.files for one in self._parts.values()))
+
+    def _merged_files(self) -> Iterator[WrittenFile]:
+        by_table: dict[str, list[WrittenFile]] = defaultdict(list)
+        for file in self._files():
+            by_table[file.table].append(file)
+        yield from by_table.pop(LEDGER, [])
+        for files in by_table.values():
+            yield from (one[0] if len(one) == 1 else merge(self._folder, one) for one in packed(files))
+
+    def _closed_segments(self) -> Iterator[str]:
+        """Segments that are read and to which nothing more is written: their writer has begun another."""
+        read = list(self._read_segments())
+        found = [file.path for file in self._folder.list(of_run(JOURNAL, self._run_id))]
+        last = {_writer(path): path for path in found}
+        return (path for path in read if last.get(_writer(path), path) != path)
+
+    def _read_segments(self) -> Iterator[str]:
+        """Segments whose records are all published."""
+        for file in self._folder.list(of_run(JOURNAL, self._run_id)):
+            if self._read_up_to.get(file.path) == file.size_bytes:
+                yield file.path
+
+
+def _writer(path: str) -> str:
+    return path.rpartition("-")[0]
+
+
+def _described(folder: Folder, run_id: str, path: str) -> WrittenFile:
+    with folder.open(path) as file:
+        rows = pq.ParquetFile(file).metadata.num_rows
+        size_bytes = file.seek(0, 2)
+    return WrittenFile(run_id, LEDGER, path, rows, size_bytes)
+
+
+def _ledger(folder: Folder, path: str) -> pa.Table:
+    with folder.open(path) as file:
+        return pq.ParquetFile(file).read()
+
+
+def _copies(folder: Folder, path: str) -> int:
+    with folder.open(path) as file:
+        outcomes: Iterable[bool] = pc.equal(pq.ParquetFile(file).read(["outcome"])["outcome"], SettledAs.COPY.value)
+    return pc.sum(outcomes).as_py() or 0

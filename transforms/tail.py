@@ -1,0 +1,76 @@
+"""Journal and ledger of a run -> what was settled since the last look, by any worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import itemgetter
+
+import pyarrow.parquet as pq
+
+from transforms.journal import FIELDS, read_rows
+from transforms.layout import JOURNAL, LEDGER, of_run
+from transforms.storage import Folder
+
+_NAMES = ("item_id", "source_id", "outcome", "retriable", "uris")
+_of_row = itemgetter(*map(FIELDS.index, _NAMES))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a record says about which request was settled, and how."""
+
+    item_id: str
+    source_id: str | None
+    outcome: str
+    retriable: bool
+    uris: tuple[str, ...]
+
+
+class Tail:
+    """Reads each byte of a run's journal and each file of its ledger once, however often it is asked.
+
+    A record may be given twice: from the journal, and from the ledger that takes it over.
+    """
+
+    def __init__(self, folder: Folder, run_id: str) -> None:
+        self._folder, self._run_id = folder, run_id
+        self._read_up_to: dict[str, int] = {}
+
+    def skip_ledger(self) -> None:
+        """Leave out the ledger files that are there now."""
+        self._read_up_to.update(
+            {file.path: file.size_bytes for file in self._folder.list(of_run(LEDGER, self._run_id))}
+        )
+
+    def read(self) -> Iterator[Known]:
+        """What came since the last time. The journal goes first: what leaves it meanwhile is in the ledger by then."""
+        for file in list(self._folder.list(of_run(JOURNAL, self._run_id))):
+            if file.size_bytes > self._read_up_to.get(file.path, 0):
+                yield from self._read_segment(file.path)
+        for file in list(self._folder.list(of_run(LEDGER, self._run_id))):
+            if file.path.endswith(".parquet") and file.path not in self._read_up_to:
+                yield from self._read_ledger(file.path)
+                self._read_up_to[file.path] = file.size_bytes
+
+    def _read_segment(self, path: str) -> Iterator[Known]:
+        start = self._read_up_to.get(path, 0)
+        try:
+            with self._folder.open(path) as file:
+                file.seek(start)
+                grown = file.read()
+        except FileNotFoundError:
+            return  # taken over by the ledger since it was listed
+        for row, end in read_rows(grown):
+            item_id, source_id, outcome, retriable, uris = _of_row(row)
+            yield Known(item_id, source_id, outcome, retriable, tuple(uris))
+            self._read_up_to[path] = start + end
+
+    def _read_ledger(self, path: str) -> Iterator[Known]:
+        try:
+            with self._folder.open(path) as file:
+                columns = pq.read_table(file, columns=list(_NAMES)).to_pydict()
+        except FileNotFoundError:
+            return  # merged into another since it was listed; that one comes with the next look
+        for item_id, source_id, outcome, retriable, uris in zip(*(columns[name] for name in _NAMES), strict=True):
+            yield Known(item_id, source_id, outcome, retriable, tuple(uris))
