@@ -31,6 +31,16 @@ need() {
   fi
 }
 
+# want COMMAND PACKAGE WHAT: install a system package that some tests use, or say which tests are left out.
+want() {
+  command -v "$1" >/dev/null && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing $2 ($3)"
+    apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >&2 && return
+  fi
+  say "$2 is not installed: tests of $3 are left out"
+}
+
 make_venv() {
   [ -x "$venv/bin/pip" ] && return
   local python version
@@ -79,7 +89,13 @@ case $verb in
   backfill|replay|report|watch) install report ;;
   publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
   test) install endpoint,iceberg,report,sql,test; install_tessdata ;;
-  check) install check,endpoint,iceberg,report,sql,test; install_tessdata ;;
+  check)
+    install browser,check,endpoint,iceberg,report,spark,sql,test
+    install_tessdata
+    want chromium chromium "the report in a browser"
+    want java default-jre-headless "Spark"
+    want mvn maven "Iceberg in Spark"
+    ;;
   *) install "" ;;
 esac
 

@@ -9,7 +9,7 @@ then on by field id.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,11 +135,14 @@ def _data_file(table: IcebergTable, metadata: Any, uri: str, run_id: str) -> Dat
     source = table.io.new_input(uri)
     with source.open() as stream:
         footer = pq.read_metadata(stream)
-    schema = metadata.schema()
+    ids = reader.parquet_path_to_id_mapping(metadata.schema())
+    bare = {ids[path] for path in _without_statistics(footer)}
+    nothing = reader.MetricsMode(reader.MetricModeTypes.NONE)
+    asked = reader.compute_statistics_plan(metadata.schema(), metadata.properties)
     statistics = reader.data_file_statistics_from_parquet_metadata(
         parquet_metadata=footer,
-        stats_columns=reader.compute_statistics_plan(schema, metadata.properties),
-        parquet_column_mapping=reader.parquet_path_to_id_mapping(schema),
+        stats_columns={key: replace(one, mode=nothing) if key in bare else one for key, one in asked.items()},
+        parquet_column_mapping=ids,
     )
     return DataFile.from_args(
         content=DataFileContent.DATA,
@@ -153,6 +156,13 @@ def _data_file(table: IcebergTable, metadata: Any, uri: str, run_id: str) -> Dat
         key_metadata=None,
         **statistics.to_serialized_dict(),
     )
+
+
+def _without_statistics(footer: pq.FileMetaData) -> Iterator[str]:
+    """Columns that were written without bounds (boxes, say): pyiceberg would warn of each."""
+    groups = (footer.row_group(number) for number in range(footer.num_row_groups))
+    columns = (group.column(number) for group in groups for number in range(group.num_columns))
+    return (column.path_in_schema for column in columns if not column.is_stats_set)
 
 
 def _note(catalog: Catalog, namespace: str, receipt: Receipt) -> None:

@@ -40,7 +40,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Requests sent, by time: `per_s` in bins of `bin_s` seconds, the first at the first call."""
+    """Requests by the time they were sent: `per_s` in bins of `bin_s` seconds, the first at the first call.
+
+    The ledger knows when the last attempt of a request was sent; earlier ones count beside it.
+    """
 
     bin_s: float
     per_s: list[float]
@@ -68,6 +71,8 @@ class Facts:
     dead_letters: Table
     warnings: Table
     missing: Table
+    never: dict[str, list[str]]
+    """By type the fields that no document of the run has."""
     slowest: Table
     largest: Table
     trend: list[dict[str, Any]]
@@ -83,6 +88,7 @@ def facts_of(connection: DuckDBPyConnection, run_id: str) -> Facts:
     runs = connection.sql("SELECT * FROM runs ORDER BY run_id").to_arrow_table().to_pylist()
     run = {one["run_id"]: one for one in runs}[run_id]
     asked = _Asked(connection, run_id)
+    missing, never = _missing(asked)
     return Facts(
         run=run,
         rate=_rate(asked, run["rate"]["allowed_per_s"]),
@@ -91,7 +97,8 @@ def facts_of(connection: DuckDBPyConnection, run_id: str) -> Facts:
         documents=Table(("type", "documents"), sorted(run["documents"], key=lambda row: -row[1])),
         dead_letters=_dead_letters(asked),
         warnings=_warnings(asked),
-        missing=_missing(asked),
+        missing=missing,
+        never=never,
         slowest=_top(asked, "latency_s", "seconds"),
         largest=_top(asked, "picture_bytes / 1e6", "MB"),
         trend=[one for one in runs if one["run_id"] <= run_id][-TREND_RUNS:],
@@ -119,14 +126,17 @@ class _Asked:
         return self.connection.sql(query.replace("{run}", condition))
 
 
+_SENT = "epoch(last_at) - coalesce(latency_s, 0)"
+
+
 def _rate(asked: _Asked, allowed_per_s: float) -> Rate:
-    ((first, last),) = asked("SELECT min(epoch(last_at)), max(epoch(last_at)) FROM ledger WHERE {run} AND attempts > 0")
+    ((first, last),) = asked(f"SELECT min({_SENT}), max({_SENT}) FROM ledger WHERE {{run}} AND attempts > 0")
     if first is None:
         return Rate(1.0, [], allowed_per_s)
     bin_s = max(1.0, (last - first) / _BINS)
     counted: dict[int, int] = dict(
         asked(
-            f"SELECT CAST(floor((epoch(last_at) - {first}) / {bin_s}) AS INT), sum(attempts) FROM ledger "
+            f"SELECT CAST(floor(({_SENT} - {first}) / {bin_s}) AS INT), sum(attempts) FROM ledger "
             "WHERE {run} AND attempts > 0 GROUP BY ALL"
         )
     )
@@ -157,16 +167,22 @@ def _warnings(asked: _Asked) -> Table:
     return Table(("code", "warning", "documents"), rows, texts=2)
 
 
-def _missing(asked: _Asked) -> Table:
+def _missing(asked: _Asked) -> tuple[Table, dict[str, list[str]]]:
+    """The fields that some documents of a type lack; by type those that all lack, which would crowd the others out."""
     rows: list[Row] = []
+    never: dict[str, list[str]] = {}
     for document_type in DOCUMENT_TYPES:
         names = [one.name for one in DOCUMENTS[document_type] if one.kind in (Kind.TEXT, Kind.DATE)]
         columns = {field.name: field.type for field in schema_of(document_type)}
         shares = ", ".join(f"avg(({_is_missing(name, columns[name])})::INT)" for name in names)
         ((total, *found),) = asked(f'SELECT count(*), {shares} FROM "{document_type}" WHERE {{run}}')
-        if total:
-            rows += [(document_type, name, 100 * share) for name, share in zip(names, found, strict=True) if share]
-    return Table(("type", "field", "% missing"), sorted(rows, key=lambda row: (-row[2], row[:2]))[:15], texts=2)
+        if not total:
+            continue
+        by_name = dict(zip(names, found, strict=True))
+        rows += [(document_type, name, 100 * share) for name, share in by_name.items() if 0 < share < 1]
+        if everywhere := [name for name, share in by_name.items() if share == 1]:
+            never[document_type] = everywhere
+    return Table(("type", "field", "% missing"), sorted(rows, key=lambda row: (-row[2], row[:2]))[:15], texts=2), never
 
 
 def _is_missing(name: str, kind: pa.DataType) -> str:

@@ -24,7 +24,11 @@ def catalog(tmp_path: Path) -> Any:
     """pyiceberg's own SQL catalog, in a file."""
     warehouse = tmp_path / "warehouse"
     warehouse.mkdir()
-    return pyiceberg.SqlCatalog("test", uri=f"sqlite:///{warehouse}/catalog.db", warehouse=f"file://{warehouse}")
+    return pyiceberg.SqlCatalog("test", uri=f"sqlite:///{_file(tmp_path)}", warehouse=f"file://{warehouse}")
+
+
+def _file(tmp_path: Path) -> Path:
+    return tmp_path / "warehouse" / "catalog.db"
 
 
 @pytest.fixture
@@ -40,9 +44,10 @@ def _counts(catalog: Any, name: str) -> list[tuple[Any, ...]]:
     return connection.sql("SELECT run_id, count(*) FROM scanned GROUP BY ALL ORDER BY ALL").fetchall()
 
 
-def test_read_back(catalog: Any, folder: LocalFolder) -> None:
+def test_read_back(catalog: Any, folder: LocalFolder, caplog: pytest.LogCaptureFixture) -> None:
     """DuckDB over the Iceberg scan sees each row of each table that the views see, and no half-finished run."""
     assert register(catalog, "cards", folder, [FIRST, SECOND, HALF]) == [FIRST, SECOND]
+    assert caplog.records == []
     views = connect(folder.root)
     for name in TABLES:
         counted = f'SELECT run_id, count(*) FROM "{name}" GROUP BY ALL ORDER BY ALL'
@@ -53,6 +58,28 @@ def test_read_back(catalog: Any, folder: LocalFolder) -> None:
     connection.execute("SET TimeZone = 'UTC'")
     expected = views.sql(f"SELECT {columns} FROM passport WHERE run_id = '{SECOND}' ORDER BY id").fetchall()
     assert connection.sql(f"SELECT {columns} FROM passport ORDER BY id").fetchall() == expected
+
+
+@pytest.mark.slow
+def test_spark(catalog: Any, folder: LocalFolder, iceberg_spark: Any, tmp_path: Path) -> None:
+    """Spark, by Iceberg's own reader over the same catalog, sees the same rows as the views, nested values included."""
+    register(catalog, "cards", folder, [FIRST, SECOND, HALF])
+    settings = {"": "org.apache.iceberg.spark.SparkCatalog", ".type": "jdbc", ".uri": f"jdbc:sqlite:{_file(tmp_path)}",
+                ".warehouse": f"file://{tmp_path}/warehouse"}  # fmt: skip
+    for name, value in settings.items():
+        iceberg_spark.conf.set(f"spark.sql.catalog.test{name}", value)
+    views = connect(folder.root)
+    counts = " UNION ALL ".join(
+        f"SELECT '{name}', run_id, count(*) FROM test.cards.`{name}` GROUP BY 2" for name in TABLES
+    )
+    expected = views.sql(counts.replace("test.cards.", "").replace("`", '"')).fetchall()
+    assert sorted(map(tuple, iceberg_spark.sql(counts).collect())) == sorted(expected)
+    columns = "id, dob, dob_box.right, labels['customer_id'], run_id"
+    found = iceberg_spark.sql(f"SELECT {columns} FROM test.cards.passport WHERE run_id = '{SECOND}' ORDER BY id")
+    asked = f"SELECT {columns} FROM passport WHERE run_id = '{SECOND}' ORDER BY id"
+    assert [tuple(row) for row in found.collect()] == views.sql(asked).fetchall()
+    history = iceberg_spark.sql("SELECT operation, summary['cardbeam.run_id'] FROM test.cards.passport.snapshots")
+    assert [tuple(row) for row in history.collect()] == [("append", FIRST), ("append", SECOND)]
 
 
 def test_again(catalog: Any, folder: LocalFolder) -> None:
@@ -67,6 +94,28 @@ def test_again(catalog: Any, folder: LocalFolder) -> None:
     assert len(before) == 1
     old = table.scan(snapshot_id=before[0].snapshot_id).to_arrow()
     assert len(old) == 30
+
+
+def test_crash(catalog: Any, folder: LocalFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registration that breaks off leaves a run that `runs` does not name; registered again, it is whole and once."""
+    register(catalog, "cards", folder, [FIRST])
+    commits = []
+
+    def break_off(*arguments: Any) -> Any:
+        commits.append(arguments)
+        if len(commits) == len(TABLES) // 2:
+            raise ConnectionError("the catalog is gone")
+        return commit(*arguments)
+
+    commit = catalog.commit_table
+    with monkeypatch.context() as broken:
+        broken.setattr(catalog, "commit_table", break_off)
+        with pytest.raises(ConnectionError):
+            register(catalog, "cards", folder, [SECOND])
+    assert _counts(catalog, "runs") == [(FIRST, 1)]
+    register(catalog, "cards", folder, [SECOND])
+    assert _counts(catalog, "runs") == [(FIRST, 1), (SECOND, 1)]
+    assert _counts(catalog, "passport") == [(FIRST, 30), (SECOND, 29)]
 
 
 def test_evolution(catalog: Any, two_versions: str) -> None:  # noqa: F811  # the fixture

@@ -18,7 +18,7 @@ from pipeline.report_facts import Facts, facts_of, shares_unsure
 from pipeline.views import connect
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
-from tests.pipeline.nights import FIRST, HALF, SECOND, person, write_nights, write_run
+from tests.pipeline.nights import FIRST, HALF, SECOND, person, reply, settled, write_nights, write_run
 from transforms.storage import LocalFolder
 
 _URI = re.compile(
@@ -107,6 +107,18 @@ def test_unsure(facts: Facts) -> None:
     rows = shares_unsure(facts).rows
     assert {row[1] for row in rows[:4]} <= {"address", "issue_date"}
     assert rows == sorted(rows, key=lambda row: (-row[2], row[:2]))
+
+
+def test_missing(tmp_path: Path) -> None:
+    """A field that some documents lack has its share; those that all lack are told apart."""
+    rng, folder = random.Random(1), LocalFolder(str(tmp_path))
+    given = [{"id": f"B{number}", "place_of_birth": "" if number else "Tỉnh Mẫu"} for number in range(4)]
+    replies = [reply(rng, ("passport", info)) for info in given]
+    write_run(folder, FIRST, [settled(FIRST, at, (f"{at}.jpg",), reply=one) for at, one in enumerate(replies)])
+    found = facts_of(connect(str(tmp_path)), FIRST)
+    assert found.missing.rows == [("passport", "place_of_birth", 75.0)]
+    assert "full_name" in found.never["passport"]
+    assert {"id", "place_of_birth"} & set(found.never["passport"]) == set()
 
 
 def test_trend(root: Path) -> None:

@@ -83,24 +83,18 @@ def test_pyarrow(root: str) -> None:
 
 
 @pytest.mark.slow
-def test_spark(root: str) -> None:
+def test_spark(root: str, spark: Any) -> None:
     """Spark reads both, by a merged schema and through the tables that `ddl` makes."""
-    pyspark = pytest.importorskip("pyspark.sql")
-    spark = pyspark.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
-    try:
-        merged = spark.read.option("mergeSchema", "true").parquet(f"{root}/documents/type=passport")
-        columns = ["id", "place_of_birth", "birthplace"]
-        assert [tuple(row) for row in merged.select(columns).orderBy("id").collect()] == [
-            ("A0000001", None, "Huyện Thử"),
-            ("B0000002", "Tỉnh Mẫu", None),
-        ]
-        spark.sql("CREATE DATABASE evolving")
-        for statement in statements("spark", "evolving", root, [FIRST, SECOND]):
-            spark.sql(statement)
-        rows = spark.table("evolving.passport").select("id", "place_of_birth").orderBy("id").collect()
-        assert [tuple(row) for row in rows] == [("A0000001", None), ("B0000002", "Tỉnh Mẫu")]
-    finally:
-        spark.stop()
+    merged = spark.read.option("mergeSchema", "true").parquet(f"{root}/documents/type=passport")
+    columns = ["id", "place_of_birth", "birthplace"]
+    assert [tuple(row) for row in merged.select(columns).orderBy("id").collect()] == [
+        ("A0000001", None, "Huyện Thử"),
+        ("B0000002", "Tỉnh Mẫu", None),
+    ]
+    for statement in statements("spark", "evolving", root, [FIRST, SECOND]):
+        spark.sql(statement)
+    rows = spark.table("evolving.passport").select("id", "place_of_birth").orderBy("id").collect()
+    assert [tuple(row) for row in rows] == [("A0000001", None), ("B0000002", "Tỉnh Mẫu")]
 
 
 @pytest.mark.slow

@@ -15,17 +15,22 @@ from tests.servers import CardServer
 from tests.stores.conftest import Bucket
 from tests.stores.proxy import Fault, StoreRequest
 from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends
+from tests.stores.servers import KINDS
 from transforms.bucket_settings import RETRY_S_VARIABLE
 from transforms.storage import open_folder
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("running", ["s3"], indirect=True)]
+WALKS_ALL = "CARDBEAM_WALK_ALL" in os.environ
+"""With it all three stores are walked, and every request of a run. Without it one store, and of the requests that one
+line of code makes (for pictures, for empty tables, …) the first: the others differ from it by their key alone."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.parametrize("running", KINDS if WALKS_ALL else ["s3"], indirect=True),
+]
 
 PICTURES = 50
 FAULTS = (Fault.SLOW_DOWN, Fault.RESET, Fault.INTERNAL, Fault.LOST_REPLY, Fault.TRUNCATED)
 FAULTS_FOR_GOOD = FAULTS[:3]
-WALKS_ALL = "CARDBEAM_WALK_ALL" in os.environ
-"""Without it, of the targets that one line of code asks for (pictures, empty tables, …) the first is walked."""
-
 Target = tuple[str, str]
 
 
@@ -132,7 +137,7 @@ def test_each_request_fails_for_good(
             assert len(_ids(ends)) + len(ends.rows("dead_letters")) == PICTURES, broken
         else:
             assert status in (2, 4), broken
-            assert "s3://" in said.err, (broken, said.err)
+            assert f"{bucket.scheme}://" in said.err, (broken, said.err)
         assert "Traceback" not in said.err, broken
         assert backfill(ends) == 0, broken
         assert _ids(ends) == sorted(ids_of(contents)), broken
