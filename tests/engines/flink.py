@@ -96,7 +96,7 @@ class FlinkCluster:
             "restart-strategy.fixed-delay.delay": "1 s",
             "io.tmp.dirs": str(folder / "tmp"),
             "blob.storage.directory": str(folder / "tmp"),
-            "classloader.check-leaked-classloader": "false",
+            "classloader.resolve-order": "parent-first",  # else workers end with each stage, whatever the options say
         }
         self._job_manager: _Process | None = None
         self.task_managers: list[_Process] = []
