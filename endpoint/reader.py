@@ -9,6 +9,7 @@ from datetime import date
 from functools import partial
 
 import cv2
+import numpy as np
 
 from endpoint.anchors import best_side, find_anchors, place_labels
 from endpoint.clarity import readable
@@ -26,6 +27,7 @@ from endpoint.rows import rows_of
 from endpoint.second_look import looked_again
 from endpoint.sides import Side
 from endpoint.signs import signs_of
+from endpoint.upright import turns_to_try
 from endpoint.warning_codes import warnings_of
 
 __all__ = ["Card", "CardReader", "NotAPicture"]
@@ -99,18 +101,18 @@ class CardReader:
             yield replace(read, signs=signs_of(sheet.pixels, read.card))
 
     def _oriented(self, card: Aligned, scale: float) -> Read | None:
-        """The card the right way up: half a turn is tried when little is found, quarters for a whole sheet."""
+        """The card the right way up, likeliest first: half a turn may be needed, quarters too for a whole sheet."""
+        grey = readable(card.pixels)
         best: Read | None = None
-        for quarters in (0, 2) if card.outlined else (0, 2, 1, 3):
-            read = self._one_way_up(turned(card, quarters), scale)
+        for quarters in turns_to_try(grey, any_quarter=not card.outlined):
+            read = self._one_way_up(turned(card, quarters), np.ascontiguousarray(np.rot90(grey, quarters)), scale)
             if best is None or read.share > best.share:
                 best = read
             if best.share >= SURE:
                 break
         return best if best and best.share >= KNOWN else None
 
-    def _one_way_up(self, card: Aligned, scale: float) -> Read:
-        grey = readable(card.pixels)
+    def _one_way_up(self, card: Aligned, grey: Pixels, scale: float) -> Read:
         bands = zone_bands(grey)
         rows = rows_of(_plausible(self._engine.words(without_zone(grey, bands))))
         anchors = find_anchors(rows)
