@@ -7,6 +7,7 @@ graph stopped by itself.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import logging
 import signal
@@ -59,7 +60,7 @@ from transforms.watch_inputs import open_requests
 RUNNER = "PrismRunner"
 """The local runner that goes on for ever; the one of the other verbs runs a stage after the other, each to its end."""
 _LOG = logging.getLogger("cardbeam")
-_LOOK_S = 0.5
+_LOOK_S = 1.0
 _TAKE_OVER_S = 60.0
 _TAKEN_OVER = StopReason("failed", 4, "taken_over", "The watch was begun again; its calls are left to the new one")
 
@@ -137,7 +138,7 @@ def _watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineO
         try:
             with _beating(folder, run, session, watching, ending), _publishing(folder, run, publisher, watching):
                 _LOG.info("run %s watches", run.run_id)
-                pipeline = beam.Pipeline(options=options)
+                pipeline = beam.Pipeline(options=copy.deepcopy(options))  # a runner writes into them
                 graph.watch(pipeline, settings, watching, session)
                 pipeline.run().wait_until_finish()
             stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
@@ -202,7 +203,14 @@ def _publishing(folder: Folder, run: Run, publisher: Publisher, watching: WatchS
         while True:
             publisher.publish_new()
             publisher.write_receipt(len(open_requests(folder, run.run_id)), _now())
-            yield watching.publish_every_s
+            until_s = time.monotonic() + watching.publish_every_s
+            yield _LOOK_S
+            while time.monotonic() < until_s and not is_quiet():
+                yield _LOOK_S
+
+    def is_quiet() -> bool:
+        """Whether there is something to publish, and nothing under way that would come a moment later."""
+        return publisher.has_new() and not open_requests(folder, run.run_id)
 
     with _repeating("publish", publish):
         yield

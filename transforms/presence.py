@@ -1,7 +1,7 @@
 """What a worker does beside its calls while it has some: renew its lease, look at the stop switch.
 
-One thread for each process, which lives from the first request until none was under way for
-`_LINGER_S`. Between two bundles the share stays, so that no bundle waits for it again.
+One thread for each process, which lives from the first request until none was under way for a
+while. Between two bundles the share stays, so that no bundle waits for it again.
 """
 
 from __future__ import annotations
@@ -12,14 +12,20 @@ import time
 from collections.abc import Callable, Sequence
 
 _LOG = logging.getLogger("cardbeam")
-_LINGER_S = 2.0
+LINGER_S = 2.0
 
 
 class Presence:
-    """Runs `beats` every `every_s` seconds while anything is done within it, and `leave` a while after."""
+    """Runs `beats` every `every_s` seconds while anything is done within it, and `leave` after `linger_s` without."""
 
-    def __init__(self, beats: Sequence[Callable[[], None]], leave: Callable[[], None], every_s: float) -> None:
-        self._beats, self._leave, self._every_s = beats, leave, every_s
+    def __init__(
+        self,
+        beats: Sequence[Callable[[], None]],
+        leave: Callable[[], None],
+        every_s: float,
+        linger_s: float = LINGER_S,
+    ) -> None:
+        self._beats, self._leave, self._every_s, self._linger_s = beats, leave, every_s, linger_s
         self._lock = threading.Lock()
         self._under_way = 0
         self._left_s = 0.0
@@ -46,7 +52,7 @@ class Presence:
     def _is_over(self) -> bool:
         """Whether nothing came for a while; then the share is given back."""
         with self._lock:
-            if self._under_way or time.monotonic() - self._left_s < _LINGER_S:
+            if self._under_way or time.monotonic() - self._left_s < self._linger_s:
                 return False
             _do(self._leave)
             self._is_running = False

@@ -82,6 +82,11 @@ class Publisher:
             planned[part.name] = before if before and not part.spans and before.shows(part) else self._write(part)
         self._parts = planned
 
+    def has_new(self) -> bool:
+        """Whether something came to the journal since."""
+        segments = self._folder.list(of_run(JOURNAL, self._run_id))
+        return any(file.size_bytes > self._read_up_to.get(file.path, 0) for file in segments)
+
     def publish_new(self) -> int:
         """What came to the journal since: how many records."""
         parts = plan_new_parts(self._folder, self._run_id, self._read_up_to)

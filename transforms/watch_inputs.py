@@ -95,6 +95,7 @@ class _WatchFn(beam.DoFn):
     def __init__(self, settings: Settings, watch: WatchSettings, session: str, answered: FreshAnswered) -> None:
         self._settings, self._watch, self._session, self._answered = settings, watch, session, answered
         self._watcher: Watcher | None = None
+        self._next_number = 0
 
     @beam.DoFn.unbounded_per_element()
     def process(self, start: Any, tracker: Any = _STEPS) -> Iterator[Group]:
@@ -102,7 +103,9 @@ class _WatchFn(beam.DoFn):
         number = tracker.current_restriction().start
         if not tracker.try_claim(number):
             return
-        self._watcher = self._watcher or self._open(number)
+        if self._watcher is None or number != self._next_number:  # the runner went back, or comes back from elsewhere
+            self._watcher = self._open(number)
+        self._next_number = number + 1
         groups = self._watcher.step(number)
         if groups is None:
             tracker.try_claim(_END)  # beyond the end: there is nothing more

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    DirectOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+)
 
 from transforms import budget
 from transforms.answered import Answered
@@ -20,7 +26,7 @@ from transforms.in_flight import Places
 from transforms.journal import Journal, open_journal
 from transforms.leases import RENEW_S, Lease
 from transforms.limit import MOST, Limit
-from transforms.presence import Presence
+from transforms.presence import LINGER_S, Presence
 from transforms.rate_service import asker
 from transforms.retry import RetryPolicy
 from transforms.send import Sender
@@ -31,6 +37,7 @@ from transforms.storage import Folder, open_folder
 from transforms.throttle import Quota, Throttle
 
 _MAX_ELAPSED_S = 600.0
+_LINGER_STREAMING_S = 60.0
 _IN_PROCESS_RUNNERS = frozenset({"FnApiRunner", "BundleBasedDirectRunner"})
 _UNKNOWN_SIZE_BYTES = 1024 * 1024
 
@@ -41,13 +48,25 @@ class Session:
 
     session_id: str
     is_alone: bool
+    linger_s: float = LINGER_S
+    """How long a worker without a request keeps its share of the rate: longer where more come every few seconds."""
 
     @classmethod
     def of(cls, options: PipelineOptions) -> Session:
         """A session that begins with these options of the runner."""
-        runner = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
-        mode = options.view_as(DirectOptions).direct_running_mode
-        return cls(uuid.uuid4().hex, runner in _IN_PROCESS_RUNNERS and mode != "multi_processing")
+        standard = options.view_as(StandardOptions)
+        linger_s = _LINGER_STREAMING_S if standard.streaming else LINGER_S
+        return cls(uuid.uuid4().hex, _is_one_process(options), linger_s)
+
+
+def _is_one_process(options: PipelineOptions) -> bool:
+    """Whether a runner, by its options, has all workers in the process that launches it."""
+    runner = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
+    if runner == "PrismRunner":
+        by_process = options.view_as(DebugOptions).lookup_experiment("use_loopback_process_worker", False)
+        return options.view_as(PortableOptions).environment_type in (None, "LOOPBACK") and not by_process
+    mode = options.view_as(DirectOptions).direct_running_mode
+    return runner in _IN_PROCESS_RUNNERS and mode != "multi_processing"
 
 
 class Worker:
@@ -58,7 +77,7 @@ class Worker:
         endpoint, rate = settings.endpoint, settings.rate
         stop = StopSwitch(folder, run_id)
         throttle, renew, leave = _throttle(folder, run_id, rate, session)
-        self._presence = Presence([renew, stop.look], leave, RENEW_S)
+        self._presence = Presence([renew, stop.look], leave, RENEW_S, session.linger_s)
         self._limit = Limit(throttle.rate_per_s, throttle.pace)
         most = rate.max_in_flight or MOST
         self.places = Places((lambda: most) if rate.max_in_flight else self._limit.most)
