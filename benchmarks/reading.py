@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -134,14 +135,14 @@ class Bench:
                 if (condition, index) not in known:
                     known[condition, index] = self.judge(condition, index)
                     with path.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(as_json(known[condition, index]), ensure_ascii=False) + "\n")
+                        file.write("\n" + json.dumps(as_json(known[condition, index]), ensure_ascii=False))
         return [known[condition, index] for condition in conditions for index in range(count)]
 
 
 def _kept(path: Path) -> Iterator[Judged]:
     """The lines of an earlier run; one that was cut short by a kill is left out."""
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        if line.endswith("}"):
+        with suppress(json.JSONDecodeError):
             yield from_json(json.loads(line))
 
 

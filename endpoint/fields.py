@@ -17,6 +17,8 @@ WIDE_GAP = 3.5
 """A space of so many line heights ends a text: what follows is another column."""
 LINE_GAP = 1.6
 """The next line of a value starts within so many line heights of the last one's end."""
+START_GAP = 4.0
+"""A line further right than that of where the label ends, in line heights, is no part of the value: a speck, a seal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,15 @@ def _at_label(label: Label, sheet: Labelled) -> Reading | None:
 
 
 def _by_form(label: Label, sheet: Labelled, used: Set[Word]) -> Reading | None:
-    """What can be told by its form where its label was not found: a long number, a date left over."""
+    """What can be told by its form where its label was not found: a long number, a date left over.
+
+    What stands right of a mark ("date of expiry" where that is no field) is not left over.
+    """
     if label.value not in (Value.DIGITS, Value.CODE, Value.DATE):
         return None
+    taken = used | {word for mark in sheet.placed if not mark.field for word in _until_next(mark.row, mark.stop, sheet)}
     for index, row in enumerate(sheet.rows):
-        words = [word for at, word in enumerate(row.words) if word not in used and not sheet.label_of(index, at)]
+        words = [word for at, word in enumerate(row.words) if word not in taken and not sheet.label_of(index, at)]
         if reading := read_words(words, label):
             return reading
     return None
@@ -102,8 +108,9 @@ def _going_on(placed: Placed, sheet: Labelled, first: list[Word]) -> list[Word]:
 def _lines_below(placed: Placed, sheet: Labelled, row: Row, *, wide: bool) -> Iterator[list[Word]]:
     """The lines under the label in its own column, until another label, a wide gap or the end."""
     left, right = _column(placed, sheet, row)
+    farthest = row.words[placed.stop - 1].right + START_GAP * row.height
     if wide:
-        left = 0.0
+        left, farthest = 0.0, right
     bottom = row.bottom
     for index in range(placed.row + 1, len(sheet.rows)):
         under = sheet.rows[index]
@@ -111,7 +118,7 @@ def _lines_below(placed: Placed, sheet: Labelled, row: Row, *, wide: bool) -> It
             (at, word) for at, word in enumerate(under.words)
             if word.left >= left and word.right <= right and word.top > row.top + 0.5 * row.height
         ]  # fmt: skip
-        if not inside:
+        if not inside or inside[0][1].left > farthest:
             continue
         if under.top - bottom > LINE_GAP * row.height or any(sheet.label_of(index, at) for at, _ in inside):
             return

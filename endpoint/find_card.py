@@ -33,12 +33,13 @@ Corners = npt.NDArray[np.float64]
 class Aligned:
     """A card laid flat: RGB pixels, and the 3x3 homography from them to pixels of the sheet.
 
-    `outlined`: its four edges were seen; otherwise it is the whole sheet.
+    `outlined`: its four edges are known; otherwise it is the whole sheet. `cut`: some of it is outside the picture.
     """
 
     pixels: Pixels
     to_sheet: npt.NDArray[np.float64]
     outlined: bool
+    cut: bool = False
 
 
 def find_cards(sheet: Pixels) -> list[Corners]:
@@ -50,7 +51,7 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     size = (max(1, round(sheet.shape[1] / scale)), max(1, round(sheet.shape[0] / scale)))
     small = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     lightness, apart = channels(small)
-    edges = np.asarray(cv2.bitwise_or(_edges(lightness), _edges(apart)), dtype=np.uint8)
+    edges = np.asarray(cv2.bitwise_or(soft_edges(lightness), soft_edges(apart)), dtype=np.uint8)
     rough = (quad for mask in _masks(lightness, apart) for quad in _quads(mask))
     quads = [_snapped(quad, edges) for quad in rough]
     supported = sorted(((_support(quad, edges), index) for index, quad in enumerate(quads)), reverse=True)
@@ -71,14 +72,15 @@ def channels(small: Pixels) -> tuple[Pixels, Pixels]:
     return lab[..., 0].astype(np.uint8), np.asarray(np.clip(distance, 0, 255), dtype=np.uint8)
 
 
-def _edges(channel: Pixels) -> Pixels:
+def soft_edges(channel: Pixels) -> Pixels:
+    """255 within a pixel of where the channel changes, faint changes too."""
     return np.asarray(cv2.dilate(cv2.Canny(channel, 15, 45), np.ones((3, 3), np.uint8)), dtype=np.uint8)
 
 
 def _masks(lightness: Pixels, apart: Pixels) -> Iterator[Pixels]:
     """Candidate shapes: closed edges; what is lighter, or unlike the border, with less and less attached to it."""
-    yield _edges(lightness)
-    yield _edges(apart)
+    yield soft_edges(lightness)
+    yield soft_edges(apart)
     for channel in (apart, lightness):
         _, above = cv2.threshold(channel, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
         closed = cv2.morphologyEx(above, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
@@ -88,11 +90,11 @@ def _masks(lightness: Pixels, apart: Pixels) -> Iterator[Pixels]:
 
 def _support(quad: Corners, edges: Pixels) -> float:
     """The share of the outline that lies on edges, 0 to 1, held down by its worst side."""
-    shares = [float(_on_edges(quad[[index]], quad[[(index + 1) % 4]], edges)[0]) for index in range(4)]
+    shares = [float(on_edges(quad[[index]], quad[[(index + 1) % 4]], edges)[0]) for index in range(4)]
     return 0.5 * min(shares) + 0.5 * sum(shares) / 4
 
 
-def _on_edges(starts: Corners, ends: Corners, edges: Pixels) -> npt.NDArray[np.float64]:
+def on_edges(starts: Corners, ends: Corners, edges: Pixels) -> npt.NDArray[np.float64]:
     """Of lines from `starts` to `ends`, both (n, 2): the share of each that lies on edges, but for its ends."""
     along = np.linspace(0.1, 0.9, 80)[None, :, None]
     points = np.rint(starts[:, None] * (1 - along) + ends[:, None] * along).astype(int)
@@ -114,13 +116,13 @@ def _snapped(quad: Corners, edges: Pixels) -> Corners:
             continue
         first, second = (grid.ravel()[:, None] for grid in np.meshgrid(SNAP_PX, SNAP_PX))
         starts, ends = start + first * normal, end + second * normal
-        shares = _on_edges(starts, ends, edges) - 0.004 * (np.abs(first) + np.abs(second)).ravel()
+        shares = on_edges(starts, ends, edges) - 0.004 * (np.abs(first) + np.abs(second)).ravel()
         best = int(shares.argmax())
         middle = len(SNAP_PX) ** 2 // 2
         if shares[best] < shares[middle] + 0.1:
             best = middle
         lines.append(np.concatenate([starts[best], ends[best] - starts[best]]))
-    corners = [_crossing(lines[index - 1], lines[index]) for index in range(4)]
+    corners = [crossing(lines[index - 1], lines[index]) for index in range(4)]
     return np.array([quad[index] if corner is None else corner for index, corner in enumerate(corners)])
 
 
@@ -138,18 +140,18 @@ def _quads(mask: Pixels) -> Iterator[Corners]:
 def _four_sides(hull: npt.NDArray[np.int32]) -> Corners | None:
     """The hull as four lines, each fitted to the middle of a side: rounded or clipped corners don't pull them in."""
     rough = np.asarray(cv2.approxPolyN(hull, 4, ensure_convex=True), dtype=np.float64).reshape(-1, 2)
-    return _ordered(_refined(rough, hull.reshape(-1, 2).astype(np.float64))) if len(rough) == 4 else None
+    return ordered(_refined(rough, hull.reshape(-1, 2).astype(np.float64))) if len(rough) == 4 else None
 
 
 def _refined(rough: Corners, hull: Corners) -> Corners:
-    lines = [_side(rough[index], rough[(index + 1) % 4], hull) for index in range(4)]
-    corners = [_crossing(lines[index - 1], lines[index]) for index in range(4)]
+    lines = [side_line(rough[index], rough[(index + 1) % 4], hull) for index in range(4)]
+    corners = [crossing(lines[index - 1], lines[index]) for index in range(4)]
     moved = np.array([corner if corner is not None else rough[index] for index, corner in enumerate(corners)])
     far = np.abs(moved - rough).max() > 0.08 * np.ptp(hull, axis=0).max()
     return rough if far else moved
 
 
-def _side(start: Corners, end: Corners, hull: Corners) -> npt.NDArray[np.float64]:
+def side_line(start: Corners, end: Corners, hull: Corners) -> npt.NDArray[np.float64]:
     """A line (point, direction) through the hull's own points near the middle of a side, else through its corners."""
     along = (end - start) / max(1e-6, float(np.linalg.norm(end - start)))
     offsets = hull - start
@@ -162,14 +164,15 @@ def _side(start: Corners, end: Corners, hull: Corners) -> npt.NDArray[np.float64
     return np.array([line[2], line[3], line[0], line[1]], dtype=np.float64)
 
 
-def _crossing(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+def crossing(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    """Where two lines (x, y, dx, dy) meet; None where they hardly do."""
     directions = np.array([one[2:], -other[2:]]).T
     if abs(np.linalg.det(directions)) < 1e-3:
         return None
     return np.asarray(one[:2] + np.linalg.solve(directions, other[:2] - one[:2])[0] * one[2:])
 
 
-def _ordered(quad: Corners) -> Corners:
+def ordered(quad: Corners) -> Corners:
     """Clockwise from the top left corner, and turned so that the first side is a long one."""
     angles = np.arctan2(*(quad - quad.mean(axis=0)).T[::-1])
     clockwise = quad[np.argsort(angles)]
@@ -203,8 +206,11 @@ def _overlap(quad: Corners, other: Corners) -> bool:
     return False
 
 
-def align(sheet: Pixels, corners: Corners | None) -> Aligned:
-    """The card between the corners, long side across; without corners the whole sheet."""
+def align(sheet: Pixels, corners: Corners | None, *, cut: bool = False) -> Aligned:
+    """The card between the corners, long side across; without corners the whole sheet.
+
+    What of a `cut` card is outside the picture becomes as its middle is: a smear of the rim's pixels looks like print.
+    """
     outlined = corners is not None
     if corners is None:
         height, width = sheet.shape[:2]
@@ -219,8 +225,10 @@ def align(sheet: Pixels, corners: Corners | None) -> Aligned:
     source, moved = _around(sheet, corners, blur_px=0.4 * across / CARD_PX)
     to_part = np.array([[1, 0, -moved[0]], [0, 1, -moved[1]], [0, 0, 1]], dtype=np.float64) @ to_sheet
     size, how = (CARD_PX, height_px), cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    pixels = cv2.warpPerspective(source, to_part, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
-    return Aligned(np.asarray(pixels, dtype=np.uint8), np.asarray(to_sheet, dtype=np.float64), outlined)
+    border = cv2.BORDER_CONSTANT if cut else cv2.BORDER_REPLICATE
+    usual = np.median(source[::8, ::8], axis=(0, 1)).tolist()
+    pixels = cv2.warpPerspective(source, to_part, size, flags=how, borderMode=border, borderValue=usual)
+    return Aligned(np.asarray(pixels, dtype=np.uint8), np.asarray(to_sheet, dtype=np.float64), outlined, cut)
 
 
 def _around(sheet: Pixels, corners: Corners, *, blur_px: float) -> tuple[Pixels, tuple[int, int]]:
@@ -241,7 +249,7 @@ def turned(card: Aligned, quarters: int) -> Aligned:
         pixels = np.rot90(pixels)
         # a point (x, y) of the turned picture was at (width - 1 - y, x)
         to_sheet = to_sheet @ np.array([[0, -1, width - 1], [1, 0, 0], [0, 0, 1]], dtype=np.float64)
-    return Aligned(np.ascontiguousarray(pixels), to_sheet, card.outlined)
+    return Aligned(np.ascontiguousarray(pixels), to_sheet, card.outlined, card.cut)
 
 
 def to_sent_box(

@@ -62,13 +62,19 @@ def _authority(value: str) -> str:
     found = process.extractOne(value, AUTHORITIES, scorer=fuzz.ratio, score_cutoff=SNAP)
     if found:
         return str(found[0])
-    return re.sub(r"^(CA|CÔNG AN) T[IÍÌỈĨỊ]NH\b", r"\1 TỈNH", value)
+    return re.sub(r"^([CG]A|[CG]ÔNG AN) T[IÍÌỈĨỊ]NH\b", lambda said: f"C{said[1][1:]} TỈNH", value)
+
+
+def _nation(value: str) -> str:
+    """A card of Viet Nam that says the first half of its name says the other, too."""
+    return {"viet": "Việt Nam", "viet nam": "VIỆT NAM" if value.isupper() else "Việt Nam"}.get(plain(value), value)
 
 
 def _mark(value: str) -> str:
-    """Distinguishing marks are phrases of few words, and lengths in cm."""
-    lengths = re.sub(r"(\d)\s?[ec]m\b", r"\1cm", value)
-    return " ".join(_mark_word(word) for word in lengths.split(" "))
+    """Distinguishing marks are phrases of few words, and lengths in cm. A "nốt" is a mole; a side ends the phrase."""
+    lengths = re.sub(r"(?i)(\d)\s?[ec]m\b", r"\1cm", re.sub(r"(\d), (\d)", r"\1,\2", value))
+    words = " ".join(_mark_word(word) for word in lengths.split(" "))
+    return re.sub(r"^Nốt \w+(?= (cách|giữa)\b)", "Nốt ruồi", re.sub(r"\b(mắt|mũi|mày|mép) tai$", r"\1 trái", words))
 
 
 def _mark_word(word: str) -> str:
@@ -93,5 +99,6 @@ _MENDS: dict[str, Callable[[str], str]] = {
     "ethnicity": _one_of(ETHNIC_GROUPS),
     "religious": _one_of(RELIGIONS),
     "issued_at": _authority,
+    "nationality": _nation,
     "identification_sign": _mark,
 }

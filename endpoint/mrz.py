@@ -142,7 +142,7 @@ def read_zone(probabilities: Probabilities, layout: Format, today: date) -> Zone
     """Cells (lines, cells, 37) -> zone. `today` settles the century of two-digit years."""
     masked = _masked(probabilities, layout)
     best = masked.argmax(axis=2)
-    lines = _mended(best, masked, layout)
+    lines = _filled(_mended(best, masked, layout), layout.fields["names"])
     sure = np.take_along_axis(masked, _indices(lines)[..., None], axis=2)
     checked = holds(lines, layout)
     return Zone(lines, _holder(lines, layout, today), checked, _confidence(sure, checked))
@@ -189,6 +189,17 @@ def _mended(best: npt.NDArray[np.intp], masked: Probabilities, layout: Format) -
         if holds(_text(changed), layout):
             return _text(changed)
     return lines
+
+
+def _filled(lines: tuple[str, ...], names: Span) -> tuple[str, ...]:
+    """Names end where three fillers stand; what is read beyond is no letter (ICAO 9303 part 3, 4.6: padding)."""
+    said = text_at(lines, names)
+    end = said.find("<<<", 1)
+    if end < 0:
+        return lines
+    line = lines[names.line]
+    padded = line[: names.start + end] + "<" * (len(said) - end) + line[names.stop :]
+    return tuple(padded if index == names.line else text for index, text in enumerate(lines))
 
 
 def _checked_cells(layout: Format) -> set[tuple[int, int]]:

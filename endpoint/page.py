@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tesserocr  # type: ignore[import-untyped]  # ships no types
@@ -15,6 +16,7 @@ from endpoint.pictures import Pixels
 from endpoint.places import nfc
 
 LANGUAGE = "vie"
+_GLUED = re.compile(r"(\D*\w\.?:|\D*[a-zà-ỹ]{3,}[.,;]+(?=\d))(\w.*)")
 _DEBIAN = Path("/usr/share/tesseract-ocr")
 
 
@@ -92,4 +94,15 @@ def _word(row: str) -> Iterator[Word]:
     columns = row.split("\t")
     left, top, width, height = (float(column) for column in columns[6:10])
     if text := nfc(columns[11].strip()):
-        yield Word(text, left, top, left + width, top + height, max(0.0, float(columns[10]) / 100))
+        yield from parted(Word(text, left, top, left + width, top + height, max(0.0, float(columns[10]) / 100)))
+
+
+def parted(word: Word) -> Iterator[Word]:
+    """A label's end and the value read as one word become two: "issue:20/02/2018", "name:TRẦN"."""
+    glued = _GLUED.match(word.text)
+    if glued is None:
+        yield word
+        return
+    border = word.left + (word.right - word.left) * glued.end(1) / len(word.text)
+    yield replace(word, text=glued[1], right=border)
+    yield replace(word, text=glued[2], left=border)

@@ -13,6 +13,7 @@ import numpy as np
 
 from endpoint.anchors import best_side, find_anchors, place_labels
 from endpoint.clarity import readable
+from endpoint.cut_card import find_cut_card
 from endpoint.fields import Labelled, Reading, read_fields
 from endpoint.find_card import Aligned, align, find_cards, to_sent_box, turned
 from endpoint.glyphs import GlyphClassifier
@@ -24,7 +25,7 @@ from endpoint.page import TextEngine, Word
 from endpoint.pictures import NotAPicture, Pixels, Sheet, open_sheets
 from endpoint.places import Gazetteer
 from endpoint.rows import rows_of
-from endpoint.second_look import looked_again
+from endpoint.second_look import looked_again, with_lost_labels
 from endpoint.sides import Side
 from endpoint.signs import signs_of
 from endpoint.upright import turns_to_try
@@ -34,6 +35,10 @@ __all__ = ["Card", "CardReader", "NotAPicture"]
 
 KNOWN = 0.45
 """Share of a side's phrases and labels that must be found for a card to be one."""
+LARGE = 0.25
+"""Share of the sheet that an outline covers so that nothing behind it is the card."""
+RIM_SHARE = 0.025
+"""Corners of a card that is wholly on the picture are so far from its rim, in shares of its long side."""
 SURE = 0.62
 """With so many found, no other orientation is tried."""
 
@@ -92,13 +97,11 @@ class CardReader:
         """Sheet -> what stands on its cards: those with an outline; if no such thing is a card, the whole may be."""
         if min(sheet.pixels.shape[:2]) < 100:
             return
-        outlines = find_cards(sheet.pixels)
-        found = [read for corners in outlines if (read := self._oriented(align(sheet.pixels, corners), sheet.scale))]
-        if not found:
-            whole = self._oriented(align(sheet.pixels, None), sheet.scale)
-            found = [whole] if whole else []
-        for read in found:
-            yield replace(read, signs=signs_of(sheet.pixels, read.card))
+        for cards in ways_to_lie(sheet.pixels):
+            found = [read for card in cards if (read := self._oriented(card, sheet.scale))]
+            if found:
+                yield from (replace(read, signs=signs_of(sheet.pixels, read.card)) for read in found)
+                return
 
     def _oriented(self, card: Aligned, scale: float) -> Read | None:
         """The card the right way up, likeliest first: half a turn may be needed, quarters too for a whole sheet."""
@@ -119,7 +122,8 @@ class CardReader:
         side, share = best_side(anchors)
         if share < KNOWN:
             return Read(side, share, card, scale, {}, None)
-        labelled = Labelled(rows, place_labels(side, rows, anchors))
+        rows = with_lost_labels(self._engine, grey, side, rows, place_labels(side, rows, anchors))
+        labelled = Labelled(rows, place_labels(side, rows, find_anchors(rows)))
         readings = looked_again(self._engine, grey, side, labelled, read_fields(side, labelled))
         return Read(side, share, card, scale, readings, self._zone(grey, bands, side))
 
@@ -137,6 +141,25 @@ class CardReader:
         info = fill_info(read.side.document_type, read.readings, read.zone, self._gazetteer, to_sent)
         info["image"] = thumb(read.card) if get_thumb else ""
         return Card(read.side.document_type, info, warnings_of(read.side.document_type, info, read.signs))
+
+
+def ways_to_lie(sheet: Pixels) -> Iterator[Iterator[Aligned]]:
+    """How the sheet's cards may lie, likeliest first: partly outside the picture, within outlines, over all of it.
+
+    With a large outline well inside the picture, no card is looked for that runs over its edge.
+    """
+    outlines = find_cards(sheet)
+    height, width = sheet.shape[:2]
+    near = RIM_SHARE * max(height, width)
+    whole = [
+        corners for corners in outlines if (corners > near).all() and (corners < (width - near, height - near)).all()
+    ]
+    seen = max((cv2.contourArea(corners.astype(np.float32)) for corners in whole), default=0.0)
+    cut = find_cut_card(sheet) if seen < LARGE * height * width else None
+    if cut is not None:
+        yield iter([align(sheet, cut, cut=True)])
+    yield (align(sheet, corners) for corners in outlines)
+    yield iter([align(sheet, None)])
 
 
 def _plausible(words: list[Word]) -> list[Word]:

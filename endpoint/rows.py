@@ -35,22 +35,25 @@ class Row:
 def rows_of(words: list[Word]) -> list[Row]:
     """Words in any order -> rows from top to bottom.
 
-    A word joins the row whose last word it overlaps by half of the lower one's height. Tesseract's own
-    lines are not used: in sparse mode they break at wide spaces.
+    A word joins the row whose last word it overlaps by half of the lower one's height, and most: a speck beside a
+    line is covered by its words, too. Tesseract's own lines are not used: in sparse mode they break at wide spaces.
     """
     rows: list[list[Word]] = []
     for word in sorted(words, key=lambda word: word.left):
         near = [row for row in rows if _shared(row[-1], word) >= 0.5]
         if near:
-            max(near, key=lambda row: _shared(row[-1], word)).append(word)
+            max(near, key=lambda row: _overlap(row[-1], word)).append(word)
         else:
             rows.append([word])
     return sorted((_row(row) for row in rows), key=lambda row: row.top)
 
 
+def _overlap(one: Word, other: Word) -> float:
+    return min(one.bottom, other.bottom) - max(one.top, other.top)
+
+
 def _shared(one: Word, other: Word) -> float:
-    overlap = min(one.bottom, other.bottom) - max(one.top, other.top)
-    return overlap / max(1.0, min(one.height, other.height))
+    return _overlap(one, other) / max(1.0, min(one.height, other.height))
 
 
 def _row(words: list[Word]) -> Row:

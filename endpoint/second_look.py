@@ -1,30 +1,53 @@
 """Unsure or missing readings -> readings of the same lines cropped and enlarged, wherever those are surer.
 
-Costs 15 to 25 ms a line, so only what the page pass was unsure of is looked at again.
+Costs 15 to 25 ms a line, so only what the page pass was unsure of is looked at again: lines in which a label
+may have been lost, then values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from endpoint.anchors import Placed
+from endpoint.anchors import Placed, find_anchors
 from endpoint.fields import Box, Labelled, Reading, box_around, read_words
 from endpoint.page import TextEngine, Word
 from endpoint.pictures import Pixels
-from endpoint.rows import Row
+from endpoint.rows import Row, rows_of
 from endpoint.sides import Label, Side, Value
 
 SURE = 0.85
 """Readings whose least sure word is at least this sure are left alone."""
+HOLE = 1.5
+"""A space of so many line heights within a value may have held a word."""
+FILLS = 0.6
+"""How sure a reading must be that fills a hole."""
 ZOOM = 1.6
 PAD = 0.35
 """Room above and below a line, in its heights: less loses tone marks, more lets the next line in."""
+MOST_ROWS = 5
+"""Lines looked at again for a lost label at most."""
 MOST_LINES = 8
 """Lines looked at again on one card at most, so that a hopeless picture does not cost seconds."""
+
+
+def with_lost_labels(
+    engine: TextEngine, grey: Pixels, side: Side, rows: Sequence[Row], placed: Sequence[Placed]
+) -> list[Row]:
+    """The rows, those read anew in which a label stands that no row had: "Nưộ Quê Thị trấn" is "Quê quán: Thị trấn"."""
+    found = {item.field for item in placed}
+    lost = {text for label in side.labels if label.field not in found for text in label.texts}
+    labelled = {item.row for item in placed}
+    open_rows = [index for index, row in enumerate(rows) if index not in labelled and len(row.words) > 1]
+    again = list(rows)
+    for index in open_rows[:MOST_ROWS] if lost else ():
+        fresh = rows_of(_read_line(engine, grey, box_around(rows[index].words)))
+        again[index] = next((fresh[anchor.row] for anchor in find_anchors(fresh) if anchor.text in lost), rows[index])
+    return again
 
 
 def looked_again(
@@ -35,15 +58,17 @@ def looked_again(
     left = MOST_LINES
     for label in side.labels:
         first = readings.get(label.field)
-        if first and sureness(first) >= SURE:
+        margin = _margin(label, sheet.rows, sheet.placed)
+        holes = first is not None and _has_holes(first, margin)
+        if first and sureness(first) >= SURE and not holes:
             continue
-        places = [_lines_of(first)] if first else _empty_places(label, sheet.rows, sheet.placed, grey.shape[1])
+        places = [_lines_of(first, margin)] if first else _empty_places(label, sheet.rows, sheet.placed, grey.shape[1])
         for lines in places:
             left -= len(lines)
             if left < 0:
                 return readings | better
             second = read_words([word for line in lines for word in _read_line(engine, grey, line)], label)
-            if second and (first is None or sureness(second) > sureness(first)):
+            if second and (first is None or _better(second, first, holes)):
                 better[label.field] = second
                 break
     return readings | better
@@ -54,15 +79,46 @@ def sureness(reading: Reading) -> float:
     return min(word.confidence for word in reading.words)
 
 
-def _lines_of(reading: Reading) -> list[Box]:
-    """The boxes of the lines a reading's words stand in."""
+def _better(second: Reading, first: Reading, holes: bool) -> bool:
+    """Surer, or where the first one has holes, longer and hardly less sure."""
+    if holes and sureness(second) > FILLS:
+        return len(second.value) > len(first.value)
+    return sureness(second) > sureness(first)
+
+
+def _lines(words: Sequence[Word]) -> list[list[Word]]:
+    """Words of a reading line by line: a new line starts where the next word is further left."""
     lines: list[list[Word]] = []
-    for word in reading.words:
+    for word in words:
         if lines and word.left > lines[-1][-1].left:
             lines[-1].append(word)
         else:
             lines.append([word])
-    return [box_around(line) for line in lines]
+    return lines
+
+
+def _has_holes(reading: Reading, margin: float) -> bool:
+    """Whether a word may have been lost: a wide space within a line, or a line below that starts off the margin."""
+    for index, line in enumerate(_lines(reading.words)):
+        _, top, _, bottom = box_around(line)
+        gaps = [other.left - one.right for one, other in pairwise(line)]
+        if index:
+            gaps.append(line[0].left - margin - HOLE * (bottom - top) / 2)
+        if max(gaps, default=0.0) > HOLE * (bottom - top):
+            return True
+    return False
+
+
+def _margin(label: Label, rows: Sequence[Row], placed: Sequence[Placed]) -> float:
+    """Where lines that go on below start: under the label."""
+    lefts = [rows[stand.row].words[stand.start].left for stand in placed if stand.field == label.field]
+    return min(lefts, default=float("inf"))
+
+
+def _lines_of(reading: Reading, margin: float) -> list[Box]:
+    """The boxes of the lines a reading's words stand in, those that go on below from the margin on."""
+    first, *others = (box_around(line) for line in _lines(reading.words))
+    return [first, *((min(left, margin), top, right, bottom) for left, top, right, bottom in others)]
 
 
 def _empty_places(label: Label, rows: Sequence[Row], placed: Sequence[Placed], width_px: int) -> list[list[Box]]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from endpoint.find_card import CARD_PX, SEARCH_PX, Aligned, channels
+from endpoint.find_card import CARD_PX, Aligned
 from endpoint.pictures import Pixels
 
 Plane = npt.NDArray[np.float32]
@@ -18,22 +18,21 @@ FINEST = 0.18
 """Lowest frequency looked at for a screen's dots, cycles a pixel: print and patterns are coarser."""
 SCREEN_PEAK = 4.0
 """Good specimens measured up to 2.9, ones off a screen from 5.3."""
-PHOTOCOPY_CHROMA = 3.1
-"""Good specimens measured from 3.5, photocopies up to 2.7 but for a few that show the table."""
+PHOTOCOPY_CHROMA = 5.5
+"""Good specimens measured from 7.4, photocopies up to 3.9."""
+CLIPPED_LIGHT = 248
+"""Pixels as bright as that have lost what the light's colour was."""
 CLIPPED_SHARE = 0.65
 """Good specimens measured up to 0.14, clipped ones from 0.98."""
-OUTSIDE_SHARE = 0.10
-"""Good specimens measured 0, those partly outside the picture from 0.7."""
 
 
 def signs_of(sheet: Pixels, card: Aligned) -> frozenset[str]:
     """The contract's warning codes that the pixels show."""
-    middle = cv2.perspectiveTransform(np.array([[[CARD_PX / 2, card.pixels.shape[0] / 2]]]), card.to_sheet).ravel()
     found = {
         "1": screen_peak(card) > SCREEN_PEAK,
         "2": chroma_left(card) < PHOTOCOPY_CHROMA,
         "5": clipped_share(sheet, card) > CLIPPED_SHARE,
-        "6": outside_share(sheet, (float(middle[0]), float(middle[1]))) > OUTSIDE_SHARE,
+        "6": card.cut,
     }
     return frozenset(code for code, shown in found.items() if shown)
 
@@ -63,21 +62,31 @@ def screen_peak(card: Aligned) -> float:
 
 
 def chroma_left(card: Aligned) -> float:
-    """Colour that is no tint of the light: the 95th percentile of chroma, without what follows from lightness.
+    """Colour that is no tint of the light: the 97th percentile of chroma once the usual tint is divided out.
 
-    Measured as if the paper were white, so that a dark shot of a coloured card is no photocopy.
+    A lamp tints all greys alike, so on a copy nothing is left; pixels at the top of the range have lost their
+    tint and count as grey. Measured as if the paper were white, so that a dark shot of a coloured card is no
+    photocopy, and without the card's rim, which may show the table.
     """
     small = cv2.resize(card.pixels, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA).astype(np.float32)
-    white = small / max(1.0, float(np.percentile(small.max(axis=2), 90)))
-    lab = np.asarray(cv2.cvtColor(np.clip(white, 0, 1), cv2.COLOR_RGB2LAB), dtype=np.float64).reshape(-1, 3)
-    powers = np.stack([np.ones(len(lab)), lab[:, 0], lab[:, 0] ** 2], axis=1)
-    fitted, *_ = np.linalg.lstsq(powers, lab[:, 1:], rcond=None)
-    return float(np.percentile(np.hypot(*(lab[:, 1:] - powers @ fitted).T), 95))
+    rim = round(0.03 * small.shape[1])
+    pixels = small[rim:-rim, rim:-rim].reshape(-1, 3)
+    brightest = pixels.max(axis=1)
+    white = max(1.0, float(np.percentile(brightest, 90)))
+    whole = pixels[brightest < CLIPPED_LIGHT]
+    light = whole[whole.max(axis=1) > 0.4 * white]
+    if len(light) < 0.02 * len(pixels):
+        return 0.0
+    tint = np.median(light / light.max(axis=1, keepdims=True), axis=0)
+    grey = np.clip(whole / tint * (tint.max() / white), 0, 1)[None].astype(np.float32)
+    lab = np.asarray(cv2.cvtColor(grey, cv2.COLOR_RGB2LAB))[0]
+    chroma = np.concatenate([np.hypot(lab[:, 1], lab[:, 2]), np.zeros(len(pixels) - len(whole))])
+    return float(np.percentile(chroma, 97))
 
 
 def clipped_share(sheet: Pixels, card: Aligned) -> float:
     """The corner most like the table and least like the card: 0 where all are card, 1 where one is table."""
-    if not card.outlined:
+    if not card.outlined or card.cut:
         return 0.0
     height = card.pixels.shape[0]
     corners = [(x, y) for x in (0, CARD_PX) for y in (0, height)]
@@ -111,32 +120,6 @@ def _between(
 ) -> tuple[float, float]:
     """How far a colour is from the card's and from the table's."""
     return float(np.abs(colour - card).sum()), float(np.abs(colour - table).sum())
-
-
-def outside_share(sheet: Pixels, middle: tuple[float, float]) -> float:
-    """How much of one edge of the picture the card runs along, 0 to 1, where other edges show the table.
-
-    The card is what is unlike most of the picture's rim, around `middle`, a point of it in sheet pixels.
-    """
-    scale = max(sheet.shape[:2]) / SEARCH_PX
-    size = (max(1, round(sheet.shape[1] / scale)), max(1, round(sheet.shape[0] / scale)))
-    _, apart = channels(np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), dtype=np.uint8))
-    _, unlike = cv2.threshold(apart, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    closed = cv2.morphologyEx(unlike, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
-    _, labels = cv2.connectedComponents(cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((15, 15), np.uint8)))
-    x, y = (min(int(value / scale), limit - 1) for value, limit in zip(middle, size, strict=True))
-    if labels[y, x] == 0:
-        return 0.0
-    card = labels == labels[y, x]
-    touched = sorted(float(edge.mean()) for edge in (card[1], card[-2], card[:, 1], card[:, -2]))
-    return touched[-1] if touched[1] < 0.02 and _solid(card) else 0.0
-
-
-def _solid(card: npt.NDArray[np.bool_]) -> bool:
-    """Whether the shape is nearly its own hull, as a card is and print is not."""
-    contours, _ = cv2.findContours(card.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    largest = max(contours, key=cv2.contourArea)
-    return cv2.contourArea(largest) > 0.93 * cv2.contourArea(cv2.convexHull(largest))
 
 
 def _colour(sheet: Pixels, card: Aligned, x: float, y: float) -> npt.NDArray[np.float64]:

@@ -22,11 +22,14 @@ class Parsed:
 
 _DIGIT_LIKE = str.maketrans("OoQDIl|ZzSsBGqg", "000011122558699"[:15])
 _NUMERIC = re.compile(r"(\d{1,2})\s?[/\-.,]\s?(\d{1,2})\s?[/\-.,]\s?(\d{4})")
-_IN_WORDS = re.compile(r"(\d{1,2})\D{0,14}th[áaàảãạ]ng\D{0,10}?(\d{1,2})\D{0,10}n[ăâaảã]m\D{0,8}(\d{4})", re.IGNORECASE)
+_IN_WORDS = re.compile(r"(\d{1,2})\D{0,14}th\wng\D{0,10}?(\d{1,2})\D{0,10}n\wm\D{0,8}(\d{4})", re.IGNORECASE)
 _NO_EXPIRY = re.compile(r"kh[ôo]ng\s+th[ờo]i\s+h[ạa]n", re.IGNORECASE)
 _RUN = re.compile(r"[0-9OoQDIl|ZzSsBGqg][0-9OoQDIl|ZzSsBGqg .]*")
 _CODE = re.compile(r"\b([A-Z])[ ]?([0-9OoQDIl|ZzSsBGqg]{7,8})\b")
 _CLASS = re.compile(r"\b(A1|A2|A3|A4|A|B1|B2|BE|B|C1E|C1|CE|C|D1E|D1|D2E|D2|DE|D|E|FB2|FC|FD|FE)\b")
+_LABEL_END = re.compile(r"^[a-zà-ỹ]{1,10}\s?:\s+(?=\S)")
+"""What is left of a label before its value: names, places and marks start with a capital and have no colon."""
+_BLOOD_LIKE = str.maketrans("0QØDG8", "OOOOOB")
 _EDGES = " .,:;/|-–—_'\"‘’“”()[]{}<>~°*=¬^«»…`+"
 
 
@@ -36,10 +39,10 @@ def parse(text: str, value: Value) -> Parsed | None:
 
 
 def _text(text: str) -> Parsed | None:
-    stripped = text.strip(_EDGES)
+    stripped = _LABEL_END.sub("", text.strip(_EDGES)).strip(_EDGES)
     if not any(char.isalnum() for char in stripped):
         return None
-    start = text.index(stripped)
+    start = text.rindex(stripped)
     return Parsed(re.sub(r"\s+([,.;])", r"\1", stripped), start, start + len(stripped))
 
 
@@ -92,10 +95,11 @@ def _code(text: str) -> Parsed | None:
 
 
 def _gender(text: str) -> Parsed | None:
+    """The two words are three letters at most, and told apart by one: "NữỮ" and "Nứ" can only be "nữ"."""
     for match in re.finditer(r"\w+", text):
-        said = {"nam": "nam", "nu": "nữ"}.get(plain(match.group()))
-        if said:
-            return Parsed(said, match.start(), match.end())
+        letters = plain(match.group())
+        if letters == "nam" or (letters.startswith("nu") and len(letters) <= 3):
+            return Parsed("nam" if letters == "nam" else "nữ", match.start(), match.end())
     return None
 
 
@@ -108,13 +112,13 @@ def _classes(text: str) -> Parsed | None:
 
 
 def _blood(text: str) -> Parsed | None:
-    match = re.search(r"(?<!\w)(AB|A|B|O|0)(?!\w)", plain_capitals(text))
-    return Parsed(match.group().replace("0", "O"), match.start(), match.end()) if match else None
+    match = re.search(r"(?<!\w)(AB|A|B|O)(?!\w)", plain_capitals(text).translate(_BLOOD_LIKE))
+    return Parsed(match.group(), match.start(), match.end()) if match else None
 
 
 def plain_capitals(text: str) -> str:
     """Each letter without its marks, as a capital: the length stays."""
-    return "".join((plain(char) or char).upper()[:1] for char in text.replace("Ø", "O"))
+    return "".join((plain(char) or char).upper()[:1] for char in text)
 
 
 _PARSERS: dict[Value, Callable[[str], Parsed | None]] = {

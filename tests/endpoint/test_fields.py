@@ -105,6 +105,17 @@ def test_a_place_that_looks_like_a_label_is_no_label() -> None:
     assert read(*lines, (300, 320, f"Quê quán: {printed}"))[1]["hometown"] == printed
 
 
+def test_a_speck_far_from_the_margin_is_no_part_of_a_place() -> None:
+    assert read(*CHIP, (900, 375, "Mỳ"))[1] == EXPECTED
+
+
+def test_a_speck_beside_a_line_takes_no_word_of_it() -> None:
+    speck = Word("*", 120, 322, 130, 332, 0.61)
+    line = words((300, 320, "Đơn vị cấp: Quân đoàn 1"))
+    (row,) = [row for row in rows_of([speck, *line]) if len(row.words) > 1]
+    assert [word.text for word in row.words if word.text != "*"] == ["Đơn", "vị", "cấp:", "Quân", "đoàn", "1"]
+
+
 def test_columns_are_kept_apart() -> None:
     passport = (
         (40, 20, "HỘ CHIẾU / PASSPORT"),

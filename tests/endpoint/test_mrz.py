@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from random import Random
 
 import numpy as np
 import pytest
@@ -104,3 +105,49 @@ def test_noise_never_crashes_and_is_not_trusted(noise: bytes) -> None:
 def test_the_century_of_birth_is_settled(dob: date, person_number: str, expected: date) -> None:
     lines = zone_lines(replace(HOLDER, dob=dob, person_number=person_number), "passport")
     assert read_zone(certain(lines), TD3, TODAY).holder.dob == expected
+
+
+def test_nothing_is_read_in_the_padding_after_the_names() -> None:
+    lines = zone_lines(HOLDER, "chip_id_card_back")
+    spoiled = (*lines[:2], lines[2][:26] + "C<" + lines[2][28:])
+    zone = read_zone(certain(spoiled), TD1, TODAY)
+    assert (zone.lines, zone.holder.given_name) == (lines, "VAN BINH")
+
+
+@given(st.sampled_from(sorted(FORMATS)), st.data())
+def test_what_is_printed_clearly_is_never_changed_to_please_a_check_digit(
+    document_type: str, data: st.DataObject
+) -> None:
+    layout, lines = FORMATS[document_type], list(zone_lines(HOLDER, document_type))
+    checked = sorted({(span.line, cell) for check in layout.checks for span in (check.digit, *check.over)
+                      for cell in range(span.start, span.stop)})  # fmt: skip
+    for line, cell in data.draw(st.lists(st.sampled_from(checked), min_size=1, max_size=6, unique=True)):
+        if lines[line][cell].isdigit():
+            other = data.draw(st.sampled_from([digit for digit in "0123456789" if digit != lines[line][cell]]))
+            lines[line] = lines[line][:cell] + other + lines[line][cell + 1 :]
+    zone = read_zone(certain(tuple(lines)), layout, TODAY)
+    assert zone.lines == tuple(lines)
+    assert zone.checked == holds(lines, layout)
+    assert zone.checked or zone.confidence <= 0.2
+
+
+@given(st.sampled_from(sorted(FORMATS)), st.randoms(use_true_random=False))
+def test_a_blurred_zone_with_several_wrong_cells_is_hardly_ever_valid_and_wrong(
+    document_type: str, random: Random
+) -> None:
+    layout, lines = FORMATS[document_type], zone_lines(HOLDER, document_type)
+    cells = certain(lines, sure=0.9)
+    for _ in range(4):  # four digits that look like another one, the right one second
+        line = random.randrange(len(lines))
+        cell = random.choice([at for at, char in enumerate(lines[line]) if char.isdigit()] or [0])
+        wrong = random.randrange(10)
+        cells[line, cell] = 0.001
+        cells[line, cell, wrong] = 0.55
+        cells[line, cell, ALPHABET.index(lines[line][cell])] += 0.40
+    zone = read_zone(cells, layout, TODAY)
+    wrong_cells = sum(
+        one != other
+        for said, told in zip(zone.lines, lines, strict=True)
+        for one, other in zip(said, told, strict=True)
+    )
+    assert not zone.checked or wrong_cells == 0 or zone.confidence < 0.6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,22 @@ def test_without_the_file_the_package_is_named(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("TESSDATA_PREFIX", raising=False)
     with pytest.raises(page.LanguageMissing, match="tesseract-ocr-vie"):
         page.tessdata_folder()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("issue.20/02/2018,", ["issue.", "20/02/2018,"]),
+        ("tên:TRẦN", ["tên:", "TRẦN"]),
+        ("No.:0123", ["No.:", "0123"]),
+        ("tịch/Nationality:", ["tịch/Nationality:"]),
+        ("TP.5", ["TP.5"]),
+        ("20/02/2018", ["20/02/2018"]),
+        ("12:30", ["12:30"]),
+    ],
+)
+def test_a_label_and_its_value_read_as_one_word_are_parted(text: str, expected: list[str]) -> None:
+    parts = list(page.parted(page.Word(text, 100, 10, 200, 30, 0.9)))
+    assert [part.text for part in parts] == expected
+    assert [parts[0].left, parts[-1].right] == [100, 200]
+    assert all(one.right == other.left for one, other in pairwise(parts))
