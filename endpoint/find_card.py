@@ -111,7 +111,7 @@ def _snapped(quad: Corners, edges: Pixels) -> Corners:
         start, end = quad[index], quad[(index + 1) % 4]
         along = (end - start) / max(1e-6, float(np.linalg.norm(end - start)))
         normal = np.array([-along[1], along[0]])
-        if _on_edges(quad[[index]], quad[[(index + 1) % 4]], edges)[0] > LIES_WELL:
+        if on_edges(quad[[index]], quad[[(index + 1) % 4]], edges)[0] > LIES_WELL:
             lines.append(np.concatenate([start, end - start]))
             continue
         first, second = (grid.ravel()[:, None] for grid in np.meshgrid(SNAP_PX, SNAP_PX))
