@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pipeline.ddl import RUN_ID, TABLES, Table
 from pipeline.exit import UsageError
 from schemas.arrow import TIMESTAMP, column
+from transforms.bucket_settings import iceberg_options
 from transforms.layout import RUNS
 from transforms.receipt import Receipt, read_receipt
 from transforms.settings import Problem, option
@@ -62,10 +63,12 @@ def open_catalog(name: str) -> Catalog:
     """
     try:
         from pyiceberg.catalog import load_catalog  # noqa: PLC0415  # an extra
+        from pyiceberg.utils.config import Config  # noqa: PLC0415
     except ImportError:
         raise UsageError("pyiceberg is not installed; pip install 'cardbeam[iceberg]'") from None
+    configured = {key: str(value) for key, value in (Config().get_catalog_config(name) or {}).items()}
     try:
-        return load_catalog(name)
+        return load_catalog(name, **{**iceberg_options(), **configured})
     except ValueError as error:
         raise UsageError(f"--catalog {name}: {error}") from None
 

@@ -7,8 +7,9 @@ nothing is listed in a bucket but `runs/`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -52,10 +53,11 @@ def connect(output: str, *, unfinished: bool = False) -> duckdb.DuckDBPyConnecti
         raise UsageError(f"--output {output} holds no run that has ended; run a backfill into it first")
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    root = _reachable(connection, folder)
-    for table in TABLES.values():
-        _make_view(connection, table, [f"{root}/{path}" for path in files.get(table.folder, ())])
-    _make_joined_views(connection)
+    connection.execute("SET parquet_metadata_cache = true")  # each view looks at every file again
+    with _reachable(connection, folder, files) as root:
+        for table in TABLES.values():
+            _make_view(connection, table, [f"{root}/{path}" for path in files.get(table.folder, ())])
+        _make_joined_views(connection)
     connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
     return connection
 
@@ -65,34 +67,44 @@ def _receipts(folder: Folder) -> list[bytes]:
         return list(pool.map(lambda run_id: folder.read(run_file(run_id, RECEIPT_FILE)), ended_runs(folder)))
 
 
-def _files_of(receipts: list[bytes]) -> Mapping[str, list[str]]:
-    """Paths by table folder; a file without a row is no use to a query."""
+_Files = Mapping[str, Mapping[str, int]]
+"""Paths of files and their sizes in bytes, by table folder."""
+
+
+def _files_of(receipts: list[bytes]) -> _Files:
+    """A file without a row is no use to a query."""
     written: list[dict[str, Any]] = [file for receipt in receipts for file in orjson.loads(receipt)["files"]]
-    return _by_table((file["path"] for file in written if file["rows"]), known=(file["path"] for file in written))
+    return _by_table((file["path"], file["bytes"] if file["rows"] else None) for file in written)
 
 
-def _listed_files(folder: Folder) -> Mapping[str, list[str]]:
-    paths = [file.path for table in TABLES.values() for file in folder.list(table.folder)]
-    return _by_table((path for path in paths if path.endswith(".parquet")), known=paths)
+def _listed_files(folder: Folder) -> _Files:
+    found = (file for table in TABLES.values() for file in folder.list(table.folder))
+    return _by_table((file.path, file.size_bytes if file.path.endswith(".parquet") else None) for file in found)
 
 
-def _by_table(paths: Iterator[str], known: Any) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for path in known:
-        found[path.split("/run_id=")[0]] = []
-    for path in paths:
-        found[path.split("/run_id=")[0]].append(path)
+def _by_table(files: Iterable[tuple[str, int | None]]) -> _Files:
+    """Files whose size is None are left out, their tables are not."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for path, size_bytes in files:
+        of_table = found[path.split("/run_id=")[0]]
+        if size_bytes is not None:
+            of_table[path] = size_bytes
     return found
 
 
-def _reachable(connection: duckdb.DuckDBPyConnection, folder: Folder) -> str:
-    """What stands before a path for DuckDB to open it."""
+@contextmanager
+def _reachable(connection: duckdb.DuckDBPyConnection, folder: Folder, files: _Files) -> Iterator[str]:
+    """What stands before a path for DuckDB to open it; within it, views are made at little cost."""
     if folder.is_local:
-        return folder.root
+        yield folder.root
+        return
     from pipeline.bucket_files import SCHEME, FolderFiles  # noqa: PLC0415  # fsspec is of the extra
 
-    connection.register_filesystem(FolderFiles(folder))
-    return f"{SCHEME}:/"
+    sizes_bytes = {path: size_bytes for of_table in files.values() for path, size_bytes in of_table.items()}
+    in_bucket = FolderFiles(folder, sizes_bytes)
+    connection.register_filesystem(in_bucket)
+    with in_bucket.read_ends():
+        yield f"{SCHEME}:/"
 
 
 def _make_view(connection: duckdb.DuckDBPyConnection, table: Table, paths: list[str]) -> None:

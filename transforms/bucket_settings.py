@@ -60,6 +60,13 @@ def s3_options(environment: Mapping[str, str] = os.environ) -> Options:
     return options
 
 
+def iceberg_options(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The S3 endpoint and region in pyiceberg's words, which reads credentials from the environment but not these."""
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    found = {"s3.endpoint": endpoint, "s3.region": environment.get("AWS_REGION")}
+    return {name: value for name, value in found.items() if value}
+
+
 def _has_profile_alone(environment: Mapping[str, str]) -> bool:
     """Whether `~/.aws/credentials` is all that there is."""
     others = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
