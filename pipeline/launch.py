@@ -9,11 +9,10 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.claim import claimed
 from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError, exit_status_of
-from pipeline.options import DEFAULT_RUNNER
 from pipeline.progress import show_progress
 from pipeline.report import report_if_possible
 from pipeline.runs import Run, begin, find_run, with_run
@@ -25,6 +24,7 @@ from transforms.settings import Settings
 from transforms.sources import SourceError
 from transforms.stop import STOP_FILE, read_stop
 from transforms.storage import Folder, open_folder
+from transforms.worker import is_one_process
 
 Build = Callable[[beam.Pipeline, Settings, datetime], object]
 _LOG = logging.getLogger("cardbeam")
@@ -57,12 +57,12 @@ def launch(verb: str, settings: Settings, options: PipelineOptions, build: Build
 
 
 def check_credentials(settings: Settings, options: PipelineOptions) -> None:
-    """Whether this process's workers have credentials; those of a cluster are in its own environment.
+    """Whether workers in this process have credentials; a cluster's have an environment of their own.
 
     Raises:
         UsageError: they are missing.
     """
-    if options.view_as(StandardOptions).runner != DEFAULT_RUNNER:
+    if not is_one_process(options):
         return
     try:
         read_credentials(settings.endpoint.credentials_uri)

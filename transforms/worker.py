@@ -39,6 +39,8 @@ from transforms.throttle import Quota, Throttle
 _MAX_ELAPSED_S = 600.0
 _LINGER_STREAMING_S = 60.0
 _IN_PROCESS_RUNNERS = frozenset({"FnApiRunner", "BundleBasedDirectRunner"})
+_LOOPBACK, _LOOPBACK_RUNNERS = "LOOPBACK", frozenset({"PrismRunner"})
+"""Where a portable runner has its workers in the launching process, and who does so unless told otherwise."""
 _UNKNOWN_SIZE_BYTES = 1024 * 1024
 
 
@@ -56,17 +58,16 @@ class Session:
         """A session that begins with these options of the runner."""
         standard = options.view_as(StandardOptions)
         linger_s = _LINGER_STREAMING_S if standard.streaming else LINGER_S
-        return cls(uuid.uuid4().hex, _is_one_process(options), linger_s)
+        return cls(uuid.uuid4().hex, is_one_process(options), linger_s)
 
 
-def _is_one_process(options: PipelineOptions) -> bool:
-    """Whether a runner, by its options, has all workers in the process that launches it."""
+def is_one_process(options: PipelineOptions) -> bool:
+    """Whether these options of a runner have all calls made in the process that launches it."""
     runner = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
-    if runner == "PrismRunner":
-        by_process = options.view_as(DebugOptions).lookup_experiment("use_loopback_process_worker", False)
-        return options.view_as(PortableOptions).environment_type in (None, "LOOPBACK") and not by_process
-    mode = options.view_as(DirectOptions).direct_running_mode
-    return runner in _IN_PROCESS_RUNNERS and mode != "multi_processing"
+    if runner in _IN_PROCESS_RUNNERS:
+        return bool(options.view_as(DirectOptions).direct_running_mode != "multi_processing")
+    where = options.view_as(PortableOptions).environment_type or (_LOOPBACK if runner in _LOOPBACK_RUNNERS else "")
+    return where == _LOOPBACK and not options.view_as(DebugOptions).lookup_experiment("use_loopback_process_worker")
 
 
 class Worker:

@@ -146,11 +146,10 @@ class FlinkCluster:
 
     def start_task_manager(self) -> None:
         """One more; back when the job manager knows it."""
-        known = self._slots_known()
         self._started += 1
         name = f"task-manager-{self._started}"
         self.task_managers.append(self._start(name, _TASK_MANAGER, "384m", "-D", f"taskmanager.resource-id={name}"))
-        self._wait(name, lambda: self._slots_known() > known)
+        self._wait(name, lambda: name in self._known())
 
     def kill_task_manager(self, number: int) -> None:
         """`kill -9` of a task manager and of every process that it started."""
@@ -171,9 +170,9 @@ class FlinkCluster:
             return json.loads(answer.read())
         return None
 
-    def _slots_known(self) -> int:
-        overview = self.rest("/overview")
-        return int(overview["slots-total"]) if overview else 0
+    def _known(self) -> list[str]:
+        said = self.rest("/taskmanagers")
+        return [manager["id"] for manager in said["taskmanagers"]] if said else []
 
     def _write_worker(self) -> None:
         script = self.folder / "worker.sh"
