@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
+from rapidfuzz import fuzz
+
 from endpoint.anchors import Placed
 from endpoint.language import mended
 from endpoint.page import Word
+from endpoint.places import plain
 from endpoint.rows import Row
 from endpoint.sides import Label, Side, Value
 from endpoint.values import Parsed, parse
@@ -17,6 +20,8 @@ WIDE_GAP = 3.5
 """A space of so many line heights ends a text: what follows is another column."""
 LINE_GAP = 1.6
 """The next line of a value starts within so many line heights of the last one's end."""
+LABEL_LIKE = 65.0
+"""How alike a value may be to its label, 0 to 100 (rapidfuzz's ratio), before it is taken for that."""
 START_GAP = 4.0
 """A line further right than that of where the label ends, in line heights, is no part of the value: a speck, a seal."""
 
@@ -56,9 +61,16 @@ def _at_label(label: Label, sheet: Labelled) -> Reading | None:
     stands = sorted((p for p in sheet.placed if p.field == label.field), key=lambda p: -p.rank)
     for placed in stands:
         for words in (_right_of(placed, label, sheet), _below(placed, label, sheet)):
-            if reading := read_words(words, label):
+            reading = read_words(words, label)
+            if reading and not _is_label(reading, label):
                 return reading
     return None
+
+
+def _is_label(reading: Reading, label: Label) -> bool:
+    """Whether what was read is the label itself, misread: "Eull aame" is no name."""
+    texts = label.texts if label.value is Value.TEXT else ()
+    return any(fuzz.ratio(plain(reading.value), plain(text)) >= LABEL_LIKE for text in texts)
 
 
 def _by_form(label: Label, sheet: Labelled, used: Set[Word]) -> Reading | None:

@@ -29,7 +29,7 @@ _CODE = re.compile(r"\b([A-Z])[ ]?([0-9OoQDIl|ZzSsBGqg]{7,8})\b")
 _CLASS = re.compile(r"\b(A1|A2|A3|A4|A|B1|B2|BE|B|C1E|C1|CE|C|D1E|D1|D2E|D2|DE|D|E|FB2|FC|FD|FE)\b")
 _LABEL_END = re.compile(r"^[a-zà-ỹ]{1,10}\s?:\s+(?=\S)")
 """What is left of a label before its value: names, places and marks start with a capital and have no colon."""
-_BLOOD_LIKE = str.maketrans("0QØDG8", "OOOOOB")
+_BLOOD_LIKE = str.maketrans("0QØDG©8", "OOOOOOB")
 _EDGES = " .,:;/|-–—_'\"‘’“”()[]{}<>~°*=¬^«»…`+"
 
 

@@ -105,6 +105,12 @@ def test_a_place_that_looks_like_a_label_is_no_label() -> None:
     assert read(*lines, (300, 320, f"Quê quán: {printed}"))[1]["hometown"] == printed
 
 
+def test_a_label_misread_is_no_value() -> None:
+    lines = [(left, top, text.replace("Full name:", "")) for left, top, text in CHIP]
+    misread = [(left + 250, top, "Eull aame") for left, top, text in CHIP if text.startswith("Họ và tên")]
+    assert read(*lines, *misread)[1] == EXPECTED
+
+
 def test_a_speck_far_from_the_margin_is_no_part_of_a_place() -> None:
     assert read(*CHIP, (900, 375, "Mỳ"))[1] == EXPECTED
 
