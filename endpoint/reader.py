@@ -36,7 +36,7 @@ __all__ = ["Card", "CardReader", "NotAPicture"]
 KNOWN = 0.45
 """Share of a side's phrases and labels that must be found for a card to be one."""
 LARGE = 0.25
-"""Share of the sheet that an outline covers so that nothing behind it is the card."""
+"""Share of the sheet, or of a shape behind it, that an outline covers so that it is the card; a portrait does not."""
 RIM_SHARE = 0.025
 """Corners of a card that is wholly on the picture are so far from its rim, in shares of its long side."""
 SURE = 0.62
@@ -146,7 +146,7 @@ class CardReader:
 def ways_to_lie(sheet: Pixels) -> Iterator[Iterator[Aligned]]:
     """How the sheet's cards may lie, likeliest first: partly outside the picture, within outlines, over all of it.
 
-    With a large outline well inside the picture, no card is looked for that runs over its edge.
+    With a large outline well inside the picture, what runs over its edge is no card but perhaps a sheet of paper.
     """
     outlines = find_cards(sheet)
     height, width = sheet.shape[:2]
@@ -156,7 +156,7 @@ def ways_to_lie(sheet: Pixels) -> Iterator[Iterator[Aligned]]:
     ]
     seen = max((cv2.contourArea(corners.astype(np.float32)) for corners in whole), default=0.0)
     cut = find_cut_card(sheet) if seen < LARGE * height * width else None
-    if cut is not None:
+    if cut is not None and seen < LARGE * cv2.contourArea(cut.astype(np.float32)):
         yield iter([align(sheet, cut, cut=True)])
     yield (align(sheet, corners) for corners in outlines)
     yield iter([align(sheet, None)])
