@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pypdfium2 as pdfium  # type: ignore[import-untyped]  # ships no types
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 Pixels = npt.NDArray[np.uint8]
 """RGB (height, width, 3) or grey (height, width), 0 to 255."""
 
+Rows = Callable[[int, int], Image.Image]
+"""Rows of a decoded picture, from one to before another."""
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-MAX_WHOLE_PX = 24_000_000
-"""Largest picture decoded whole; JPEG alone can be decoded at a fraction of its size."""
-MAX_WORKING_PX = 6_000_000
+MAX_DECODED_BYTES = 60_000_000
+"""Largest picture decoded, as Pillow holds it: 15 megapixels in colour, 60 in grey. JPEGs are halved until they fit."""
+MAX_WORKING_PX = 5_000_000
 """Largest sheet worked on: a card half its width still has the pixels the text pass uses."""
+BAND_PX = 64
+"""So many rows at a time become RGB, so that no second whole picture stands in memory."""
 MAX_PAGES = 20
 PDF_DPI = 200
 
@@ -56,45 +62,79 @@ def _sheet(picture: bytes) -> Sheet:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bounds here are stricter
             with Image.open(io.BytesIO(picture), formats=FORMATS) as opened:
-                return _decoded(opened)
-    except (OSError, SyntaxError, ValueError, TypeError, EOFError, Image.DecompressionBombError) as error:
+                return _decoded(opened, picture)
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError, cv2.error, Image.DecompressionBombError) as error:
         # Pillow's own messages can quote the bytes; only the class of the failure is let through.
         raise NotAPicture(f"not a readable picture ({type(error).__name__})") from None
 
 
-def _decoded(opened: Image.Image) -> Sheet:
-    sent_px = opened.width * opened.height
-    shrink = min(1.0, (MAX_WORKING_PX / sent_px) ** 0.5)
+def _decoded(opened: Image.Image, picture: bytes) -> Sheet:
+    sent_width = opened.width
+    while _decoded_bytes(opened) > MAX_DECODED_BYTES:
+        before = opened.size
+        opened.draft(None, (opened.width // 2, opened.height // 2))
+        if opened.size == before:  # no JPEG, or an eighth already
+            raise NotAPicture("more pixels than can be decoded")
+    shrink = min(1.0, (MAX_WORKING_PX / (opened.width * opened.height)) ** 0.5)
     size = (max(1, round(opened.width * shrink)), max(1, round(opened.height * shrink)))
-    scale = opened.width / size[0]
-    opened.draft("RGB", size)
-    if opened.width * opened.height > MAX_WHOLE_PX:
-        raise NotAPicture("more pixels than can be decoded")
-    if (opened.width, opened.height) != size:
-        reduced = _eight_bit(opened).resize(size, Image.Resampling.BOX)
-    else:
-        reduced = _eight_bit(opened)
-    upright = ImageOps.exif_transpose(reduced)
-    return Sheet(np.asarray(upright), scale)
+    rows = _rows_of(opened, picture)
+    pixels = np.empty((size[1], size[0], 3), dtype=np.uint8)
+    for top in range(0, size[1], BAND_PX):
+        bottom = min(top + BAND_PX, size[1])
+        pixels[top:bottom] = _band(opened, rows, size, top, bottom)
+    turn = opened.getexif().get(ExifTags.Base.Orientation, 1)  # not earlier: of a PNG it decodes the picture
+    return Sheet(_upright(pixels, turn), sent_width / size[0])
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
+def _decoded_bytes(opened: Image.Image) -> int:
+    held = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}.get(opened.mode, 4)
+    if opened.format == "WEBP":
+        held = 16 if _is_animated(opened) else 5  # with what their decoders hold
+    return opened.width * opened.height * held
+
+
+def _is_animated(opened: Image.Image) -> bool:
+    return bool(getattr(opened, "is_animated", False))
+
+
+def _rows_of(opened: Image.Image, picture: bytes) -> Rows:
+    """The picture decoded. A still WebP by OpenCV: Pillow takes every one for a film, with three more copies."""
+    if opened.format != "WEBP" or _is_animated(opened):
+        opened.load()
+        return lambda first, last: opened.crop((0, first, opened.width, last))
+    decoded = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.ndim != 3:
+        raise OSError
+    order = cv2.COLOR_BGRA2RGBA if decoded.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return lambda first, last: Image.fromarray(np.asarray(cv2.cvtColor(decoded[first:last], order), dtype=np.uint8))
+
+
+def _band(opened: Image.Image, rows: Rows, size: tuple[int, int], top: int, bottom: int) -> Image.Image:
+    """Rows `top` to `bottom` of the picture at `size`, as if all of it were shrunk: a filter looks a row beyond."""
+    step = opened.height / size[1]
+    first, last = max(0, int(top * step) - 2), min(opened.height, int(bottom * step) + 3)
+    box = (0, top * step - first, opened.width, min(bottom * step, opened.height) - first)
+    part = _eight_bit(rows(first, last), opened)
+    return part.resize((size[0], bottom - top), Image.Resampling.BOX, box=box)
+
+
+def _eight_bit(part: Image.Image, whole: Image.Image) -> Image.Image:
     """Any mode -> RGB: 16-bit greys are scaled, not cut off; what is transparent becomes white."""
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        levels = np.asarray(image, dtype=np.float32)
-        top = max(255.0, float(levels.max()))
-        return _keeping_exif(Image.fromarray((levels * (255.0 / top)).clip(0, 255).astype(np.uint8)), image)
-    if "A" in image.getbands() or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        return _keeping_exif(Image.alpha_composite(white, image.convert("RGBA")), image)
-    return image.convert("RGB")
+    if part.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
+        top = max(255.0, float(np.max(whole.getextrema())))
+        levels = np.asarray(part, dtype=np.float32) * np.float32(255.0 / top)
+        return Image.fromarray(levels.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if "A" in part.getbands() or "transparency" in part.info:
+        return Image.alpha_composite(Image.new("RGBA", part.size, "white"), part.convert("RGBA")).convert("RGB")
+    return part.convert("RGB")
 
 
-def _keeping_exif(made: Image.Image, source: Image.Image) -> Image.Image:
-    rgb = made.convert("RGB")
-    if exif := source.info.get("exif"):
-        rgb.info["exif"] = exif
-    return rgb
+def _upright(pixels: Pixels, turn: int) -> Pixels:
+    """The picture as its orientation tag (EXIF 2.32, 4.6.5) says it is to be seen."""
+    if turn in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    mirrored = {2: (0, -1), 3: (-1, -1), 4: (-1, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}.get(turn, ())
+    return np.ascontiguousarray(np.flip(pixels, tuple(axis for axis, way in enumerate(mirrored) if way)))
 
 
 def _pages(document: bytes) -> Iterator[Sheet]:

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from endpoint.pictures import MAX_PAGES, MAX_WORKING_PX, NotAPicture, open_sheets
 
@@ -48,12 +48,46 @@ def test_any_kind_of_picture_is_the_same_rgb(content: bytes) -> None:
     assert sheet.pixels[:, 220:].mean() > 249
 
 
-def test_the_orientation_tag_is_followed() -> None:
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_the_orientation_tag_is_followed(tag: int) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned a quarter clockwise
-    (sheet,) = open_sheets(saved(halves(), "JPEG", exif=exif.tobytes()))
-    assert sheet.pixels.shape == (400, 200, 3)
-    assert sheet.pixels[:180].mean() < 10 < 240 < sheet.pixels[220:].mean()
+    exif[0x0112] = tag
+    lying = Image.fromarray(np.random.default_rng(7).integers(0, 256, (30, 50, 3), dtype=np.uint8))
+    content = saved(lying, "PNG", exif=exif.tobytes())
+    (sheet,) = open_sheets(content)
+    with Image.open(io.BytesIO(content)) as opened:
+        assert np.array_equal(sheet.pixels, np.asarray(ImageOps.exif_transpose(opened)))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_what_is_transparent_becomes_white(kind: str) -> None:
+    image = halves("RGBA")
+    image.putalpha(Image.new("L", image.size, 0))
+    (sheet,) = open_sheets(saved(image, kind))
+    assert sheet.pixels.min() == 255
+
+
+def test_a_picture_shrunk_band_by_band_has_no_seams() -> None:
+    wide = MAX_WORKING_PX // 1500
+    slope = np.linspace(0, 255, 2000).astype(np.uint8)[:, None].repeat(wide, axis=1)
+    (sheet,) = open_sheets(saved(Image.fromarray(slope), "PNG", compress_level=1))
+    assert sheet.pixels.shape[0] < 2000
+    steps = np.diff(sheet.pixels[:, :, 0].astype(int), axis=0)
+    assert (int(steps.min()), int(steps.max())) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "megapixels", "fits"),
+    [("RGB", "PNG", 14, True), ("RGB", "PNG", 16, False), ("L", "PNG", 40, True), ("RGB", "WEBP", 13, False)],
+)
+def test_how_much_is_decoded_depends_on_what_it_takes(mode: str, kind: str, megapixels: int, fits: bool) -> None:
+    content = saved(Image.new(mode, (4000, megapixels * 250)), kind)
+    if fits:
+        (sheet,) = open_sheets(content)
+        assert sheet.pixels.shape[1] * sheet.scale == pytest.approx(4000)
+    else:
+        with pytest.raises(NotAPicture):
+            list(open_sheets(content))
 
 
 def test_a_large_jpeg_is_shrunk_and_says_by_how_much() -> None:
