@@ -1,4 +1,4 @@
-"""Pictures -> Attempt: the nine calls of the contract over one pooled `requests` session.
+"""Pictures -> Attempt: the nine calls of the contract over pooled connections.
 
 Three operations, each by `file` (multipart POST), `base64` (JSON POST) and `url` (GET).
 Redirects are not followed and TLS is checked. No exception of this module, and nothing it
@@ -10,25 +10,32 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
-import orjson
-import requests
-from requests.adapters import HTTPAdapter
+from requests import codes
 from requests.auth import HTTPBasicAuth
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3 import Timeout
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import TimeoutError as TooLong
 from urllib3.fields import RequestField
 from urllib3.filepost import choose_boundary
 
 from schemas.contract import OPERATIONS
 from schemas.outcomes import OUTCOMES, Outcome, outcome_of_error_code, outcome_of_status
 from schemas.reply import BadReply, parse_reply
+from transforms.lines import Call, Lines, NotAdmitted
 
 _CONNECT_TIMEOUT_S = 10.0
 _MAX_REPLY_BYTES = 64 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
+_KINDS = {
+    "file": ("POST", "multipart/form-data; boundary={boundary}"),
+    "base64": ("POST", "application/json"),
+    "url": ("GET", ""),
+}
+"""Method and content type of each transfer."""
 _FILE_NAMES = {"application/pdf": "picture.pdf", "image/png": "picture.png"}
 
 
@@ -78,65 +85,78 @@ class CardClient:
         connections: int = 64,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
         self._transfer = transfer
-        self._params = {"format_type": transfer, "get_thumb": "true" if get_thumb else "false"}
         self._timeout_s, self._clock = timeout_s, clock
-        self._session = _open_session(self._base_url, credentials, connections)
+        self._lines = Lines(
+            base_url,
+            HTTPBasicAuth(credentials.api_key.encode(), credentials.api_secret.encode()),
+            connections,
+            Timeout(connect=_CONNECT_TIMEOUT_S, read=timeout_s),
+        )
         self._boundary = choose_boundary()
-        self._templates = {operation: self._template(operation) for operation in OPERATIONS}
+        self._part_heads: dict[tuple[str, str], bytes] = {}
+        method, content_type = _KINDS[transfer]
+        params = {"format_type": transfer, "get_thumb": "true" if get_thumb else "false"}
+        headers = {"Content-Type": content_type.format(boundary=self._boundary)} if content_type else {}
+        self._calls = {
+            operation: self._lines.prepare(method, f"{base_url.rstrip('/')}/{operation}", params, headers)
+            for operation in OPERATIONS
+        }
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._session.close()
+        self._lines.close()
 
     def call(self, operation: str, pictures: Sequence[Sent], admit: Callable[[], object] = lambda: None) -> Attempt:
         """Send one request and read what it means. Never raises for anything the network does.
 
-        `admit` is called when all is ready to be sent, and may raise to send nothing.
+        `admit` is called when all is ready to be sent, the connection too, and may raise to send nothing.
         """
-        request = self._prepare(operation, pictures)
-        admit()
         started_s = self._clock()
+
+        def begin() -> None:
+            nonlocal started_s
+            admit()
+            started_s = self._clock()
+
+        def is_late() -> bool:
+            return self._clock() - started_s > self._timeout_s
+
         try:
-            status, body, retry_after = self._exchange(request, started_s + self._timeout_s)
-        except (requests.Timeout, ReadTimeoutError, _TooLate):
-            return Attempt(OUTCOMES["timeout"], latency_s=self._clock() - started_s)
-        except (requests.RequestException, HTTPError):
-            return Attempt(OUTCOMES["connection"], latency_s=self._clock() - started_s)
+            status, body, retry_after = self._exchange(*self._load(operation, pictures), begin, is_late)
+        except NotAdmitted as refusal:
+            raise (refusal.__cause__ or refusal) from None
+        except (HTTPError, _TooLate) as error:
+            return Attempt(_outcome_of(error), latency_s=self._clock() - started_s)
         outcome = outcome_of_reply(status, body, self._transfer)
-        kept = body if status == requests.codes.ok else None
+        kept = body if status == codes.ok else None
         return Attempt(outcome, status, kept, seconds_of(retry_after, time.time()), self._clock() - started_s)
 
-    def _exchange(self, request: requests.PreparedRequest, deadline_s: float) -> tuple[int, bytes, str | None]:
-        timeouts = (_CONNECT_TIMEOUT_S, self._timeout_s)
-        with self._session.send(request, timeout=timeouts, allow_redirects=False, stream=True) as response:
+    def _exchange(
+        self, call: Call, pieces: Sequence[bytes] | None, admit: Callable[[], None], is_late: Callable[[], bool]
+    ) -> tuple[int, bytes, str | None]:
+        with self._lines.send(call, pieces, admit) as response:
             chunks, size_bytes = [], 0
-            # what is there, as it comes: iter_content would wait for a whole chunk, however slowly it trickles in
-            while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+            # what is there, as it comes: a read of so much would wait for it, however slowly it trickles in
+            while chunk := response.read1(_CHUNK_BYTES, decode_content=True):
                 chunks.append(chunk)
                 size_bytes += len(chunk)
                 if size_bytes > _MAX_REPLY_BYTES:
-                    return response.status_code, b"", None  # beyond any contract
-                if self._clock() > deadline_s:
+                    return response.status, b"", None  # beyond any contract
+                if is_late():
                     raise _TooLate
-            return response.status_code, b"".join(chunks), response.headers.get("Retry-After")
+            return response.status, b"".join(chunks), response.headers.get("Retry-After")
 
-    def _prepare(self, operation: str, pictures: Sequence[Sent]) -> requests.PreparedRequest:
-        """A request from the template of its operation: preparing each anew costs a third of a call."""
+    def _load(self, operation: str, pictures: Sequence[Sent]) -> tuple[Call, Sequence[bytes] | None]:
+        """A call with what it carries, in pieces, so that no picture is copied."""
         named = list(zip(OPERATIONS[operation].picture_params, pictures, strict=True))
-        request = self._templates[operation].copy()
+        call = self._calls[operation]
         if self._transfer == "url":
-            request.url = f"{request.url}&{urlencode({name: sent.url for name, sent in named})}"
-            return request
+            urls = urlencode({name: sent.url for name, sent in named})
+            return replace(call, target=f"{call.target}&{urls}"), None
         if self._transfer == "base64":
-            pieces = [orjson.dumps({name: base64.b64encode(sent.content).decode("ascii") for name, sent in named})]
-        else:
-            pieces = list(self._multipart(named))
-        # One after the other, so that no picture is copied: requests takes any iterable, its stubs name two kinds.
-        request.body = pieces  # type: ignore[assignment]
-        request.headers["Content-Length"] = str(sum(map(len, pieces)))
-        return request
+            return call, list(_json(named))
+        return call, list(self._multipart(named))
 
     def _multipart(self, named: Sequence[tuple[str, Sent]]) -> Iterator[bytes]:
         """Pictures as multipart/form-data (RFC 7578), in pieces."""
@@ -148,32 +168,30 @@ class CardClient:
         yield f"\r\n--{self._boundary}--\r\n".encode()
 
     def _part_head(self, name: str, content_type: str) -> bytes:
+        """There are few: each is made once."""
+        known = self._part_heads.get((name, content_type))
+        if known is not None:
+            return known
         field = RequestField(name, b"", filename=_FILE_NAMES.get(content_type, "picture.jpg"))
         field.make_multipart(content_type=content_type)
-        return f"--{self._boundary}\r\n{field.render_headers()}".encode()
-
-    def _template(self, operation: str) -> requests.PreparedRequest:
-        method = "GET" if self._transfer == "url" else "POST"
-        content_types = {"base64": "application/json", "file": f"multipart/form-data; boundary={self._boundary}"}
-        request = self._session.prepare_request(
-            requests.Request(method, f"{self._base_url}/{operation}", params=self._params)
-        )
-        if self._transfer in content_types:
-            request.headers["Content-Type"] = content_types[self._transfer]
-        return request
+        head = f"--{self._boundary}\r\n{field.render_headers()}".encode()
+        return self._part_heads.setdefault((name, content_type), head)
 
 
-def _open_session(base_url: str, credentials: Credentials, connections: int) -> requests.Session:
-    """A session with the machine's proxies and certificates looked up once instead of at each call."""
-    session = requests.Session()
-    found = session.merge_environment_settings(base_url, {}, None, None, None)
-    session.proxies, session.verify, session.cert = found["proxies"], found["verify"], found["cert"]
-    session.trust_env = False
-    session.auth = HTTPBasicAuth(credentials.api_key.encode(), credentials.api_secret.encode())
-    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=False)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
+def _json(named: Sequence[tuple[str, Sent]]) -> Iterator[bytes]:
+    """Pictures as a JSON object of base64, in pieces: names and base64 have nothing to escape."""
+    before = b"{"
+    for name, sent in named:
+        yield b'%b"%b":"' % (before, name.encode())
+        yield base64.b64encode(sent.content)
+        before = b'",'
+    yield b'"}'
+
+
+def _outcome_of(error: HTTPError | _TooLate) -> Outcome:
+    """A time-out or a fault of the connection; to urllib3 a refused one is a time-out too."""
+    is_timeout = isinstance(error, (_TooLate, TooLong)) and not isinstance(error, NewConnectionError)
+    return OUTCOMES["timeout" if is_timeout else "connection"]
 
 
 def outcome_of_reply(status: int, body: bytes, transfer: str) -> Outcome:
@@ -182,7 +200,7 @@ def outcome_of_reply(status: int, body: bytes, transfer: str) -> Outcome:
     A refusal (4xx) that carries the contract's envelope is taken at its errorCode, so that one
     bad picture never looks like a caller at fault.
     """
-    if status == requests.codes.ok:
+    if status == codes.ok:
         try:
             return outcome_of_error_code(parse_reply(body).error_code, transfer)
         except BadReply:

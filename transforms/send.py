@@ -91,6 +91,8 @@ class Sender:
         waits: list[Wait] = []
 
         def attempt_once() -> Attempt:
+            if self.is_stopped:
+                raise Stopped
             attempt = self._client.call(operation, pictures, admit=lambda: waits.append(self._admit()))
             if attempt.outcome.slows_down:
                 self._throttle.slow_down(min(attempt.retry_after_s or _SLOW_DOWN_S, LONGEST_WAIT_S))

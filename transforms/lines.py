@@ -1,0 +1,165 @@
+"""Connections to one endpoint: what `requests` prepares, sent over the pool of its adapter.
+
+`requests` looks up proxies and certificates and prepares each kind of call once. What it does
+for every call besides (cookies, hooks, redirects, the pool looked up anew) the contract has no
+use for, and it costs more than the sending: see `bench calls`. A permission to send is asked
+for when a connection stands ready, so that what a quota counts leaves at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Retry, Timeout
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.response import BaseHTTPResponse
+from urllib3.util.connection import is_connection_dropped
+
+_NEVER_AGAIN = Retry.from_int(retries=False, redirect=False)
+"""Errors come as they are, replies too: whether to send again is decided elsewhere."""
+
+
+class NotAdmitted(Exception):
+    """No permission was given; the cause says why. Nothing was sent."""
+
+
+class _Dropped(Exception):
+    """The connection was closed by the other side while its request waited for permission."""
+
+
+@dataclass(slots=True)
+class _Load:
+    """A body in pieces, and what is asked once before the first byte of its request leaves."""
+
+    pieces: Sequence[bytes] | None
+    admit: Callable[[], object] | None
+
+
+class _Admitted(HTTPConnection):
+    """A connection that stands before it asks for permission: the way to a new one takes long."""
+
+    def request(self, method: str, url: str, body: Any = None, *arguments: Any, **options: Any) -> None:
+        """Connect, ask, send."""
+        load: _Load = body
+        if self.is_closed:
+            self.connect()
+        if load.admit is not None:
+            try:
+                load.admit()
+            except Exception as error:
+                raise NotAdmitted from error
+            load.admit = None
+            if is_connection_dropped(self):
+                raise _Dropped
+        super().request(method, url, load.pieces, *arguments, **options)
+
+
+class _AdmittedTls(_Admitted, HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Admitted
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _AdmittedTls
+
+
+class _Adapter(HTTPAdapter):
+    """The adapter of `requests`, with connections of our kind."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        _use_our_pools(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        _use_our_pools(manager)
+        return manager
+
+
+def _use_our_pools(manager: PoolManager) -> None:
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What all calls of one kind share: method, target, headers."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+
+
+class Lines:
+    """The pooled connections to one endpoint, shared by the threads of a process."""
+
+    def __init__(self, base_url: str, auth: AuthBase, connections: int, timeout: Timeout) -> None:
+        self._timeout = timeout
+        self._session = requests.Session()
+        found = self._session.merge_environment_settings(base_url, {}, None, None, None)
+        self._proxies = found["proxies"]
+        self._session.trust_env = False  # no netrc: the credentials are those that were given
+        self._session.auth = auth
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections, pool_block=False)
+        prepared = self._session.prepare_request(requests.Request("GET", base_url))
+        verify, cert = found["verify"], found["cert"]
+        pool = self._adapter.get_connection_with_tls_context(prepared, verify, self._proxies, cert)
+        self._pool = cast(HTTPConnectionPool, pool)
+        self._adapter.cert_verify(pool, base_url, verify, cert)  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._adapter.close()
+        self._session.close()
+
+    def prepare(self, method: str, url: str, params: dict[str, str], headers: dict[str, str]) -> Call:
+        """A kind of call, as `requests` prepares it."""
+        prepared = self._session.prepare_request(requests.Request(method, url, headers=headers, params=params))
+        prepared.headers.pop("Content-Length", None)
+        return Call(method, self._adapter.request_url(prepared, self._proxies), dict(prepared.headers))
+
+    @contextmanager
+    def send(
+        self, call: Call, pieces: Sequence[bytes] | None, admit: Callable[[], object]
+    ) -> Iterator[BaseHTTPResponse]:
+        """The reply, whose body is still to be read. A connection whose reply was not read to its end is given up.
+
+        Raises:
+            NotAdmitted: `admit` raised.
+            urllib3.exceptions.HTTPError: the network did.
+        """
+        load = _Load(pieces, admit)
+        headers = dict(call.headers)
+        if pieces is not None:
+            headers["Content-Length"] = str(sum(map(len, pieces)))
+        try:
+            response = self._open(call, load, headers)
+        except _Dropped:  # now that it may be sent, over another
+            response = self._open(call, load, headers)
+        try:
+            yield response
+        finally:
+            response.close()
+            response.release_conn()
+
+    def _open(self, call: Call, load: _Load, headers: dict[str, str]) -> BaseHTTPResponse:
+        return self._pool.urlopen(
+            call.method,
+            call.target,
+            load,  # type: ignore[arg-type]  # for `_Admitted`
+            headers,
+            _NEVER_AGAIN,
+            redirect=False,
+            assert_same_host=False,
+            timeout=self._timeout,
+            preload_content=False,
+            decode_content=False,
+        )
