@@ -100,20 +100,32 @@ def _ray(paths: list[str], url: str, threads: int, output: str) -> None:
 
 
 def _cardbeam(paths: list[str], url: str, threads: int, output: str, *options: str) -> None:
+    """Journal, tables and receipt, as `backfill` does it; not the page about the run that it ends with."""
+    from pipeline import graph  # noqa: PLC0415
+    from pipeline.launch import launch  # noqa: PLC0415
+    from pipeline.options import parse_run  # noqa: PLC0415
+
+    settings, runner = parse_run("backfill", "", _arguments(paths, url, threads, output, *options))
+    if status := launch("backfill", settings, runner, graph.backfill, leaves_page=False):
+        raise SystemExit(status)
+
+
+def _cardbeam_and_page(paths: list[str], url: str, threads: int, output: str, *options: str) -> None:
+    """All that `backfill` does."""
     from pipeline.__main__ import main  # noqa: PLC0415
 
-    status = main(
-        [
-            "backfill",
-            f"--input={Path(paths[0]).parent}/*.jpg",
-            f"--output={output}",
-            f"--endpoint_url={url}",
-            f"--max_in_flight={threads}",
-            *(options or ("--max_requests_per_second=0",)),
-        ]
-    )
-    if status:
+    if status := main(["backfill", *_arguments(paths, url, threads, output, *options)]):
         raise SystemExit(status)
+
+
+def _arguments(paths: list[str], url: str, threads: int, output: str, *options: str) -> list[str]:
+    return [
+        f"--input={Path(paths[0]).parent}/*.jpg",
+        f"--output={output}",
+        f"--endpoint_url={url}",
+        f"--max_in_flight={threads}",
+        *(options or ("--max_requests_per_second=0",)),
+    ]
 
 
 def _import(*modules: str) -> Callable[[], None]:
@@ -134,6 +146,7 @@ def _start_ray() -> None:
 
 CONTENDERS: dict[str, tuple[Callable[[], None], Callable[..., None]]] = {
     "cardbeam": (_import("pipeline.backfill"), _cardbeam),
+    "cardbeam_and_page": (_import("pipeline.backfill"), _cardbeam_and_page),
     "pool": (lambda: None, _pool),
     "beam": (_import("apache_beam"), _beam_one_by_one),
     "request_response_io": (_import("apache_beam.io.requestresponse"), _request_response_io),

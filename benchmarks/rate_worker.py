@@ -18,7 +18,7 @@ from transforms.claims import Claims
 from transforms.elements import Ending, Picture, Request
 from transforms.in_flight import InFlight
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
-from transforms.worker import Session, Worker
+from transforms.worker import TOGETHER, Session, Worker
 
 
 def _settings(asked: argparse.Namespace) -> Settings:
@@ -50,7 +50,7 @@ def main() -> None:
         run_in_real_time()
     worker = Worker(_settings(asked), Session("bench", asked.alone), Answered([]), Credentials("bench", "bench"))
     print("ready", flush=True)
-    in_flight: InFlight[Ending] = InFlight(worker.executor, worker.places)
+    in_flight: InFlight[Ending] = InFlight(worker.executor, worker.places, TOGETHER)
     for request in _requests():
         for _ in in_flight.submit(partial(worker.settle, request, Claims())):
             pass

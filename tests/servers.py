@@ -99,6 +99,10 @@ class CardServer:
             self.received.append(kept)
         return self.answer(got)
 
+    def hang_up(self) -> None:
+        """Close the connections of all clients; new ones are taken."""
+        self._server.hang_up()
+
     def __enter__(self) -> CardServer:
         self._thread.start()
         return self
@@ -134,6 +138,10 @@ class _Server(ThreadingHTTPServer):
     def server_close(self) -> None:
         """Hang up on everyone, as a server does that goes away."""
         super().server_close()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close every connection."""
         for connection in tuple(self._connections):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

@@ -29,7 +29,7 @@ from transforms.elements import Ending, Request
 from transforms.in_flight import InFlight
 from transforms.settings import Settings
 from transforms.sources import CANNOT_OPEN, SourceError, open_source
-from transforms.worker import Session, Worker
+from transforms.worker import TOGETHER, Session, Worker
 
 
 class CallEndpoint(beam.PTransform):
@@ -66,7 +66,7 @@ class _SettleFn(beam.DoFn):
         return Worker(self._settings, self._session, self._answered.get(), credentials)
 
     def start_bundle(self) -> None:
-        self._in_flight: InFlight[WindowedValue] = InFlight(self._worker.executor, self._worker.places)
+        self._in_flight: InFlight[WindowedValue] = InFlight(self._worker.executor, self._worker.places, TOGETHER)
 
     def process(
         self,

@@ -127,6 +127,8 @@ class Ending:
     """What it waited for the quota."""
     throttled_s: float = 0.0
     """Of this, what it waited as the next in its process: over all endings the time in which the quota held it."""
+    queued_s: float = 0.0
+    """What it waited, ready to be sent, for another call to come back."""
 
 
 @dataclass(frozen=True, slots=True)

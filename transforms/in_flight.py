@@ -7,9 +7,9 @@ out as they come, in no order; a failure in a thread is raised in the bundle.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 Ending = TypeVar("Ending")
@@ -17,6 +17,7 @@ _Done = Callable[[], Ending]
 
 MOST_BYTES = 256 * 1024 * 1024
 _LOOK_S = 0.1
+_PATIENCE_S = 0.02
 
 
 class Places:
@@ -51,25 +52,31 @@ class Places:
 
 
 class InFlight(Generic[Ending]):
-    """The work of one bundle on an executor, within the places of the process."""
+    """The work of one bundle on an executor, within the places of the process.
 
-    def __init__(self, executor: Executor, places: Places) -> None:
-        self._executor, self._places = executor, places
-        self._done: SimpleQueue[_Done[Ending]] = SimpleQueue()
+    Where there is no room the bundle sleeps until `together` have ended, or one some time later: to
+    wake it for each takes turns from those who work.
+    """
+
+    def __init__(self, executor: Executor, places: Places, together: int = 1) -> None:
+        self._executor, self._places, self._together = executor, places, together
+        self._done: deque[_Done[Ending]] = deque()
+        self._change = threading.Condition()
+        self._awaited = 0
         self._under_way = 0
 
     def submit(self, work: Callable[[], Ending], size_bytes: int = 0) -> Iterator[Ending]:
         """Start work as soon as there is room; the endings that have come by then."""
         while not self._places.take(size_bytes, waits=not self._under_way):
-            yield self._take(self._done.get())
+            yield from self._take(at_least=min(self._together, self._under_way))
         self._under_way += 1
         self._executor.submit(self._run, work, size_bytes)
-        yield from self._take_what_is_there()
+        yield from self._take(at_least=0)
 
     def drain(self) -> Iterator[Ending]:
         """Wait for all that is left."""
         while self._under_way:
-            yield self._take(self._done.get())
+            yield from self._take(at_least=min(self._together, self._under_way))
 
     def _run(self, work: Callable[[], Ending], size_bytes: int) -> None:
         try:
@@ -86,16 +93,19 @@ class InFlight(Generic[Ending]):
 
     def _end(self, done: _Done[Ending], size_bytes: int) -> None:
         self._places.give_back(size_bytes)
-        self._done.put(done)
+        with self._change:
+            self._done.append(done)
+            if 0 < self._awaited <= len(self._done):
+                self._change.notify()
 
-    def _take_what_is_there(self) -> Iterator[Ending]:
-        while True:
-            try:
-                done = self._done.get_nowait()
-            except Empty:
-                return
-            yield self._take(done)
-
-    def _take(self, done: _Done[Ending]) -> Ending:
-        self._under_way -= 1
-        return done()
+    def _take(self, at_least: int) -> Iterator[Ending]:
+        """What has ended, once there is so much of it."""
+        if at_least:
+            with self._change:
+                for self._awaited, timeout_s in (at_least, _PATIENCE_S), (1, None):
+                    self._change.wait_for(lambda: len(self._done) >= self._awaited, timeout_s)
+                self._awaited = 0
+        while self._done:
+            done = self._done.popleft()
+            self._under_way -= 1
+            yield done()

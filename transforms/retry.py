@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import tenacity
-
 from schemas.outcomes import Action
 from transforms.card_client import Attempt
 
@@ -46,35 +44,13 @@ def send_until_settled(
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Attempt, int]:
     """Send, and again while the outcome says so: the last attempt, and how many were sent."""
-    came_back_s: list[float] = []
-
-    def send_and_note() -> Attempt:
-        attempt = send()
-        came_back_s.append(clock())
-        return attempt
-
-    def wait(state: tenacity.RetryCallState) -> float:
-        return next_wait_s(state.attempt_number, _last(state).retry_after_s, jitter())
-
-    def is_over(state: tenacity.RetryCallState) -> bool:
-        outcome = _last(state).outcome
-        most = min(policy.max_attempts, outcome.max_attempts or policy.max_attempts)
-        is_late = came_back_s[-1] - came_back_s[0] + state.upcoming_sleep > policy.max_elapsed_s
-        return state.attempt_number >= most or is_late
-
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda attempt: attempt.outcome.action is Action.RETRY),
-        stop=is_over,
-        wait=wait,
-        sleep=sleep,
-        retry_error_callback=_last,
-    )
-    attempt = retrying(send_and_note)
-    return attempt, int(retrying.statistics["attempt_number"])
-
-
-def _last(state: tenacity.RetryCallState) -> Attempt:
-    if state.outcome is None:  # tenacity asks only after an attempt
-        raise AssertionError("asked before the first attempt")
-    attempt: Attempt = state.outcome.result()
-    return attempt
+    attempt, number = send(), 1
+    first_back_s = clock()
+    while attempt.outcome.action is Action.RETRY:
+        most = min(policy.max_attempts, attempt.outcome.max_attempts or policy.max_attempts)
+        wait_s = next_wait_s(number, attempt.retry_after_s, jitter())
+        if number >= most or clock() - first_back_s + wait_s > policy.max_elapsed_s:
+            break
+        sleep(wait_s)
+        attempt, number = send(), number + 1
+    return attempt, number

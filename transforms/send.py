@@ -7,13 +7,16 @@ outcome that concerns every request pulls the stop switch.
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.outcomes import OUTCOMES, STOPS, Action, Outcome
 from transforms.budget import Budget, endless
 from transforms.card_client import Attempt, CardClient, Sent
+from transforms.in_flight import Places
 from transforms.retry import LONGEST_WAIT_S, RetryPolicy, send_until_settled
 from transforms.stop import BUDGET, UNREACHABLE, StopReason, StopSwitch, reason_of
 from transforms.throttle import Throttle, Wait
@@ -29,6 +32,8 @@ class Delivery:
     attempt: Attempt
     attempts: int
     waits: Sequence[Wait] = field(default=())
+    queued_s: float = 0.0
+    """What it waited for a line to be free."""
 
     @property
     def waited_s(self) -> float:
@@ -46,7 +51,7 @@ class Stopped(Exception):
 
 
 class Sender:
-    """Sends requests; shared by the threads of a process."""
+    """Sends requests; shared by the threads of a process. `lines` bounds how many calls are under way at once."""
 
     def __init__(
         self,
@@ -58,10 +63,13 @@ class Sender:
         jitter: Callable[[], float],
         sleep: Callable[[float], None],
         budget: Budget | None = None,
+        lines: Places | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._throttle, self._stop, self._policy = client, throttle, stop, policy
         self._jitter, self._sleep = jitter, sleep
         self._budget = budget or endless()
+        self._lines, self._clock = lines or Places(lambda: sys.maxsize), clock
         self._first_request = threading.Lock()
         self._is_proven = False
         self._faults_in_a_row = 0
@@ -89,11 +97,19 @@ class Sender:
 
     def _send(self, operation: str, pictures: Sequence[Sent]) -> Delivery:
         waits: list[Wait] = []
+        queued_s = 0.0
 
         def attempt_once() -> Attempt:
             if self.is_stopped:
                 raise Stopped
-            attempt = self._client.call(operation, pictures, admit=lambda: waits.append(self._admit()))
+            nonlocal queued_s
+            came_s = self._clock()
+            self._lines.take(0, waits=True)
+            queued_s += self._clock() - came_s
+            try:
+                attempt = self._client.call(operation, pictures, admit=lambda: waits.append(self._admit()))
+            finally:
+                self._lines.give_back(0)
             if attempt.outcome.slows_down:
                 self._throttle.slow_down(min(attempt.retry_after_s or _SLOW_DOWN_S, LONGEST_WAIT_S))
             return attempt
@@ -103,7 +119,7 @@ class Sender:
             self._stop.pull(reason)
             raise Stopped
         self._is_proven = True
-        return Delivery(attempt, attempts, waits)
+        return Delivery(attempt, attempts, waits, queued_s)
 
     def _admit(self) -> Wait:
         """Wait for the quota; how long that was."""

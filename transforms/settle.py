@@ -110,7 +110,14 @@ class Settler:
             )
         )
         fate = Fate.ANSWERED if is_answered else Fate.DEAD
-        return Ending(fate, delivery.attempts, attempt.latency_s, delivery.waited_s, delivery.throttled_s)
+        return Ending(
+            fate,
+            delivery.attempts,
+            attempt.latency_s,
+            delivery.waited_s,
+            delivery.throttled_s,
+            delivery.queued_s,
+        )
 
     def _follow(self, request: Request, item_id: str, fate_of_first: Fate, taken_up_at: int) -> Ending:
         """A copy of a request that went first."""

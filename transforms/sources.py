@@ -32,6 +32,7 @@ CANNOT_OPEN = (OSError, ValueError, ImportError, NotImplementedError)
 """What smart-open raises for a file that is not there, may not be read, or has no known scheme."""
 
 _MOST_BYTES = MAX_PICTURE_BYTES + 1
+_CHUNK_BYTES = 1024 * 1024
 
 
 class SourceError(Exception):
@@ -190,12 +191,20 @@ def read_picture(uri: str) -> ReadPicture:
 
 
 def _read_local(uri: str, path: Path) -> ReadPicture:
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         before = os.fstat(file.fileno())
-        content = file.read(_MOST_BYTES)
+        content = _read_most(file, before.st_size)
         after = os.fstat(file.fileno())
     is_one = (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size)
     return ReadPicture(content, _of_stat(uri, after) if is_one else Picture(uri))
+
+
+def _read_most(file: IO[bytes], size_bytes: int) -> bytes:
+    """All that is there, in one piece where it is of the size that was said; never more than `_MOST_BYTES`."""
+    content = file.read(min(size_bytes + 1, _MOST_BYTES))
+    while len(content) < _MOST_BYTES and (more := file.read(min(_CHUNK_BYTES, _MOST_BYTES - len(content)))):
+        content += more
+    return content
 
 
 def _read_bucket(uri: str) -> ReadPicture:

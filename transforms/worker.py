@@ -41,6 +41,8 @@ _LINGER_STREAMING_S = 60.0
 _IN_PROCESS_RUNNERS = frozenset({"FnApiRunner", "BundleBasedDirectRunner"})
 _LOOPBACK, _LOOPBACK_RUNNERS = "LOOPBACK", frozenset({"PrismRunner"})
 """Where a portable runner has its workers in the launching process, and who does so unless told otherwise."""
+TOGETHER = 4
+"""Endings that a bundle waits for at a time."""
 _UNKNOWN_SIZE_BYTES = 1024 * 1024
 
 
@@ -70,6 +72,11 @@ def is_one_process(options: PipelineOptions) -> bool:
     return where == _LOOPBACK and not options.view_as(DebugOptions).lookup_experiment("use_loopback_process_worker")
 
 
+def spare(calls: int) -> int:
+    """Requests beside those that call: they read the next pictures and keep the last answers; no line is idle."""
+    return max(TOGETHER, calls // 4)
+
+
 class Worker:
     """One for each process, used by all its bundles and threads."""
 
@@ -81,8 +88,9 @@ class Worker:
         self._presence = Presence([renew, stop.look], leave, RENEW_S, session.linger_s)
         self._limit = Limit(throttle.rate_per_s, throttle.pace)
         most = rate.max_in_flight or MOST
-        self.places = Places((lambda: most) if rate.max_in_flight else self._limit.most)
-        self.executor = ThreadPoolExecutor(most, thread_name_prefix="call")
+        calls: Callable[[], int] = (lambda: most) if rate.max_in_flight else self._limit.most
+        self.places = Places(lambda: calls() + spare(calls()))
+        self.executor = ThreadPoolExecutor(most + spare(most), thread_name_prefix="call")
         self.journal: Journal = open_journal(folder, run_id, settings.output.journal_flush_s)
         client = CardClient(
             endpoint.endpoint_url,
@@ -100,6 +108,7 @@ class Worker:
             jitter=random.random,
             sleep=time.sleep,
             budget=_budget(folder, run_id, rate, session),
+            lines=Places(calls),
         )
         self._settler = Settler(
             answered,
@@ -116,7 +125,7 @@ class Worker:
         with self._presence:
             ending = self._settler.settle(request, claims)
         if ending.latency_s is not None:
-            self._limit.learn(time.monotonic() - started_s - ending.waited_s)
+            self._limit.learn(time.monotonic() - started_s - ending.waited_s - ending.queued_s)
         return ending
 
     def size_bytes(self, request: Request) -> int:

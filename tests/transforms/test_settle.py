@@ -26,7 +26,8 @@ def test_an_answer_is_a_record(rig_of: Callable[..., Rig], put: Callable[..., Re
         ending = rig.settler.settle(request, Claims())
         assert [part.content for got in server.received for part in got.pictures] == [jpeg]
     (record,) = rig.records
-    assert ending == Ending(Fate.ANSWERED, 1, ending.latency_s, ending.waited_s, ending.throttled_s)
+    waits_s = (ending.waited_s, ending.throttled_s, ending.queued_s)
+    assert ending == Ending(Fate.ANSWERED, 1, ending.latency_s, *waits_s)
     assert record == Settled(
         item_id=item_id_of("ekyc/card", [jpeg]),
         source_id=request.source_id,
