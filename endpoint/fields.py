@@ -22,6 +22,8 @@ LINE_GAP = 1.6
 """The next line of a value starts within so many line heights of the last one's end."""
 LABEL_LIKE = 65.0
 """How alike a value may be to its label, 0 to 100 (rapidfuzz's ratio), before it is taken for that."""
+WIDE_LINE_GAP = 2.3
+"""The same below a centred heading."""
 START_GAP = 4.0
 """A line further right than that of where the label ends, in line heights, is no part of the value: a speck, a seal."""
 
@@ -132,7 +134,9 @@ def _lines_below(placed: Placed, sheet: Labelled, row: Row, *, wide: bool) -> It
         ]  # fmt: skip
         if not inside or inside[0][1].left > farthest:
             continue
-        if under.top - bottom > LINE_GAP * row.height or any(sheet.label_of(index, at) for at, _ in inside):
+        if under.top - bottom > (WIDE_LINE_GAP if wide else LINE_GAP) * row.height or any(
+            sheet.label_of(index, at) for at, _ in inside
+        ):
             return
         yield [word for _, word in inside]
         bottom = under.bottom
