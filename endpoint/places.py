@@ -21,6 +21,8 @@ UNKNOWN_CODE = "-1"
 _KIND = re.compile(
     r"^(thanh pho|tinh|quan|huyen|thi xa|phuong|thi tran|xa|tp|tx|tt|q|h|p|x)\b[. ]*(?=\S)", flags=re.IGNORECASE
 )
+_WARD_KIND = re.compile(r"^(phuong|thi tran|xa|p|x|tt)\b(?!$)")
+"""What a ward calls itself, plain: no district is called so, and many wards of 2025 have the name of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class Gazetteer:
 
     def __init__(self) -> None:
         self.provinces = _legacy()
-        self._merged = _from_2025()
+        self.provinces_2025 = _from_2025()
 
     def locate(self, address: str) -> Located:
         """ "…, ward, district, province" -> its units, each only where exactly one fits all that is printed.
@@ -125,7 +127,7 @@ class Gazetteer:
         older = _narrowed(self.provinces, segments[::-1])
         if older.district or len(segments) < 2:
             return older
-        town = _only(_named(self._merged, segments[-1]))
+        town = _only(_named(self.provinces_2025, segments[-1]))
         ward = _only(_named(town.parts, segments[-2])) if town else None
         return Located(town, None, ward) if ward else older
 
@@ -135,7 +137,7 @@ def _narrowed(provinces: Iterable[Unit], printed: Sequence[str]) -> Located:
     town = _only(_named(provinces, printed[0]))
     if town is None or len(printed) < 2:
         return Located(town)
-    districts = _named(town.parts, printed[1])
+    districts = [] if _WARD_KIND.match(plain(printed[1])) else _named(town.parts, printed[1])
     if len(printed) < 3:
         return Located(town, _only(districts))
     pairs = [(district, ward) for district in districts for ward in _named(district.parts, printed[2])]

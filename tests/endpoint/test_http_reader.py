@@ -72,6 +72,15 @@ def test_a_pdf_of_two_sides_is_two_cards_without_a_verdict(
     ]
 
 
+@pytest.mark.parametrize("sides", [("chip-back-01.jpg", "chip-front-01.jpg"), ("chip-front-02.jpg",) * 2])
+def test_two_pictures_are_said_to_be_what_they_are(
+    reading: RunningEndpoint, truth: dict[str, list[dict[str, dict[str, str]]]], sides: tuple[str, str]
+) -> None:
+    found = reading.post_file("ekyc/cards", *((CARDS / side).read_bytes() for side in sides)).json()["data"]
+    assert [card["type"] for card in found] == [card["type"] for side in sides for card in truth[side]]
+    assert [card["valid"] for card in found] == ["True", "True"]
+
+
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets a process's libraries be listed")
 def test_the_libraries_of_the_reader_stay_out_of_the_server(reading: RunningEndpoint) -> None:
     loaded = " ".join(part.path for part in psutil.Process(reading.process.pid).memory_maps())

@@ -29,6 +29,9 @@ def codes(located: Located) -> tuple[str, str, str]:
         ("Phường Hồ, Không Đâu, Bắc Ninh", ("27", "-1", "-1")),
         ("Bắc Ninh", ("27", "-1", "-1")),
         ("70 Nguyễn Sỹ Sách, Phường Tân Sơn, Hồ Chí Minh", ("79", "-1", "27007")),  # since July 2025, without districts
+        ("Phường Ba Đình, Hà Nội", ("1", "-1", "4")),  # a ward of 2025 with the name of a former district
+        ("Ba Đình, Hà Nội", ("1", "1", "-1")),
+        ("Phường Không Đâu, Hà Nội", ("1", "-1", "-1")),
         ("Atlantis", ("-1", "-1", "-1")),
         ("", ("-1", "-1", "-1")),
         (" , ,", ("-1", "-1", "-1")),
@@ -53,6 +56,16 @@ def test_no_unit_of_the_gazetteer_is_taken_for_another(gazetteer: Gazetteer) -> 
         for ward in district.parts
         if codes(gazetteer.locate(f"{ward.name}, {district.name}, {province.name}"))
         != (province.code, district.code, ward.code)
+    ]
+    assert wrong == []
+
+
+def test_no_unit_since_2025_is_taken_for_another(gazetteer: Gazetteer) -> None:
+    wrong = [
+        ward.name
+        for province in gazetteer.provinces_2025
+        for ward in province.parts
+        if codes(gazetteer.locate(f"Thôn Đông, {ward.name}, {province.name}")) != (province.code, "-1", ward.code)
     ]
     assert wrong == []
 
