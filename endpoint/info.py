@@ -9,14 +9,9 @@ from endpoint.confidence import calibrated
 from endpoint.fields import Box, Reading
 from endpoint.mrz import Holder, Zone
 from endpoint.places import UNKNOWN_CODE, Gazetteer, plain
+from endpoint.sides import Side
 from schemas.documents import DOCUMENTS
 from schemas.fields import PLACES, Kind
-
-ISSUERS: dict[str, str] = {
-    "2021": "CỤC CẢNH SÁT QUẢN LÝ HÀNH CHÍNH VỀ TRẬT TỰ XÃ HỘI",
-    "2024": "BỘ CÔNG AN",
-}
-"""The authorities that issue chip cards, by generation: printed text that never varies."""
 
 
 def wire_date(day: date | None) -> str:
@@ -39,19 +34,19 @@ _FROM_ZONE: dict[str, Callable[[Holder], str]] = {
 
 
 def fill_info(
-    document_type: str,
+    side: Side,
     readings: dict[str, Reading],
     zone: Zone | None,
     gazetteer: Gazetteer,
     to_sent: Callable[[Box], Box],
 ) -> dict[str, object]:
-    """Every contract field of the type. `to_sent` takes boxes back to the picture sent; what was not read is empty."""
-    said = {name: reading.value for name, reading in readings.items()}
-    said |= _zone_fields(document_type, said, zone)
+    """Every contract field of the side's type, empty where not read. `to_sent` takes boxes back to the picture sent."""
+    said = {**dict(side.fixed), **{name: reading.value for name, reading in readings.items()}}
+    said |= _zone_fields(side.document_type, said, zone)
     said |= _place_fields(said, gazetteer)
-    said |= _issuer_fields(document_type, said, gazetteer)
+    said |= _issuer_fields(side.document_type, said, gazetteer)
     info: dict[str, object] = {}
-    for field in DOCUMENTS[document_type]:
+    for field in DOCUMENTS[side.document_type]:
         of = field.name.removesuffix("_confidence").removesuffix("_box")
         if field.kind is Kind.CONFIDENCE:
             info[field.name] = _confidence(field.name, of, readings, zone)
@@ -82,8 +77,6 @@ def _place_fields(said: dict[str, str], gazetteer: Gazetteer) -> dict[str, str]:
 
 
 def _issuer_fields(document_type: str, said: dict[str, str], gazetteer: Gazetteer) -> dict[str, str]:
-    if document_type == "chip_id_card_back":
-        return {"issued_at": ISSUERS["2021" if "identification_sign" in said else "2024"]}
     if document_type == "9_id_card_back":
         town = gazetteer.locate(_province_of(said.get("issued_at", ""))).town
         return {"issued_at_town": town.name, "issued_at_code": town.code} if town else {}

@@ -138,7 +138,7 @@ class CardReader:
     def card(self, read: Read, *, get_thumb: bool) -> Card:
         """What was read -> the contract's answer."""
         to_sent = partial(to_sent_box, read.card, read.scale)
-        info = fill_info(read.side.document_type, read.readings, read.zone, self._gazetteer, to_sent)
+        info = fill_info(read.side, read.readings, read.zone, self._gazetteer, to_sent)
         info["image"] = thumb(read.card) if get_thumb else ""
         return Card(read.side.document_type, info, warnings_of(read.side.document_type, info, read.signs))
 

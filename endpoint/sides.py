@@ -46,6 +46,8 @@ class Side:
     labels: tuple[Label, ...]
     marks: tuple[str, ...] = ()
     """Texts that stand on the card, are no label of a field, and end the value above or left of them."""
+    fixed: tuple[tuple[str, str], ...] = ()
+    """Fields whose text never varies on this side, and so is not read: who issues a generation of chip cards."""
 
 
 _NAME = Label("name", Value.TEXT, ("Họ và tên", "Full name", "Họ tên", "Họ, chữ đệm và tên khai sinh"))
@@ -120,6 +122,7 @@ SIDES: tuple[Side, ...] = (
          "Quản lý hành chính về trật tự xã hội", "Director general of the police department"),
         (_MARK, Label("issue_date", Value.DATE, ("Ngày, tháng, năm", "Date, month, year"))),
         (*_FINGERS, "Cục trưởng cục cảnh sát", "Director general of the police department"),
+        (("issued_at", "CỤC CẢNH SÁT QUẢN LÝ HÀNH CHÍNH VỀ TRẬT TỰ XÃ HỘI"),),
     ),
     Side(
         "chip_id_card_back",
@@ -127,6 +130,7 @@ SIDES: tuple[Side, ...] = (
         (Label("issue_date", Value.DATE, ("Ngày, tháng, năm cấp", "Date of issue")),),
         ("Nơi cư trú", "Place of residence", "Nơi đăng ký khai sinh", "Place of birth",
          "Ngày, tháng, năm hết hạn", "Date of expiry"),
+        (("issued_at", "BỘ CÔNG AN"),),
     ),
     Side(
         "driving_license",
