@@ -93,7 +93,7 @@ class FlinkCluster:
             "heartbeat.timeout": 6000,
             "restart-strategy.type": "fixed-delay",
             "restart-strategy.fixed-delay.attempts": 10,
-            "restart-strategy.fixed-delay.delay": "1 s",
+            "restart-strategy.fixed-delay.delay": "5 s",
             "io.tmp.dirs": str(folder / "tmp"),
             "blob.storage.directory": str(folder / "tmp"),
             "classloader.resolve-order": "parent-first",  # else workers end with each stage, whatever the options say
