@@ -30,6 +30,9 @@ BENCHMARKS = {
     "tables": _Benchmark("benchmarks.tables", "publishing, and queries of the tables, for up to a million documents"),
     "journal": _Benchmark("benchmarks.journal", "what making each answer durable costs"),
     "reading": _Benchmark("benchmarks.reading", "how well the embedded endpoint reads"),
+    "runners": _Benchmark("benchmarks.runners", "local runners side by side: start, rate, memory"),
+    "cluster": _Benchmark("benchmarks.cluster", "a Flink cluster, as pictures and workers grow in number"),
+    "flink": _Benchmark("tests.engines.night", "a night on a Flink cluster whose task managers are killed"),
     "storage": _Benchmark("benchmarks.storage", "listing, reading and journal on object storage"),
 }
 

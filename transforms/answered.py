@@ -27,7 +27,7 @@ from transforms.journal import FIELDS, read_rows
 from transforms.layout import JOURNAL, LEDGER, run_id_of
 from transforms.settings import Settings
 from transforms.storage import Folder, open_folder
-from transforms.tail import Known
+from transforms.tail import Known, Tail
 
 _MOST_NOTED = 50_000
 """Records noted one by one, some 400 bytes each, before they are merged into the arrays."""
@@ -165,7 +165,7 @@ class SharedAnswered:
     """What is settled already, loaded once in each process and used by all stages of a graph."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._shared = settings, Shared()
+        self._settings, self._shared, self._followers = settings, Shared(), Shared()
 
     def get(self) -> Answered:
         """The process's index."""
@@ -177,6 +177,25 @@ class SharedAnswered:
 
     def catch_up(self, group: str) -> None:
         """Know what others settled before a group was given out. Here nothing is left to know: copies are one group."""
+
+    def refresh(self) -> None:
+        """Know what others settled since this was loaded, or since the last time."""
+        output = self._settings.output
+        follower: _Follower = self._followers.acquire(partial(_Follower, open_folder(output.output), output.run_id))
+        follower.follow(self.get())
+
+
+class _Follower:
+    """How far a process has read what others wrote."""
+
+    def __init__(self, folder: Folder, run_id: str) -> None:
+        self._lock, self._tail = threading.Lock(), Tail(folder, run_id)
+
+    def follow(self, answered: Answered) -> None:
+        with self._lock:
+            for known in self._tail.read():
+                if answered.of_source(known.source_id)[0] is Standing.NEW:
+                    answered.note(known)
 
 
 def load_answered(folder: Folder, run_id: str, *, is_replay: bool = False) -> Answered:

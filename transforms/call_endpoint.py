@@ -8,7 +8,7 @@ of the process.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -33,10 +33,10 @@ from transforms.worker import TOGETHER, Session, Worker
 
 
 class CallEndpoint(beam.PTransform):
-    """Groups of Requests -> Endings. No call is made before `after` is there: what a run has before it is known."""
+    """Groups of Requests -> Endings. No call is made before `after`, the attempt's name, is there."""
 
     def __init__(
-        self, settings: Settings, answered: SharedAnswered, after: beam.PCollection[Any] | None = None
+        self, settings: Settings, answered: SharedAnswered, after: beam.PCollection[str] | None = None
     ) -> None:
         super().__init__()
         self._settings, self._answered, self._after = settings, answered, after
@@ -60,6 +60,8 @@ class _SettleFn(beam.DoFn):
 
     def setup(self) -> None:
         self._worker: Worker = self._shared.acquire(self._open_worker)
+        if not self._session.is_alone:  # a process may outlive an attempt at its job, and another do its work
+            self._answered.refresh()
 
     def _open_worker(self) -> Worker:
         credentials = read_credentials(self._settings.endpoint.credentials_uri)
@@ -73,13 +75,14 @@ class _SettleFn(beam.DoFn):
         group: tuple[str, Iterable[Request]],
         timestamp: Timestamp = beam.DoFn.TimestampParam,
         window: Any = beam.DoFn.WindowParam,
-        after: Iterable[Any] = (),  # the last: Beam shifts what follows a side input that is left out
+        after: Iterable[str] = (),  # the last: Beam shifts what follows a side input that is left out
     ) -> Iterator[WindowedValue]:
-        del after  # only waited for
+        attempt = next(iter(after), "")
         self._answered.catch_up(group[0])
         claims = Claims()
         for request in group[1]:
-            work = partial(_settle, self._worker, request, claims, timestamp, window)
+            settle = partial(self._worker.settle, request, claims, attempt)
+            work = partial(_ending_at, settle, timestamp, window)
             yield from map(self._count, self._in_flight.submit(work, self._worker.size_bytes(request)))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -104,8 +107,8 @@ class _SettleFn(beam.DoFn):
             self._throttled_s -= whole_s
 
 
-def _settle(worker: Worker, request: Request, claims: Claims, timestamp: Timestamp, window: Any) -> WindowedValue:
-    return WindowedValue(worker.settle(request, claims), timestamp, (window or GlobalWindow(),))
+def _ending_at(settle: Callable[[], Ending], timestamp: Timestamp, window: Any) -> WindowedValue:
+    return WindowedValue(settle(), timestamp, (window or GlobalWindow(),))
 
 
 def read_credentials(uri: str | None) -> Credentials:

@@ -1,10 +1,14 @@
-"""Counts of what was found and known -> found.json: how much a run has before it, for `status`."""
+"""Counts of what was found and known -> the name of this attempt: from now on what a run has before it is known.
+
+Both counts stand in found.json, for `status`.
+"""
 
 from __future__ import annotations
 
 import apache_beam as beam
 import orjson
 
+from transforms.attempt import begin_attempt
 from transforms.elements import Counted
 from transforms.layout import run_file
 from transforms.settings import OutputSettings
@@ -14,7 +18,7 @@ FOUND_FILE = "found.json"
 
 
 class CountFound(beam.PTransform):
-    """(Counted as found, Counted as known) -> the path of found.json, once all inputs are listed."""
+    """(Counted as found, Counted as known) -> the attempt's name, once all inputs are listed."""
 
     def __init__(self, settings: OutputSettings) -> None:
         super().__init__()
@@ -27,6 +31,6 @@ class CountFound(beam.PTransform):
 
 
 def _write(counts: dict[str, int], settings: OutputSettings) -> str:
-    path = run_file(settings.run_id, FOUND_FILE)
-    open_folder(settings.output).write(path, orjson.dumps(counts))
-    return path
+    folder = open_folder(settings.output)
+    folder.write(run_file(settings.run_id, FOUND_FILE), orjson.dumps(counts))
+    return begin_attempt(folder, settings.run_id)

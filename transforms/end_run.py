@@ -19,7 +19,7 @@ from apache_beam.pvalue import AsList
 from schemas.arrow import schema_of
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from transforms.budget import BUDGET_FOLDER
-from transforms.elements import PartCounts, WrittenFile
+from transforms.elements import Fate, PartCounts, WrittenFile
 from transforms.layout import (
     DEAD_LETTERS,
     DOCUMENT_TABLES,
@@ -45,6 +45,10 @@ _SCHEMAS = {
     DEAD_LETTERS: DEAD_LETTERS_SCHEMA,
     LEDGER: LEDGER_SCHEMA,
 }
+
+
+class Overtaken(Exception):
+    """What called for this attempt was told to leave the rest to a later one: it must not end the run."""
 
 
 class EndRun(beam.PTransform):
@@ -85,6 +89,8 @@ def _end(
 ) -> Receipt:
     now = datetime.fromtimestamp(time.time(), timezone.utc)
     folder = open_folder(settings.output.output)
+    if tally.get(Fate.DEFERRED.value) and read_stop(folder, run_file(settings.output.run_id, STOP_FILE)) is None:
+        raise Overtaken("requests were left to a later attempt, which ends the run")
     return end_run(folder, settings, tally, parts, files, started_at=started_at, finished_at=now)
 
 

@@ -53,6 +53,10 @@ class FreshAnswered(SharedAnswered):
         fresh: Fresh = self._fresh.acquire(partial(Fresh, open_folder(self._output.output), self._output.run_id))
         return fresh
 
+    def refresh(self) -> None:
+        """Know what others settled since this was loaded, or since the last time."""
+        self.fresh().catch_up()
+
     def catch_up(self, group: str) -> None:
         """Know what was settled before a group was given out; its key begins with its batch."""
         self.fresh().catch_up(batch_of(group))

@@ -19,9 +19,10 @@ from apache_beam.options.pipeline_options import (
 
 from transforms import budget
 from transforms.answered import Answered
+from transforms.attempt import LastAttempt
 from transforms.card_client import CardClient, Credentials
 from transforms.claims import Claims
-from transforms.elements import Ending, Request
+from transforms.elements import Ending, Fate, Request
 from transforms.in_flight import Places
 from transforms.journal import Journal, open_journal
 from transforms.leases import RENEW_S, Lease
@@ -85,7 +86,9 @@ class Worker:
         endpoint, rate = settings.endpoint, settings.rate
         stop = StopSwitch(folder, run_id)
         throttle, renew, leave = _throttle(folder, run_id, rate, session)
-        self._presence = Presence([renew, stop.look], leave, RENEW_S, session.linger_s)
+        self._attempts = LastAttempt(folder, run_id)
+        looks = [stop.look] if session.is_alone else [stop.look, self._attempts.look]
+        self._presence = Presence([renew, *looks], leave, RENEW_S, session.linger_s)
         self._limit = Limit(throttle.rate_per_s, throttle.pace)
         most = rate.max_in_flight or MOST
         calls: Callable[[], int] = (lambda: most) if rate.max_in_flight else self._limit.most
@@ -119,8 +122,10 @@ class Worker:
         )
         self._reads = endpoint.transfer != "url"
 
-    def settle(self, request: Request, claims: Claims) -> Ending:
-        """The whole way of one request, and what its length teaches."""
+    def settle(self, request: Request, claims: Claims, attempt: str = "") -> Ending:
+        """The whole way of one request, and what its length teaches; none where its attempt at the job is over."""
+        if self._attempts.is_over(attempt):
+            return Ending(Fate.DEFERRED)
         started_s = time.monotonic()
         with self._presence:
             ending = self._settler.settle(request, claims)

@@ -170,6 +170,12 @@ class FlinkCluster:
             return json.loads(answer.read())
         return None
 
+    def jobs(self) -> list[dict[str, Any]]:
+        """What the web API says of each job, the newest first."""
+        said = self.rest("/jobs/overview")
+        newest = sorted(said["jobs"], key=lambda job: -int(job["start-time"])) if said else []
+        return [self.rest(f"/jobs/{job['jid']}") for job in newest]
+
     def _known(self) -> list[str]:
         said = self.rest("/taskmanagers")
         return [manager["id"] for manager in said["taskmanagers"]] if said else []

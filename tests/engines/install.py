@@ -12,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+import zlib
 from pathlib import Path
 
 import apache_beam as beam
@@ -117,7 +118,7 @@ def _run(name: str, *command: str, **environment: str) -> None:
 
 
 def _checksum(path: Path) -> str:
-    return f"{zipfile.crc32(path.read_bytes()):08x}"
+    return f"{zlib.crc32(path.read_bytes()):08x}"
 
 
 def _folded(line: str) -> list[str]:

@@ -1,0 +1,90 @@
+"""`bench cluster`: a backfill on a Flink cluster of processes, as pictures and workers grow in number.
+
+Figures that must not grow with the pictures: memory of a worker, of a task manager, of the launching process, and the
+size of the graph. Figures of the model in docs/scale.md: bytes through shuffles for each picture, files written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.machine import CREDENTIALS, endpoint
+from benchmarks.pictures import write_pictures
+from benchmarks.processes import run_backfill
+from tests.engines.flink import FlinkCluster
+
+
+def main(arguments: Sequence[str]) -> dict[str, Any]:
+    """One set of figures for each number of pictures and of workers."""
+    parser = argparse.ArgumentParser(prog="run.sh bench cluster", description=__doc__)
+    parser.add_argument("--pictures", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--workers", type=int, nargs="*", default=[2])
+    parser.add_argument("--picture_bytes", type=int, default=2_000)
+    parser.add_argument("--latency_s", type=float, default=0.0)
+    parser.add_argument("--rate", type=float, default=0.0, help="as --max_requests_per_second")
+    parser.add_argument("--in_flight", type=int, default=16, help="of each worker")
+    asked = parser.parse_args(arguments)
+    return {
+        f"{pictures} pictures, {workers} workers": _measure(pictures, workers, asked)
+        for workers in asked.workers
+        for pictures in asked.pictures
+    }
+
+
+def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str, float]:
+    environment = {**os.environ, **CREDENTIALS}
+    peaks = {"worker_mb": 0.0, "task_manager_mb": 0.0}
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        endpoint(asked.latency_s) as server,
+        FlinkCluster(Path(scratch, "flink"), environment, task_managers=workers) as cluster,
+    ):
+        write_pictures(Path(scratch, "in"), pictures, asked.picture_bytes)
+        cpu_s: dict[int, float] = {}
+
+        def look() -> None:
+            for process in cluster.workers():
+                _raise_to(peaks, "worker_mb", process)
+                cpu_s[process.pid] = _cpu_s(process)
+            for manager in cluster.task_managers:
+                _raise_to(peaks, "task_manager_mb", psutil.Process(manager.child.pid))
+
+        options = [f"--input={scratch}/in/*.jpg", f"--output={scratch}/out", f"--max_in_flight={asked.in_flight}"]
+        options += [f"--max_requests_per_second={asked.rate:g}", *cluster.options()]
+        ran = run_backfill(server, options, look)
+        job = cluster.jobs()[0]
+        files = [path for path in Path(scratch, "out").rglob("*.parquet") if path.is_file()]
+        return {
+            "start_s": round(ran.came_s[0] - ran.started_s, 1),
+            "calls_per_s": round((len(ran.came_s) - 1) / (ran.came_s[-1] - ran.came_s[0]), 1),
+            "publish_s": round(ran.ended_s - ran.came_s[-1], 1),
+            "calls_a_picture": len(ran.came_s) / pictures,
+            **{name: round(peak_mb) for name, peak_mb in peaks.items()},
+            "worker_cpu_ms_a_picture": round(sum(cpu_s.values()) / pictures * 1000, 2),
+            "job_server_and_launcher_mb": round(ran.peak_mb),
+            "stages": len(job["vertices"]),
+            "shuffled_bytes_a_picture": round(sum(one["metrics"]["write-bytes"] for one in job["vertices"]) / pictures),
+            "files": len(files),
+            "table_bytes_a_picture": round(sum(path.stat().st_size for path in files) / pictures),
+        }
+
+
+def _raise_to(peaks: dict[str, float], name: str, process: psutil.Process) -> None:
+    try:
+        peaks[name] = max(peaks[name], process.memory_info().rss / 1e6)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        return float(sum(process.cpu_times()[:2]))
+    except psutil.NoSuchProcess:
+        return 0.0
