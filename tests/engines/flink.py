@@ -166,9 +166,33 @@ class FlinkCluster:
 
     def rest(self, path: str) -> Any:
         """What Flink's web API says; None where it does not answer."""
-        with suppress(OSError, ValueError), urlopen(f"http://{self.master}{path}", timeout=10) as answer:
-            return json.loads(answer.read())
-        return None
+        said = self.rest_bytes(path)
+        return json.loads(said) if said else None
+
+    def rest_bytes(self, path: str) -> bytes:
+        """As it says it; nothing where it does not answer."""
+        with suppress(OSError), urlopen(f"http://{self.master}{path}", timeout=10) as answer:
+            content: bytes = answer.read()
+            return content
+        return b""
+
+    def all_it_tells(self) -> Iterator[tuple[str, bytes]]:
+        """Every page of the web API about the cluster, its jobs, their stages and their failures."""
+        paths = ["/config", "/overview", "/jobs/overview", "/jobmanager/config", "/jobmanager/environment"]
+        paths += ["/jobmanager/logs", "/taskmanagers", *(f"/taskmanagers/{name}" for name in self._known())]
+        for job in self.jobs():
+            about = f"/jobs/{job['jid']}"
+            paths += [about, *(f"{about}/{what}" for what in ("plan", "config", "accumulators", "exceptions"))]
+            for vertex in job["vertices"]:
+                stage = f"{about}/vertices/{vertex['id']}"
+                paths += [stage, f"{stage}/accumulators", f"{stage}/taskmanagers", f"{stage}/subtasks/accumulators"]
+        yield from ((path, self.rest_bytes(path)) for path in paths)
+
+    def command_lines(self) -> Iterator[tuple[str, bytes]]:
+        """Those of every process of the cluster."""
+        managers = [*self.task_managers, *filter(None, [self._job_manager])]
+        for process in [child for manager in managers for child in _children(manager.child.pid)]:
+            yield f"process {process.pid}", _command(process).encode()
 
     def jobs(self) -> list[dict[str, Any]]:
         """What the web API says of each job, the newest first."""
@@ -197,7 +221,15 @@ class FlinkCluster:
             f"-Dlog.file={self.folder / 'log' / name}.log",
             f"-Dlog4j.configurationFile={self.folder / 'conf' / 'log4j.properties'}",
         ]
-        command = ["java", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *opened, *logging]
+        command = [
+            "java",
+            f"-Xmx{heap}",
+            f"-Djava.io.tmpdir={self.folder / 'tmp'}",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            *opened,
+            *logging,
+        ]
         command += ["-cp", f"{install.flink_jars()}/*", main, "--configDir", str(self.folder / "conf"), *more]
         with Path(self.folder, "log", f"{name}.out").open("wb") as out:
             child = subprocess.Popen(
