@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import pyarrow as pa
 
 from schemas.cells import COLUMNS_OF_KIND
@@ -45,3 +46,9 @@ def schema_of(document_type: str) -> pa.Schema:
         for suffix, kind in COLUMNS_OF_KIND[field.kind]
     ]
     return pa.schema([*COMMON_COLUMNS, *fields, EXTRA_COLUMN], metadata={"document_type": document_type})
+
+
+def no_extras(documents: int) -> pa.Array:
+    """The column `extra` of so many documents that have none."""
+    offsets = pa.array(np.zeros(documents + 1, np.int32))
+    return pa.MapArray.from_arrays(offsets, pa.array([], pa.string()), pa.array([], pa.string()))

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.cells import COLUMNS_OF_KIND, Cells, read_cells, read_date
+from schemas.cells import COLUMNS_OF_KIND, Cells, read_cells, read_date, read_days
 from schemas.fields import Kind
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -110,6 +110,17 @@ def test_values_are_read_alone_as_among_others(kind: Kind, values: list[object])
 def test_dates_are_day_month_year(text: str, day: date | None) -> None:
     """A day, month and year make a date; a year alone, words and impossible days make none."""
     assert read_date(text) == day
+
+
+LIKE_DATES = st.from_regex(r"[0-9]{2}[-/.][0-9]{2}[-/.][0-9]{4}", fullmatch=True) | st.dates().map("{:%d-%m-%Y}".format)
+
+
+@given(st.lists(LIKE_DATES | st.text("0123456789-/. é\u0661", min_size=8, max_size=10) | st.none(), max_size=8))
+def test_many_dates_are_read_as_each_alone(texts: list[str | None]) -> None:
+    """A column of texts gives the days that its texts give by themselves, also as part of a longer one."""
+    days = [None if text is None else read_date(text) for text in texts]
+    column = pa.array([*texts, "x"], pa.string())
+    assert (read_days(column[:-1]).to_pylist(), read_days(column[1:]).to_pylist()) == (days, [*days, None][1:])
 
 
 def test_date_keeps_its_text() -> None:
