@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -15,13 +13,12 @@ from apache_beam.pvalue import TaggedOutput
 
 from schemas.contract import OPERATIONS
 from transforms.elements import FOUND, Counted, Request
+from transforms.looks import look_at_all
 from transforms.manifests import is_manifest, read_manifest
 from transforms.pairs import compile_sides, pair_sides
 from transforms.settings import InputSettings
-from transforms.sources import SourceError, describe, list_pictures
-from transforms.uris import local_path
+from transforms.sources import SourceError, list_pictures
 
-_LOOKS_AT_ONCE = 64
 _ONE_SIDED = "ekyc/card"
 
 
@@ -72,7 +69,7 @@ def find(source: str, settings: InputSettings) -> Iterator[Request]:
         SourceError: the input cannot be listed or read.
     """
     requests = _requests(source, settings)
-    return _described(requests) if is_manifest(source) else requests
+    return look_at_all(requests) if is_manifest(source) else requests
 
 
 def _requests(source: str, settings: InputSettings) -> Iterator[Request]:
@@ -87,25 +84,6 @@ def _requests(source: str, settings: InputSettings) -> Iterator[Request]:
     if settings.lone_sides != _ONE_SIDED:
         return found
     return (replace(one, operation=_ONE_SIDED) if len(one.pictures) < sides else one for one in found)
-
-
-def _described(requests: Iterable[Request]) -> Iterator[Request]:
-    """Look at the pictures, many at a time where each look is a request to a store; in order."""
-    with ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="look") as executor:
-        looks: deque[Future[Request]] = deque()
-        for request in requests:
-            if all(local_path(uri) is not None for uri in request.uris) and not looks:
-                yield _look(request)
-                continue
-            looks.append(executor.submit(_look, request))
-            if len(looks) > 2 * _LOOKS_AT_ONCE:
-                yield looks.popleft().result()
-        while looks:
-            yield looks.popleft().result()
-
-
-def _look(request: Request) -> Request:
-    return replace(request, pictures=tuple(map(describe, request.uris)))
 
 
 def check_inputs(settings: InputSettings) -> None:
