@@ -1,4 +1,4 @@
-"""`bench storage`: which library reads a bucket, how long a large one takes to list, what it costs a backfill.
+"""`bench storage`: which library reads a bucket, how long a large one or a long manifest takes, what a backfill costs.
 
 Against a real S3-compatible server on this machine, so the figures show the cost of the client and
 of the protocol; the network of a real bucket comes on top, the same for all.
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from benchmarks.machine import CREDENTIALS, endpoint, medians
 from benchmarks.pictures import write_pictures
 from tests.stores.servers import S3, StoreServer
 from transforms.buckets import list_objects, object_at
+from transforms.find_cards import find
+from transforms.settings import InputSettings
 
 _HERE = Path(__file__).resolve().parent.parent
 _THREADS = 32
@@ -31,11 +34,11 @@ Read = Callable[[str], int]
 
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:
-    """All three measurements."""
+    """All measurements."""
     parser = argparse.ArgumentParser(prog="run.sh bench storage", description=__doc__)
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--picture_bytes", type=int, default=219_000)
-    parser.add_argument("--objects", type=int, default=100_000, help="Objects to list and plan.")
+    parser.add_argument("--objects", type=int, default=100_000, help="Objects to list and plan, lines of the manifest.")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--latency_s", type=float, default=0.3, help="Of the endpoint.")
     parser.add_argument("--only", nargs="*", choices=_MEASUREMENTS, default=list(_MEASUREMENTS))
@@ -138,11 +141,36 @@ def _put(path: Path) -> None:
     object_at(f"{S3.uri}/in/{path.name}").put(path.read_bytes())
 
 
+@cache
+def _put_many(count: int) -> list[str]:
+    uris = [f"{S3.uri}/many/{number % 100:02}/{number:07}.jpg" for number in range(count)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(lambda uri: object_at(uri).put(b"x"), uris))
+    return uris
+
+
+def _manifest(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Lines a second and CPU a line to learn size and etag: of all objects in a folder, and of a few among many."""
+    uris = _put_many(asked.objects)
+    sparse = [uri for number, uri in enumerate(uris) if number // 100 % 10 == 0]
+    lines = {"all, by listing": uris, "one in ten, by HEAD": sparse}
+    return {name: medians([_looked_at(folder / "list.txt", of_kind) for _ in range(asked.runs)])
+            for name, of_kind in lines.items()}  # fmt: skip
+
+
+def _looked_at(manifest: Path, uris: Sequence[str]) -> dict[str, float]:
+    manifest.write_text("\n".join(uris))
+    began_s, cpu_s = time.perf_counter(), time.process_time()
+    count = sum(1 for _ in find(str(manifest), InputSettings((str(manifest),))))
+    return {
+        "lines_per_s": count / (time.perf_counter() - began_s),
+        "cpu_ms_per_line": 1000 * (time.process_time() - cpu_s) / count,
+    }
+
+
 def _plan(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Listing alone, and `plan` over it: seconds and peak memory."""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        names = (f"{S3.uri}/many/{number % 100:02}/{number:07}.jpg" for number in range(asked.objects))
-        list(pool.map(lambda uri: object_at(uri).put(b"x"), names))
+    _put_many(asked.objects)
     began_s = time.perf_counter()
     listed = sum(1 for _ in list_objects(f"{S3.uri}/many"))
     list_s = time.perf_counter() - began_s
@@ -204,4 +232,4 @@ def _measured() -> Iterator[dict[str, float]]:
     cost["wall_s"] = time.perf_counter() - began_s
 
 
-_MEASUREMENTS = {"read": _read, "plan": _plan, "backfill": _backfill}
+_MEASUREMENTS = {"read": _read, "plan": _plan, "manifest": _manifest, "backfill": _backfill}
