@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,13 +26,14 @@ from PIL import Image
 
 from schemas.contract import OPERATIONS, TRANSFERS
 from tests.endpoint.conftest import ROOT, RunningEndpoint, running_endpoint
-from tests.endpoint.hostile import HOSTILE, mutated
+from tests.endpoint.hostile import HOSTILE, mutated, saved
 from tests.endpoint.picture_host import PAGES, PictureHost, picture_host
 from tests.endpoint.test_http_calls import call
 
-SHARES = {"bundled": 0.85, "hostile": 0.05, "mutants": 0.1}
+SHARES = {"bundled": 0.83, "hostile": 0.05, "mutants": 0.1, "large": 0.02}
 TOO_SLOW = {"noise", "dense text", "PDF content bomb", "PDF that draws itself", "PNG 5,000 x 5,000, 16 bit RGBA"}
 """Left out: they are about bounds, not about load."""
+LARGE_MP = (12, 48)
 MAX_GROWTH = 1.15
 """Memory of the last quarter against the second one."""
 
@@ -45,6 +47,7 @@ class Seen:
     took_s: list[float] = field(default_factory=list)
     server_mb: list[float] = field(default_factory=list)
     workers_mb: list[float] = field(default_factory=list)
+    peak_mb: Counter[str] = field(default_factory=Counter)
     pids: set[int] = field(default_factory=set)
 
 
@@ -55,8 +58,17 @@ def pages_of(cards: Path) -> dict[str, list[str]]:
         card = opened.convert("RGB")
     hostile = {f"/hostile-{n}": row.make(card) for n, row in enumerate(HOSTILE.values()) if row.name not in TOO_SLOW}
     mutants = {f"/mutant-{seed}": mutated(list(whole.values())[4 + seed % 16], seed) for seed in range(200)}
-    PAGES.update(whole | hostile | mutants)
-    return {"bundled": list(whole), "hostile": list(hostile), "mutants": list(mutants)}
+    large = {f"/large-{megapixels}": saved(of_size(card, megapixels), "JPEG", quality=90) for megapixels in LARGE_MP}
+    kinds = {"bundled": whole, "hostile": hostile, "mutants": mutants, "large": large}
+    for pages in kinds.values():
+        PAGES.update(pages)
+    return {kind: list(pages) for kind, pages in kinds.items()}
+
+
+def of_size(card: Image.Image, megapixels: int) -> Image.Image:
+    """The card as a camera of so many megapixels takes it."""
+    larger = (megapixels * 1e6 / (card.width * card.height)) ** 0.5
+    return card.resize((round(card.width * larger), round(card.height * larger)))
 
 
 def one(endpoint: RunningEndpoint, host: PictureHost, pages: dict[str, list[str]], seed: int, seen: Seen) -> None:
@@ -77,6 +89,10 @@ def one(endpoint: RunningEndpoint, host: PictureHost, pages: dict[str, list[str]
         time.sleep(int(reply.headers["Retry-After"]))
     seen.took_s.append(time.monotonic() - started)
     seen.replies[f"code {reply.json()['errorCode']}" if reply.ok else f"HTTP {reply.status_code}"] += 1
+    if not sum(seen.replies.values()) % 500:
+        print(
+            f"{dict(seen.replies)}, MB: server {seen.server_mb[-1]:.0f}, worker {seen.workers_mb[-1]:.0f}", flush=True
+        )
 
 
 def watch(endpoint: RunningEndpoint, seen: Seen, done: threading.Event) -> None:
@@ -85,11 +101,25 @@ def watch(endpoint: RunningEndpoint, seen: Seen, done: threading.Event) -> None:
         seen.server_mb.append(psutil.Process(endpoint.process.pid).memory_info().rss / 1e6)
         seen.workers_mb.append(max((worker.memory_info().rss / 1e6 for worker in workers), default=0))
         seen.pids |= {worker.pid for worker in workers}
+        with suppress(OSError):  # a worker that has just ended
+            peaks = {"server": peak_mb(endpoint.process.pid), "largest worker": max(peak_mb(w.pid) for w in workers)}
+            seen.peak_mb |= peaks
+
+
+def by_quarter(memory_mb: list[float]) -> list[float]:
+    quarter = max(1, len(memory_mb) // 4)
+    return [statistics.median(memory_mb[start * quarter : (start + 1) * quarter]) for start in range(4)]
 
 
 def growth(memory_mb: list[float]) -> float:
-    quarter = len(memory_mb) // 4
-    return statistics.median(memory_mb[3 * quarter :]) / statistics.median(memory_mb[quarter : 2 * quarter])
+    _, second, _, last = by_quarter(memory_mb)
+    return last / second
+
+
+def peak_mb(pid: int) -> int:
+    """The most memory that a process ever held, as Linux tells it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1000
 
 
 def report(seen: Seen, took_s: float, workers: int) -> int:
@@ -98,7 +128,10 @@ def report(seen: Seen, took_s: float, workers: int) -> int:
     print(f"HTTP 503, sent again after Retry-After: {seen.turned_away}")
     print(f"seconds a reply: median {times[len(times) // 2]:.2f}, 99 % {times[len(times) * 99 // 100]:.2f}")
     for name, memory_mb in {"server": seen.server_mb, "largest worker": seen.workers_mb}.items():
-        print(f"{name}: at most {max(memory_mb):.0f} MB, last quarter {growth(memory_mb):.2f} of the second")
+        quarters = " -> ".join(f"{median:.0f}" for median in by_quarter(memory_mb))
+        print(
+            f"{name}, MB: medians of the quarters {quarters}, at most {max(memory_mb):.0f}, peak {seen.peak_mb[name]}"
+        )
     print(f"worker processes seen: {len(seen.pids)}")
     good = {f"code {code}" for code in "013"}
     flat = max(growth(seen.server_mb), growth(seen.workers_mb)) < MAX_GROWTH
