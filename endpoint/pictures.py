@@ -20,14 +20,16 @@ Rows = Callable[[int, int], Image.Image]
 """Rows of a decoded picture, from one to before another."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-MAX_DECODED_BYTES = 60_000_000
-"""Largest picture decoded, as Pillow holds it: 15 megapixels in colour, 60 in grey. JPEGs are halved until they fit."""
-MAX_WORKING_PX = 5_000_000
+MAX_DECODED_BYTES = 50_000_000
+"""Largest picture decoded, as Pillow holds it: 12.5 megapixels in colour, 50 in grey. JPEGs are halved until they fit."""
+MAX_WORKING_PX = 4_000_000
 """Largest sheet worked on: a card half its width still has the pixels the text pass uses."""
 BAND_PX = 64
 """So many rows at a time become RGB, so that no second whole picture stands in memory."""
 MAX_PAGES = 20
 PDF_DPI = 200
+_TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
+"""By the channels of what pdfium draws."""
 
 
 class NotAPicture(ValueError):
@@ -155,8 +157,9 @@ def _page(document: pdfium.PdfDocument, index: int) -> Sheet:
         width, height = page.get_size()
         dots = PDF_DPI / 72
         shrink = min(1.0, (MAX_WORKING_PX / max(1.0, width * height * dots * dots)) ** 0.5)
-        pixels = page.render(scale=dots * shrink).to_pil().convert("RGB")
+        drawn = page.render(scale=dots * shrink).to_numpy()
+        pixels = np.asarray(cv2.cvtColor(drawn, _TO_RGB[drawn.shape[2]]), dtype=np.uint8)
         page.close()
     except (pdfium.PdfiumError, ValueError, OSError):
         raise NotAPicture(f"page {index + 1} of the PDF is not readable") from None
-    return Sheet(np.asarray(pixels), 1 / shrink)
+    return Sheet(pixels, 1 / shrink)
