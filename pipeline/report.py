@@ -15,6 +15,7 @@ from pipeline.options import parse
 from pipeline.runs import ended_runs
 from pipeline.views import connect
 from transforms.layout import RUNS, run_file
+from transforms.receipt import WATCHING
 from transforms.settings import Problem, option
 from transforms.storage import Folder, open_folder
 
@@ -128,6 +129,7 @@ _WHAT_NOW = {
     "out_of_requests": "The account's requests ran out; the same command goes on later",
     "budget": "The run stopped at --max_calls; the same command goes on with it",
     "failed": "The run failed; the same command goes on with it",
+    WATCHING: "The run watches",
 }
 
 

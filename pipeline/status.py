@@ -22,6 +22,7 @@ from transforms.layout import JOURNAL, LEDGER, of_run, run_file
 from transforms.receipt import read_receipt
 from transforms.settings import Problem, option
 from transforms.storage import Folder, open_folder
+from transforms.watch_control import SILENT_S, read_control
 
 _RATE_OVER_S = 60
 _REDRAW_S = 2.0
@@ -151,10 +152,22 @@ def main(arguments: Sequence[str]) -> int:
     if run is None:
         raise UsageError(f"there is no run {run_id} in --output {asked.output}; there are {', '.join(known) or 'none'}")
     watcher = Watcher(folder, run_id)
-    while (receipt := read_receipt(folder, run_id)) is None:
-        print(f"run {run_id}  {line(run, watcher.look(time.time()))}", flush=True)
+    while (receipt := read_receipt(folder, run_id)) is None or not receipt.has_ended:
+        if receipt is None:
+            print(f"run {run_id}  {line(run, watcher.look(time.time()))}", flush=True)
+        else:
+            print(f"{summarise(receipt, asked.output)}\n  watching   {_sign_of_life(folder, run_id)}", flush=True)
         if not asked.watch:
             return EXIT_COMPLETE
         time.sleep(_REDRAW_S)
     print(summarise(receipt, asked.output))
     return EXIT_COMPLETE
+
+
+def _sign_of_life(folder: Folder, run_id: str) -> str:
+    """Whether the process that watches still says so."""
+    control = read_control(folder, run_id)
+    silent_s = int(time.time()) - control.at_s if control else 0
+    if control is None or silent_s > SILENT_S:
+        return f"no sign of life for {timedelta(seconds=silent_s)!s}: the same command goes on with it"
+    return "it is coming to its end" if control.is_ending else "new pictures are taken"

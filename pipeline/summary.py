@@ -24,7 +24,8 @@ def summarise(receipt: Receipt, output: str) -> str:
 
 def _lines(receipt: Receipt, output: str) -> Iterator[str]:
     yield f"run {receipt.run_id}: {receipt.status}" + (f" ({receipt.message})" if receipt.message else "")
-    yield "  pictures   " + ", ".join(f"{receipt.requests[name]:,} {word}" for name, word in _WORDS.items())
+    words = _WORDS if receipt.has_ended else {**_WORDS, Fate.DEFERRED.value: "under way"}
+    yield "  pictures   " + ", ".join(f"{receipt.requests[name]:,} {word}" for name, word in words.items())
     yield (
         "  calls      "
         + ", ".join(f"{count:,} {name}" for name, count in receipt.calls.items())

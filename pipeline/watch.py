@@ -186,7 +186,7 @@ def _beating(
     def beats() -> Iterator[float]:
         for number in itertools.count():
             is_last = is_ending()
-            write_control(folder, run.run_id, Control(session, number, is_last))
+            write_control(folder, run.run_id, Control(session, int(time.time()), is_last, number))
             for _ in range(round(BEAT_S / _LOOK_S)):
                 yield _LOOK_S
                 if is_ending() and not is_last:

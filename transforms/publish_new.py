@@ -117,7 +117,8 @@ class Publisher:
         self.publish_all()
         if len(small := self._small()) > 1:
             self._merge(small)
-        self._folder.delete(self._stale)
+            self._folder.delete(self._stale)
+            self.publish_all()  # a merged part was compared with itself alone
         tally = {**self._tally(), Fate.DEFERRED.value: open_requests if is_stopped else 0}
         tally[FOUND] = sum(tally.values()) + (0 if is_stopped else open_requests)
         files = list(self._merged_files())

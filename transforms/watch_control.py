@@ -26,13 +26,27 @@ class Control:
     """What watch.json holds."""
 
     session: str
-    beat: int
+    at_s: int
+    """When it was written, seconds since 1970 on the clock of the launching process; for people."""
     is_ending: bool
+    beat: int = 0
 
 
 def write_control(folder: Folder, run_id: str, control: Control) -> None:
     """Tell the graph."""
     folder.write(run_file(run_id, CONTROL_FILE), orjson.dumps(asdict(control)))
+
+
+def read_control(folder: Folder, run_id: str) -> Control | None:
+    """What the launching process told last; None where nothing is told.
+
+    Raises:
+        OSError: the folder cannot be used.
+    """
+    try:
+        return Control(**orjson.loads(folder.read(run_file(run_id, CONTROL_FILE))))
+    except FileNotFoundError:
+        return None
 
 
 class Listener:
@@ -48,10 +62,10 @@ class Listener:
         if read_stop(self._folder, run_file(self._run_id, STOP_FILE)) is not None:
             return True
         try:
-            control = Control(**orjson.loads(self._folder.read(run_file(self._run_id, CONTROL_FILE))))
+            control = read_control(self._folder, self._run_id)
         except OSError:
             return self._is_silent()
-        if control.session != self._session or control.is_ending:
+        if control is None or control.session != self._session or control.is_ending:
             return True
         if control != self._last:
             self._last, self._changed_s = control, self._clock()

@@ -1,0 +1,56 @@
+"""A worker of a watch knows, before it takes up a group, all that any worker settled before the group was given out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.records import answered, copy, hex_id
+from transforms.answered import Standing
+from transforms.elements import Settled
+from transforms.fresh_answered import Fresh, batch_of, group_key
+from transforms.journal import LocalJournal
+from transforms.storage import LocalFolder
+
+RUN = "run-1"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> LocalFolder:
+    return LocalFolder(str(tmp_path))
+
+
+def settle(folder: LocalFolder, *records: Settled, run_id: str = RUN) -> None:
+    """As another worker does."""
+    journal = LocalJournal(folder, run_id)
+    for record in records:
+        journal.append(record)
+    journal.close()
+
+
+def test_what_others_settle_is_known_from_the_next_batch_on(folder: LocalFolder) -> None:
+    settle(folder, answered(1, source=11), run_id="run-0")
+    fresh = Fresh(folder, RUN)
+    settle(folder, answered(2, source=12), copy(1, source=13))
+    assert [fresh.answered.of_item(hex_id(item)) for item in (1, 2)] == [Standing.ANSWERED_BEFORE, Standing.NEW]
+    fresh.catch_up("1.a")
+    assert [fresh.answered.of_item(hex_id(item)) for item in (1, 2)] == [
+        Standing.ANSWERED_BEFORE,
+        Standing.ANSWERED_HERE,
+    ]
+    assert fresh.answered.of_source(hex_id(13)) == (Standing.ANSWERED_BEFORE, hex_id(1))
+
+
+def test_a_batch_is_caught_up_with_once(folder: LocalFolder) -> None:
+    fresh = Fresh(folder, RUN)
+    fresh.catch_up("1.a")
+    settle(folder, answered(2))
+    fresh.catch_up("1.a")
+    assert fresh.answered.of_item(hex_id(2)) is Standing.NEW
+    fresh.catch_up("2.b")
+    assert fresh.answered.of_item(hex_id(2)) is Standing.ANSWERED_HERE
+
+
+def test_a_group_names_its_batch() -> None:
+    assert batch_of(group_key("3.ab", "1000-2000")) == "3.ab"
