@@ -52,6 +52,8 @@ class Watched:
     largest_files: int
     """Files of the table at the most, while it was watched."""
     last_files: int
+    starts_s: tuple[float, ...]
+    """From each command to its first call."""
     exits: tuple[int, ...]
     receipts: tuple[Receipt, ...]
 
@@ -86,10 +88,15 @@ class _Seen:
 def watch(
     scratch: Path, options: Sequence[str], *, pictures: int, over_s: float, restarts: Sequence[tuple[float, int]]
 ) -> Watched:
-    """Drop pictures over some time; end the watch with a signal at each part of it, and begin it again at once."""
+    """Drop pictures over some time; end the watch with a signal at each part of it, and begin it again at once.
+
+    The first picture is there before the watch begins, and the others come once its row is there. A watch is
+    ended only when it has called, so that the signal meets calls under way.
+    """
     source, inputs, output = scratch / "drawn", scratch / "in", scratch / "out"
     draw_pictures(source, pictures)
     inputs.mkdir()
+    first, *others = sorted(source.iterdir())
     seen = _Seen(LocalFolder(str(output)))
     got_at_s: list[float] = []
 
@@ -97,21 +104,34 @@ def watch(
         got_at_s.append(time.monotonic())
         return answer(got, _LATENCY_S)
 
-    with CardServer(counted, keeps_content=False) as server:
+    with CardServer(counted, keeps_content=False) as server, _beside_again(seen.look):
         given = [f"--input={inputs}", f"--output={output}", f"--endpoint_url={server.base_url}", *options]
-        exits, in_flight = [], 0
+        exits: list[int] = []
+        starts_s: list[float] = []
+        in_flight = 0
         dropped: dict[str, float] = {}
-        with _beside(lambda: _drop(sorted(source.iterdir()), inputs, over_s, dropped)), _beside_again(seen.look):
-            began_s = time.monotonic()
+
+        def start() -> subprocess.Popen[bytes]:
+            """Begin the watch; back at its first call."""
+            called, began_s = len(got_at_s), time.monotonic()
             child = _start(given)
+            _wait(lambda: len(got_at_s) > called, began_s + _ALL_WITHIN_S)
+            starts_s.append(time.monotonic() - began_s)
+            return child
+
+        _drop([first], inputs, 0.0, dropped)
+        child = start()
+        _wait(lambda: bool(seen.at_s), time.monotonic() + _ALL_WITHIN_S)
+        with _beside(lambda: _drop(others, inputs, over_s, dropped)):
+            began_s = time.monotonic()
             for part, number in restarts:
                 _sleep_until(began_s + part * over_s)
                 if number == signal.SIGKILL:
                     now_s = time.monotonic()
                     in_flight = sum(now_s - at_s < _LATENCY_S + 0.1 for at_s in got_at_s)
                 exits.append(_end(child, number))
-                child = _start(given)
-            _wait(lambda: len(seen.at_s) == pictures, began_s + over_s + _ALL_WITHIN_S)
+                child = start()
+            _wait(lambda: len(seen.at_s) == pictures, max(time.monotonic(), began_s + over_s) + _ALL_WITHIN_S)
             exits.append(_end(child, signal.SIGTERM))
         calls = sum(server.calls.values())
     folder = LocalFolder(str(output))
@@ -126,6 +146,7 @@ def watch(
         tuple(seen.at_s[name] - at_s for name, at_s in dropped.items() if name in seen.at_s),
         seen.largest_files,
         sum(file["path"].startswith(TABLE) and file["rows"] > 0 for one in receipts for file in one.files),
+        tuple(starts_s),
         tuple(exits),
         tuple(receipts),
     )
@@ -211,6 +232,7 @@ def say(watched: Watched) -> Iterator[str]:
         f"from drop to table: median {median(waits_s):.1f} s, 95th of 100 {waits_s[len(waits_s) * 95 // 100]:.1f} s, "
         f"worst {waits_s[-1]:.1f} s"
     )
+    yield f"from command to first call: {', '.join(f'{start_s:.1f} s' for start_s in watched.starts_s)}"
     yield f"files of the table: at most {watched.largest_files}, {watched.last_files} at the end"
     for receipt in watched.receipts:
         yield f"run {receipt.run_id}: {receipt.status}, reconciled {receipt.reconciled}, {receipt.requests}"

@@ -1,0 +1,72 @@
+"""A watch on Prism, restarted and killed, pays each picture once and shows it; what stops the sending ends it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.engines import install
+from tests.engines.watching import watch
+from tests.pipeline import cli
+from tests.pipeline.killing import answer, draw_pictures
+from tests.servers import Answer, CardServer, Received, failure
+
+pytestmark = pytest.mark.slow
+
+PICTURES = 60
+FAST = ("--interval_s=1", "--publish_every_s=2", "--max_requests_per_second=50")
+
+
+@pytest.fixture(scope="module")
+def prism() -> str:
+    """The option that names the runner's binary."""
+    try:
+        return f"--prism_location={install.prism()}"
+    except install.NotInstalled as error:
+        pytest.skip(str(error))
+
+
+def test_every_picture_once_through_a_restart_and_a_kill(prism: str, tmp_path: Path) -> None:
+    restarts = [(0.3, signal.SIGTERM), (0.6, signal.SIGKILL)]
+    watched = watch(tmp_path, [prism, *FAST], pictures=PICTURES, over_s=10.0, restarts=restarts)
+    assert (watched.rows, watched.different, watched.exits) == (PICTURES, PICTURES, (0, -signal.SIGKILL, 0))
+    assert watched.paid_twice <= watched.in_flight_at_kill
+    assert [(receipt.status, receipt.reconciled) for receipt in watched.receipts] == [("complete", True)] * 2
+    assert sum(receipt.requests["found"] for receipt in watched.receipts) == PICTURES
+    assert watched.last_files <= 2
+
+
+def test_no_requests_left_ends_it_with_what_is_deferred(prism: str, tmp_path: Path) -> None:
+    """While it watches its state and its rows can be asked for, and another run is refused."""
+    source, inputs, output = tmp_path / "drawn", tmp_path / "in", tmp_path / "out"
+    draw_pictures(source, 3)
+    first, second, third = sorted(source.iterdir())
+    inputs.mkdir()
+    shutil.copy(first, inputs)
+    is_empty = False
+
+    def reply(got: Received) -> Answer:
+        return failure("4") if is_empty else answer(got, 0.0)
+
+    with CardServer(reply) as server:
+        given = [f"--input={inputs}", f"--output={output}", f"--endpoint_url={server.base_url}"]
+        child = cli.start("watch", *given, prism, *FAST)
+        while not any(output.glob("documents/type=passport/*/*.parquet")):
+            assert child.poll() is None, child.communicate()
+        refused = cli.run("backfill", *given)
+        asked = cli.run("status", f"--output={output}")
+        rows = cli.run("sql", f"--output={output}", "--format=csv", "SELECT count(*) FROM passport")
+        is_empty = True
+        shutil.copy(second, inputs)
+        shutil.copy(third, inputs)
+        out, err = child.communicate(timeout=60)
+    assert (refused.returncode, "is under way" in refused.stderr) == (2, True)
+    assert "watching" in asked.stdout, asked
+    assert "new pictures are taken" in asked.stdout, asked
+    assert rows.stdout.split() == ["count_star()", "1"], rows
+    assert child.returncode == 3, err
+    assert "out_of_requests" in out
+    assert "3 found, 0 answered before, 0 duplicates, 1 answered, 0 dead, 2 deferred" in out
