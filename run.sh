@@ -81,6 +81,15 @@ install_tessdata() {
   need tesseract-ocr-vie "Tesseract's Vietnamese language data"
 }
 
+# RapidOCR asks for the OpenCV with windows, whose files are those of the one without: an environment of its own.
+install_rapidocr() {
+  venv="$here/.venv-peers"
+  make_venv
+  install endpoint,peers
+  "$venv/bin/python" -c 'import rapidocr' 2>/dev/null ||
+    "$venv/bin/pip" install -qq --disable-pip-version-check --no-deps "rapidocr>=3.4,<4"
+}
+
 make_venv
 case $verb in
   demo) install endpoint,report,sql; install_tessdata ;;
@@ -95,6 +104,14 @@ case $verb in
     want chromium chromium "the report in a browser"
     want java default-jre-headless "Spark"
     want mvn maven "Iceberg in Spark"
+    ;;
+  bench)
+    if [ "${2:-}" = reading ]; then
+      case " $* " in *rapidocr*) install_rapidocr ;; *) install endpoint ;; esac
+      install_tessdata
+    else
+      install ""
+    fi
     ;;
   *) install "" ;;
 esac

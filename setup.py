@@ -44,6 +44,15 @@ setup(
         "airflow": ["apache-airflow>=3.1"],
         "spark": ["pyspark>=4.1,<4.2"],  # Iceberg's reader for it, which the tests use, is made for one minor version
         "test": ["pytest>=9", "sqlglot>=27", "hypothesis>=6.100", "trustme>=1.2", "azure-storage-blob>=12.25"],
+        "peers": [  # of bench reading: what rapidocr needs but for OpenCV; run.sh installs rapidocr itself
+            "onnxruntime>=1.20",
+            "colorlog>=6",
+            "omegaconf>=2.3",
+            "pyclipper>=1.3",
+            "PyYAML>=6",
+            "shapely>=2",
+            "six>=1.16",
+        ],
         "check": ["mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests", "types-tqdm"],
     },
 )

@@ -1,7 +1,7 @@
 """How well the embedded endpoint reads, on drawn specimens that no tuning looked at: `./run.sh bench reading`.
 
-Fonts, words and print shifts of the measured half are its own. Beside the reader runs, with `--plain`, a plain
-Tesseract reading: the whole picture as it is, one page pass, the same labels and values. Drawn
+Fonts, words and print shifts of the measured half are its own. Beside the reader run, with `--peers=plain,rapidocr`,
+other text engines over the whole picture as it is, with the same labels and values (`reading_peers`). Drawn
 cards are easier than real ones: these figures compare designs, they promise nothing about photos of real cards.
 
 Each picture is a line in a file of its own half, reader and state of the code; what stands there is not read
@@ -14,28 +14,21 @@ import argparse
 import hashlib
 import json
 import platform
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import cv2
-import numpy as np
-
+from benchmarks.reading_cost import cost_of_reading, printed_cost
+from benchmarks.reading_peers import PEERS, Look, PeerMissing, peer_look
 from benchmarks.reading_truth import Judged, as_json, figures, from_json, grouped, judged, reliability
-from endpoint.anchors import best_side, find_anchors, place_labels
-from endpoint.fields import Labelled, read_fields
-from endpoint.find_card import Aligned
-from endpoint.page import TextEngine
-from endpoint.pictures import Sheet, open_sheets
+from endpoint.pictures import open_sheets
 from endpoint.places import Gazetteer
-from endpoint.reader import KNOWN, CardReader, Read
-from endpoint.rows import rows_of
+from endpoint.reader import CardReader
 from endpoint.specimens.disturb import CONDITIONS, disturbed
 from endpoint.specimens.draw import Specimen, draw, random_style
 from endpoint.specimens.layouts import LAYOUTS, Layout
@@ -59,15 +52,6 @@ HALVES: dict[str, Half] = {
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / "results" / "reading"
 COLUMNS = ("n", "type_right", "fields", "fields_exact", "cer", "zones", "mrz_exact", "codes_right", "box_iou")
-_READ_BUNDLED = """
-import pathlib, resource
-from endpoint.reader import CardReader
-reader = CardReader()
-for picture in sorted(pathlib.Path("cards").glob("[cp]*[fg]")):
-    reader.read(picture.read_bytes(), get_thumb=True)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-"""
-Look = Callable[[Sheet], Iterator[Read]]
 
 
 def layout_of(condition: str, index: int) -> Layout:
@@ -83,21 +67,6 @@ def specimen_of(half: Half, condition: str, index: int, gazetteer: Gazetteer) ->
     person = someone(random, gazetteer, half.words)
     holder = misnumbered(person, random) if CONDITIONS[condition].warning == ID_FORMAT else person
     return draw(layout_of(condition, index), holder, random_style(random, half.faces)), random
-
-
-def plain_look(engine: TextEngine) -> Look:
-    """The peer: no outline, no turning, no zone; one page pass over the picture as it was sent."""
-
-    def look(sheet: Sheet) -> Iterator[Read]:
-        grey = np.asarray(cv2.cvtColor(sheet.pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        rows = rows_of(engine.words(grey))
-        anchors = find_anchors(rows)
-        side, share = best_side(anchors)
-        if share >= KNOWN:
-            readings = read_fields(side, Labelled(rows, place_labels(side, rows, anchors)))
-            yield Read(side, share, Aligned(sheet.pixels, np.eye(3), False), sheet.scale, readings, None)
-
-    return look
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +122,6 @@ def state_of_code() -> str:
     return digest.hexdigest()[:10]
 
 
-def reader_peak_mb() -> int:
-    """Peak memory of a process that only reads: this one also draws."""
-    done = subprocess.run([sys.executable, "-c", _READ_BUNDLED], capture_output=True, text=True, check=True, cwd=ROOT)
-    return int(done.stdout)
-
-
 def table(name: str, results: dict[str, dict[str, Any]]) -> str:
     """The figures as a Markdown table, a line a condition or a layout."""
     columns = (*COLUMNS, "ms_median", "ms_p95")
@@ -207,23 +170,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--half", choices=sorted(HALVES), default="unseen", help="which half of fonts, words and shifts"
     )
     parser.add_argument("--conditions", default="", help="comma-separated; default all: " + ", ".join(CONDITIONS))
-    parser.add_argument("--plain", action="store_true", help="also the plain Tesseract reading")
+    parser.add_argument("--peers", default="", help="comma-separated, read the same: " + ", ".join(PEERS))
+    parser.add_argument(
+        "--cost", action="store_true", help="also memory by size of picture, and two workers beside one"
+    )
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     options = parser.parse_args(argv)
     names = [name for name in options.conditions.split(",") if name] or list(CONDITIONS)
     reader, gazetteer = CardReader(), Gazetteer()
-    looks = {"reader": reader.look} | ({"plain": plain_look(TextEngine())} if options.plain else {})
+    try:
+        peers = {name: peer_look(PEERS[name]()) for name in options.peers.split(",") if name}
+    except (KeyError, PeerMissing) as error:
+        print(f"bench reading: --peers: {error.args[0]} (known: {', '.join(PEERS)})", file=sys.stderr)
+        return 2
     result: dict[str, Any] = {
         "half": options.half,
         "code": state_of_code(),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
     }
-    for name, look in looks.items():
+    for name, look in {"reader": reader.look, **peers}.items():
         pictures = Bench(name, look, reader, options.half, gazetteer).measure(names, options.count)
         result[name] = tables(pictures)
         print(f"\n{name}, {options.half} half\n\n{printed(result[name])}")
-    result["reader_peak_mb"] = reader_peak_mb()
-    print(f"\npeak memory of a process that reads the bundled cards: {result['reader_peak_mb']} MB")
+    if options.cost:
+        result["cost"] = cost_of_reading()
+        print("\n" + printed_cost(result["cost"]))
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
