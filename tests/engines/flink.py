@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -29,8 +27,8 @@ from urllib.request import urlopen
 import psutil
 
 from tests.engines import install
+from tests.engines.worker import worker_options
 
-ROOT = Path(__file__).resolve().parents[2]
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _START_WITHIN_S = 60.0
@@ -44,14 +42,6 @@ appender.file.type = FILE
 appender.file.fileName = ${sys:log.file}
 appender.file.layout.type = PatternLayout
 appender.file.layout.pattern = %d %-5p %c{1} - %m%n
-"""
-_WORKER = """#!/bin/sh
-# One worker of a task manager: an environment of its own over the packages of the image, then Beam's boot program.
-set -e
-own=$(mktemp -d {folder}/worker.XXXXXX)
-{python} -m venv --without-pip "$own/venv"
-export PATH="$own/venv/bin:$PATH" PYTHONPATH={packages} RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1 TMPDIR="$own"
-exec {boot} --semi_persist_dir="$own" "$@"
 """
 
 
@@ -109,16 +99,12 @@ class FlinkCluster:
 
     def options(self, parallelism: int | None = None) -> list[str]:
         """The options of a run on this cluster: what a user with a cluster of his own gives."""
-        worker = json.dumps({"command": str(self.folder / "worker.sh")})
         return [
             "--runner=FlinkRunner",
             f"--flink_master={self.master}",
-            f"--flink_job_server_jar={install.job_server_jar()}",
+            f"--flink_job_server_jar={install.job_server_jar('flink')}",
             f"--parallelism={parallelism or self._count * self._slots}",
-            "--environment_type=PROCESS",
-            f"--environment_config={worker}",
-            "--environment_cache_millis=600000",  # else each stage starts its workers anew
-            f"--setup_file={ROOT / 'setup.py'}",
+            *self._worker_options,
         ]
 
     def __enter__(self) -> FlinkCluster:
@@ -128,7 +114,7 @@ class FlinkCluster:
         lines = [f"{name}: {json.dumps(value)}" for name, value in self._config.items()]
         (self.folder / "conf" / "config.yaml").write_text("\n".join(lines) + "\n")
         (self.folder / "conf" / "log4j.properties").write_text(_LOGGING)
-        self._write_worker()
+        self._worker_options = worker_options(self.folder / "tmp")
         try:
             self._job_manager = self._start("job-manager", _JOB_MANAGER, "256m")
             self._wait("the job manager", lambda: self.rest("/overview") is not None)
@@ -141,7 +127,7 @@ class FlinkCluster:
 
     def __exit__(self, *_: object) -> None:
         for process in [*self.task_managers, *filter(None, [self._job_manager])]:
-            _kill_tree(process.child)
+            kill_tree(process.child)
         self.task_managers = []
 
     def start_task_manager(self) -> None:
@@ -153,7 +139,7 @@ class FlinkCluster:
 
     def kill_task_manager(self, number: int) -> None:
         """`kill -9` of a task manager and of every process that it started."""
-        _kill_tree(self.task_managers.pop(number).child)
+        kill_tree(self.task_managers.pop(number).child)
 
     def workers(self) -> list[psutil.Process]:
         """The Python processes that the task managers run now."""
@@ -204,17 +190,6 @@ class FlinkCluster:
         said = self.rest("/taskmanagers")
         return [manager["id"] for manager in said["taskmanagers"]] if said else []
 
-    def _write_worker(self) -> None:
-        script = self.folder / "worker.sh"
-        said = _WORKER.format(
-            folder=shlex.quote(str(self.folder / "tmp")),
-            python=shlex.quote(sys.executable),
-            packages=shlex.quote(str(install.worker_packages())),
-            boot=shlex.quote(str(install.boot())),
-        )
-        script.write_text(said)
-        script.chmod(0o755)
-
     def _start(self, name: str, main: str, heap: str, *more: str) -> _Process:
         opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
         logging = [
@@ -230,7 +205,7 @@ class FlinkCluster:
             *opened,
             *logging,
         ]
-        command += ["-cp", f"{install.flink_jars()}/*", main, "--configDir", str(self.folder / "conf"), *more]
+        command += ["-cp", f"{install.jars('flink')}/*", main, "--configDir", str(self.folder / "conf"), *more]
         with Path(self.folder, "log", f"{name}.out").open("wb") as out:
             child = subprocess.Popen(
                 command,
@@ -275,8 +250,8 @@ def _command(process: psutil.Process) -> str:
         return ""
 
 
-def _kill_tree(child: subprocess.Popen[bytes]) -> None:
-    """Kill it first, so that it cannot start others, then what it had started."""
+def kill_tree(child: subprocess.Popen[Any]) -> None:
+    """`kill -9` of it first, so that it cannot start others, then what it had started."""
     started = _children(child.pid)
     with suppress(ProcessLookupError):
         os.kill(child.pid, signal.SIGKILL)

@@ -1,7 +1,7 @@
 """The engines, installed on first use into `.venv/engines` by the ordinary clients of their registries.
 
-Flink and Beam's job server for it by Maven, Prism and the workers' boot program by Go, both of the version of the Beam
-that is here; and the environment that a cluster's workers have before a job comes: every package of ours but ours.
+Flink, Spark and Beam's job servers for them by Maven, Prism and the workers' boot program by Go, both of the version
+of the Beam that is here; and what a cluster's workers have before a job comes: every package of this environment but ours.
 """
 
 from __future__ import annotations
@@ -19,7 +19,18 @@ import apache_beam as beam
 
 HERE = Path(__file__).resolve().parent
 ENGINES = HERE.parents[1] / ".venv" / "engines"
-_JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+_JOB_SERVERS = {
+    "flink": "org.apache.beam.runners.flink.FlinkJobServerDriver",
+    "spark": "org.apache.beam.runners.spark.SparkJobServerDriver",
+}
+_OPENED = (
+    " ".join(
+        f"java.base/{package}"
+        for package in ("java.io", "java.lang", "java.lang.invoke", "java.net", "java.nio", "java.util")
+    )
+    + " java.base/java.util.concurrent java.base/sun.nio.ch java.base/sun.security.action java.base/sun.util.calendar"
+)
+"""Packages of the JDK that Spark looks into, as its own start scripts say."""
 _BEAM_GO = "github.com/apache/beam/sdks/v2"
 _INSTALL_WITHIN_S = 1200
 _OURS = ("cardbeam", "__editable__")
@@ -31,33 +42,34 @@ class NotInstalled(Exception):
     """An engine that is not here and cannot be installed; names it and what is missing."""
 
 
-def flink_jars() -> Path:
-    """The folder of all jars of Flink and of Beam's job server.
+def jars(engine: str) -> Path:
+    """The folder of all jars of an engine, `flink` or `spark`, and of Beam's job server for it.
 
     Raises:
         NotInstalled: there is no Java or no Maven, or they cannot be downloaded.
     """
-    pom = HERE / "pom.xml"
-    jars = ENGINES / f"flink-{_checksum(pom)}"
-    if not jars.exists():
-        _need("Flink", "java", "mvn")
-        part = jars.with_suffix(".part")
+    pom = HERE / f"{engine}.xml"
+    found = ENGINES / f"{engine}-{_checksum(pom)}"
+    if not found.exists():
+        _need(engine, "java", "mvn")
+        part = found.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
-        _run("Flink", "mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={part}")
-        part.rename(jars)
-    return jars
+        _run(engine, "mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={part}")
+        part.rename(found)
+    return found
 
 
-def job_server_jar() -> Path:
-    """What `--flink_job_server_jar` takes: a jar that names the others. Raises as `flink_jars`."""
-    jars = flink_jars()
-    jar = jars.with_suffix(".jar")
+def job_server_jar(engine: str) -> Path:
+    """What `--flink_job_server_jar` and its like take: a jar that names the others. Raises as `jars`."""
+    folder = jars(engine)
+    jar = folder.with_suffix(".jar")
     if not jar.exists():
-        names = " ".join(f"{jars.name}/{path.name}" for path in sorted(jars.iterdir()))
-        lines = ["Manifest-Version: 1.0", f"Main-Class: {_JOB_SERVER}", *_folded(f"Class-Path: {names}")]
+        names = " ".join(f"{folder.name}/{path.name}" for path in sorted(folder.iterdir()))
+        lines = [f"Main-Class: {_JOB_SERVERS[engine]}", f"Add-Opens: {_OPENED}", f"Class-Path: {names}"]
         part = jar.with_suffix(".part.jar")
         with zipfile.ZipFile(part, "w") as archive:
-            archive.writestr("META-INF/MANIFEST.MF", "\r\n".join([*lines, ""]))
+            folded = [short for line in ("Manifest-Version: 1.0", *lines) for short in _folded(line)]
+            archive.writestr("META-INF/MANIFEST.MF", "\r\n".join([*folded, ""]))
         part.rename(jar)
     return jar
 
@@ -127,5 +139,5 @@ def _folded(line: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    for each in (job_server_jar, prism, boot, worker_packages):
-        print(each())
+    for path in (job_server_jar("flink"), prism(), boot(), worker_packages()):
+        print(path)

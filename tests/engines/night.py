@@ -10,15 +10,13 @@ given again.
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +24,8 @@ from pathlib import Path
 from benchmarks.machine import most_in_a_second
 from benchmarks.pictures import write_pictures
 from tests.engines import install
-from tests.engines.flink import FlinkCluster
+from tests.engines.flink import FlinkCluster, kill_tree
+from tests.engines.worker import worker_options
 from tests.pipeline import cli
 from tests.servers import Answer, CardServer, Received, success
 from transforms.receipt import Receipt, read_receipt
@@ -88,13 +87,20 @@ def fn_api(folder: Path) -> Iterator[Engine]:
     yield Engine("FnApiRunner", 1, ["--runner=FnApiRunner", "--direct_running_mode=in_memory"], _again)
 
 
-ENGINES = {"flink": flink, "prism": prism, "fn_api": fn_api}
+@contextmanager
+def spark(folder: Path) -> Iterator[Engine]:
+    """Spark inside the job server that the launching process starts; its worker is a process of its own."""
+    options = ["--runner=SparkRunner", f"--spark_job_server_jar={install.job_server_jar('spark')}"]
+    options += ["--spark_master_url=local[2]", *worker_options(folder)]
+    yield Engine("Spark", 1, options, _again)
+
+
+ENGINES = {"flink": flink, "prism": prism, "fn_api": fn_api, "spark": spark}
 
 
 def _again(child: Child, arguments: Sequence[str]) -> Child:
     """The launching process dies, with all that it started; the same command is given again."""
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+    kill_tree(child)
     child.communicate()
     return cli.start("backfill", *arguments)
 
