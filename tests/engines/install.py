@@ -1,7 +1,7 @@
 """The engines, installed on first use into `.venv/engines` by the ordinary clients of their registries.
 
 Flink, Spark and Beam's job servers for them by Maven, Prism and the workers' boot program by Go, both of the version
-of the Beam that is here; and what a cluster's workers have before a job comes: every package of this environment but ours.
+of the Beam that is here; and what a cluster's workers have before a job comes: every package here but ours.
 """
 
 from __future__ import annotations
