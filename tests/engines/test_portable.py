@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 
 from pipeline import graph
+from pipeline.options import parse_run
 from tests.engines import install, secrets
 from transforms.settings import (
     EndpointSettings,
@@ -174,3 +176,21 @@ sys.path[:0] = sys.argv[1:3]
 found = [importlib.import_module(name) for name in sys.argv[3:]]
 print(*{pathlib.Path(module.__file__).relative_to(sys.argv[1]) and sys.argv[1] for module in found})
 """
+
+
+def _commands() -> dict[str, list[str]]:
+    """The options that docs/engines.md gives for each runner, as a shell reads them."""
+    page = (ROOT / "docs" / "engines.md").read_text().replace("\\\n", " ")
+    lines = [
+        shlex.split(line.replace("…", "--input=in --output=out"), comments=True)
+        for line in page.splitlines()
+        if line.startswith("    ./run.sh backfill")
+    ]
+    return {next(word for word in words if word.startswith("--runner=")): words[2:] for words in lines}
+
+
+@pytest.mark.parametrize("options", [pytest.param(options, id=runner) for runner, options in _commands().items()])
+def test_the_options_that_are_documented(options: list[str]) -> None:
+    """Each command of docs/engines.md holds options that this version of Beam knows."""
+    settings, _ = parse_run("backfill", "", options)
+    assert settings.problems() == []

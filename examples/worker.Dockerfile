@@ -1,0 +1,14 @@
+# A worker's image for Dataflow, or for the SDK worker pool beside each task manager of a Flink or Spark cluster.
+# Build it at the root of the repository, for the Python and the Beam of the launching machine:
+#   docker build -f examples/worker.Dockerfile -t REGISTRY/cardbeam:1 .
+# With it a run needs no --setup_file: --sdk_container_image=REGISTRY/cardbeam:1 (Dataflow), or
+# --environment_type=EXTERNAL --environment_config=localhost:50000 beside a pool started by `args: ["--worker_pool"]`.
+# It holds no credential: workers read --credentials_uri, or get CARD_API_KEY and CARD_API_SECRET from their environment.
+FROM apache/beam_python3.11_sdk:2.77.0
+
+COPY setup.py pyproject.toml /cardbeam/
+COPY schemas /cardbeam/schemas
+COPY transforms /cardbeam/transforms
+COPY pipeline /cardbeam/pipeline
+COPY endpoint /cardbeam/endpoint
+RUN pip install --no-cache-dir "/cardbeam[aws]" && rm -r /cardbeam
