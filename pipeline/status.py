@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import orjson
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -70,17 +71,19 @@ class Watcher:
     _settled: dict[str, int] = field(default_factory=lambda: {one.value: 0 for one in SettledAs})
     _calls: int = 0
     _called_at_s: dict[int, int] = field(default_factory=dict)
+    _journal_from_us: int | None = None
+    """When the first record was made that the journal holds, or held when it was looked at."""
 
     def look(self, now_s: float) -> Status:
         """How the run stands now."""
-        for file in self.folder.list(of_run(LEDGER, self.run_id)):
-            if file.path.endswith(".parquet") and file.path not in self._read_up_to:
-                self._read_up_to[file.path] = file.size_bytes
-                self._count_ledger(file.path)
         for file in self.folder.list(of_run(JOURNAL, self.run_id)):
             read_up_to = self._read_up_to.get(file.path, 0)
             if file.size_bytes > read_up_to:
                 self._read_up_to[file.path] = read_up_to + self._count_segment(file.path, read_up_to)
+        for file in self.folder.list(of_run(LEDGER, self.run_id)):
+            if file.path.endswith(".parquet") and file.path not in self._read_up_to:
+                self._read_up_to[file.path] = file.size_bytes
+                self._count_ledger(file.path)
         found = _read_found(self.folder, self.run_id)
         recent = sum(calls for second, calls in self._called_at_s.items() if now_s - second <= _RATE_OVER_S)
         since_s = min(_RATE_OVER_S, max(1.0, now_s - min(self._called_at_s, default=now_s)))
@@ -99,6 +102,7 @@ class Watcher:
         end = 0
         for settled, next_record in read_segment(content):
             end = next_record
+            self._journal_from_us = min(self._journal_from_us or settled.last_at, settled.last_at)
             self._settled[settled.outcome] += 1
             self._calls += settled.attempts
             if settled.attempts:
@@ -107,8 +111,11 @@ class Watcher:
         return end
 
     def _count_ledger(self, path: str) -> None:
+        """What an earlier session settled: the rest is from the journal, which was counted."""
         with self.folder.open(path) as file:
-            rows = pq.read_table(file, columns=["outcome", "attempts"])
+            rows = pq.read_table(file, columns=["outcome", "attempts", "last_at"])
+        if self._journal_from_us is not None:
+            rows = rows.filter(pc.less(rows["last_at"].cast(pa.int64()), self._journal_from_us))
         for counted in pc.value_counts(rows["outcome"]).to_pylist():
             self._settled[counted["values"]] += counted["counts"]
         self._calls += pc.sum(rows["attempts"]).as_py() or 0

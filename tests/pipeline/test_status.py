@@ -1,0 +1,32 @@
+"""A run under way is told from its files, each settled picture once, also while its tables are being written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.status import Status, Watcher
+from tests.pipeline.nights import SECOND, settled, write_tables
+from transforms.storage import LocalFolder
+
+NOW_S = 1_800_000_000.0
+
+
+def _counts(status: Status) -> tuple[int, int]:
+    return status.settled["answered"], status.calls
+
+
+def test_while_tables_are_written(tmp_path: Path) -> None:
+    """The ledger holds what the journal still holds: both who watched all along and who comes now count it once."""
+    folder = LocalFolder(str(tmp_path))
+    empty = b'{"errorCode": "0", "data": []}'
+    earlier = [settled(SECOND, number, (f"{number}.jpg",), attempts=1, reply=empty) for number in range(5)]
+    write_tables(folder, SECOND, earlier)
+    folder.delete([file.path for file in folder.list("journal")])
+    watching = Watcher(folder, SECOND)
+    seen = [_counts(watching.look(NOW_S))]
+    later = [settled(SECOND, number, (f"{number}.jpg",), attempts=2, reply=empty) for number in range(100, 107)]
+    write_tables(folder, SECOND, later)
+    seen += [_counts(watching.look(NOW_S)), _counts(Watcher(folder, SECOND).look(NOW_S))]
+    folder.delete([file.path for file in folder.list("journal")])
+    seen += [_counts(watching.look(NOW_S)), _counts(Watcher(folder, SECOND).look(NOW_S))]
+    assert seen == [(5, 5), *[(12, 19)] * 4]
