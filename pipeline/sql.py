@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 _SHOWN_ROWS = 10_000
 _PROMPT, _MORE = "sql> ", "...> "
-_HELP = """Statements end with a semicolon; Ctrl-D leaves. SHOW TABLES; lists the views, DESCRIBE passport; the columns
-of one; SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'passport'; tells what they mean."""
+_HELP = """Statements end with a semicolon; Ctrl-C drops one, Ctrl-D leaves. SHOW TABLES; lists the views, DESCRIBE
+passport; the columns of one, SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'passport'; what
+they mean."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -85,6 +86,8 @@ def _prompt(connection: DuckDBPyConnection, write: Callable[[DuckDBPyRelation], 
             _run(connection, script, write)
         except UsageError as error:
             print(error, file=sys.stderr)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
 
 
 def _typed() -> Iterator[str]:
@@ -98,6 +101,10 @@ def _typed() -> Iterator[str]:
         except EOFError:
             print()
             return
+        except KeyboardInterrupt:  # drops what was begun, as shells do
+            print()
+            lines = []
+            continue
         if lines[-1].rstrip().endswith(";"):
             yield "\n".join(lines)
             lines = []

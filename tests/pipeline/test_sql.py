@@ -166,21 +166,23 @@ def test_formats(
 
 
 def test_prompt(root: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The prompt takes statements over several lines, goes on after a wrong one, and ends with the input."""
-    lines = iter(["SELECT 40 +", "2 AS answer;", "SELEC;"])
+    """The prompt takes statements over several lines, goes on after a wrong or dropped one, ends with the input."""
+    lines = iter(["SELECT 40 +", "2 AS answer;", "SELEC;", "DROP", None, "SELECT 41 + 2;"])
 
     def typed(_: str) -> str:
-        try:
-            return next(lines)
-        except StopIteration:
-            raise EOFError from None
+        line = next(lines, "")
+        if line is None:
+            raise KeyboardInterrupt
+        if not line:
+            raise EOFError
+        return line
 
     monkeypatch.setattr("builtins.input", typed)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     assert sql.main([f"--output={root}"]) == 0
     told = capsys.readouterr()
-    assert "42" in told.out
-    assert "syntax error" in told.err
+    assert ["42" in told.out, "43" in told.out] == [True, True]
+    assert told.err.count("syntax error") == 1
 
 
 def test_no_value_in_errors(root: str) -> None:

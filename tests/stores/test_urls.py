@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.pipeline import cli
-from tests.servers import CardServer
+from tests.servers import Answer, CardServer
+from tests.servers import Fault as CallFault
 from tests.stores.conftest import Bucket
 from tests.stores.proxy import Fault
 from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends
@@ -68,6 +69,25 @@ def test_no_picture_passes_through_us_and_no_url_is_kept(
     assert not [one for one in signatures if one.encode() in kept]
     again = cli.run("backfill", *ends.arguments(server, "--transfer=url"), "--run_id=second")
     assert (again.returncode, len(server.received)) == (0, 10)
+
+
+@pytest.mark.parametrize("running", ["s3"], indirect=True)
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(status=500), Answer(fault=CallFault.RESET), Answer(b"<html>", headers={"Content-Type": "text/html"})],
+    ids=["500", "reset", "bad reply"],
+)
+def test_no_url_is_told_when_calls_fail(ends: Ends, draw: Callable[..., bytes], answer: Answer):
+    """Neither dead letters nor what a run says hold a URL, whichever way its call failed."""
+    ends.put({f"{number}.jpg": draw(number) for number in range(3)})
+    good = answer_by_content()
+    with CardServer(lambda got: good(got) if len(server.calls) == 1 else answer) as server:
+        run = cli.run("backfill", *ends.arguments(server, "--transfer=url"), "--max_attempts=2")
+        urls = [part.content.decode() for got in server.received for part in got.pictures]
+    assert len(ends.rows("dead_letters")) == 2, run.stderr
+    kept = b"".join(ends.output.read(path) for path in ends.paths("")) + (run.stdout + run.stderr).encode()
+    assert len(urls) > 3
+    assert b"X-Amz-Signature" not in kept
 
 
 def test_a_url_is_good_for_its_object_alone(ends: Ends, bucket: Bucket):
