@@ -18,6 +18,7 @@ from transforms.sources import list_pictures
 from transforms.storage import open_folder
 
 pytestmark = pytest.mark.slow
+on_s3 = pytest.mark.parametrize("running", ["s3"], indirect=True)
 
 MANY = 1300
 
@@ -51,6 +52,7 @@ def test_dense(listed: list[Picture], bucket: Bucket, tmp_path: Path) -> None:
     assert kinds["head"] == (MANY + 2 if bucket.scheme == "az" else 1)
 
 
+@on_s3
 def test_sparse(listed: list[Picture], bucket: Bucket, tmp_path: Path) -> None:
     """A few among many are looked at one by one, after a page that named too few at the most."""
     few = listed[::6]
@@ -60,6 +62,7 @@ def test_sparse(listed: list[Picture], bucket: Bucket, tmp_path: Path) -> None:
     assert kinds["head"] > len(few) // 5
 
 
+@on_s3
 def test_no_right_to_list(listed: list[Picture], bucket: Bucket, tmp_path: Path) -> None:
     """Where the bucket may not be listed, its pictures are looked at."""
     bucket.proxy.reset(lambda request: Fault.DENIED if request.kind == "list" else None)

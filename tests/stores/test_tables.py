@@ -16,6 +16,7 @@ from transforms.bucket_settings import iceberg_options
 from transforms.storage import Folder, LocalFolder, open_folder
 
 pytestmark = pytest.mark.slow
+on_s3 = pytest.mark.parametrize("running", ["s3"], indirect=True)
 
 QUESTIONS = (
     "SELECT run_id, type, count(*) AS n FROM documents GROUP BY ALL ORDER BY ALL",
@@ -56,6 +57,7 @@ def test_sql(in_bucket: Folder, on_disk: LocalFolder, bucket: Bucket) -> None:
     assert [key for key in read if HALF in key] == []
 
 
+@on_s3
 def test_few_requests(in_bucket: Folder, bucket: Bucket) -> None:
     """A first query asks once for each file, for its end, and once more for what it reads of it."""
     bucket.proxy.reset()
@@ -66,6 +68,7 @@ def test_few_requests(in_bucket: Folder, bucket: Bucket) -> None:
     assert max(counted.values()) == 2
 
 
+@on_s3
 def test_report(in_bucket: Folder) -> None:
     """The page and the list of runs are put beside the tables."""
     assert cli.run("report", f"--output={in_bucket.root}", f"--run_id={FIRST}").returncode == 0
@@ -73,7 +76,7 @@ def test_report(in_bucket: Folder) -> None:
     assert in_bucket.read("runs/index.html").count(b"report.html") == 1
 
 
-@pytest.mark.parametrize("running", ["s3"], indirect=True)
+@on_s3
 def test_iceberg(in_bucket: Folder, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Iceberg tables beside the files, reached by the endpoint and credentials of the runs."""
     catalogs = pytest.importorskip("pyiceberg.catalog.sql")
