@@ -31,7 +31,7 @@ from tests.engines.worker import worker_options
 
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-_START_WITHIN_S = 60.0
+_START_WITHIN_S = 240.0
 _OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
 """Packages of the JDK that Flink looks into, as its own start scripts say."""
 _LOGGING = """
