@@ -41,6 +41,11 @@ want() {
   say "$2 is not installed: tests of $3 are left out"
 }
 
+# need_command COMMAND PACKAGE WHAT: as need, where there is no such command.
+need_command() {
+  command -v "$1" >/dev/null || need "$2" "$3"
+}
+
 make_venv() {
   [ -x "$venv/bin/pip" ] && return
   local python version
@@ -103,12 +108,18 @@ case $verb in
     install_tessdata
     want chromium chromium "the report in a browser"
     want java default-jre-headless "Spark"
-    want mvn maven "Iceberg in Spark"
+    want mvn maven "Flink, and Iceberg in Spark"
+    want go golang "Prism and object stores"
     ;;
   bench)
     if [ "${2:-}" = reading ]; then
       case " $* " in *rapidocr*) install_rapidocr ;; *) install endpoint ;; esac
       install_tessdata
+    elif [[ " cluster flink runners " = *" ${2:-} "* ]]; then
+      install report,sql,test
+      need_command java default-jre-headless "Flink"
+      need_command mvn maven "Flink"
+      need_command go golang "Prism, and what starts a cluster's workers"
     else
       install ""
     fi
@@ -130,5 +141,6 @@ case $verb in
     "$venv/bin/mypy"
     exec "$python" -m pytest "${@:2}"
     ;;
+  bench) exec "$python" -m benchmarks "${@:2}" ;;
   *) exec "$python" -m pipeline "$@" ;;
 esac

@@ -43,7 +43,14 @@ setup(
         "browser": ["playwright>=1.55"],
         "airflow": ["apache-airflow>=3.1"],
         "spark": ["pyspark>=4.1,<4.2"],  # Iceberg's reader for it, which the tests use, is made for one minor version
-        "test": ["pytest>=9", "sqlglot>=27", "hypothesis>=6.100", "trustme>=1.2", "azure-storage-blob>=12.25"],
+        "test": [
+            "pytest>=9",
+            "sqlglot>=27",
+            "hypothesis>=6.100",
+            "trustme>=1.2",
+            "azure-storage-blob>=12.25",
+            "psutil>=7",
+        ],
         "peers": [  # of bench reading: what rapidocr needs but for OpenCV; run.sh installs rapidocr itself
             "onnxruntime>=1.20",
             "colorlog>=6",
