@@ -95,12 +95,22 @@ install_rapidocr() {
     "$venv/bin/pip" install -qq --disable-pip-version-check --no-deps "rapidocr>=3.4,<4"
 }
 
+# Beam's local runner for what has no end, built once where there is Go; else Beam downloads it.
+install_prism() {
+  [ -x "$venv/bin/prism" ] || ! command -v go >/dev/null && return
+  local version
+  version=$("$venv/bin/python" -c 'import importlib.metadata; print(importlib.metadata.version("apache-beam"))')
+  say "building prism"
+  GOBIN="$venv/bin" CGO_ENABLED=0 go install "github.com/apache/beam/sdks/v2/go/cmd/prism@v$version" || rm -f "$venv/bin/prism"
+}
+
 make_venv
 case $verb in
   demo) install endpoint,report,sql; install_tessdata ;;
   endpoint) install endpoint; install_tessdata ;;
   sql) install sql ;;
-  backfill|replay|report|watch) install report ;;
+  backfill|replay|report) install report ;;
+  watch) install report; case " $* " in *" --runner"*|*" --prism_location"*) ;; *) install_prism ;; esac ;;
   publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
   test) install endpoint,iceberg,report,sql,test; install_tessdata ;;
   check)

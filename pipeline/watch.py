@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 import itertools
 import logging
+import os
+import shutil
 import signal
 import sys
 import threading
@@ -26,6 +28,7 @@ from types import FrameType
 import apache_beam as beam
 import orjson
 from apache_beam.options.pipeline_options import PipelineOptions, PrismRunnerOptions, StandardOptions
+from apache_beam.runners.portability.prism_runner import PrismJobServer
 
 from pipeline import graph
 from pipeline.claim import claimed
@@ -82,10 +85,27 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _set_up(options: PipelineOptions) -> None:
-    options.view_as(StandardOptions).streaming = True
-    prism = options.view_as(PrismRunnerOptions)
+    """Have the runner stream; find Prism, if it is the runner.
+
+    Raises:
+        UsageError: there is none, and it cannot be downloaded.
+    """
+    standard, prism = options.view_as(StandardOptions), options.view_as(PrismRunnerOptions)
+    standard.streaming = True
+    if standard.runner != RUNNER:
+        return
     if prism.prism_log_level == "info":  # its default: a line for each of its own steps
         prism.prism_log_level = "error"
+    prism.prism_location = prism.prism_location or shutil.which("prism", path=f"{sys.prefix}/bin:{os.environ['PATH']}")
+    try:
+        prism.prism_location = PrismJobServer.local_bin(
+            PrismJobServer(options).path_to_binary(), PrismJobServer.BIN_CACHE
+        )
+    except Exception as error:  # Beam raises several kinds
+        raise UsageError(
+            f"{RUNNER} needs the program prism, and it cannot be downloaded: give --prism_location, or install it "
+            f"with go install github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam.__version__}"
+        ) from error
 
 
 def _check_inputs(inputs: InputSettings) -> None:

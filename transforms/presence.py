@@ -16,14 +16,14 @@ LINGER_S = 2.0
 
 
 class Presence:
-    """Runs `beats` every `every_s` seconds while anything is done within it, and `leave` after `linger_s` without."""
+    """Runs `beats` every `every_s` seconds while anything is done within it, and `leave` after `linger_s()` without."""
 
     def __init__(
         self,
         beats: Sequence[Callable[[], None]],
         leave: Callable[[], None],
         every_s: float,
-        linger_s: float = LINGER_S,
+        linger_s: Callable[[], float] = lambda: LINGER_S,
     ) -> None:
         self._beats, self._leave, self._every_s, self._linger_s = beats, leave, every_s, linger_s
         self._lock = threading.Lock()
@@ -51,8 +51,9 @@ class Presence:
 
     def _is_over(self) -> bool:
         """Whether nothing came for a while; then the share is given back."""
+        linger_s = self._linger_s()
         with self._lock:
-            if self._under_way or time.monotonic() - self._left_s < self._linger_s:
+            if self._under_way or time.monotonic() - self._left_s < linger_s:
                 return False
             _do(self._leave)
             self._is_running = False

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from apache_beam.options.pipeline_options import (
@@ -36,9 +37,10 @@ from transforms.settle import Settler
 from transforms.stop import StopSwitch
 from transforms.storage import Folder, open_folder
 from transforms.throttle import Quota, Throttle
+from transforms.watch_control import read_control
 
 _MAX_ELAPSED_S = 600.0
-_LINGER_STREAMING_S = 60.0
+_LINGER_WATCHING_S = 60.0
 _IN_PROCESS_RUNNERS = frozenset({"FnApiRunner", "BundleBasedDirectRunner"})
 _LOOPBACK, _LOOPBACK_RUNNERS = "LOOPBACK", frozenset({"PrismRunner"})
 """Where a portable runner has its workers in the launching process, and who does so unless told otherwise."""
@@ -53,15 +55,13 @@ class Session:
 
     session_id: str
     is_alone: bool
-    linger_s: float = LINGER_S
-    """How long a worker without a request keeps its share of the rate: longer where more come every few seconds."""
+    watches: bool = False
+    """Whether more requests may come at any time."""
 
     @classmethod
     def of(cls, options: PipelineOptions) -> Session:
         """A session that begins with these options of the runner."""
-        standard = options.view_as(StandardOptions)
-        linger_s = _LINGER_STREAMING_S if standard.streaming else LINGER_S
-        return cls(uuid.uuid4().hex, is_one_process(options), linger_s)
+        return cls(uuid.uuid4().hex, is_one_process(options), bool(options.view_as(StandardOptions).streaming))
 
 
 def is_one_process(options: PipelineOptions) -> bool:
@@ -88,7 +88,7 @@ class Worker:
         throttle, renew, leave = _throttle(folder, run_id, rate, session)
         self._attempts = LastAttempt(folder, run_id)
         looks = [stop.look] if session.is_alone else [stop.look, self._attempts.look]
-        self._presence = Presence([renew, *looks], leave, RENEW_S, session.linger_s)
+        self._presence = Presence([renew, *looks], leave, RENEW_S, _linger(folder, run_id, session, stop))
         self._limit = Limit(throttle.rate_per_s, throttle.pace)
         most = rate.max_in_flight or MOST
         calls: Callable[[], int] = (lambda: most) if rate.max_in_flight else self._limit.most
@@ -139,6 +139,22 @@ class Worker:
             return 0
         sizes = [picture.size_bytes for picture in request.pictures]
         return 2 * sum(_UNKNOWN_SIZE_BYTES if size is None else size for size in sizes)
+
+
+def _linger(folder: Folder, run_id: str, session: Session, stop: StopSwitch) -> Callable[[], float]:
+    """How long a worker without a request keeps its share of the rate: longer where more come every few seconds."""
+
+    def linger_s() -> float:
+        if stop.is_pulled:
+            return 0.0
+        if not session.watches:
+            return LINGER_S
+        with suppress(OSError):
+            control = read_control(folder, run_id)
+            return LINGER_S if control is None or control.is_ending else _LINGER_WATCHING_S
+        return LINGER_S
+
+    return linger_s
 
 
 def _throttle(
