@@ -25,7 +25,7 @@ from urllib3.filepost import choose_boundary
 from schemas.contract import OPERATIONS
 from schemas.outcomes import OUTCOMES, Outcome, outcome_of_error_code, outcome_of_status
 from schemas.reply import BadReply, parse_reply
-from transforms.lines import Call, Lines, NotAdmitted
+from transforms.lines import Admit, Call, Lines, NotAdmitted
 
 _CONNECT_TIMEOUT_S = 10.0
 _MAX_REPLY_BYTES = 64 * 1024 * 1024
@@ -107,17 +107,19 @@ class CardClient:
         """Let go of the connections."""
         self._lines.close()
 
-    def call(self, operation: str, pictures: Sequence[Sent], admit: Callable[[], object] = lambda: None) -> Attempt:
+    def call(self, operation: str, pictures: Sequence[Sent], admit: Admit = lambda: _nothing) -> Attempt:
         """Send one request and read what it means. Never raises for anything the network does.
 
-        `admit` is called when all is ready to be sent, the connection too, and may raise to send nothing.
+        `admit` is called when all is ready to be sent, the connection too, and may raise to send nothing; what it
+        returns is called when the head of the request has left.
         """
         started_s = self._clock()
 
-        def begin() -> None:
+        def begin() -> Callable[[], object]:
             nonlocal started_s
-            admit()
+            left = admit()
             started_s = self._clock()
+            return left
 
         def is_late() -> bool:
             return self._clock() - started_s > self._timeout_s
@@ -133,7 +135,7 @@ class CardClient:
         return Attempt(outcome, status, kept, seconds_of(retry_after, time.time()), self._clock() - started_s)
 
     def _exchange(
-        self, call: Call, pieces: Sequence[bytes] | None, admit: Callable[[], None], is_late: Callable[[], bool]
+        self, call: Call, pieces: Sequence[bytes] | None, admit: Admit, is_late: Callable[[], bool]
     ) -> tuple[int, bytes, str | None]:
         with self._lines.send(call, pieces, admit) as response:
             chunks, size_bytes = [], 0
@@ -176,6 +178,10 @@ class CardClient:
         field.make_multipart(content_type=content_type)
         head = f"--{self._boundary}\r\n{field.render_headers()}".encode()
         return self._part_heads.setdefault((name, content_type), head)
+
+
+def _nothing() -> None:
+    """What is done when a request that asked nobody has left."""
 
 
 def _json(named: Sequence[tuple[str, Sent]]) -> Iterator[bytes]:

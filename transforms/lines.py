@@ -33,31 +33,43 @@ class _Dropped(Exception):
     """The connection was closed by the other side while its request waited for permission."""
 
 
+Admit = Callable[[], Callable[[], object]]
+"""Asked before the first byte of a request leaves; what it returns is called when the head has left."""
+
+
 @dataclass(slots=True)
 class _Load:
-    """A body in pieces, and what is asked once before the first byte of its request leaves."""
+    """A body in pieces, and what is asked once before it is sent."""
 
     pieces: Sequence[bytes] | None
-    admit: Callable[[], object] | None
+    admit: Admit
+    left: Callable[[], object] | None = None
 
 
 class _Admitted(HTTPConnection):
     """A connection that stands before it asks for permission: the way to a new one takes long."""
+
+    _left: Callable[[], object]
 
     def request(self, method: str, url: str, body: Any = None, *arguments: Any, **options: Any) -> None:
         """Connect, ask, send."""
         load: _Load = body
         if self.is_closed:
             self.connect()
-        if load.admit is not None:
+        if load.left is None:
             try:
-                load.admit()
+                load.left = load.admit()
             except Exception as error:
                 raise NotAdmitted from error
-            load.admit = None
             if is_connection_dropped(self):
                 raise _Dropped
+        self._left = load.left
         super().request(method, url, load.pieces, *arguments, **options)
+
+    def endheaders(self, *arguments: Any, **options: Any) -> None:
+        """Send the head; a body comes in pieces behind it."""
+        super().endheaders(*arguments, **options)
+        self._left()
 
 
 class _AdmittedTls(_Admitted, HTTPSConnection):
@@ -127,9 +139,7 @@ class Lines:
         return Call(method, self._adapter.request_url(prepared, self._proxies), dict(prepared.headers))
 
     @contextmanager
-    def send(
-        self, call: Call, pieces: Sequence[bytes] | None, admit: Callable[[], object]
-    ) -> Iterator[BaseHTTPResponse]:
+    def send(self, call: Call, pieces: Sequence[bytes] | None, admit: Admit) -> Iterator[BaseHTTPResponse]:
         """The reply, whose body is still to be read. A connection whose reply was not read to its end is given up.
 
         Raises:

@@ -106,10 +106,17 @@ class Sender:
             came_s = self._clock()
             self._lines.take(0, waits=True)
             queued_s += self._clock() - came_s
+
+            def admit() -> Callable[[], None]:
+                waits.append(self._admit())
+                return waits[-1].leave
+
             try:
-                attempt = self._client.call(operation, pictures, admit=lambda: waits.append(self._admit()))
+                attempt = self._client.call(operation, pictures, admit)
             finally:
                 self._lines.give_back(0)
+                for wait in waits:
+                    wait.leave()  # also where it could not
             if attempt.outcome.slows_down:
                 self._throttle.slow_down(min(attempt.retry_after_s or _SLOW_DOWN_S, LONGEST_WAIT_S))
             return attempt
@@ -129,6 +136,7 @@ class Sender:
             raise Stopped
         wait = self._throttle.wait(lambda: self.is_stopped)
         if self.is_stopped:
+            wait.leave()
             self._budget.give_back()
             raise Stopped
         return wait

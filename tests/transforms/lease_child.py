@@ -17,7 +17,7 @@ def main(folder: str, rate_per_s: float) -> None:
     throttle = Throttle(rate_per_s, shares=lease)
     with Presence([lease.renew], lease.leave, RENEW_S):
         while True:
-            throttle.wait()
+            throttle.wait().leave()
             print(time.monotonic(), flush=True)
 
 

@@ -14,7 +14,7 @@ from random import Random
 
 from transforms.leases import RENEW_S, Lease
 from transforms.storage import StoredFile
-from transforms.throttle import Quota, Throttle
+from transforms.throttle import Permit, Quota, Throttle
 
 SHOWS_WITHIN_S = 0.5
 
@@ -116,8 +116,10 @@ class Worker:
     def _send(self) -> None:
         if not (self.is_alive and self.is_sending) or self._waits_for(self._send):
             return
-        delay_s = self.throttle.try_at(self._true_s() + self._zero_s)
+        permit = Permit()
+        delay_s = self.throttle.try_at(self._true_s() + self._zero_s, permit)
         if delay_s <= 0:
+            permit.left_s = self._true_s() + self._zero_s
             self.world.permissions.append((self.world.now_s, self.name))
         self.world.at(self._true_s() + max(delay_s, 1e-4), self._send)
 

@@ -119,12 +119,15 @@ def test_threads_share_a_client(jpeg: bytes, client_of: Callable[..., CardClient
 
 
 def test_admission_comes_last(client_of: Callable[..., CardClient]) -> None:
-    """`admit` is called once everything is ready, and what it raises keeps the request from being sent."""
+    """`admit` is called once everything is ready, and what it raises keeps the request from being sent.
+
+    What it returns is called when the request has left.
+    """
 
     class Closed(Exception):
         pass
 
-    def refuse() -> None:
+    def refuse() -> Callable[[], None]:
         raise Closed
 
     with CardServer(lambda got: ANSWERED) as server:
@@ -132,9 +135,14 @@ def test_admission_comes_last(client_of: Callable[..., CardClient]) -> None:
         with pytest.raises(Closed):
             client.call("ekyc/card", [Sent(b"x", "image/jpeg")], admit=refuse)
         assert server.received == []
-        admitted: list[int] = []
-        client.call("ekyc/card", [Sent(b"x", "image/jpeg")], admit=lambda: admitted.append(len(server.received)))
-    assert (admitted, len(server.received)) == ([0], 1)
+        happened: list[str] = []
+
+        def admit() -> Callable[[], None]:
+            happened.append(f"admitted before {len(server.received)}")
+            return lambda: happened.append("left")
+
+        client.call("ekyc/card", [Sent(b"x", "image/jpeg")], admit=admit)
+    assert (happened, len(server.received)) == (["admitted before 0", "left"], 1)
 
 
 def test_nothing_secret_is_shown(client_of: Callable[..., CardClient], caplog: pytest.LogCaptureFixture) -> None:

@@ -30,13 +30,14 @@ def test_a_connection_stands_before_permission_is_asked_for(client_of: Callable[
     seen: list[object] = []
     with listening() as server:
 
-        def look() -> None:
+        def look() -> Callable[[], None]:
             connection, _ = server.accept()
             connection.setblocking(False)
             with pytest.raises(BlockingIOError):
                 connection.recv(1)
             seen.append("connected")
             connection.close()
+            return lambda: None
 
         client = client_of(f"http://127.0.0.1:{server.getsockname()[1]}/api/v2", timeout_s=0.2)
         client.call("ekyc/card", PICTURE, admit=look)
@@ -52,10 +53,11 @@ def test_a_connection_that_is_closed_while_it_waits_costs_no_second_permission(
         client.call("ekyc/card", PICTURE)
         admitted: list[int] = []
 
-        def wait_too_long() -> None:
+        def wait_too_long() -> Callable[[], None]:
             admitted.append(len(server.received))
             server.hang_up()
             time.sleep(0.05)
+            return lambda: None
 
         attempt = client.call("ekyc/card", PICTURE, admit=wait_too_long)
     assert (attempt.outcome, admitted, len(server.received)) == (OUTCOMES["answered"], [1], 2)

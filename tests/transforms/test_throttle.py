@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import pytest
 from hypothesis import given
@@ -35,7 +37,7 @@ def permissions(throttle: Throttle, clock: Clock, arrivals_s: list[float]) -> li
     given_s = []
     for pause_s in arrivals_s:
         clock.now_s += pause_s
-        throttle.wait()
+        throttle.wait().leave()
         given_s.append(clock.now_s)
     return given_s
 
@@ -52,6 +54,35 @@ def test_no_window_sees_more_than_the_quota(rate_per_s: float, arrivals_s: list[
     quota = Quota.of(rate_per_s)
     assert quota.slots / quota.window_s == pytest.approx(rate_per_s)
     lengths_s = [later_s - first_s for first_s, later_s in zip(given_s, given_s[quota.slots :], strict=False)]
+    assert [length_s for length_s in lengths_s if length_s < quota.window_s] == []
+
+
+@given(
+    st.integers(1, 60).map(float),
+    st.lists(st.just(0.0) | st.floats(0, 0.3) | st.floats(0, 5), min_size=80, max_size=160),
+)
+def test_a_permission_counts_until_its_request_leaves(rate_per_s: float, held_up_s: list[float]) -> None:
+    """However long a request is held up after its permission, no window sees more of them leave than the quota."""
+    clock, left_s = Clock(), []
+    under_way: list[tuple[float, Wait]] = []
+
+    def pass_by(until_s: float) -> None:
+        while under_way and min(under_way, key=itemgetter(0))[0] <= until_s:
+            first = min(under_way, key=itemgetter(0))
+            under_way.remove(first)
+            clock.now_s = max(clock.now_s, first[0])
+            first[1].leave()
+            left_s.append(clock.now_s)
+        clock.now_s = max(clock.now_s, until_s)
+
+    throttle = Throttle(rate_per_s, clock, lambda seconds: pass_by(clock.now_s + seconds))
+    for seconds in held_up_s:
+        wait = throttle.wait()
+        under_way.append((clock.now_s + seconds, wait))
+        pass_by(clock.now_s)
+    pass_by(math.inf)
+    quota = Quota.of(rate_per_s)
+    lengths_s = [later_s - first_s for first_s, later_s in zip(left_s, left_s[quota.slots :], strict=False)]
     assert [length_s for length_s in lengths_s if length_s < quota.window_s] == []
 
 
@@ -92,7 +123,7 @@ def test_what_is_too_fast_is_held(rate_per_s: float) -> None:
     """After the endpoint said that it is too fast, nothing is given for as long as it said."""
     clock = Clock()
     throttle = Throttle(rate_per_s, clock, clock.sleep)
-    throttle.wait()
+    throttle.wait().leave()
     throttle.slow_down(7.0)
     throttle.slow_down(2.0)
     throttle.wait()
@@ -118,7 +149,7 @@ def test_a_wait_ends_when_all_is_over() -> None:
     """A caller that waits while the run is stopped comes back without waiting for its turn."""
     clock = Clock()
     throttle = Throttle(0.01, clock, clock.sleep)
-    throttle.wait()
+    throttle.wait().leave()
     wait = throttle.wait(is_over=lambda: clock.now_s >= 5.0)
     assert (wait.total_s, clock.now_s) == (pytest.approx(5.0, abs=0.2), pytest.approx(5.0, abs=0.2))
 
@@ -128,7 +159,12 @@ def test_waits_say_how_long_the_quota_held_the_process() -> None:
     clock = Clock()
     throttle = Throttle(1.0, clock, clock.sleep)
     waits: list[Wait] = []
-    threads = [threading.Thread(target=lambda: waits.append(throttle.wait())) for _ in range(6)]
+
+    def serve() -> None:
+        waits.append(throttle.wait())
+        waits[-1].leave()
+
+    threads = [threading.Thread(target=serve) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
