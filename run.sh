@@ -112,6 +112,7 @@ case $verb in
   backfill|replay|report) install report ;;
   watch) install report; case " $* " in *" --runner"*|*" --prism_location"*) ;; *) install_prism ;; esac ;;
   publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
+  bench) install bench,endpoint,report,sql,test; install_tessdata ;;
   test) install endpoint,iceberg,report,sql,test; install_tessdata ;;
   check)
     install browser,check,endpoint,iceberg,report,spark,sql,test
@@ -143,6 +144,9 @@ case $verb in
   test)
     cd "$here"
     exec "$python" -m pytest "${@:2}"
+    ;;
+  bench)
+    exec "$python" -m benchmarks "${@:2}"
     ;;
   check)
     cd "$here"

@@ -43,6 +43,7 @@ setup(
         "browser": ["playwright>=1.55"],
         "airflow": ["apache-airflow>=3.1"],
         "spark": ["pyspark>=4.1,<4.2"],  # Iceberg's reader for it, which the tests use, is made for one minor version
+        "bench": ["google-api-core>=2.20", "psutil>=7", "ray[data]>=2.50", "uvloop>=0.21"],
         "test": [
             "pytest>=9",
             "sqlglot>=27",

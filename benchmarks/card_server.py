@@ -15,6 +15,7 @@ import re
 import time
 from array import array
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import uvloop
@@ -133,8 +134,9 @@ async def _serve(endpoint: Endpoint) -> None:
 
 
 def run_in_real_time() -> None:
-    """Come before all that does not: what else the machine does moves no request by milliseconds then. Needs root."""
-    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    """Come before all else the machine does, where that is allowed (root): its load moves no arrival then."""
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """`bench rate`: worker processes share an endpoint's quota; some join and some are killed in the middle.
 
 The endpoint answers 429 when a request is more than the Nth within any second. Figures are the
-endpoint's own: what it took over what was allowed, the busiest second, what it refused. `whole` is
+endpoint's own: what it took over what was allowed, the busiest second, what it refused; where it
+may (root), it runs before all else on the machine, as a clock that comes late measures itself. `whole` is
 all the time from 10 s after the start (when all who started have joined) to the end; `well` leaves
 out the 15 s after a kill and the 10 s after a join.
 """
@@ -34,7 +35,6 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--latency_s", type=float, default=0.3)
     parser.add_argument("--in_flight", type=int, default=0, help="as --max_in_flight; 0 adapts")
     parser.add_argument("--steady", action="store_true", help="nobody joins, nobody is killed")
-    parser.add_argument("--real_time", action="store_true", help="before all else the machine does; needs root")
     asked = parser.parse_args(arguments)
     return {
         f"{rate}/s, {workers} workers": _measure(rate, workers, asked)
@@ -47,7 +47,7 @@ def _measure(rate: int, workers: int, asked: argparse.Namespace) -> dict[str, An
     is_alone = workers == 1
     with (
         tempfile.TemporaryDirectory() as folder,
-        endpoint(asked.latency_s, rate, real_time=asked.real_time) as server,
+        endpoint(asked.latency_s, rate, real_time=True) as server,
         _crowd(folder, server, rate, asked, is_alone=is_alone) as crowd,
     ):
         crowd.join(workers)
@@ -63,6 +63,7 @@ def _measure(rate: int, workers: int, asked: argparse.Namespace) -> dict[str, An
         **_figures(rate, served.came_s, started_s + _STARTED_S, ended_s, happened),
         "refused_429": served.refused,
         "busiest_second": round(most_in_a_second(served.came_s) / rate, 3),
+        "shortest_window_s": round(_shortest_window_s(served.came_s, rate), 4),
     }
 
 
@@ -87,6 +88,11 @@ def _figures(
         "first_request_s": round(min(came_s, default=start_s) - start_s + _STARTED_S, 2),
         "back_in_use_s": back_s,
     }
+
+
+def _shortest_window_s(came_s: list[float], rate: int) -> float:
+    """The least time between a request and the one that is `rate` requests later: below 1 it is refused."""
+    return min((later_s - first_s for first_s, later_s in zip(came_s, came_s[rate:], strict=False)), default=0.0)
 
 
 def _back_in_use_s(rate: int, came_s: list[float], killed_s: float) -> float | None:
@@ -138,7 +144,6 @@ def _crowd(folder: str, server: Endpoint, rate: int, asked: argparse.Namespace, 
         f"--rate={rate}",
         f"--in_flight={asked.in_flight}",
         *(["--alone"] if is_alone else []),
-        *(["--real_time"] if asked.real_time else []),
     )
     try:
         yield crowd

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Iterator
 from functools import partial
 
-from benchmarks.card_server import run_in_real_time
 from transforms.answered import Answered
 from transforms.card_client import Credentials
 from transforms.claims import Claims
@@ -44,10 +43,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--in_flight", type=int, default=0)
     parser.add_argument("--alone", action="store_true")
-    parser.add_argument("--real_time", action="store_true")
     asked = parser.parse_args()
-    if asked.real_time:
-        run_in_real_time()
     worker = Worker(_settings(asked), Session("bench", asked.alone), Answered([]), Credentials("bench", "bench"))
     print("ready", flush=True)
     in_flight: InFlight[Ending] = InFlight(worker.executor, worker.places, TOGETHER)
