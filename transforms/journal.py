@@ -105,71 +105,97 @@ def _segment_name(run_id: str, sequence: int, writer: str) -> str:
     return f"{of_run(JOURNAL, run_id)}/{writer}-{sequence:06d}{JOURNAL_SUFFIX}"
 
 
+class _Pending:
+    """A frame that is not on disk yet, and the lock that its thread waits for."""
+
+    __slots__ = ("frame", "is_awaited", "is_durable", "turn")
+
+    def __init__(self, frame: bytes) -> None:
+        self.frame, self.is_awaited, self.is_durable = frame, False, False
+        self.turn = threading.Lock()
+        self.turn.acquire()
+
+
 class LocalJournal:
-    """Appends to a file; whoever comes while another waits for the disk shares the next wait."""
+    """Appends to a file; whoever comes while another waits for the disk shares the next wait.
+
+    One thread writes for all that came before it; those are woken when their records are on disk, and
+    of those that came meanwhile only the first, to be the next who writes.
+    """
 
     def __init__(self, folder: Folder, run_id: str) -> None:
         self._folder, self._run_id = folder, run_id
         self._writer = uuid.uuid4().hex
         self._sequence = 0
         self._file: BinaryIO | None = None
-        self._pending: list[bytes] = []
-        self._taken = self._durable = 0
+        self._pending: list[_Pending] = []
         self._is_writing = False
-        self._changed = threading.Condition()
+        self._lock, self._disk = threading.Lock(), threading.Lock()
 
     def append(self, settled: Settled) -> None:
-        """Return when the record is on disk."""
-        frame = encode(settled)
-        with self._changed:
-            self._pending.append(frame)
-            self._taken += 1
-            ticket = self._taken
-        self._write_up_to(ticket)
+        """Return when the record is on disk.
+
+        Raises:
+            OSError: the disk does not take it; the record stays here for the next that is written.
+        """
+        self._append(encode(settled))
 
     def flush(self) -> None:
-        """Nothing is ever left unwritten."""
-        self._write_up_to(self._taken)
+        """Nothing is ever left unwritten, but what the disk refused."""
+        with self._lock:
+            is_clean = not self._pending and not self._is_writing
+        if not is_clean:
+            self._append(b"")
 
     def close(self) -> None:
         """Close the segment."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._is_writing)
+        with self._disk:
             if self._file:
                 self._file.close()
             self._file = None
 
-    def _write_up_to(self, ticket: int) -> None:
-        """Be the one who writes for all, or wait for that one; all are woken together."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._durable >= ticket or not self._is_writing)
-            if self._durable >= ticket:
-                return
+    def _append(self, frame: bytes) -> None:
+        own = _Pending(frame)
+        with self._lock:
+            self._pending.append(own)
+            own.is_awaited = self._is_writing
             self._is_writing = True
-            batch, self._pending = self._pending, []
-            taken = self._taken
-        try:
-            self._write(b"".join(batch))
-        except OSError:
-            taken = self._give_back(batch)
-            raise
-        finally:
-            with self._changed:
-                self._durable = taken
-                self._is_writing = False
-                self._changed.notify_all()
+        if own.is_awaited:
+            own.turn.acquire()
+        if not own.is_durable:
+            self._write_for_all()
 
-    def _give_back(self, batch: list[bytes]) -> int:
-        """A torn frame is skipped by readers; the records go again."""
-        with self._changed:
-            self._pending = batch + self._pending
-            return self._durable
+    def _write_for_all(self) -> None:
+        with self._lock:
+            batch, self._pending = self._pending, []
+        is_durable = False
+        try:
+            self._write(b"".join([one.frame for one in batch]))
+            is_durable = True
+        finally:
+            self._pass_on(batch, is_durable=is_durable)
+
+    def _pass_on(self, batch: list[_Pending], *, is_durable: bool) -> None:
+        """Wake those whose records are on disk, and who writes next; what is not there goes again."""
+        woken = [one for one in batch if one.is_awaited] if is_durable else []
+        for one in batch:
+            one.is_durable = is_durable
+        with self._lock:
+            self._pending = self._pending if is_durable else batch + self._pending
+            following = next((one for one in self._pending if one.is_awaited), None)
+            self._is_writing = following is not None
+        if following is not None:
+            following.is_awaited = False
+            woken.append(following)
+        for one in woken:
+            one.turn.release()
 
     def _write(self, batch: bytes) -> None:
-        file = self._segment()
-        file.write(batch)
-        file.flush()
-        _sync(file.fileno())
+        with self._disk:
+            file = self._segment()
+            file.write(batch)
+            file.flush()
+            _sync(file.fileno())
 
     def _segment(self) -> BinaryIO:
         if self._file and self._file.tell() > _SEGMENT_BYTES:

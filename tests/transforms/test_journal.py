@@ -128,6 +128,28 @@ def test_what_a_disk_refuses_is_written_with_the_next(tmp_path: Path) -> None:
     assert stored_records(LocalFolder(str(output))) == [answered(1), answered(2)]
 
 
+def test_a_disk_that_refuses_many_threads_leaves_none_waiting(tmp_path: Path) -> None:
+    """Each of the appends under way raises or is durable, and what was refused is written with the next."""
+    output = tmp_path / "output"
+    output.write_bytes(b"a file where the folder should be")
+    journal = LocalJournal(LocalFolder(str(output)), "r1")
+
+    def append(number: int) -> bool:
+        try:
+            journal.append(answered(number))
+        except OSError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        went_well = list(threads.map(append, range(64), timeout=30))
+    output.unlink()
+    journal.flush()
+    kept = stored_records(LocalFolder(str(output)))
+    assert went_well == [False] * 64
+    assert sorted(record.item_id for record in kept) == sorted(answered(number).item_id for number in range(64))
+
+
 def test_nothing_to_write_makes_no_file(tmp_path: Path) -> None:
     """A journal that is opened, flushed and closed leaves no trace."""
     folder = LocalFolder(str(tmp_path))
