@@ -112,7 +112,6 @@ case $verb in
   backfill|replay|report) install report ;;
   watch) install report; case " $* " in *" --runner"*|*" --prism_location"*) ;; *) install_prism ;; esac ;;
   publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
-  bench) install bench,endpoint,report,sql,test; install_tessdata ;;
   test) install endpoint,iceberg,report,sql,test; install_tessdata ;;
   check)
     install browser,check,endpoint,iceberg,report,spark,sql,test
@@ -132,7 +131,7 @@ case $verb in
       need_command mvn maven "Flink"
       need_command go golang "Prism, and what starts a cluster's workers"
     else
-      install ""
+      install bench,endpoint,report,sql,test
     fi
     ;;
   *) install "" ;;
@@ -144,9 +143,6 @@ case $verb in
   test)
     cd "$here"
     exec "$python" -m pytest "${@:2}"
-    ;;
-  bench)
-    exec "$python" -m benchmarks "${@:2}"
     ;;
   check)
     cd "$here"
