@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.views import connect
+from schemas.documents import DOCUMENT_TYPES
 from tests.pipeline import cli
 from tests.stores.conftest import Bucket
 from tests.stores.runs import Ends, new_ends
@@ -63,10 +65,26 @@ def _tables(ends: Ends) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="session")
-def from_a_local_folder(endpoint_url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    output = tmp_path_factory.mktemp("tables")
-    _backfill(str(CARDS), str(output), endpoint_url)
-    return _tables(Ends(open_folder(str(CARDS)), open_folder(str(output))))
+def local_output(endpoint_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    output = str(tmp_path_factory.mktemp("tables"))
+    _backfill(str(CARDS), output, endpoint_url)
+    return output
+
+
+@pytest.fixture(scope="session")
+def from_a_local_folder(local_output: str) -> dict[str, list[dict[str, Any]]]:
+    return _tables(Ends(open_folder(str(CARDS)), open_folder(local_output)))
+
+
+def test_each_view_answers(local_output: str, from_a_local_folder: dict[str, list[dict[str, Any]]]):
+    connection = connect(local_output)
+    names = [name for (name,) in connection.sql("SHOW TABLES").fetchall()]
+    counts = {name: connection.sql(f'SELECT count(*) FROM (SELECT * FROM "{name}")').fetchall()[0][0] for name in names}
+    assert {name for name in names if counts[name]} >= {"cards", "documents", "ledger", "runs", "latest_documents"}
+    assert counts["documents"] == sum(counts[name] for name in DOCUMENT_TYPES)
+    assert counts["dead_letters"] == counts["dead_letters_open"] == len(from_a_local_folder[DEAD_LETTERS])
+    assert len(names) == 2 * len(DOCUMENT_TYPES) + len(("cards", "dead_letters", "dead_letters_open", "documents",
+        "latest_answers", "latest_documents", "ledger", "runs"))  # fmt: skip
 
 
 def test_the_bundled_cards(bucket: Bucket, endpoint_url: str, from_a_local_folder: dict[str, list[dict[str, Any]]]):
