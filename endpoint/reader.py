@@ -100,7 +100,7 @@ class CardReader:
         for cards in ways_to_lie(sheet.pixels):
             found = [read for card in cards if (read := self._oriented(card, sheet.scale))]
             if found:
-                yield from (replace(read, signs=signs_of(sheet.pixels, read.card)) for read in found)
+                yield from (_judged(read, sheet.pixels) for read in found)
                 return
 
     def _oriented(self, card: Aligned, scale: float) -> Read | None:
@@ -141,6 +141,21 @@ class CardReader:
         info = fill_info(read.side, read.readings, read.zone, self._gazetteer, to_sent)
         info["image"] = thumb(read.card) if get_thumb else ""
         return Card(read.side.document_type, info, warnings_of(read.side.document_type, info, read.signs))
+
+
+def _judged(read: Read, sheet: Pixels) -> Read:
+    """With the signs its pixels show; of a cut card, what ends at the picture's rim is no more than a guess."""
+    readings = {name: _trusted(reading, read.card, sheet) for name, reading in read.readings.items()}
+    return replace(read, readings=readings if read.card.cut else read.readings, signs=signs_of(sheet, read.card))
+
+
+def _trusted(reading: Reading, card: Aligned, sheet: Pixels) -> Reading:
+    """The reading, less sure if the picture ends where its line does: letters beyond may be missing."""
+    left, top, right, bottom = to_sent_box(card, 1.0, reading.box)
+    room = reading.words[0].height
+    if left > room and right < sheet.shape[1] - room and top > 0 and bottom < sheet.shape[0]:
+        return reading
+    return replace(reading, words=tuple(replace(word, confidence=word.confidence / 3) for word in reading.words))
 
 
 def ways_to_lie(sheet: Pixels) -> Iterator[Iterator[Aligned]]:

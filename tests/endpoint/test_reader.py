@@ -63,3 +63,18 @@ def test_boxes_are_in_pixels_of_the_picture_sent(reader: CardReader) -> None:
     for name, (left, top, right, bottom) in told.items():
         box = card.info[f"{name}_box"]
         assert box == pytest.approx([left + 200, top + 300, right + 200, bottom + 300], abs=12), name
+
+
+def test_a_value_that_the_pictures_edge_cuts_is_no_more_than_a_guess(reader: CardReader) -> None:
+    told = TRUTH["chip-front-02.jpg"][0]["boxes"]
+    with Image.open(CARDS / "chip-front-02.jpg") as picture:
+        canvas = Image.new("RGB", (picture.width + 400, picture.height + 400), (60, 50, 44))
+        canvas.paste(picture, (200, 200))
+    widest = max(("hometown", "address", "nationality"), key=lambda name: told[name][2])
+    out = io.BytesIO()
+    canvas.crop((0, 0, 200 + told[widest][2] - 40, 200 + picture.height - 60)).save(out, "JPEG", quality=92)
+    (card,) = reader.read(out.getvalue(), get_thumb=False)
+    assert (card.document_type, card.warnings) == ("chip_id_card_front", ("6",))
+    assert card.info["id"] == TRUTH["chip-front-02.jpg"][0]["info"]["id"]
+    assert card.info["id_confidence"] > 0.9
+    assert card.info[f"{widest}_confidence"] < 0.6
