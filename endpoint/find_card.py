@@ -19,6 +19,8 @@ INSET_PX = 4
 """Cut off all around: slivers of background make Leptonica complain and Tesseract see text."""
 MIN_SHARE = 0.06
 """Smallest share of the picture a card fills."""
+ENOUGH_SUPPORT = 0.93
+"""With an outline that lies so well on edges, no more shapes are proposed."""
 MIN_SUPPORT = 0.55
 """Smallest share of an outline that must lie on edges."""
 LIES_WELL = 0.85
@@ -52,9 +54,13 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     small = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     lightness, apart = channels(small)
     edges = np.asarray(cv2.bitwise_or(soft_edges(lightness), soft_edges(apart)), dtype=np.uint8)
-    rough = (quad for mask in _masks(lightness, apart) for quad in _quads(mask))
-    quads = [_snapped(quad, edges) for quad in rough]
-    supported = sorted(((_support(quad, edges), index) for index, quad in enumerate(quads)), reverse=True)
+    quads: list[Corners] = []
+    supported: list[tuple[float, int]] = []
+    for masks in (_masks(lightness, apart), _upper_masks(lightness, apart)):
+        quads += [_snapped(quad, edges) for mask in masks for quad in _quads(mask)]
+        supported = sorted(((_support(quad, edges), index) for index, quad in enumerate(quads)), reverse=True)
+        if supported and supported[0][0] >= ENOUGH_SUPPORT:
+            break
     kept: list[Corners] = []
     for support, index in supported:
         if support >= MIN_SUPPORT and not any(_overlap(quads[index], other) for other in kept):
@@ -83,9 +89,25 @@ def _masks(lightness: Pixels, apart: Pixels) -> Iterator[Pixels]:
     yield soft_edges(apart)
     for channel in (apart, lightness):
         _, above = cv2.threshold(channel, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-        closed = cv2.morphologyEx(above, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
-        for side in (1, 25, 75):
-            yield np.asarray(cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), dtype=np.uint8)
+        yield from _opened(np.asarray(above, dtype=np.uint8))
+
+
+def _upper_masks(lightness: Pixels, apart: Pixels) -> Iterator[Pixels]:
+    """For a cluttered table: things on it are often between it and the card, so what is above is parted again."""
+    for channel in (apart, lightness):
+        level, above = cv2.threshold(channel, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+        yield from _opened(np.asarray(above, dtype=np.uint8), sides=(140,))
+        bright = channel[channel > level].reshape(1, -1)
+        if bright.size:
+            upper, _ = cv2.threshold(bright, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+            yield from _opened(np.asarray((channel > upper) * 255, dtype=np.uint8), sides=(1, 25, 75, 140))
+
+
+def _opened(mask: Pixels, sides: tuple[int, ...] = (1, 25, 75)) -> Iterator[Pixels]:
+    """The mask without its holes, with less and less attached to it."""
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    for side in sides:
+        yield np.asarray(cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), dtype=np.uint8)
 
 
 def _support(quad: Corners, edges: Pixels) -> float:
