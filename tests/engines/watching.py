@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -104,7 +104,7 @@ def watch(
         got_at_s.append(time.monotonic())
         return answer(got, _LATENCY_S)
 
-    with CardServer(counted, keeps_content=False) as server, _beside_again(seen.look):
+    with CardServer(counted, keeps_content=False) as server, _beside_again(seen.look), ExitStack() as started:
         given = [f"--input={inputs}", f"--output={output}", f"--endpoint_url={server.base_url}", *options]
         exits: list[int] = []
         starts_s: list[float] = []
@@ -114,7 +114,7 @@ def watch(
         def start() -> subprocess.Popen[bytes]:
             """Begin the watch; back at its first call."""
             called, began_s = len(got_at_s), time.monotonic()
-            child = _start(given)
+            child = started.enter_context(_start(given))
             _wait(lambda: len(got_at_s) > called, began_s + _ALL_WITHIN_S)
             starts_s.append(time.monotonic() - began_s)
             return child
@@ -160,9 +160,16 @@ def _drop(pictures: Sequence[Path], folder: Path, over_s: float, dropped: dict[s
         dropped[picture.name] = time.monotonic()
 
 
-def _start(given: Sequence[str]) -> subprocess.Popen[bytes]:
+@contextmanager
+def _start(given: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A watch, killed at the end of the block if it still runs."""
     command = [sys.executable, "-m", "pipeline", "watch", *given]
-    return subprocess.Popen(command, cwd=cli.ROOT, env=cli.ENVIRONMENT, stdout=sys.stderr, start_new_session=True)
+    child = subprocess.Popen(command, cwd=cli.ROOT, env=cli.ENVIRONMENT, stdout=sys.stderr, start_new_session=True)
+    try:
+        yield child
+    finally:
+        if child.poll() is None:
+            _end(child, signal.SIGKILL)
 
 
 def _end(child: subprocess.Popen[bytes], number: int) -> int:
@@ -246,6 +253,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--over_s", type=float, default=60.0)
     parser.add_argument("--no_restarts", action="store_true")
     asked, options = parser.parse_known_args(list(arguments))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the cluster goes with it
     restarts = [] if asked.no_restarts else [(1 / 3, signal.SIGTERM), (2 / 3, signal.SIGKILL)]
     with tempfile.TemporaryDirectory() as scratch, RUNNERS[asked.runner](Path(scratch, "engine")) as engine:
         given = [*engine, "--max_requests_per_second=50", *options]
