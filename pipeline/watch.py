@@ -146,6 +146,19 @@ def _told_to_end() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _children_ignoring_interrupts() -> Iterator[None]:
+    """Ctrl-C goes to every process of the terminal: a runner that is started here must outlive it, to come to the end.
+
+    What a process ignores its children ignore; a handler they would not take over.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOptions, ending: threading.Event) -> int:
     """One run, from its claim to its receipt; the exit status."""
     folder = open_folder(settings.output.output)
@@ -160,7 +173,9 @@ def _watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineO
                 _LOG.info("run %s watches", run.run_id)
                 pipeline = beam.Pipeline(options=copy.deepcopy(options))  # a runner writes into them
                 graph.watch(pipeline, settings, watching, session)
-                pipeline.run().wait_until_finish()
+                with _children_ignoring_interrupts():
+                    result = pipeline.run()
+                result.wait_until_finish()
             stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
             receipt = publisher.finish(_still_open(folder, run.run_id), _now(), is_stopped=stop is not None)
         except Exception as error:  # whatever a runner raises, the user gets one line

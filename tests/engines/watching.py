@@ -35,7 +35,7 @@ from transforms.storage import LocalFolder
 TABLE = "documents/type=passport"
 _LATENCY_S = 0.3
 _LOOK_S = 0.25
-_ALL_WITHIN_S = 150.0
+_ALL_WITHIN_S = 240.0
 
 
 @dataclass(frozen=True, slots=True)
