@@ -88,7 +88,7 @@ class Worker:
         throttle, renew, leave = _throttle(folder, run_id, rate, session)
         self._attempts = LastAttempt(folder, run_id)
         looks = [stop.look] if session.is_alone else [stop.look, self._attempts.look]
-        self._presence = Presence([renew, *looks], leave, RENEW_S, _linger(folder, run_id, session, stop))
+        self._presence = Presence([renew, *looks], leave, RENEW_S, linger(folder, run_id, session, stop))
         self._limit = Limit(throttle.rate_per_s, throttle.pace)
         most = rate.max_in_flight or MOST
         calls: Callable[[], int] = (lambda: most) if rate.max_in_flight else self._limit.most
@@ -141,7 +141,7 @@ class Worker:
         return 2 * sum(_UNKNOWN_SIZE_BYTES if size is None else size for size in sizes)
 
 
-def _linger(folder: Folder, run_id: str, session: Session, stop: StopSwitch) -> Callable[[], float]:
+def linger(folder: Folder, run_id: str, session: Session, stop: StopSwitch) -> Callable[[], float]:
     """How long a worker without a request keeps its share of the rate: longer where more come every few seconds."""
 
     def linger_s() -> float:

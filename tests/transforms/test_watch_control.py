@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from transforms.presence import LINGER_S
 from transforms.stop import BUDGET, StopSwitch
 from transforms.storage import LocalFolder
 from transforms.watch_control import SILENT_S, Control, Listener, read_control, write_control
+from transforms.worker import Session, linger
 
 RUN = "run-1"
 FIRST = Control("s1", 1_700_000_000, is_ending=False)
@@ -57,3 +59,15 @@ def test_it_ends_when_told_to_or_replaced_or_never_begun(graph: Graph) -> None:
 def test_it_ends_when_the_sending_stopped(graph: Graph) -> None:
     StopSwitch(graph.folder, RUN).pull(BUDGET)
     assert graph.is_over_after(0)
+
+
+def test_a_worker_without_requests_keeps_its_share_for_as_long_as_more_may_come(graph: Graph) -> None:
+    stop = StopSwitch(graph.folder, RUN)
+    watching = linger(graph.folder, RUN, Session("s1", is_alone=False, watches=True), stop)
+    other = linger(graph.folder, RUN, Session("s1", is_alone=False), stop)
+    assert (watching() > 30, other()) == (True, LINGER_S)
+    write_control(graph.folder, RUN, replace(FIRST, is_ending=True))
+    assert watching() == LINGER_S
+    write_control(graph.folder, RUN, FIRST)
+    stop.pull(BUDGET)
+    assert (watching(), other()) == (0.0, 0.0)
