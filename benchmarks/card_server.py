@@ -48,6 +48,10 @@ def _response(status: bytes, body: bytes) -> bytes:
     return head + body
 
 
+_PICTURE_IS_THERE = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: 219000\r\n\r\n'
+"""To who looks for a picture behind a URL of this server: one of the usual size."""
+
+
 class Endpoint:
     """What all connections share: the answer, the limit, and when each request came."""
 
@@ -118,6 +122,8 @@ class _Connection(asyncio.BufferedProtocol):
         self._body_left = (int(found[1]) if found else 0) - body_bytes
         if head.startswith(b"GET /stats"):
             self._transport.write(self._endpoint.stats())
+        elif head.startswith(b"HEAD"):
+            self._transport.write(_PICTURE_IS_THERE)
         else:
             self._answer, self._latency_s = self._endpoint.take(), self._endpoint.latency_s
 

@@ -1,6 +1,6 @@
 """What users write today, and cardbeam: `python -m benchmarks.contenders NAME PICTURES URL THREADS OUTPUT [OPTION …]`.
 
-Each takes a folder of pictures to Parquet over one endpoint, in a process of its own, and prints
+Each takes a folder of pictures (or cardbeam a manifest) to Parquet over one endpoint, in a process of its own, and prints
 wall clock, CPU of the process and its children, and peak memory as JSON. Imports are not counted.
 """
 
@@ -119,8 +119,9 @@ def _cardbeam_and_page(paths: list[str], url: str, threads: int, output: str, *o
 
 
 def _arguments(paths: list[str], url: str, threads: int, output: str, *options: str) -> list[str]:
+    is_manifest = paths[0].endswith(".txt")
     return [
-        f"--input={Path(paths[0]).parent}/*.jpg",
+        f"--input={paths[0]}" if is_manifest else f"--input={Path(paths[0]).parent}/*.jpg",
         f"--output={output}",
         f"--endpoint_url={url}",
         f"--max_in_flight={threads}",
@@ -194,12 +195,15 @@ class _Cost:
 def main(arguments: Sequence[str]) -> None:
     """Run one contender and print what it cost."""
     name, folder, url, threads, output, *options = arguments
-    paths = sorted(map(str, Path(folder).glob("*.jpg")))
+    is_manifest = Path(folder).is_file()
+    paths = [folder] if is_manifest else sorted(map(str, Path(folder).glob("*.jpg")))
     load, run = CONTENDERS[name]
     load()
     cost, started_s = _Cost(), time.monotonic()
     run(paths, url, int(threads), output, *options)
-    print(json.dumps(cost.figures(len(paths), time.monotonic() - started_s)))
+    wall_s = time.monotonic() - started_s
+    count = len(Path(folder).read_text().splitlines()) if is_manifest else len(paths)
+    print(json.dumps(cost.figures(count, wall_s)))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class _Setting:
 
 
 _SETTINGS = {
-    "latency": _Setting(0.3, 64, ("cardbeam", "pool", "ray", "beam", "request_response_io")),
+    "latency": _Setting(0.3, 64, ("cardbeam", "cardbeam_and_page", "pool", "ray", "beam", "request_response_io")),
     "zero_latency": _Setting(0.0, 16, ("cardbeam", "pool")),
 }
 _ONE_AT_A_TIME = frozenset({"beam", "request_response_io"})
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--settings", nargs="*", choices=_SETTINGS, default=list(_SETTINGS))
     parser.add_argument("--contenders", nargs="*", help="only these; all by default")
     parser.add_argument("--latency_s", type=float, help="instead of the setting's own")
-    parser.add_argument("--transfers", nargs="*", default=["file"], choices=["file", "base64", "url"])
+    parser.add_argument("--transfers", nargs="*", default=["file", "url"], choices=["file", "base64", "url"])
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         write_pictures(Path(folder, "all"), asked.pictures, asked.picture_bytes)
@@ -66,13 +66,22 @@ def _run(name: str, transfer: str, threads: int, latency_s: float, folder: Path)
     pictures = folder.parent / ("few" if name in _ONE_AT_A_TIME else "all")
     output = folder / f"{name}-{transfer}-{threads}"
     folder.mkdir(exist_ok=True)
-    options = ["--max_requests_per_second=0", f"--transfer={transfer}"] if name == "cardbeam" else []
+    options = ["--max_requests_per_second=0", f"--transfer={transfer}"] if name.startswith("cardbeam") else []
     with endpoint(latency_s) as server:
+        if transfer == "url":
+            pictures = _urls(folder, server.base_url, len(list(pictures.iterdir())))
         cost = run_child(
             "benchmarks.contenders", name, str(pictures), server.base_url, str(threads), str(output), *options
         )
         served = server.served()
     return {**cost, "endpoint_cpu_ms_per_picture": 1000 * served.cpu_s / len(served.came_s)}
+
+
+def _urls(folder: Path, base_url: str, count: int) -> Path:
+    """A manifest of pictures behind URLs of the endpoint's own server, which answers HEAD and is asked for none."""
+    manifest = folder / "urls.txt"
+    manifest.write_text("".join(f"{base_url}/pictures/{number:06d}.jpg\n" for number in range(count)))
+    return manifest
 
 
 def _ratios(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
