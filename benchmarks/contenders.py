@@ -1,7 +1,7 @@
 """What users write today, and cardbeam: `python -m benchmarks.contenders NAME PICTURES URL THREADS OUTPUT [OPTION …]`.
 
-Each takes a folder of pictures (or cardbeam a manifest) to Parquet over one endpoint, in a process of its own, and prints
-wall clock, CPU of the process and its children, and peak memory as JSON. Imports are not counted.
+Each takes a folder of pictures (or cardbeam a manifest) to Parquet over one endpoint, in a process of its own, and
+prints wall clock, CPU of the process and its children, and peak memory as JSON. Imports are not counted.
 """
 
 from __future__ import annotations
