@@ -1,0 +1,63 @@
+"""A watch with both ends in a bucket: objects as they are put, a new version again, killed and gone on with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.engines import install
+from tests.pipeline import cli
+from tests.servers import CardServer
+from tests.stores.conftest import Bucket
+from tests.stores.runs import Ends, answer_by_content, new_ends
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("running", ["s3"], indirect=True)]
+
+
+@pytest.fixture
+def ends(bucket: Bucket) -> Ends:
+    return new_ends(bucket)
+
+
+def wait(is_there: Callable[[], bool], within_s: float = 120.0) -> None:
+    until_s = time.monotonic() + within_s
+    while not is_there():
+        assert time.monotonic() < until_s
+        time.sleep(0.2)
+
+
+def test_objects_as_they_are_put(ends: Ends, draw: Callable[..., bytes]) -> None:
+    try:
+        prism = f"--prism_location={install.prism()}"
+    except install.NotInstalled as error:
+        pytest.skip(str(error))
+    pictures = {f"{number:03}.jpg": draw(number) for number in range(20)}
+    with CardServer(answer_by_content()) as server:
+        given = [*ends.arguments(server), prism, "--interval_s=1", "--publish_every_s=2"]
+        ends.put(pictures)
+        child = cli.start("watch", *given)
+        wait(lambda: len(server.calls) >= 10)
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+        child = cli.start("watch", *given)
+        wait(lambda: len(server.calls) == 20)
+        ends.put({"000.jpg": draw(100), "copy-of-001.jpg": draw(1)})
+        wait(lambda: sum(receipt["requests"]["found"] for receipt in ends.receipts()) == 22)
+        child.send_signal(signal.SIGTERM)
+        out, err = child.communicate(timeout=120)
+    assert child.returncode == 0, err
+    (receipt,) = ends.receipts()
+    assert (receipt["status"], receipt["requests"]["answered"], receipt["requests"]["duplicates"]) == (
+        "complete",
+        21,
+        1,
+    )
+    assert len({row["id"] for row in ends.rows("documents/type=passport")}) == 21
+    assert len(ends.rows("documents/type=passport")) == 21
+    assert server.calls.total() - len(server.calls) <= 20, "what was answered within the last flush may be paid again"
+    assert ends.paths("journal") == []
+    assert "passport" in out
