@@ -85,15 +85,20 @@ def boot() -> Path:
 
 
 def worker_packages() -> Path:
-    """A folder with every package that is installed here, but ours: what a worker's image holds."""
-    packages = ENGINES / "worker"
+    """A folder with every package that is installed here, but ours: what a worker's image holds.
+
+    Raises:
+        NotInstalled: the setuptools that installs ours there cannot be had.
+    """
+    here = Path(sysconfig.get_path("purelib"))
+    names = sorted(entry.name for entry in here.iterdir() if not entry.name.startswith((*_OURS, *_OF_ITS_OWN)))
+    packages = ENGINES / f"worker-{zlib.crc32(' '.join(names).encode()):08x}"
     if not packages.exists():
         part = packages.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         _run("setuptools", sys.executable, "-m", "pip", "install", "-q", f"--target={part}", _SETUPTOOLS)
-        for entry in sorted(Path(sysconfig.get_path("purelib")).iterdir()):
-            if not entry.name.startswith((*_OURS, *_OF_ITS_OWN)):
-                (part / entry.name).symlink_to(entry)
+        for name in names:
+            (part / name).symlink_to(here / name)
         part.rename(packages)
     return packages
 
