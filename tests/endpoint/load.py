@@ -40,8 +40,9 @@ MAX_GROWTH = 1.15
 
 @dataclass
 class Seen:
-    """What the clients and the watcher saw."""
+    """What the clients and the watcher saw; nothing is sent after `ends_at`, on the monotonic clock."""
 
+    ends_at: float = float("inf")
     replies: Counter[str] = field(default_factory=Counter)
     turned_away: int = 0
     took_s: list[float] = field(default_factory=list)
@@ -72,6 +73,8 @@ def of_size(card: Image.Image, megapixels: int) -> Image.Image:
 
 
 def one(endpoint: RunningEndpoint, host: PictureHost, pages: dict[str, list[str]], seed: int, seen: Seen) -> None:
+    if time.monotonic() > seen.ends_at:
+        return
     chosen = random.Random(seed)
     [kind] = chosen.choices(list(SHARES), list(SHARES.values()))
     operation, transfer = chosen.choice(list(OPERATIONS)), chosen.choice(TRANSFERS)
@@ -89,7 +92,7 @@ def one(endpoint: RunningEndpoint, host: PictureHost, pages: dict[str, list[str]
         time.sleep(int(reply.headers["Retry-After"]))
     seen.took_s.append(time.monotonic() - started)
     seen.replies[f"code {reply.json()['errorCode']}" if reply.ok else f"HTTP {reply.status_code}"] += 1
-    if not sum(seen.replies.values()) % 500:
+    if not sum(seen.replies.values()) % 250:
         print(
             f"{dict(seen.replies)}, MB: server {seen.server_mb[-1]:.0f}, worker {seen.workers_mb[-1]:.0f}", flush=True
         )
@@ -141,6 +144,7 @@ def report(seen: Seen, took_s: float, workers: int) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=5000)
+    parser.add_argument("--seconds", type=float, default=86_400, help="send no more after so long, and report")
     parser.add_argument("--clients", type=int, default=70)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--reader", default="endpoint.reader:CardReader")
@@ -157,6 +161,7 @@ def main() -> int:
         watcher.start()
         started = time.monotonic()
         with ThreadPoolExecutor(asked.clients) as clients:
+            seen.ends_at = started + asked.seconds
             list(clients.map(lambda seed: one(endpoint, host, pages, seed, seen), range(asked.requests)))
         took_s = time.monotonic() - started
         done.set()
