@@ -28,6 +28,11 @@ def parquet_file(table: str, run_id: str, part_name: str) -> str:
     return f"{of_run(table, run_id)}/{part_name}.parquet"
 
 
+def waiting_file(table: str, run_id: str, part_name: str) -> str:
+    """A part's rows on their way into a table's Parquet files. Engines pass over names that begin so."""
+    return f"{of_run(table, run_id)}/_{part_name}.arrow"
+
+
 def run_file(run_id: str, name: str) -> str:
     """A file about a run: its claim, its receipt, its report."""
     return f"{RUNS}/{run_id}/{name}"

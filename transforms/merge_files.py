@@ -1,8 +1,8 @@
-"""WrittenFiles -> WrittenFiles: the small files of a run's table as few of a sensible size.
+"""WrittenFiles -> WrittenFiles: the parts of a run's table as few Parquet files of a sensible size.
 
 Each part gives a file to each table, and parts are small enough for a worker's memory; a table of a large run would be
-hundreds of files. The ledger is left alone: its files are the parts. A merged file is named after what it was made
-of, so that the same parts always make the same files; those it replaces go with the run's last stage.
+hundreds of files. The ledger is left alone: its files are the parts. Files are named after what they were made
+of, so that the same parts always make the same files; those they replace go with the run's last stage.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from io import BytesIO
+from operator import attrgetter
+from pathlib import PurePosixPath
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from transforms.elements import WrittenFile
@@ -22,7 +25,7 @@ from transforms.settings import OutputSettings
 from transforms.storage import Folder, open_folder
 
 FILE_BYTES = 128 * 1024 * 1024
-"""A merged file holds at most so much: large enough to be read in few requests, small enough to be held in memory."""
+"""A file holds about so much: large enough to be read in few requests, small enough to be held in memory."""
 
 
 class MergeFiles(beam.PTransform):
@@ -47,53 +50,51 @@ def _table_of(file: WrittenFile) -> tuple[str, str]:
 
 def _merge(grouped: tuple[tuple[str, str], Iterable[WrittenFile]], settings: OutputSettings) -> Iterator[WrittenFile]:
     (_, table), files = grouped
-    if table == LEDGER:
-        yield from files
-        return
-    folder = open_folder(settings.output)
-    for together in packed(files):
-        yield together[0] if len(together) == 1 else merge(folder, together)
+    yield from files if table == LEDGER else merge(open_folder(settings.output), files)
 
 
-def packed(files: Iterable[WrittenFile], file_bytes: int = FILE_BYTES) -> Iterator[list[WrittenFile]]:
-    """Files in the order of their names, cut where the next would make them more than `file_bytes`."""
-    together: list[WrittenFile] = []
-    size_bytes = 0
-    for file in sorted(files, key=lambda file: file.path):
-        if together and size_bytes + file.size_bytes > file_bytes:
-            yield together
-            together, size_bytes = [], 0
-        together.append(file)
-        size_bytes += file.size_bytes
-    if together:
-        yield together
+def merge(folder: Folder, files: Iterable[WrittenFile], file_bytes: int = FILE_BYTES) -> Iterator[WrittenFile]:
+    """Write the rows of all, a few row groups in memory at a time; they are of one table and one run."""
+    files = sorted(files, key=attrgetter("path"))
+    first, name = files[0], _name(files)
+    for number, (rows, content) in enumerate(_files_of(_row_groups(folder, files), file_bytes)):
+        path = parquet_file(first.table, first.run_id, f"{name}-{number}" if number else name)
+        folder.write(path, content)
+        yield WrittenFile(first.run_id, first.table, path, rows, len(content))
 
 
-def merge(folder: Folder, files: list[WrittenFile]) -> WrittenFile:
-    """Write one file with the rows of all, a row group in memory at a time; they are of one table and one run."""
-    first = files[0]
-    rows = sum(file.rows for file in files)
-    buffer = BytesIO()
-    groups = _row_groups(folder, files)
-    group = next(groups)
-    with pq.ParquetWriter(buffer, group.schema, **writer_options(group.schema, len(group))) as writer:
-        writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
-        for group in groups:
-            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
-    name = hashlib.sha256("".join(file.path for file in files).encode()).hexdigest()[:16]
-    path = parquet_file(first.table, first.run_id, f"merged-{name}")
-    folder.write(path, buffer.getvalue())
-    return WrittenFile(first.run_id, first.table, path, rows, buffer.tell())
+def _name(files: list[WrittenFile]) -> str:
+    if len(files) == 1:
+        return PurePosixPath(files[0].path).stem.removeprefix("_")
+    return f"merged-{hashlib.sha256(''.join(file.path for file in files).encode()).hexdigest()[:16]}"
+
+
+def _files_of(groups: Iterator[pa.Table], file_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """Row groups as whole files with their rows, cut where the next group would make one more than `file_bytes`."""
+    group = next(groups, None)
+    while group is not None:
+        buffer, rows, largest_bytes = BytesIO(), 0, 0
+        with pq.ParquetWriter(buffer, group.schema, **writer_options(group.schema, len(group))) as writer:
+            while group is not None and (not rows or buffer.tell() + largest_bytes <= file_bytes):
+                before = buffer.tell()
+                writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+                rows, largest_bytes = rows + len(group), max(largest_bytes, buffer.tell() - before)
+                group = next(groups, None)
+        yield rows, buffer.getvalue()
 
 
 def _row_groups(folder: Folder, files: list[WrittenFile]) -> Iterator[pa.Table]:
     """The rows of the files, in order within groups of some `ROW_GROUP_ROWS`."""
     waiting: list[pa.Table] = []
     for file in files:
-        with folder.open(file.path) as opened:
-            waiting.append(pq.ParquetFile(opened).read())
+        waiting.append(_read(folder, file.path))
         if sum(map(len, waiting)) >= ROW_GROUP_ROWS:
             yield in_order(pa.concat_tables(waiting))
             waiting = []
     if waiting:
         yield in_order(pa.concat_tables(waiting))
+
+
+def _read(folder: Folder, path: str) -> pa.Table:
+    with folder.open(path) as opened:
+        return pa.ipc.open_file(opened).read_all() if path.endswith(".arrow") else pq.ParquetFile(opened).read()

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from transforms.elements import FOUND, Fate, Part, PartCounts, SettledAs, WrittenFile
 from transforms.end_run import end_run
 from transforms.layout import JOURNAL, LEDGER, of_run, parquet_file
-from transforms.merge_files import merge, packed
+from transforms.merge_files import merge
 from transforms.plan_parts import PART_RECORDS, plan_file, plan_new_parts, plan_parts
 from transforms.read_answers import TableRows, read_part
 from transforms.receipt import WATCHING, Receipt, make_receipt, write_receipt
@@ -177,7 +177,7 @@ class Publisher:
             by_table[file.table].append(file)
         yield from by_table.pop(LEDGER, [])
         for files in by_table.values():
-            yield from (one[0] if len(one) == 1 else merge(self._folder, one) for one in packed(files))
+            yield from files if len(files) == 1 else merge(self._folder, files)
 
     def _closed_segments(self) -> Iterator[str]:
         """Segments that are read and to which nothing more is written: their writer has begun another."""

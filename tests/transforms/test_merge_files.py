@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -12,11 +13,11 @@ import pytest
 from schemas.arrow import schema_of
 from tests.records import hex_id
 from transforms.elements import WrittenFile
-from transforms.merge_files import merge, packed
-from transforms.parquet_shape import in_order
+from transforms.merge_files import merge
+from transforms.parquet_shape import ROW_GROUP_ROWS, in_order
 from transforms.read_answers import TableRows
 from transforms.storage import LocalFolder
-from transforms.write_tables import write_parquet
+from transforms.write_tables import write_parquet, write_waiting
 
 _TABLE, _RUN = "documents/type=passport", "night"
 
@@ -34,30 +35,42 @@ def _rows(numbers: range) -> pa.Table:
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
-def _file(name: str, size_bytes: int) -> WrittenFile:
-    return WrittenFile(_RUN, _TABLE, name, 1, size_bytes)
-
-
-@pytest.mark.parametrize(
-    ("sizes", "expected"),
-    [((), []), ((9,), [[9]]), ((4, 4, 4), [[4, 4], [4]]), ((50, 1), [[50], [1]]), ((5, 5), [[5, 5]])],
-)
-def test_packed(sizes: tuple[int, ...], expected: list[list[int]]) -> None:
-    """Files go together up to the bound; a larger one stays alone."""
-    files = [_file(f"{number}", size) for number, size in enumerate(sizes)]
-    assert [[file.size_bytes for file in group] for group in packed(reversed(files), file_bytes=10)] == expected
-
-
-def test_merge(tmp_path: Path) -> None:
+@pytest.mark.parametrize("write", [write_parquet, write_waiting])
+def test_merge(tmp_path: Path, write: Callable[[LocalFolder, TableRows], WrittenFile]) -> None:
     """The merged file has every row of its parts by URI; made again it is the same file."""
     folder = LocalFolder(str(tmp_path))
     parts = [_rows(range(0, 300)), _rows(range(300, 310)), _rows(range(310, 700))]
-    files = [write_parquet(folder, TableRows(_TABLE, _RUN, f"part-{n}", rows)) for n, rows in enumerate(parts)]
-    merged = merge(folder, files)
+    files = [write(folder, TableRows(_TABLE, _RUN, f"part-{n}", rows)) for n, rows in enumerate(parts)]
+    (merged,) = merge(folder, files)
     content = folder.read(merged.path)
     assert pq.read_table(tmp_path / merged.path, partitioning=None).equals(in_order(pa.concat_tables(parts)))
     assert (merged.rows, merged.size_bytes) == (700, len(content))
-    assert (merge(folder, files), folder.read(merged.path)) == (merged, content)
+    assert (list(merge(folder, reversed(files))), folder.read(merged.path)) == ([merged], content)
+
+
+def test_a_part_alone_keeps_its_name(tmp_path: Path) -> None:
+    """The table of a run of one part is the file that a watch would have written for it."""
+    folder = LocalFolder(str(tmp_path))
+    rows = TableRows(_TABLE, _RUN, "part-0", _rows(range(300)))
+    (merged,) = merge(folder, [write_waiting(folder, rows)])
+    content = folder.read(merged.path)
+    assert (write_parquet(folder, rows), folder.read(merged.path)) == (merged, content)
+
+
+def test_files_are_cut_at_their_bound(tmp_path: Path) -> None:
+    """A file takes no group that would carry it over the bound; all rows are there, in the order of the parts."""
+    folder = LocalFolder(str(tmp_path))
+    numbers = [range(n * ROW_GROUP_ROWS, (n + 1) * ROW_GROUP_ROWS) for n in range(3)]
+    parts = [TableRows(_TABLE, _RUN, f"part-{n}", _rows(one)) for n, one in enumerate(numbers)]
+    files = [write_waiting(folder, part) for part in parts]
+    (alone,) = merge(folder, files[:1])
+    group = pq.ParquetFile(tmp_path / alone.path).metadata.row_group(0)
+    group_bytes = sum(group.column(number).total_compressed_size for number in range(group.num_columns))
+    for file_bytes, rows in ((1, [1, 1, 1]), (group_bytes * 5 // 2, [2, 1])):
+        merged = list(merge(folder, files, file_bytes))
+        assert [file.rows for file in merged] == [groups * ROW_GROUP_ROWS for groups in rows]
+        read = [pq.read_table(tmp_path / file.path, partitioning=None) for file in merged]
+        assert pa.concat_tables(read).equals(pa.concat_tables(in_order(part.rows) for part in parts))
 
 
 def test_order() -> None:
