@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from bisect import bisect_left
 from dataclasses import dataclass
 
@@ -12,13 +13,22 @@ import pyarrow as pa
 Ids = npt.NDArray[np.uint64]
 """Shape (n, 2): high and low word of each id."""
 
+_HEX_DIGITS = 32
+
 Numbers = npt.NDArray[np.int32]
 
 
 def to_ids(hex_ids: pa.Array | pa.ChunkedArray | list[str]) -> Ids:
     """Hex ids, none of them null, as words."""
-    texts = hex_ids if isinstance(hex_ids, list) else hex_ids.to_pylist()
-    return np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64).reshape(-1, 2)
+    texts = pa.array(hex_ids, pa.string()) if isinstance(hex_ids, list) else hex_ids
+    chunks = texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]
+    words = [np.frombuffer(unhexlify(_characters(chunk)), ">u8") for chunk in chunks]
+    return np.concatenate([np.empty(0, np.uint64), *words]).astype(np.uint64).reshape(-1, 2)
+
+
+def _characters(hex_ids: pa.Array) -> memoryview:
+    wide = hex_ids.cast(pa.binary()).cast(pa.binary(_HEX_DIGITS))
+    return memoryview(wide.buffers()[1])[wide.offset * _HEX_DIGITS : (wide.offset + len(wide)) * _HEX_DIGITS]
 
 
 def to_hex(words: Ids) -> str:

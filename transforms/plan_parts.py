@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from schemas.tables import LEDGER_SCHEMA
 from transforms.elements import Part, SettledAs, Span
 from transforms.ids import Ids, Index, first_of_each, to_ids
 from transforms.journal import FIELDS, read_rows
@@ -33,6 +34,7 @@ PART_BYTES = 64 * 1024 * 1024
 
 _RANK = {SettledAs.ANSWERED.value: 0, SettledAs.DEAD.value: 1, SettledAs.COPY.value: 2}
 _KEYS = pa.schema([("item_id", pa.string()), ("source_id", pa.string()), ("rank", pa.int32()), ("last_at", pa.int64())])
+_NO_COPIES = LEDGER_SCHEMA.empty_table()
 _keys_of = itemgetter(*map(FIELDS.index, ("item_id", "source_id", "outcome", "last_at", "uris")))
 _Copies = list[tuple[str, tuple[str, ...]]]
 
@@ -74,9 +76,12 @@ def _parts(run_id: str, drafts: list[_Draft]) -> list[Part]:
     if not drafts:
         return []
     keys = pa.concat_tables([draft.keys for draft in drafts]).combine_chunks()
-    is_repeated, is_shown = _repeated(keys), _shown(keys)
+    ids = to_ids(keys["item_id"])
+    firsts = _first_rows(keys, ids)
+    is_repeated = _repeated(keys) if len(firsts) < len(keys) else np.zeros(len(keys), bool)
+    is_shown = firsts[keys["rank"].to_numpy()[firsts] != _RANK[SettledAs.COPY.value]]
     ends = np.cumsum([len(draft.keys) for draft in drafts])
-    copies = _copies_by_part(drafts, to_ids(keys["item_id"])[is_shown], np.searchsorted(ends, is_shown, side="right"))
+    copies = _copies_by_part(drafts, ids[is_shown], np.searchsorted(ends, is_shown, side="right"))
     is_superseded = keys["rank"].to_numpy() != _RANK[SettledAs.COPY.value]
     is_superseded[is_shown] = False
     is_superseded |= _answered_since(keys)
@@ -113,18 +118,18 @@ def _repeated(keys: pa.Table) -> npt.NDArray[np.bool_]:
     return is_repeated
 
 
-def _shown(keys: pa.Table) -> npt.NDArray[np.int64]:
-    """The row of each request that the tables show."""
+def _first_rows(keys: pa.Table, ids: Ids) -> npt.NDArray[np.int64]:
+    """The row of each request that the tables show, or of a copy where there is no other."""
     rank, last_at = keys["rank"].to_numpy(), keys["last_at"].to_numpy()
     age = np.where(rank == _RANK[SettledAs.DEAD.value], -last_at, last_at)
-    rows = first_of_each(to_ids(keys["item_id"]), rank, age, np.arange(len(keys)))
-    is_original: npt.NDArray[np.bool_] = rank[rows] != _RANK[SettledAs.COPY.value]
-    return rows[is_original]
+    return first_of_each(ids, rank, age, np.arange(len(keys)))
 
 
 def _answered_since(keys: pa.Table) -> npt.NDArray[np.bool_]:
     """Deaths of a source that was settled otherwise after all: unread they had another key than their answer."""
     is_death = pc.equal(keys["rank"], _RANK[SettledAs.DEAD.value])
+    if not pc.any(is_death).as_py():
+        return np.zeros(len(keys), bool)
     settled = keys["source_id"].filter(pc.invert(is_death)).drop_null()
     found: npt.NDArray[np.bool_] = pc.and_(is_death, pc.is_in(keys["source_id"], settled)).to_numpy()
     return found
@@ -149,15 +154,13 @@ def _ledger_paths(folder: Folder, run_id: str) -> Iterator[str]:
 def _ledger_drafts(folder: Folder, paths: Iterable[str]) -> Iterator[_Draft]:
     for path in paths:
         with folder.open(path) as opened:
-            rows = pq.read_table(opened, columns=["item_id", "source_id", "outcome", "last_at", "uris"])
-        copied = rows.filter(pc.equal(rows["outcome"], SettledAs.COPY.value))
+            file = pq.ParquetFile(opened)
+            rows = file.read(["item_id", "source_id", "outcome", "last_at"])
+            is_copy = pc.equal(rows["outcome"], SettledAs.COPY.value)
+            copied = file.read(["item_id", "uris"]).filter(is_copy) if pc.any(is_copy).as_py() else _NO_COPIES
         copies = zip(copied["item_id"].to_pylist(), map(tuple, copied["uris"].to_pylist()), strict=True)
-        keys = [
-            rows["item_id"].to_pylist(),
-            rows["source_id"].to_pylist(),
-            [_RANK[outcome] for outcome in rows["outcome"].to_pylist()],
-            rows["last_at"].cast(pa.int64()).to_pylist(),
-        ]
+        rank = pc.index_in(rows["outcome"], pa.array(list(_RANK)))
+        keys = [rows["item_id"], rows["source_id"], rank, rows["last_at"].cast(pa.int64())]
         yield _Draft(PurePosixPath(path).stem, (), pa.table(keys, schema=_KEYS), list(copies))
 
 
