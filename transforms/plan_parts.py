@@ -35,7 +35,9 @@ PART_BYTES = 64 * 1024 * 1024
 _RANK = {SettledAs.ANSWERED.value: 0, SettledAs.DEAD.value: 1, SettledAs.COPY.value: 2}
 _KEYS = pa.schema([("item_id", pa.string()), ("source_id", pa.string()), ("rank", pa.int32()), ("last_at", pa.int64())])
 _NO_COPIES = LEDGER_SCHEMA.empty_table()
-_keys_of = itemgetter(*map(FIELDS.index, ("item_id", "source_id", "outcome", "last_at", "uris")))
+_keys_of = itemgetter(*map(FIELDS.index, ("item_id", "source_id", "outcome", "last_at")))
+_copy_of = itemgetter(*map(FIELDS.index, ("item_id", "uris")))
+_OUTCOME = FIELDS.index("outcome")
 _Copies = list[tuple[str, tuple[str, ...]]]
 
 
@@ -104,8 +106,9 @@ def _rows(mask: npt.NDArray[np.bool_]) -> frozenset[int]:
 
 def _name(keys: pa.Table) -> str:
     hasher = hashlib.sha256()
-    for row in zip(*(column.to_pylist() for column in keys.columns), strict=True):
-        hasher.update(repr(row).encode())
+    for column in keys.columns:
+        texts = pc.fill_null(column.cast(pa.string()), "")
+        hasher.update("\n".join(texts.to_pylist()).encode() + b"\0")
     return f"part-{hasher.hexdigest()[:16]}"
 
 
@@ -170,6 +173,7 @@ def _journal_drafts(
     """Cut the segments into parts. Without `read_up_to` every byte lies in one span, what is torn included."""
     spans: list[Span] = []
     rows: list[tuple[Any, ...]] = []
+    copies: _Copies = []
     for file in folder.list(of_run(JOURNAL, run_id)):
         start = last = (read_up_to or {}).get(file.path, 0)
         if start and file.size_bytes <= start:
@@ -177,22 +181,24 @@ def _journal_drafts(
         segment = folder.read(file.path)
         for row, last in read_rows(segment, start):
             rows.append(_keys_of(row))
+            if row[_OUTCOME] == SettledAs.COPY.value:
+                item_id, uris = _copy_of(row)
+                copies.append((item_id, tuple(uris)))
             if len(rows) >= part_records or _size_bytes(spans) + last - start >= part_bytes:
-                yield _draft([*spans, Span(file.path, start, last)], rows)
-                spans, rows, start = [], [], last
+                yield _draft([*spans, Span(file.path, start, last)], rows, copies)
+                spans, rows, copies, start = [], [], [], last
         end = len(segment) if read_up_to is None else last
         if end > start or read_up_to is None:
             spans.append(Span(file.path, start, end))
     if spans:
-        yield _draft(spans, rows)
+        yield _draft(spans, rows, copies)
 
 
 def _size_bytes(spans: list[Span]) -> int:
     return sum(span.end - span.start for span in spans)
 
 
-def _draft(spans: list[Span], rows: list[tuple[Any, ...]]) -> _Draft:
-    item_ids, source_ids, outcomes, last_at, uris = zip(*rows, strict=True) if rows else [()] * 5
+def _draft(spans: list[Span], rows: list[tuple[Any, ...]], copies: _Copies) -> _Draft:
+    item_ids, source_ids, outcomes, last_at = zip(*rows, strict=True) if rows else [()] * 4
     keys = pa.table([item_ids, source_ids, [_RANK[outcome] for outcome in outcomes], last_at], schema=_KEYS)
-    copied = (row for row, outcome in enumerate(outcomes) if outcome == SettledAs.COPY.value)
-    return _Draft(None, tuple(spans), keys, [(item_ids[row], tuple(uris[row])) for row in copied])
+    return _Draft(None, tuple(spans), keys, copies)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ from transforms.settings import OutputSettings
 from transforms.storage import Folder, open_folder
 
 _COUNTS = "counts"
+_ROWS_TOGETHER = 128
+"""Records of a journal made columns at once: few enough that no garbage collection walks over them."""
 _values_of = attrgetter(*FIELDS)
 
 
@@ -123,8 +126,11 @@ def _from_ledger(folder: Folder, part: Part) -> pa.Table:
 
 
 def _from_journal(folder: Folder, part: Part) -> pa.Table:
-    rows = [row for span in part.spans for row, _ in read_rows(folder.read(span.path)[span.start : span.end])]
-    return _ledger_table(rows)
+    rows = (row for span in part.spans for row, _ in read_rows(folder.read(span.path)[span.start : span.end]))
+    tables = [LEDGER_SCHEMA.empty_table()]
+    while together := list(islice(rows, _ROWS_TOGETHER)):
+        tables.append(_ledger_table(together))
+    return pa.concat_tables(tables).combine_chunks()
 
 
 def ledger_table(records: Sequence[Settled]) -> pa.Table:
