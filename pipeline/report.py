@@ -22,6 +22,7 @@ from transforms.storage import Folder, open_folder
 if TYPE_CHECKING:
     import jinja2
     import markupsafe
+    from duckdb import DuckDBPyConnection
 
 _LOG = logging.getLogger("cardbeam")
 REPORT_FILE = "report.html"
@@ -68,7 +69,8 @@ def write_report(folder: Folder, run_id: str) -> str:
         templates = _templates()
     except ImportError as error:
         raise UsageError(f"{error.name} is not installed; pip install 'cardbeam[report]'") from None
-    facts = facts_of(connect(folder.root), run_id)
+    connection = connect(folder.root, only_run=run_id)
+    facts = facts_of(connection, run_id)
     page = templates.get_template("report.html").render(
         facts=facts,
         run=facts.run,
@@ -79,7 +81,7 @@ def write_report(folder: Folder, run_id: str) -> str:
     )
     path = run_file(run_id, REPORT_FILE)
     folder.write(path, page.encode())
-    _write_index(folder, templates)
+    _write_index(folder, templates, connection)
     return path
 
 
@@ -92,8 +94,8 @@ def report_if_possible(folder: Folder, run_id: str) -> str | None:
         return None
 
 
-def _write_index(folder: Folder, templates: jinja2.Environment) -> None:
-    runs = connect(folder.root).sql("SELECT * FROM runs ORDER BY run_id DESC").to_arrow_table().to_pylist()
+def _write_index(folder: Folder, templates: jinja2.Environment, connection: DuckDBPyConnection) -> None:
+    runs = connection.sql("SELECT * FROM runs ORDER BY run_id DESC").to_arrow_table().to_pylist()
     with_report = {file.path.split("/")[1] for file in folder.list(RUNS) if file.path.endswith(f"/{REPORT_FILE}")}
     page = templates.get_template("index.html").render(runs=runs, with_report=with_report, report_file=REPORT_FILE)
     folder.write(INDEX_FILE, page.encode())

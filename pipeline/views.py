@@ -33,11 +33,12 @@ _READ_AT_ONCE = 16
 _COMMON_NAMES = ", ".join([*(field.name for field in COMMON_COLUMNS), RUN_ID.name])
 
 
-def connect(output: str, *, unfinished: bool = False) -> duckdb.DuckDBPyConnection:
+def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duckdb.DuckDBPyConnection:
     """A DuckDB connection, times in UTC, with a view for each table of the output.
 
     The views are each document type, `documents`, `dead_letters`, `dead_letters_open`, `ledger`, `cards` and
-    `latest_…`; `runs` is a table. `unfinished` shows runs without a receipt too, as far as they are written.
+    `latest_…`; `runs` is a table. `unfinished` shows runs without a receipt too, as far as they are written;
+    with `only_run` the views but `runs` show that one, and no other file is opened.
 
     Raises:
         UsageError: DuckDB is not installed, or no run has ended there.
@@ -48,7 +49,7 @@ def connect(output: str, *, unfinished: bool = False) -> duckdb.DuckDBPyConnecti
         raise UsageError("DuckDB is not installed; pip install 'cardbeam[sql]'") from None
     folder = open_folder(output)
     receipts = _receipts(folder)
-    files = _listed_files(folder) if unfinished else _files_of(receipts)
+    files = _listed_files(folder) if unfinished else _files_of(receipts, only_run)
     if not files:
         raise UsageError(f"--output {output} holds no run that has ended; run a backfill into it first")
     connection = duckdb.connect()
@@ -71,9 +72,10 @@ _Files = Mapping[str, Mapping[str, int]]
 """Paths of files and their sizes in bytes, by table folder."""
 
 
-def _files_of(receipts: list[bytes]) -> _Files:
+def _files_of(receipts: list[bytes], only_run: str) -> _Files:
     """A file without a row is no use to a query."""
-    written: list[dict[str, Any]] = [file for receipt in receipts for file in orjson.loads(receipt)["files"]]
+    runs = [run for run in map(orjson.loads, receipts) if not only_run or run["run_id"] == only_run]
+    written: list[dict[str, Any]] = [file for run in runs for file in run["files"]]
     return _by_table((file["path"], file["bytes"] if file["rows"] else None) for file in written)
 
 

@@ -69,9 +69,12 @@ def test_few_requests(in_bucket: Folder, bucket: Bucket) -> None:
 
 
 @on_s3
-def test_report(in_bucket: Folder) -> None:
-    """The page and the list of runs are put beside the tables."""
+def test_report(in_bucket: Folder, bucket: Bucket) -> None:
+    """The page and the list of runs are put beside the tables; of other runs nothing but receipts is read."""
+    bucket.proxy.reset()
     assert cli.run("report", f"--output={in_bucket.root}", f"--run_id={FIRST}").returncode == 0
+    read = {request.key for request in bucket.proxy.seen if request.kind == "get"}
+    assert [key for key in read if SECOND in key and not key.endswith("/receipt.json")] == []
     assert b"134" in in_bucket.read(f"runs/{FIRST}/report.html")
     assert in_bucket.read("runs/index.html").count(b"report.html") == 1
 
