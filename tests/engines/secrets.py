@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{40,}={0,2}")
@@ -64,11 +65,19 @@ def leaks(places: Iterable[tuple[str, bytes]], planted: Iterable[str]) -> list[s
 
 
 def files(*folders: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file below some folders that can be read; what goes away meanwhile holds nothing."""
+    """Every file below some folders that can be read, but jars, which are code that was there before.
+
+    What goes away meanwhile is passed over.
+    """
     for folder in folders:
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink():
-                try:
+            with suppress(OSError):
+                if path.is_file() and not path.is_symlink() and not _is_jar(path):
                     yield str(path), path.read_bytes()
-                except OSError:
-                    continue
+
+
+def _is_jar(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return "META-INF/MANIFEST.MF" in archive.NameToInfo
