@@ -8,7 +8,8 @@ of 0..Q-1 with k mod n = r: whole numbers that add up to Q.
 while workers join, leave, pause and die, provided that a written or removed object shows in
 listings within `SHOWS_WITHIN_S`, and that clocks run equally fast. No clock is compared with
 another's: each worker uses its own monotonic one. What is assumed of a worker that is stopped
-(a paused machine) between a permission and its socket is nothing: it sends what it was about to.
+(a paused machine) between a permission and its socket is nothing: it sends what it was about to, which its
+own windows count when it leaves, and those of the others not.
 
 **Why.** Let S be the workers that give a permission within [t-W, t], and s, u two of them.
 1. u gives its first permission not before L + D + W after its lease was first written

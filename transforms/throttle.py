@@ -8,8 +8,8 @@ quota wherever their slots never add up to more than Q (see `leases`).
 A permission counts from when the head of its request has left the process: as long as it has not,
 it stands in every window. So a process that is held up between a permission and its socket, by a
 loaded machine say, breaks no window, and what is left to differ is the way from the socket to the
-endpoint: windows are made `_GUARD` longer, so that this way may take 10 ms more for one request than
-for the one a second later. At most 2 % of the rate may be given up: these 10 ms of a second, and 10
+endpoint: windows are made `_GUARD` longer, so that this way may take 12 ms more for one request than
+for the one a second later. At most 2 % of the rate may be given up: these 12 ms of a second, and 8
 for wake-ups that come late. Those are made up for, `_CATCH_UP_S` at the most: the one burst there is,
 and within the window's bound. A quota that nobody asked for is not made up for.
 """
@@ -24,9 +24,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-_GUARD = 0.010
-"""Windows are this much longer than the quota says: 10 ms in a second."""
-_PACE = 0.011
+_GUARD = 0.012
+"""Windows are this much longer than the quota says: 12 ms in a second."""
+_PACE = 0.013
 """The schedule is this much slower than the quota; above the guard, so that it seldom waits for the log."""
 _CATCH_UP_S = 0.1
 _LOOK_SOON_S = 0.001
