@@ -7,9 +7,9 @@ of 0..Q-1 with k mod n = r: whole numbers that add up to Q.
 **Guarantee.** In no window of W seconds do all workers together give more than Q permissions,
 while workers join, leave, pause and die, provided that a written or removed object shows in
 listings within `SHOWS_WITHIN_S`, and that clocks run equally fast. No clock is compared with
-another's: each worker uses its own monotonic one. What is assumed of a worker that is stopped
-(a paused machine) between a permission and its socket is nothing: it sends what it was about to, which its
-own windows count when it leaves, and those of the others not.
+another's: each worker uses its own monotonic one. Of a worker that is held up between a
+permission and its socket: its own windows count a request from when it leaves; where shares
+change, a hold-up of `HELD_UP_S` is stood (W below is longer by that).
 
 **Why.** Let S be the workers that give a permission within [t-W, t], and s, u two of them.
 1. u gives its first permission not before L + D + W after its lease was first written
@@ -28,8 +28,8 @@ own windows count when it leaves, and those of the others not.
    most those of the view S: together Q. The throttle's log keeps each worker within its slots.
 
 **Costs.** A write, a listing and a removal for each worker and `RENEW_S`; a wait of L + D + W
-(5.5 s for whole rates) before a worker's first permission, less than 2.5 s of which its share is
-idle; a dead worker's share is idle for T + D + W + two renewals (8.5 s) at the most. Where
+(6 s for whole rates) before a worker's first permission, less than 3 s of which its share is
+idle; a dead worker's share is idle for T + D + W + two renewals (9 s) at the most. Where
 workers are more than slots, some wait with none until another leaves.
 """
 
@@ -52,7 +52,15 @@ SHOWS_WITHIN_S = 0.5
 DEAD_AFTER_S = 5.0
 RENEWED_WITHIN_S = 4.0
 
+HELD_UP_S = 0.5
+"""How long a request may be held up between its permission and its socket when shares change."""
+
 _NAME = re.compile(r"(?P<worker>[0-9a-f]+)-(?P<count>[0-9]+)\.lease")
+
+
+def _window_s(quota: Quota) -> float:
+    """What must pass so that no window holds what was given before and what is given after."""
+    return quota.guarded_s + HELD_UP_S
 
 
 @dataclass(slots=True)
@@ -78,14 +86,14 @@ class View:
         """A listing, as the count of each lease, and when it started and ended."""
         last_s, self._listed_s = self._listed_s, started_s
         if ended_s > last_s + FRESH_S:
-            self._safe_from_s = ended_s + self._quota.guarded_s
+            self._safe_from_s = ended_s + _window_s(self._quota)
         for worker, count in counts.items():
             if worker != self._worker:
                 self._see(worker, count, started_s, last_s)
         for worker, other in self._others.items():
             is_gone = worker not in counts or started_s - other.changed_s > DEAD_AFTER_S
             if is_gone and other.is_alive:
-                other.is_alive, other.counts_until_s = False, ended_s + self._quota.guarded_s
+                other.is_alive, other.counts_until_s = False, ended_s + _window_s(self._quota)
         self._forget(ended_s, counts)
 
     def slots(self, now_s: float) -> int:
@@ -131,7 +139,7 @@ class Lease:
     def slots(self, now_s: float) -> int:
         """Slots that may be used now: none before the others must know of us, none after they may have given us up."""
         with self._lock:
-            is_known = now_s >= self._joined_s + FRESH_S + SHOWS_WITHIN_S + self._quota.guarded_s
+            is_known = now_s >= self._joined_s + FRESH_S + SHOWS_WITHIN_S + _window_s(self._quota)
             is_held = now_s <= self._written_s + RENEWED_WITHIN_S
             return self._view.slots(now_s) if is_known and is_held else 0
 

@@ -86,7 +86,7 @@ def test_slots_of_all_ranks_add_up_to_the_quota(workers: int, slots: int) -> Non
     for name in names:
         view = View(name, Quota(slots, 1.0))
         view.take(dict.fromkeys(names, 1), 0.0, 0.0)
-        shares.append(view.slots(1.5))
+        shares.append(view.slots(2.0))
     assert sum(shares) == slots
     assert max(shares) - min(shares) <= 1
 
@@ -96,7 +96,7 @@ def test_more_workers_in_a_view_never_make_for_more_slots(slots: int, few: set[i
     def share(name: int, seen: set[int]) -> int:
         view = View(f"{name:04x}", Quota(slots, 1.0))
         view.take({f"{number:04x}": 1 for number in seen}, 0.0, 0.0)
-        return view.slots(1.5)
+        return view.slots(2.0)
 
     for name in few:
         assert share(name, few | others) <= share(name, few)
@@ -114,7 +114,7 @@ def test_a_view_that_is_too_old_gives_nothing_and_a_new_one_only_a_window_later(
     view = View("b", Quota(10, 1.0))
     view.take({"b": 1}, 0.0, 0.1)
     view.take({"b": 2}, 10.0, 10.2)
-    assert [view.slots(0.5), view.slots(2.0 + FRESH_S + 6), view.slots(10.5), view.slots(11.3)] == [0, 10, 0, 10]
+    assert [view.slots(0.5), view.slots(2.0 + FRESH_S + 6), view.slots(11.3), view.slots(11.8)] == [0, 10, 0, 10]
 
 
 def test_temporary_files_are_no_leases() -> None:
@@ -136,7 +136,7 @@ def test_a_lease_gives_nothing_when_its_last_write_started_too_long_ago() -> Non
     lease = Lease(_SlowFolder(world, lambda: world.now_s, 0.0), "run", Quota(10, 1.0), "a1", lambda: world.now_s)
     for _ in range(4):
         lease.renew()
-    assert [lease.slots(seconds) for seconds in (7.7, 9.6, 9.8)] == [10, 10, 0]
+    assert [lease.slots(seconds) for seconds in (8.2, 9.6, 9.8)] == [10, 10, 0]
 
 
 def test_a_lease_that_was_left_is_gone_from_the_folder_and_gives_nothing() -> None:
