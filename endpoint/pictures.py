@@ -21,7 +21,7 @@ Rows = Callable[[int, int], Image.Image]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_DECODED_BYTES = 50_000_000
-"""Largest picture decoded, as Pillow holds it: 12.5 megapixels in colour, 50 in grey. JPEGs are halved until they fit."""
+"""Largest picture decoded, as Pillow holds it: 12.5 megapixels in colour, 50 in grey. JPEGs are halved to fit."""
 MAX_WORKING_PX = 4_000_000
 """Largest sheet worked on: a card half its width still has the pixels the text pass uses."""
 BAND_PX = 64
