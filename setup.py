@@ -46,6 +46,7 @@ setup(
         "bench": ["google-api-core>=2.20", "psutil>=7", "ray[data]>=2.50", "uvloop>=0.21"],
         "test": [
             "pytest>=9",
+            "pytest-xdist>=3.8",
             "sqlglot>=27",
             "hypothesis>=6.100",
             "trustme>=1.2",
