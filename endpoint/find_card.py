@@ -25,6 +25,8 @@ MIN_SUPPORT = 0.55
 """Smallest share of an outline that must lie on edges."""
 LIES_WELL = 0.85
 """A side of which so much lies on edges is not moved."""
+RIM_PX = 6
+"""So near to the picture's rim, in pixels of the search, an outline may be the picture's own."""
 SNAP_PX = np.arange(-24.0, 25.0, 3.0)
 """How far the ends of a side are moved when it is looked for nearby, in pixels of the search."""
 Corners = npt.NDArray[np.float64]
@@ -56,8 +58,9 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     edges = np.asarray(cv2.bitwise_or(soft_edges(lightness), soft_edges(apart)), dtype=np.uint8)
     quads: list[Corners] = []
     supported: list[tuple[float, int]] = []
-    for masks in (_masks(lightness, apart), _upper_masks(lightness, apart)):
-        quads += [_snapped(quad, edges) for mask in masks for quad in _quads(mask)]
+    for masks, within in ((_masks(lightness, apart), _anywhere), (_upper_masks(lightness, apart), _off_the_rim)):
+        proposed = (_snapped(quad, edges) for mask in masks for quad in _quads(mask))
+        quads += [quad for quad in proposed if within(quad, edges)]
         supported = sorted(((_support(quad, edges), index) for index, quad in enumerate(quads)), reverse=True)
         if supported and supported[0][0] >= ENOUGH_SUPPORT:
             break
@@ -217,6 +220,15 @@ def _card_shaped(quad: Corners, hull: npt.NDArray[np.int32], mask: Pixels) -> bo
     if short < 1 or not 1.2 <= long / short <= 1.95 or area < MIN_SHARE * mask.size:
         return False
     return 0.9 <= cv2.contourArea(hull) / area <= 1.1 and area < 0.995 * mask.size
+
+
+def _anywhere(quad: Corners, picture: Pixels) -> bool:
+    return True
+
+
+def _off_the_rim(quad: Corners, picture: Pixels) -> bool:
+    """Whether there is table all around: on a picture that is the card itself, parts of it end at the rim."""
+    return bool((quad > RIM_PX).all() and (quad < np.array(picture.shape[1::-1]) - RIM_PX).all())
 
 
 def _overlap(quad: Corners, other: Corners) -> bool:
