@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
-import time
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
@@ -75,15 +75,17 @@ class WorkerProcess:
         Raises Gone where the process dies, CardTimeout, and ReaderFailed where the reader has a bug.
         """
         self.usable = False  # until it has answered: it may die, use too much, or the server may stop
-        reading, ends_at = self._call(read_picture, picture, get_thumb, says_valid), self._ends_at()
+        reading = self._call(read_picture, picture, get_thumb, says_valid)
         try:
-            while not reading.done():
+            for _ in range(self._looks()):
                 await asyncio.wait({reading}, timeout=_LOOK_EVERY_S)
-                if not reading.done() and self._uses_too_much(ends_at):
+                if reading.done():
+                    return self._noted(reading.result()).answer
+                if self._uses_too_much():
                     return PictureAnswer("3")
         finally:
             reading.cancel()  # nothing where it is done; else nobody would hear of its end
-        return self._noted(reading.result()).answer
+        raise CardTimeout
 
     async def answers(self) -> bool:
         """Whether it does anything at all within the time of a picture; one that reads answers afterwards."""
@@ -106,12 +108,11 @@ class WorkerProcess:
     def _call(self, function: Any, *arguments: Any) -> asyncio.Future[Any]:
         return asyncio.wrap_future(self._executor.submit(function, *arguments))
 
-    def _ends_at(self) -> float:
-        return time.monotonic() + self._bounds.card_timeout_s
+    def _looks(self) -> int:
+        """The time of a picture in looks at its process: time in which the server itself stood still is no look."""
+        return math.ceil(self._bounds.card_timeout_s / _LOOK_EVERY_S)
 
-    def _uses_too_much(self, ends_at: float) -> bool:
-        if time.monotonic() > ends_at:
-            raise CardTimeout
+    def _uses_too_much(self) -> bool:
         return self._memory_mb() > self._bounds.max_worker_mb or self._computed_s() > self._bounds.card_cpu_s
 
     def _noted(self, read: Reading) -> Reading:

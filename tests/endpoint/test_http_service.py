@@ -90,6 +90,22 @@ def test_a_picture_that_kills_or_holds_its_worker_is_said_and_the_next_is_read(s
         assert endpoint.post_file("ekyc/card", picture_of(colour)).status_code == status
 
 
+def test_time_in_which_the_server_was_suspended_is_on_no_picture_s_account(start: Start) -> None:
+    endpoint = start("--workers=1", "--card_timeout_s=1")
+    [worker] = endpoint.workers()
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(endpoint.post_file, "ekyc/card", picture_of(SLOW))
+        time.sleep(0.25)  # half of what the picture takes
+        worker.suspend()
+        endpoint.process.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        endpoint.process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)  # the server looks before the worker can answer
+        worker.resume()
+        assert reading.result().status_code == 200
+    assert endpoint.workers() == [worker]
+
+
 @pytest.mark.parametrize("path", ["?format_type=base64", "?format_type=file"])
 def test_a_body_that_does_not_arrive_is_http_408_and_gives_its_place_back(start: Start, path: str) -> None:
     endpoint = start("--workers=1", "--max_waiting=1", "--body_timeout_s=0.5", "--allow_anonymous")
