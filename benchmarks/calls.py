@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.card_server import reply
 from benchmarks.contenders import open_session, read_and_call
-from benchmarks.machine import endpoint
+from benchmarks.machine import Endpoint, endpoint
 from benchmarks.pictures import write_pictures
 from schemas.reply import parse_reply
 from transforms.card_client import CardClient, Credentials, Sent
@@ -20,6 +20,7 @@ from transforms.elements import Settled, item_id_of
 from transforms.journal import LocalJournal
 from transforms.pictures import look_at
 from transforms.storage import LocalFolder
+from transforms.web import describe_web
 
 _OPERATION = "ekyc/card"
 _PICTURES = 200
@@ -31,16 +32,16 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--picture_bytes", type=int, default=219_000)
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder, endpoint() as server:
+    with tempfile.TemporaryDirectory() as folder, endpoint(pictures=Path(folder, "in")) as server:
         write_pictures(Path(folder, "in"), _PICTURES, asked.picture_bytes)
-        steps = _steps(Path(folder), server.base_url)
+        steps = _steps(Path(folder), server)
         rounds = [{name: _cpu_ms(step, inputs) for name, (step, inputs) in steps.items()} for _ in range(asked.rounds)]
     found = {name: round(median(each[name] for each in rounds), 3) for name in steps}
     return {"cpu_ms": found}
 
 
-def _steps(folder: Path, url: str) -> dict[str, tuple[Callable[[Any], object], Sequence[Any]]]:
-    paths = sorted((folder / "in").iterdir())
+def _steps(folder: Path, server: Endpoint) -> dict[str, tuple[Callable[[Any], object], Sequence[Any]]]:
+    url, paths = server.base_url, sorted((folder / "in").iterdir())
     contents = [path.read_bytes() for path in paths]
     sent = [[Sent(content, "image/jpeg")] for content in contents]
     urls = [[Sent(url=f"https://pictures.example/{path.name}")] for path in paths]
@@ -53,6 +54,7 @@ def _steps(folder: Path, url: str) -> dict[str, tuple[Callable[[Any], object], S
     return {
         "read": (Path.read_bytes, paths),
         "look": (look_at, contents),
+        "head": (describe_web, [f"{server.pictures_url}/{path.name}" for path in paths]),
         "hash": (lambda content: item_id_of(_OPERATION, [content]), contents),
         "call by file": (lambda pictures: by_file.call(_OPERATION, pictures), sent),
         "call by base64": (lambda pictures: by_base64.call(_OPERATION, pictures), sent),

@@ -2,7 +2,7 @@
 
 With `--most_per_second N` it answers 429 when a request is more than the Nth within one second up
 to it, refused ones included. `GET /stats` tells what it saw. One process on an event loop of C;
-bodies go into one buffer that is never looked at.
+bodies go into one buffer that is never looked at. It can be the web server of the pictures too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from array import array
 from collections import deque
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -48,19 +49,19 @@ def _response(status: bytes, body: bytes) -> bytes:
     return head + body
 
 
-_PICTURE_IS_THERE = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: 219000\r\n\r\n'
-"""To who looks for a picture behind a URL of this server: one of the usual size."""
+_PICTURE = re.compile(rb"(?:GET|HEAD) /pictures/([0-9]+[.]jpg) ")
 
 
 class Endpoint:
     """What all connections share: the answer, the limit, and when each request came."""
 
-    def __init__(self, latency_s: float, most_per_second: int, slow_every: int) -> None:
+    def __init__(self, latency_s: float, most_per_second: int, slow_every: int, pictures: str) -> None:
         self._latency_s, self._most, self._slow_every = latency_s, most_per_second, slow_every
         self._answer = _response(b"200 OK", reply())
         self._refusal = _response(b"429 Too Many Requests", b"{}")
         self._last: deque[float] = deque(maxlen=most_per_second or 1)
         self._came_s, self.refused = array("d"), 0
+        self._pictures = Path(pictures)
 
     def take(self) -> bytes:
         """One request came: the answer to it."""
@@ -76,6 +77,12 @@ class Endpoint:
         """Seconds until the answer to the request that came last."""
         is_slow = self._slow_every and len(self._came_s) % self._slow_every == 0
         return self._latency_s * (4 if is_slow else 1)
+
+    def picture(self, name: bytes, *, with_content: bool) -> bytes:
+        """What a web server says of a picture."""
+        content = (self._pictures / name.decode()).read_bytes()
+        head = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n' % len(content)
+        return head + content if with_content else head
 
     def stats(self) -> bytes:
         """When requests came, on the monotonic clock that all processes of a machine share."""
@@ -122,8 +129,8 @@ class _Connection(asyncio.BufferedProtocol):
         self._body_left = (int(found[1]) if found else 0) - body_bytes
         if head.startswith(b"GET /stats"):
             self._transport.write(self._endpoint.stats())
-        elif head.startswith(b"HEAD"):
-            self._transport.write(_PICTURE_IS_THERE)
+        elif picture := _PICTURE.match(head):
+            self._transport.write(self._endpoint.picture(picture[1], with_content=head.startswith(b"GET")))
         else:
             self._answer, self._latency_s = self._endpoint.take(), self._endpoint.latency_s
 
@@ -151,11 +158,12 @@ def main() -> None:
     parser.add_argument("--latency_s", type=float, default=0.0)
     parser.add_argument("--most_per_second", type=int, default=0)
     parser.add_argument("--slow_every", type=int, default=0, help="every so many-th takes four times as long")
+    parser.add_argument("--pictures", default="", help="a folder that is served as /pictures/")
     parser.add_argument("--real_time", action="store_true")
     asked = parser.parse_args()
     if asked.real_time:
         run_in_real_time()
-    uvloop.run(_serve(Endpoint(asked.latency_s, asked.most_per_second, asked.slow_every)))
+    uvloop.run(_serve(Endpoint(asked.latency_s, asked.most_per_second, asked.slow_every, asked.pictures)))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,11 @@ class Endpoint:
         """What `--endpoint_url` takes."""
         return f"http://127.0.0.1:{self.port}/api/v2"
 
+    @property
+    def pictures_url(self) -> str:
+        """Where it serves the pictures."""
+        return f"http://127.0.0.1:{self.port}/pictures"
+
     def served(self) -> Served:
         """All that it saw until now."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/stats") as reply:
@@ -78,10 +83,16 @@ class Endpoint:
 
 @contextmanager
 def endpoint(
-    latency_s: float = 0.0, most_per_second: int = 0, *, slow_every: int = 0, real_time: bool = False
+    latency_s: float = 0.0,
+    most_per_second: int = 0,
+    *,
+    slow_every: int = 0,
+    pictures: Path | None = None,
+    real_time: bool = False,
 ) -> Iterator[Endpoint]:
-    """An endpoint in a process of its own."""
+    """An endpoint in a process of its own; with a folder of `pictures` it is their web server too."""
     command = [f"--latency_s={latency_s}", f"--most_per_second={most_per_second}", f"--slow_every={slow_every}"]
+    command += [f"--pictures={pictures}"] if pictures else []
     command += ["--real_time"] if real_time else []
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.card_server", *command], stdout=subprocess.PIPE, text=True, cwd=_HERE

@@ -27,6 +27,14 @@ _SETTINGS = {
     "latency": _Setting(0.3, 64, ("cardbeam", "cardbeam_and_page", "pool", "ray", "beam", "request_response_io")),
     "zero_latency": _Setting(0.0, 16, ("cardbeam", "pool")),
 }
+_TRANSFERS = {
+    "file": "file",
+    "base64": "base64",
+    "file_from_web": "file",
+    "url": "url",
+}
+"""How pictures go to the endpoint; the last two name them in a manifest of URLs, where the others find files."""
+_FROM_WEB = frozenset({"file_from_web", "url"})
 _ONE_AT_A_TIME = frozenset({"beam", "request_response_io"})
 
 
@@ -39,7 +47,7 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--settings", nargs="*", choices=_SETTINGS, default=list(_SETTINGS))
     parser.add_argument("--contenders", nargs="*", help="only these; all by default")
     parser.add_argument("--latency_s", type=float, help="instead of the setting's own")
-    parser.add_argument("--transfers", nargs="*", default=["file", "url"], choices=["file", "base64", "url"])
+    parser.add_argument("--transfers", nargs="*", choices=_TRANSFERS, default=["file", "file_from_web", "url"])
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         write_pictures(Path(folder, "all"), asked.pictures, asked.picture_bytes)
@@ -66,10 +74,11 @@ def _run(name: str, transfer: str, threads: int, latency_s: float, folder: Path)
     pictures = folder.parent / ("few" if name in _ONE_AT_A_TIME else "all")
     output = folder / f"{name}-{transfer}-{threads}"
     folder.mkdir(exist_ok=True)
-    options = ["--max_requests_per_second=0", f"--transfer={transfer}"] if name.startswith("cardbeam") else []
-    with endpoint(latency_s) as server:
-        if transfer == "url":
-            pictures = _urls(folder, server.base_url, len(list(pictures.iterdir())))
+    told = ["--max_requests_per_second=0", f"--transfer={_TRANSFERS[transfer]}"]
+    options = told if name.startswith("cardbeam") else []
+    with endpoint(latency_s, pictures=pictures) as server:
+        if transfer in _FROM_WEB:
+            pictures = _urls(folder, server.pictures_url, pictures)
         cost = run_child(
             "benchmarks.contenders", name, str(pictures), server.base_url, str(threads), str(output), *options
         )
@@ -77,10 +86,10 @@ def _run(name: str, transfer: str, threads: int, latency_s: float, folder: Path)
     return {**cost, "endpoint_cpu_ms_per_picture": 1000 * served.cpu_s / len(served.came_s)}
 
 
-def _urls(folder: Path, base_url: str, count: int) -> Path:
-    """A manifest of pictures behind URLs of the endpoint's own server, which answers HEAD and is asked for none."""
+def _urls(folder: Path, url: str, pictures: Path) -> Path:
+    """A manifest of the pictures as the endpoint's own server has them."""
     manifest = folder / "urls.txt"
-    manifest.write_text("".join(f"{base_url}/pictures/{number:06d}.jpg\n" for number in range(count)))
+    manifest.write_text("".join(f"{url}/{path.name}\n" for path in sorted(pictures.iterdir())))
     return manifest
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -20,6 +20,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Retry,
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.connection import is_connection_dropped
+
+from transforms.pools import find_pool
 
 _NEVER_AGAIN = Retry.from_int(retries=False, redirect=False)
 """Errors come as they are, replies too: whether to send again is decided elsewhere."""
@@ -115,28 +117,21 @@ class Lines:
 
     def __init__(self, base_url: str, auth: AuthBase, connections: int, timeout: Timeout) -> None:
         self._timeout = timeout
-        self._session = requests.Session()
-        found = self._session.merge_environment_settings(base_url, {}, None, None, None)
-        self._proxies = found["proxies"]
-        self._session.trust_env = False  # no netrc: the credentials are those that were given
-        self._session.auth = auth
-        self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections, pool_block=False)
-        prepared = self._session.prepare_request(requests.Request("GET", base_url))
-        verify, cert = found["verify"], found["cert"]
-        pool = self._adapter.get_connection_with_tls_context(prepared, verify, self._proxies, cert)
-        self._pool = cast(HTTPConnectionPool, pool)
-        self._adapter.cert_verify(pool, base_url, verify, cert)  # type: ignore[no-untyped-call]
+        self._auth = auth
+        adapter = _Adapter(pool_connections=1, pool_maxsize=connections, pool_block=False)
+        self._found = find_pool(adapter, base_url, {}, auth)
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._adapter.close()
-        self._session.close()
+        self._found.adapter.close()
 
     def prepare(self, method: str, url: str, params: dict[str, str], headers: dict[str, str]) -> Call:
         """A kind of call, as `requests` prepares it."""
-        prepared = self._session.prepare_request(requests.Request(method, url, headers=headers, params=params))
+        with requests.Session() as session:
+            asked = requests.Request(method, url, headers=headers, params=params, auth=self._auth)
+            prepared = session.prepare_request(asked)
         prepared.headers.pop("Content-Length", None)
-        return Call(method, self._adapter.request_url(prepared, self._proxies), dict(prepared.headers))
+        return Call(method, self._found.target_of(prepared), dict(prepared.headers))
 
     @contextmanager
     def send(self, call: Call, pieces: Sequence[bytes] | None, admit: Admit) -> Iterator[BaseHTTPResponse]:
@@ -161,7 +156,7 @@ class Lines:
             response.release_conn()
 
     def _open(self, call: Call, load: _Load, headers: dict[str, str]) -> BaseHTTPResponse:
-        return self._pool.urlopen(
+        return self._found.pool.urlopen(
             call.method,
             call.target,
             load,  # type: ignore[arg-type]  # for `_Admitted`

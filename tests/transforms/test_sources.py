@@ -166,6 +166,22 @@ def test_a_picture_behind_http_has_its_etag(jpeg: bytes) -> None:
         assert describe(uri) == picture
 
 
+def test_a_redirected_uri_is_described_by_what_it_leads_to(jpeg: bytes) -> None:
+    """The version is that of the picture; the URI stays the one that was asked for, whatever characters are in it."""
+    there = Answer(jpeg, headers={"ETag": '"v1"'})
+    moved = Answer(status=302, headers={"Location": "/new.jpg", "ETag": '"of the redirection"'})
+    with CardServer(lambda got: there if got.path == "/new.jpg" else moved) as server:
+        uri = f"{server.url}/thẻ cũ.jpg"
+        assert describe(uri) == Picture(uri, len(jpeg), '"v1"')
+
+
+@pytest.mark.parametrize("answer", [Answer(status=403), Answer(status=404), Answer(fault=Fault.RESET)])
+def test_what_a_look_cannot_see_has_no_version(answer: Answer) -> None:
+    """A server that refuses a look, or gives no reply, says nothing of the picture."""
+    with CardServer(lambda got: answer) as server:
+        assert describe(f"{server.url}/a.jpg") == Picture(f"{server.url}/a.jpg")
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
