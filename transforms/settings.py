@@ -120,8 +120,8 @@ class RateSettings:
     max_in_flight: int = option(
         0,
         help="Calls under way at once in one worker. Each holds its pictures in memory and one connection, and a "
-        "quarter as many pictures more are read ahead; 0 takes as many as the rate and the endpoint's latency need, "
-        "up to 256 and 256 MB of pictures.",
+        "quarter as many pictures more, four at least, are read ahead; 0 takes as many as the rate and the endpoint's "
+        "latency need, up to 256 and 256 MB of pictures.",
     )
     max_calls: int = option(
         0,
