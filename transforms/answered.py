@@ -29,8 +29,10 @@ from transforms.settings import Settings
 from transforms.storage import Folder, open_folder
 from transforms.tail import Known, Tail
 
-_MOST_NOTED = 50_000
-"""Records noted one by one, some 400 bytes each, before they are merged into the arrays."""
+_MOST_NOTED = 10_000
+"""Records noted one by one, some 400 bytes each and twice that while they are merged into the arrays; or as many as
+`_NOTED_PART` of what is in the arrays, for these are sorted anew."""
+_NOTED_PART = 0.01
 
 _KEYS = pa.schema(
     [
@@ -112,7 +114,7 @@ class Answered:
             if settled.source_id is not None:
                 self._noted_sources[settled.source_id] = settled.item_id
             self._noted.append(_keys_of_record(settled))
-            if len(self._noted) >= self._most_noted:
+            if len(self._noted) >= max(self._most_noted, _NOTED_PART * len(self._items.ids)):
                 self._add([_key_table(self._noted, is_here=True)])
                 self._noted, self._noted_items, self._noted_sources = [], {}, {}
 

@@ -34,7 +34,7 @@ FIELDS: tuple[str, ...] = Settled.__slots__
 """What a record holds, in its order; the reply is the last and stands behind the others as it came."""
 _values = attrgetter(*FIELDS[:-1])
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
-_SEGMENT_BYTES = 64 * 1024 * 1024
+_SEGMENT_BYTES = 32 * 1024 * 1024
 
 
 def encode(settled: Settled) -> bytes:
@@ -47,9 +47,9 @@ def encode(settled: Settled) -> bytes:
     return b"".join([_HEAD.pack(_MAGIC, len(header), len(reply), zlib.crc32(body)), body, _END])
 
 
-def frames(segment: bytes, start: int = 0) -> Iterator[tuple[int, int]]:
-    """Start and end of every whole frame of a segment from a byte on; what is torn or damaged is passed over."""
-    while (start := segment.find(_MAGIC, start)) >= 0 and start + _HEAD.size <= len(segment):
+def frames(segment: bytes, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
+    """Start and end of every whole frame that begins between two bytes; what is torn or damaged is passed over."""
+    while (start := segment.find(_MAGIC, start, stop)) >= 0 and start + _HEAD.size <= len(segment):
         _, header_bytes, reply_bytes, crc = _HEAD.unpack_from(segment, start)
         body_end = start + _HEAD.size + header_bytes + reply_bytes
         end = body_end + len(_END)
@@ -78,9 +78,9 @@ def decode(frame: bytes) -> Settled:
     return Settled(**record)
 
 
-def read_rows(segment: bytes, start: int = 0) -> Iterator[tuple[list[Any], int]]:
-    """Every whole record of a segment from a byte on as a row, with the byte after it."""
-    return ((decode_row(segment[start:end]), end) for start, end in frames(segment, start))
+def read_rows(segment: bytes, start: int = 0, stop: int | None = None) -> Iterator[tuple[list[Any], int]]:
+    """Every whole record of a segment between two bytes as a row, with the byte after it."""
+    return ((decode_row(segment[start:end]), end) for start, end in frames(segment, start, stop))
 
 
 def read_segment(segment: bytes) -> Iterator[tuple[Settled, int]]:

@@ -29,7 +29,7 @@ from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.storage import Folder
 
 PART_RECORDS = 50_000
-PART_BYTES = 64 * 1024 * 1024
+PART_BYTES = 32 * 1024 * 1024
 """Bounds of one part, which a worker holds in memory at once, several times over while it parses."""
 
 _RANK = {SettledAs.ANSWERED.value: 0, SettledAs.DEAD.value: 1, SettledAs.COPY.value: 2}

@@ -80,8 +80,8 @@ class _ReadPartFn(beam.DoFn):
 
     def process(self, part: Part) -> Iterator[TableRows | TaggedOutput]:
         rows, counts = read_part(open_folder(self._settings.output), part)
-        for table, of_table in rows.items():
-            yield TableRows(table, part.run_id, part.name, of_table)
+        for table in sorted(rows, key=lambda table: -rows[table].nbytes):  # the largest goes first, and is let go
+            yield TableRows(table, part.run_id, part.name, rows.pop(table))
         yield TaggedOutput(_COUNTS, counts)
 
 
@@ -126,7 +126,7 @@ def _from_ledger(folder: Folder, part: Part) -> pa.Table:
 
 
 def _from_journal(folder: Folder, part: Part) -> pa.Table:
-    rows = (row for span in part.spans for row, _ in read_rows(folder.read(span.path)[span.start : span.end]))
+    rows = (row for span in part.spans for row, _ in read_rows(folder.read(span.path), span.start, span.end))
     tables = [LEDGER_SCHEMA.empty_table()]
     while together := list(islice(rows, _ROWS_TOGETHER)):
         tables.append(_ledger_table(together))

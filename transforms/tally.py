@@ -6,9 +6,12 @@ the two can be held against each other.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.elements import Counted, Ending
 
@@ -25,11 +28,23 @@ class Tally(beam.PTransform):
     def expand(self, tallied: Tallied) -> beam.PCollection[Counts]:
         """Count by what it is."""
         found, known, endings = tallied
-        ended = endings | "One each" >> beam.FlatMap(_counts_of)
+        ended = endings | "Count" >> beam.ParDo(_CountFn())
         return (found, known, ended) | beam.Flatten() | beam.CombinePerKey(sum) | "As one" >> beam.combiners.ToDict()
 
 
-def _counts_of(ending: Ending) -> Iterator[tuple[str, int]]:
-    yield ending.fate.value, 1
-    if ending.throttled_s:
-        yield THROTTLED_US, round(ending.throttled_s * 1_000_000)
+class _CountFn(beam.DoFn):
+    """One element a bundle, window and kind, not one a request: a runner may hold them all until the last has ended."""
+
+    def start_bundle(self) -> None:
+        self._counts: dict[Any, Counter[str]] = {}
+
+    def process(self, ending: Ending, window: Any = beam.DoFn.WindowParam) -> None:
+        counts = self._counts.setdefault(window, Counter())
+        counts[ending.fate.value] += 1
+        if ending.throttled_s:
+            counts[THROTTLED_US] += round(ending.throttled_s * 1_000_000)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for window, counts in self._counts.items():
+            for counted in counts.items():
+                yield WindowedValue(counted, window.max_timestamp(), (window,))
