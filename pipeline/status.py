@@ -18,13 +18,15 @@ from pipeline.runs import Run, read_run, run_ids
 from pipeline.summary import summarise
 from transforms.count_found import FOUND_FILE
 from transforms.elements import SettledAs
-from transforms.journal import read_segment
+from transforms.journal import frames, read_segment
 from transforms.layout import JOURNAL, LEDGER, of_run, run_file
 from transforms.receipt import read_receipt
 from transforms.settings import Problem, option
 from transforms.storage import Folder, open_folder
 from transforms.watch_control import SILENT_S, read_control
 
+_PIECE_BYTES = 4 * 1024 * 1024
+"""Of a journal, read at once: a run that shows how it stands does so in the process that calls."""
 _RATE_OVER_S = 60
 _REDRAW_S = 2.0
 
@@ -78,8 +80,9 @@ class Watcher:
         """How the run stands now."""
         for file in self.folder.list(of_run(JOURNAL, self.run_id)):
             read_up_to = self._read_up_to.get(file.path, 0)
-            if file.size_bytes > read_up_to:
-                self._read_up_to[file.path] = read_up_to + self._count_segment(file.path, read_up_to)
+            while file.size_bytes > read_up_to and (read := self._count_segment(file.path, read_up_to)):
+                read_up_to += read
+                self._read_up_to[file.path] = read_up_to
         for file in self.folder.list(of_run(LEDGER, self.run_id)):
             if file.path.endswith(".parquet") and file.path not in self._read_up_to:
                 self._read_up_to[file.path] = file.size_bytes
@@ -96,9 +99,12 @@ class Watcher:
         )
 
     def _count_segment(self, path: str, start: int) -> int:
+        """The records of the next piece, or of all that is left where the piece holds none; up to which byte."""
         with self.folder.open(path) as file:
             file.seek(start)
-            content = file.read()
+            content = file.read(_PIECE_BYTES)
+            if next(frames(content), None) is None:
+                content += file.read()
         end = 0
         for settled, next_record in read_segment(content):
             end = next_record

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
@@ -76,6 +77,8 @@ class Answered:
         """
         self._is_replay, self._most_noted = is_replay, most_noted
         self._lock = threading.Lock()
+        self._merger = ThreadPoolExecutor(1, thread_name_prefix="merge")
+        """One: allocators keep for a thread what it has freed, so each of many would keep the memory of a merge."""
         self._noted: list[tuple[Any, ...]] = []
         self._noted_items: dict[str, Standing] = {}
         self._noted_sources: dict[str, str] = {}
@@ -115,8 +118,11 @@ class Answered:
                 self._noted_sources[settled.source_id] = settled.item_id
             self._noted.append(_keys_of_record(settled))
             if len(self._noted) >= max(self._most_noted, _NOTED_PART * len(self._items.ids)):
-                self._add([_key_table(self._noted, is_here=True)])
+                self._merger.submit(self._merge_noted).result()
                 self._noted, self._noted_items, self._noted_sources = [], {}, {}
+
+    def _merge_noted(self) -> None:
+        self._add([_key_table(self._noted, is_here=True)])
 
     def _add(self, tables: Iterable[pa.Table]) -> None:
         """Merge records into the sorted arrays. A table's strings go as soon as they are numbers."""
