@@ -122,7 +122,7 @@ def growth(memory_mb: list[float]) -> float:
 def peak_mb(pid: int) -> int:
     """The most memory that a process ever held, as Linux tells it."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) // 1000
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 // 1_000_000  # what it calls kB are KiB
 
 
 def report(seen: Seen, took_s: float, workers: int) -> int:
