@@ -110,15 +110,18 @@ case $verb in
   endpoint) install endpoint; install_tessdata ;;
   sql) install sql ;;
   backfill|replay|report) install report ;;
-  watch) install report; case " $* " in *" --runner"*|*" --prism_location"*) ;; *) install_prism ;; esac ;;
+  watch)
+    case " $* " in *" --notifications"*) install kafka,report ;; *) install report ;; esac
+    case " $* " in *" --runner"*|*" --prism_location"*) ;; *) install_prism ;; esac
+    ;;
   publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
-  test) install endpoint,iceberg,report,sql,test; install_tessdata ;;
+  test) install endpoint,iceberg,kafka,report,sql,test; install_tessdata ;;
   check)
-    install browser,check,endpoint,iceberg,report,spark,sql,test
+    install browser,check,endpoint,iceberg,kafka,report,spark,sql,test
     install_tessdata
     want chromium chromium "the report in a browser"
-    want java default-jre-headless "Spark"
-    want mvn maven "Flink, and Iceberg in Spark"
+    want java default-jre-headless "Spark and Kafka"
+    want mvn maven "Flink, Kafka, and Iceberg in Spark"
     want go golang "Prism and object stores"
     ;;
   bench)

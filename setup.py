@@ -39,6 +39,7 @@ setup(
             "vietnamadminunits>=1.0",
         ],
         "report": ["duckdb>=1.4", "fsspec>=2025.1", "jinja2>=3.1", "matplotlib>=3.10"],
+        "kafka": ["confluent-kafka>=2.12"],
         "iceberg": ["pyiceberg[sql-sqlite,pyarrow]>=0.10"],
         "browser": ["playwright>=1.55"],
         "airflow": ["apache-airflow>=3.1"],

@@ -40,9 +40,11 @@ from pipeline.runs import RUN_FILE, Run, find_run, with_run
 from pipeline.summary import summarise
 from transforms.find_cards import find
 from transforms.handed_out import Given
+from transforms.kafka_topic import TopicError
 from transforms.layout import run_file
 from transforms.leases import DEAD_AFTER_S, LEASES
 from transforms.manifests import is_manifest
+from transforms.news import check_news
 from transforms.publish_new import Publisher
 from transforms.settings import (
     EndpointSettings,
@@ -58,7 +60,8 @@ from transforms.storage import Folder, open_folder
 from transforms.tail import Tail
 from transforms.uris import local_path
 from transforms.watch_control import BEAT_S, Control, write_control
-from transforms.watch_inputs import open_requests
+from transforms.watcher import open_requests
+from transforms.worker import is_one_process
 
 RUNNER = "PrismRunner"
 """The local runner that goes on for ever; the one of the other verbs runs a stage after the other, each to its end."""
@@ -75,6 +78,10 @@ def main(arguments: Sequence[str]) -> int:
     settings = Settings(inputs, *others)
     _check_inputs(settings.input)
     _set_up(options)
+    try:
+        check_news(settings, watching, is_heard_here=is_one_process(options))
+    except (TopicError, SourceError) as error:
+        raise UsageError(str(error)) from error
     check_credentials(settings, options)
     with _told_to_end() as ending:
         while True:

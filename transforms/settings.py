@@ -19,6 +19,8 @@ from transforms.uris import local_path
 Problem = str
 SERVICE = re.compile(r"(?P<address>[^/]+:[0-9]+)/(?P<domain>[^/]+)/(?P<entries>[^=,/]+=[^=,/]+(,[^=,/]+=[^=,/]+)*)")
 """An Envoy rate limit service, with the domain and the descriptor that its rules are about."""
+TOPIC = re.compile(r"kafka://(?P<brokers>[^/@,:]+:[0-9]+(,[^/@,:]+:[0-9]+)*)/(?P<topic>[A-Za-z0-9._-]{1,249})")
+"""A topic, with brokers to ask first."""
 
 
 def option(default: Any = MISSING, *, help: str, choices: tuple[str, ...] = ()) -> Any:  # argparse's word
@@ -190,6 +192,21 @@ class WatchSettings:
         help="Seconds from the end of one listing of the inputs to the next. Raising it lets pictures wait longer; "
         "lowering it costs listings: a request for each 1,000 objects of a bucket.",
     )
+    notifications: str = option(
+        "",
+        help="A Kafka topic that the store tells of new objects: kafka://HOST:PORT[,HOST:PORT]/TOPIC. What it names "
+        "under --input is taken at once; --interval_s then counts only while the brokers are away.",
+    )
+    kafka_config_uri: str | None = option(
+        None,
+        help='A JSON file of the Kafka client\'s properties, {"security.protocol": "SASL_SSL", …}, that the worker '
+        "reads which hears the topic.",
+    )
+    safety_interval_s: float = option(
+        600.0,
+        help="With --notifications, seconds from one listing to the next: it finds what no notification told of. "
+        "Raising it lets such pictures wait longer; lowering it costs listings.",
+    )
     publish_every_s: float = option(
         10.0,
         help="Seconds between two looks for answers that are in no table yet. Raising it lets rows wait longer; "
@@ -203,7 +220,11 @@ class WatchSettings:
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with it, in words."""
-        yield from _at_least(self, interval_s=0.5, publish_every_s=1.0, run_hours=0.01)
+        yield from _at_least(self, interval_s=0.5, safety_interval_s=0.5, publish_every_s=1.0, run_hours=0.01)
+        if self.notifications and not TOPIC.fullmatch(self.notifications):
+            yield "--notifications is no topic: expected kafka://HOST:PORT[,HOST:PORT]/TOPIC, without user and password"
+        if self.kafka_config_uri is not None and not self.notifications:
+            yield "--kafka_config_uri is given without --notifications"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class NotInstalled(Exception):
 
 
 def jars(engine: str) -> Path:
-    """The folder of all jars of an engine, `flink` or `spark`, and of Beam's job server for it.
+    """The folder of all jars of an engine, `flink` or `spark`, and of Beam's job server for it; or of `kafka`.
 
     Raises:
         NotInstalled: there is no Java or no Maven, or they cannot be downloaded.

@@ -69,11 +69,12 @@ def _settings(tmp_path: Path, replay: ReplaySettings | None = None) -> Settings:
     )
 
 
+WATCH = WatchSettings(notifications="kafka://broker:9092/new", kafka_config_uri="s3://secrets/kafka.json")
 BUILDS: dict[str, Callable[[beam.Pipeline, Settings], object]] = {
     "backfill": lambda pipeline, settings: graph.backfill(pipeline, settings, STARTED),
     "replay": lambda pipeline, settings: graph.replay(pipeline, settings, STARTED),
     "publish": lambda pipeline, settings: graph.publish(pipeline, settings.output, ["night"]),
-    "watch": lambda pipeline, settings: graph.watch(pipeline, settings, WatchSettings(), "session"),
+    "watch": lambda pipeline, settings: graph.watch(pipeline, settings, WATCH, "session"),
 }
 
 

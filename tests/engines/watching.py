@@ -30,7 +30,7 @@ from tests.pipeline import cli
 from tests.pipeline.killing import answer, draw_pictures
 from tests.servers import Answer, CardServer, Received
 from transforms.receipt import Receipt, read_receipt
-from transforms.storage import LocalFolder
+from transforms.storage import Folder, LocalFolder
 
 TABLE = "documents/type=passport"
 _LATENCY_S = 0.3
@@ -64,10 +64,10 @@ class Watched:
 
 
 @dataclass
-class _Seen:
+class Seen:
     """When the row of each picture was first in a table, as a reader of the receipts sees it."""
 
-    folder: LocalFolder
+    folder: Folder
     at_s: dict[str, float] = field(default_factory=dict)
     largest_files: int = 0
     _read: set[str] = field(default_factory=set)
@@ -97,7 +97,7 @@ def watch(
     draw_pictures(source, pictures)
     inputs.mkdir()
     first, *others = sorted(source.iterdir())
-    seen = _Seen(LocalFolder(str(output)))
+    seen = Seen(LocalFolder(str(output)))
     got_at_s: list[float] = []
 
     def counted(got: Received) -> Answer:

@@ -143,11 +143,11 @@ def install(kind: Kind) -> Path:
 
 
 class StoreServer:
-    """One store, from `with` to its end."""
+    """One store, from `with` to its end; `environment` is what it is told beside its arguments."""
 
-    def __init__(self, kind: Kind, data: Path) -> None:
-        self.kind, self._data = kind, data
-        self._port = _free_port()
+    def __init__(self, kind: Kind, data: Path, **environment: str) -> None:
+        self.kind, self._data, self._environment = kind, data, environment
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> StoreServer:
@@ -157,9 +157,9 @@ class StoreServer:
             [str(binary), *self.kind.start(self._port, self._data)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "AZURITE_ACCOUNTS": ""},
+            env={**os.environ, "AZURITE_ACCOUNTS": "", **self._environment},
         )
-        _wait_for(self._port, self._child)
+        wait_for(self._port, self._child)
         self.kind.make_bucket(self.url, self._data)
         return self
 
@@ -168,14 +168,20 @@ class StoreServer:
         self._child.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
 
 
-def _wait_for(port: int, child: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, child: subprocess.Popen[bytes]) -> None:
+    """Until the server listens.
+
+    Raises:
+        TimeoutError: it does not, or has ended.
+    """
     deadline_s = time.monotonic() + _START_WITHIN_S
     while time.monotonic() < deadline_s and child.poll() is None:
         with socket.socket() as one:
@@ -183,4 +189,4 @@ def _wait_for(port: int, child: subprocess.Popen[bytes]) -> None:
                 return
         time.sleep(0.05)
     child.kill()
-    raise TimeoutError(f"the store did not start on port {port}")
+    raise TimeoutError(f"the server did not start on port {port}")

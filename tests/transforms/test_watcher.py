@@ -18,7 +18,7 @@ from transforms.settings import EndpointSettings, InputSettings, OutputSettings,
 from transforms.stop import STORAGE_REFUSED, read_stop
 from transforms.storage import LocalFolder
 from transforms.store_errors import StoreRefused
-from transforms.watch_inputs import Watcher, is_young, most_open
+from transforms.watcher import Watcher, is_young, most_open
 
 RUN = "run-1"
 OLD_S = 1_000_000
@@ -193,7 +193,7 @@ def test_a_listing_that_fails_is_tried_again_and_refused_ones_stop_the_run(
     def fails(*_: object, **__: object) -> None:
         raise next(errors)
 
-    monkeypatch.setattr("transforms.watch_inputs.find", fails)
+    monkeypatch.setattr("transforms.watcher.find", fails)
     assert watch.steps(25) == []
     assert read_stop(watch.folder, f"runs/{RUN}/stop.json") is None
     watch.steps(12)

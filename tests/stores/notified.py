@@ -1,0 +1,145 @@
+"""Put pictures into a bucket that is watched twice at once, by looking and by notification; print when rows came.
+
+python -m tests.stores.notified
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from tests.engines import install
+from tests.engines.watching import Seen
+from tests.pipeline import cli
+from tests.pipeline.killing import answer, draw_pictures
+from tests.servers import Answer, CardServer, Received, key_of
+from tests.stores.broker import Broker
+from tests.stores.servers import S3, StoreServer
+from transforms.storage import open_folder
+
+TOPIC = "new-objects"
+_LATENCY_S = 0.3
+_LOOK_S = 0.25
+_ALL_WITHIN_S = 120.0
+
+
+@dataclass
+class Way:
+    """One of the two watches, and when it called and showed what."""
+
+    name: str
+    seen: Seen
+    called_at_s: dict[str, float] = field(default_factory=dict)
+
+    def reply(self, got: Received) -> Answer:
+        """Answer as the endpoint does; remember when."""
+        self.called_at_s.setdefault(key_of(got.pictures[0].content), time.monotonic())
+        return answer(got, _LATENCY_S)
+
+
+def measure(scratch: Path, pictures: int, over_s: float, options: Sequence[str]) -> Iterator[str]:
+    """Watch twice, put the pictures; the waits of each, in words."""
+    draw_pictures(scratch / "drawn", pictures + 1)
+    first, *others = sorted((scratch / "drawn").iterdir())
+    with ExitStack() as running:
+        broker = running.enter_context(Broker(scratch / "broker"))
+        broker.create(TOPIC)
+        told = {"VGW_EVENT_KAFKA_URL": broker.address, "VGW_EVENT_KAFKA_TOPIC": TOPIC}
+        store = running.enter_context(StoreServer(S3, scratch / "store", **told))
+        os.environ.update(S3.environment(store.url))
+        inputs = open_folder(f"{S3.uri}/in")
+        hear = [f"--notifications=kafka://{broker.secret_address}/{TOPIC}"]
+        hear.append(f"--kafka_config_uri={broker.client_config(scratch / 'client.json')}")
+        ways: list[Way] = []
+        for name, more in (("by looking", []), ("by notification", hear)):
+            output = open_folder(f"{S3.uri}/{name[3:]}")
+            way = Way(name, Seen(output))
+            server = running.enter_context(CardServer(way.reply, keeps_content=False))
+            given = [f"--input={inputs.root}", f"--output={output.root}", f"--endpoint_url={server.base_url}"]
+            running.enter_context(_watch([*given, f"--prism_location={install.prism()}", *more, *options]))
+            running.enter_context(_again(way.seen.look))
+            ways.append(way)
+        inputs.write(first.name, first.read_bytes())
+        _wait(lambda: all(way.seen.at_s for way in ways))
+        put_at_s: dict[str, tuple[str, float]] = {}
+        began_s = time.monotonic()
+        for number, path in enumerate(others):
+            time.sleep(max(0.0, began_s + over_s * number / pictures - time.monotonic()))
+            content = path.read_bytes()
+            inputs.write(path.name, content)
+            put_at_s[path.name] = (key_of(content), time.monotonic())
+        _wait(lambda: all(len(way.seen.at_s) == pictures + 1 for way in ways))
+        for way in ways:
+            calls = [way.called_at_s[key] - at_s for key, at_s in put_at_s.values()]
+            rows = [way.seen.at_s[name] - at_s for name, (_, at_s) in put_at_s.items()]
+            yield f"{way.name}: {_spread('call', calls)}; {_spread('row', rows)}; {pictures} pictures"
+
+
+def _spread(what: str, waits_s: Sequence[float]) -> str:
+    return f"to the {what} {median(waits_s):.1f} s median, {max(waits_s):.1f} s worst"
+
+
+@contextmanager
+def _watch(given: Sequence[str]) -> Iterator[None]:
+    """A watch, ended in order at the end of the block."""
+    command = [sys.executable, "-m", "pipeline", "watch", *given]
+    environment = {**cli.ENVIRONMENT, **os.environ}
+    child = subprocess.Popen(command, cwd=cli.ROOT, env=environment, stdout=sys.stderr, start_new_session=True)
+    try:
+        yield
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.wait(timeout=_ALL_WITHIN_S)
+
+
+@contextmanager
+def _again(look: Callable[[], None]) -> Iterator[None]:
+    """Look again and again beside the block."""
+    over = threading.Event()
+
+    def looks() -> None:
+        while not over.wait(_LOOK_S):
+            look()
+
+    thread = threading.Thread(target=looks, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _wait(is_there: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + _ALL_WITHIN_S
+    while not is_there():
+        if time.monotonic() > until_s:
+            raise TimeoutError("the rows did not come")
+        time.sleep(_LOOK_S)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Some pictures over a minute, with the defaults; further options go to both watches."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--over_s", type=float, default=60.0)
+    asked, options = parser.parse_known_args(list(arguments))
+    with tempfile.TemporaryDirectory() as scratch:
+        for line in measure(Path(scratch), asked.pictures, asked.over_s, options):
+            print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,215 @@
+"""Inputs that grow -> what is new in them, a batch a step: listed and listed again.
+
+Where a topic tells of new objects, what it names is looked at as it comes, and the inputs are listed now and then.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+
+from schemas.contract import OPERATIONS
+from transforms.answered import Standing
+from transforms.elements import Picture, Request
+from transforms.find_cards import find
+from transforms.fresh_answered import Fresh
+from transforms.handed_out import OPEN_FILE, Given, Group, HandedOut, Uris, decode, encode, new_requests, to_give
+from transforms.layout import run_file
+from transforms.looks import look_at_all
+from transforms.news import News
+from transforms.settings import Settings, WatchSettings
+from transforms.sources import SourceError
+from transforms.stop import STORAGE_REFUSED, StopSwitch
+from transforms.storage import Folder
+from transforms.store_errors import StoreRefused
+from transforms.tail import Known, Tail
+from transforms.uris import local_path
+
+_LOG = logging.getLogger("cardbeam")
+_STEP_S = 1.0
+_HOLD_S = 4.0
+"""How long a bundle of ours may last while there is nothing to give out: checkpoints wait for its end."""
+_OPEN_FOR_S = 15.0
+"""Given out is what the rate allows in this time: enough to keep every worker busy, little to wait for at the end."""
+_LEAST_OPEN, _OPEN_WITHOUT_A_RATE = 64, 1000
+_WAITING = 10_000
+"""New pictures held in memory at the most; a listing is left off there, and begun again when they are given out."""
+_YOUNG_S = 2.0
+"""A file on a disk that changed so lately may still be written to."""
+_LONE_S = 300.0
+"""A side without the other waits so long for it."""
+_REFUSALS = 3
+
+
+class Watcher:
+    """Lists the inputs again and again, and gives out what is new, a batch a step."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        settings: Settings,
+        watch: WatchSettings,
+        is_over: Callable[[], bool],
+        fresh: Fresh,
+        *,
+        news: News | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now_s: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._folder, self._settings, self._watch, self._news = folder, settings, watch, news
+        self._is_over, self._fresh, self._clock, self._now_s = is_over, fresh, clock, now_s
+        self._wait = sleep if news is None else news.wait
+        self._path = run_file(settings.output.run_id, OPEN_FILE)
+        self._stop = StopSwitch(folder, settings.output.run_id)
+        self._tail = Tail(folder, settings.output.run_id)
+        self._handed = HandedOut(by_source=settings.input.dedupe == "source")
+        self._written = b""
+        self._failed_here: set[str] = set()
+        self._waiting: list[Request] = []
+        self._told: dict[Uris, Request] = {}
+        self._again: list[Request] = []
+        self._listed_s = self._list_at_s = -math.inf
+        self._refusals = 0
+        self._lone_since_s: dict[tuple[str, ...], float] = {}
+        self._most_open = most_open(settings.rate.max_requests_per_second)
+
+    def begin(self, number: int) -> None:
+        """Go on where a crash left off: what was given out from a batch on, and was not settled, is given out again.
+
+        A runner that goes back to an earlier batch holds what was given out before it.
+        """
+        given = open_requests(self._folder, self._settings.output.run_id)
+        settled = {known.source_id for known in self._learn(self._tail.read())}
+        open_still = [one for one in given if one.request.source_id not in settled]
+        self._handed = HandedOut((one for one in open_still if one.number < number), by_source=self._handed.by_source)
+        self._again = [one.request for one in open_still if one.number >= number]
+
+    def step(self, number: int) -> list[Group] | None:
+        """Wait a little for something to give out, and give it out; None at the end of the watch."""
+        began_s = self._clock()
+        while not self._is_over():
+            for known in self._learn(self._tail.read()):
+                self._handed.settle(known)
+            self._fresh.catch_up()  # after the tail: what is not given out any more is known by then
+            self._hear()
+            if requests := self._next():
+                self._handed.add(number, requests)
+                self._write()
+                return self._handed.groups(requests)
+            self._write()
+            if self._clock() - began_s >= _HOLD_S:
+                return []
+            self._wait(_STEP_S)
+        return None
+
+    def _next(self) -> list[Request]:
+        if self._again:
+            requests, self._again = self._again, []
+            return requests
+        if self._clock() >= self._list_at_s:
+            self._list()
+        listed = (request for request in self._waiting if request.uris not in self._told)
+        waiting = chain(self._told.values(), listed)
+        requests = to_give(waiting, self._handed, self._most_open - len(self._handed))
+        given = {request.uris for request in requests}
+        if given:
+            self._waiting = [request for request in self._waiting if request.uris not in given]
+            self._told = {uris: request for uris, request in self._told.items() if uris not in given}
+        return requests
+
+    def _hear(self) -> None:
+        """Take up what a topic tells. Of two sides it tells one at a time: a listing finds the other."""
+        if self._news is None:
+            return
+        uris = self._news.hear(_WAITING - len(self._told))
+        operation = self._settings.input.operation
+        is_of_two = len(OPERATIONS[operation].picture_params) > 1
+        must_list = self._news.is_away or (is_of_two and bool(uris))
+        if uris and not is_of_two:
+            try:
+                requests = look_at_all(Request(operation, (Picture(uri),)) for uri in uris)
+                self._told |= {request.uris: request for request in requests if request.source_id is not None}
+            except SourceError as error:
+                _LOG.warning("what was told of could not be looked at, and is listed: %s", error)
+                must_list = True
+        if must_list:
+            self._list_at_s = min(self._list_at_s, self._listed_s + self._watch.interval_s)
+        self._told = {uris: request for uris, request in self._told.items() if not self._is_settled(request)}
+        self._news.settle(self._open_uris)
+
+    def _open_uris(self) -> set[str]:
+        given = (one.request for one in self._handed)
+        return {uri for request in (*self._told.values(), *given) for uri in request.uris}
+
+    def _list(self) -> None:
+        """Look for what is new. A listing that was left off goes on as soon as its pictures are given out."""
+        inputs = self._settings.input
+        listed = chain.from_iterable(find(source, inputs) for source in inputs.input)
+        new = new_requests(listed, self._handed, self._is_settled, self._is_whole)
+        try:
+            self._waiting = list(islice(new, _WAITING))
+        except (SourceError, OSError) as error:  # the next look may be better: a store that is away comes back
+            self._refuse(error)
+        else:
+            self._refusals = 0
+        is_cut = len(self._waiting) == _WAITING
+        every_s = self._watch.interval_s if self._news is None or self._news.is_away else self._watch.safety_interval_s
+        self._listed_s = self._clock()
+        self._list_at_s = self._listed_s + (0.0 if is_cut else every_s)
+
+    def _refuse(self, error: Exception) -> None:
+        _LOG.warning("the inputs could not be listed: %s", error)
+        self._refusals += isinstance(error.__cause__ or error, StoreRefused)
+        if self._refusals >= _REFUSALS:
+            self._stop.pull(STORAGE_REFUSED)
+
+    def _learn(self, records: Iterator[Known]) -> Iterator[Known]:
+        """Deaths that a later run tries again are left alone in this one."""
+        for known in records:
+            if known.retriable and known.source_id is not None:
+                self._failed_here.add(known.source_id)
+            yield known
+
+    def _is_settled(self, request: Request) -> bool:
+        standing, _ = self._fresh.answered.of_source(request.source_id)
+        return standing is not Standing.NEW or request.source_id in self._failed_here
+
+    def _is_whole(self, request: Request) -> bool:
+        """Whether nothing of it may still be on its way: bytes of a file, or the other side of a card."""
+        if any(is_young(self._now_s(), picture.uri, picture.version) for picture in request.pictures):
+            return False
+        if len(request.pictures) == len(OPERATIONS[self._settings.input.operation].picture_params):
+            self._lone_since_s.pop(request.uris, None)
+            return True
+        since_s = self._lone_since_s.setdefault(request.uris, self._clock())
+        return self._clock() - since_s >= _LONE_S
+
+    def _write(self) -> None:
+        content = encode(self._handed)
+        if content != self._written:
+            self._folder.write(self._path, content)
+            self._written = content
+
+
+def is_young(now_s: float, uri: str, version: str | None) -> bool:
+    """Whether a file on a disk changed only just now. Objects are there whole or not at all."""
+    if version is None or local_path(uri) is None:
+        return False
+    return 0 <= now_s - int(version) / 1e9 < _YOUNG_S
+
+
+def most_open(rate_per_s: float) -> int:
+    """Requests that are given out and not settled, at the most."""
+    return max(_LEAST_OPEN, math.ceil(rate_per_s * _OPEN_FOR_S)) if rate_per_s else _OPEN_WITHOUT_A_RATE
+
+
+def open_requests(folder: Folder, run_id: str) -> list[Given]:
+    """What is given out and not settled, as the watch wrote it last."""
+    try:
+        return decode(folder.read(run_file(run_id, OPEN_FILE)))
+    except FileNotFoundError:
+        return []
