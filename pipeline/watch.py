@@ -40,7 +40,6 @@ from pipeline.runs import RUN_FILE, Run, find_run, with_run
 from pipeline.summary import summarise
 from transforms.find_cards import find
 from transforms.handed_out import Given
-from transforms.kafka_topic import TopicError
 from transforms.layout import run_file
 from transforms.leases import DEAD_AFTER_S, LEASES
 from transforms.manifests import is_manifest
@@ -80,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     _set_up(options)
     try:
         check_news(settings, watching, is_heard_here=is_one_process(options))
-    except (TopicError, SourceError) as error:
+    except SourceError as error:
         raise UsageError(str(error)) from error
     check_credentials(settings, options)
     with _told_to_end() as ending:

@@ -40,7 +40,7 @@ _REFUSALS = {
 """What waiting will not mend, and the properties or rights to look at."""
 
 
-class TopicError(Exception):
+class TopicError(SourceError):
     """A topic that cannot be heard however long one waits; says what was got, and what to do."""
 
 
@@ -81,7 +81,13 @@ class KafkaTopic:
     """Open from the first on; `is_away` while no broker answers or the topic is not to be had."""
 
     def __init__(
-        self, uri: str, config: Mapping[str, Any], group: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        uri: str,
+        config: Mapping[str, Any],
+        group: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Reach for the topic; where the brokers are away, it is tried again while one waits.
 
@@ -90,7 +96,7 @@ class KafkaTopic:
         """
         place = TOPIC.fullmatch(uri)
         assert place is not None, "the settings were checked"
-        self._uri, self._topic, self._clock = uri, place["topic"], clock
+        self._uri, self._topic, self._clock, self._sleep = uri, place["topic"], clock, sleep
         ours = {"bootstrap.servers": place["brokers"], "enable.auto.commit": False, "enable.auto.offset.store": False}
         self._consumer = _consumer(
             {**_DEFAULTS, "group.id": group, **config, **ours, "error_cb": self._note, "log_level": 0}
@@ -112,7 +118,9 @@ class KafkaTopic:
         """Until a message comes, or the time is over."""
         if self._clock() >= self._ask_at_s:
             self._ask()
-        if not self._first and (message := self._consumer.poll(seconds)) is not None:
+        if self._first:  # nobody took it: there is no room for more
+            self._sleep(seconds)
+        elif (message := self._consumer.poll(seconds)) is not None:
             self._first.append(message)
 
     def read(self, most: int) -> Iterator[Heard]:

@@ -36,7 +36,8 @@ _OPEN_FOR_S = 15.0
 """Given out is what the rate allows in this time: enough to keep every worker busy, little to wait for at the end."""
 _LEAST_OPEN, _OPEN_WITHOUT_A_RATE = 64, 1000
 _WAITING = 10_000
-"""New pictures held in memory at the most; a listing is left off there, and begun again when they are given out."""
+"""New pictures held in memory, or so; a listing stays there until they are given out."""
+_LISTED_AT_ONCE = 1000
 _YOUNG_S = 2.0
 """A file on a disk that changed so lately may still be written to."""
 _LONE_S = 300.0
@@ -69,9 +70,10 @@ class Watcher:
         self._handed = HandedOut(by_source=settings.input.dedupe == "source")
         self._written = b""
         self._failed_here: set[str] = set()
-        self._waiting: list[Request] = []
+        self._waiting: dict[Uris, Request] = {}
         self._told: dict[Uris, Request] = {}
         self._again: list[Request] = []
+        self._listing: Iterator[Request] | None = None
         self._listed_s = self._list_at_s = -math.inf
         self._refusals = 0
         self._lone_since_s: dict[tuple[str, ...], float] = {}
@@ -103,22 +105,21 @@ class Watcher:
             self._write()
             if self._clock() - began_s >= _HOLD_S:
                 return []
-            self._wait(_STEP_S)
+            if self._listing is None or len(self._waiting) >= _WAITING:
+                self._wait(_STEP_S)
         return None
 
     def _next(self) -> list[Request]:
         if self._again:
             requests, self._again = self._again, []
             return requests
-        if self._clock() >= self._list_at_s:
-            self._list()
-        listed = (request for request in self._waiting if request.uris not in self._told)
+        self._list()
+        listed = (request for uris, request in self._waiting.items() if uris not in self._told)
         waiting = chain(self._told.values(), listed)
         requests = to_give(waiting, self._handed, self._most_open - len(self._handed))
-        given = {request.uris for request in requests}
-        if given:
-            self._waiting = [request for request in self._waiting if request.uris not in given]
-            self._told = {uris: request for uris, request in self._told.items() if uris not in given}
+        for request in requests:
+            self._waiting.pop(request.uris, None)
+            self._told.pop(request.uris, None)
         return requests
 
     def _hear(self) -> None:
@@ -146,20 +147,30 @@ class Watcher:
         return {uri for request in (*self._told.values(), *given) for uri in request.uris}
 
     def _list(self) -> None:
-        """Look for what is new. A listing that was left off goes on as soon as its pictures are given out."""
-        inputs = self._settings.input
-        listed = chain.from_iterable(find(source, inputs) for source in inputs.input)
-        new = new_requests(listed, self._handed, self._is_settled, self._is_whole)
-        try:
-            self._waiting = list(islice(new, _WAITING))
-        except (SourceError, OSError) as error:  # the next look may be better: a store that is away comes back
-            self._refuse(error)
-        else:
-            self._refusals = 0
-        is_cut = len(self._waiting) == _WAITING
-        every_s = self._watch.interval_s if self._news is None or self._news.is_away else self._watch.safety_interval_s
-        self._listed_s = self._clock()
-        self._list_at_s = self._listed_s + (0.0 if is_cut else every_s)
+        """Look for what is new, if it is time: a second of it, so that what is found or told meanwhile is given out."""
+        began_s = self._clock()
+        if self._listing is None and began_s >= self._list_at_s:
+            inputs = self._settings.input
+            self._listing = chain.from_iterable(find(source, inputs) for source in inputs.input)
+        while self._listing is not None and len(self._waiting) < _WAITING and self._clock() - began_s < _STEP_S:
+            try:
+                listed = list(islice(self._listing, _LISTED_AT_ONCE))
+            except (SourceError, OSError) as error:  # the next look may be better: a store that is away comes back
+                self._refuse(error)
+                self._end_listing()
+                return
+            if not listed:
+                self._refusals = 0
+                self._end_listing()
+            for request in listed:  # what an earlier listing showed of it may be no longer so
+                self._waiting.pop(request.uris, None)
+            new = new_requests(listed, self._handed, self._is_settled, self._is_whole)
+            self._waiting.update((request.uris, request) for request in new)
+
+    def _end_listing(self) -> None:
+        is_told = self._news is not None and not self._news.is_away
+        self._listing, self._listed_s = None, self._clock()
+        self._list_at_s = self._listed_s + (self._watch.safety_interval_s if is_told else self._watch.interval_s)
 
     def _refuse(self, error: Exception) -> None:
         _LOG.warning("the inputs could not be listed: %s", error)

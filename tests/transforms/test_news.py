@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.transforms.test_watcher import OLD_S, RUN, names, write
+from transforms.elements import Picture, Request
 from transforms.fresh_answered import Fresh
 from transforms.kafka_topic import Heard, TopicError
 from transforms.news import News, check_news
@@ -191,6 +192,21 @@ def test_while_the_brokers_are_away_the_inputs_are_listed_as_without_them(watch:
     watch.steps(15)
     watch.put("c", b"333")
     assert watch.steps(60) == []
+
+
+def test_what_is_told_does_not_wait_for_the_end_of_a_listing(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def takes_long(source: str, inputs: InputSettings) -> Iterator[Request]:
+        for _ in range(100_000):
+            watch.topic.now_s += 0.01
+            yield Request("ekyc/card", (Picture("given-out"),))
+
+    watch.put("given-out", b"1")
+    assert watch.steps(5) == ["given-out"]
+    monkeypatch.setattr("transforms.watcher.find", takes_long)
+    watch.steps(FAR_S)
+    watch.put("a", b"22")
+    watch.topic.tell(told("a"))
+    assert watch.steps(30) == ["a"]
 
 
 def test_of_two_sides_a_message_brings_the_listing_forward(tmp_path: Path) -> None:

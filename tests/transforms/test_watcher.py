@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 
 from tests.records import dead
 from transforms.elements import Request, Settled, SettledAs
+from transforms.find_cards import find
 from transforms.fresh_answered import Fresh
 from transforms.handed_out import Group
 from transforms.journal import LocalJournal
@@ -31,6 +32,7 @@ class Watch:
         self.inputs, self.folder, self.now_s = path / "in", LocalFolder(str(path / "out")), 0.0
         self.inputs.mkdir(exist_ok=True)
         self.is_over = False
+        self.meanwhile: Callable[[], None] = lambda: None
         rate = RateSettings(max_requests_per_second=float(str(settings.pop("rate", 0))))
         inputs = InputSettings((f"{self.inputs}/*",), **settings)
         self.settings = Settings(inputs, EndpointSettings(), rate, OutputSettings(self.folder.root, RUN))
@@ -54,6 +56,7 @@ class Watch:
 
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
+        self.meanwhile()
 
     def put(self, name: str, content: bytes, changed_at_s: float = OLD_S - 60) -> None:
         path = self.inputs / name
@@ -143,6 +146,40 @@ def test_no_more_is_given_out_than_the_rate_takes(watch_of: Callable[..., Watch]
     assert len(given) == most_open(1)
     watch.settle(given[0])
     assert len(watch.steps(5)) == 1
+
+
+def test_a_listing_goes_on_where_it_stayed_for_want_of_room(
+    watch_of: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transforms.watcher._WAITING", 5)
+    monkeypatch.setattr("transforms.watcher._LISTED_AT_ONCE", 2)
+    begun: list[str] = []
+
+    def find_and_count(source: str, inputs: InputSettings) -> Iterator[Request]:
+        begun.append(source)
+        return find(source, inputs)
+
+    monkeypatch.setattr("transforms.watcher.find", find_and_count)
+    watch = watch_of()
+    expected = [f"{number:02}" for number in range(20)]
+    for number, name in enumerate(expected):
+        watch.put(name, b"x" * (number + 1))
+    assert (watch.steps(9), len(begun)) == (expected, 1)
+
+
+def test_a_file_that_is_written_to_while_it_waits_for_room_waits_longer(watch_of: Callable[..., Watch]) -> None:
+    watch = watch_of(rate=1)
+    for number in range(most_open(1)):
+        watch.put(f"a{number:02}", b"x" * (number + 1))
+    given = watch.steps(5)
+    watch.put("b", b"y" * 100)
+    assert watch.steps(11) == []
+    watch.meanwhile = lambda: watch.put("b", b"y" * 101, OLD_S + watch.now_s)
+    watch.steps(11)
+    watch.settle(given[0])
+    assert watch.steps(20) == []
+    watch.meanwhile = lambda: None
+    assert watch.steps(20) == ["b"]
 
 
 def test_after_a_crash_what_was_not_settled_is_given_out_again(watch_of: Callable[..., Watch]) -> None:
