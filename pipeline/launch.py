@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import traceback
@@ -37,6 +38,7 @@ def launch(verb: str, settings: Settings, options: PipelineOptions, build: Build
         UsageError: the credentials cannot be read, the run has ended, or another is under way.
     """
     check_credentials(settings, options)
+    gc.freeze()  # what is loaded by now stays, and a collection that walks over it stops every thread
     options.view_as(TypeOptions).pipeline_type_check = False  # the tests did; it is a fifth of what a run begins with
     folder = open_folder(settings.output.output)
     run = find_run(folder, settings, verb, datetime.now(timezone.utc))

@@ -13,6 +13,7 @@ from transforms.elements import Counted
 from transforms.layout import run_file
 from transforms.settings import OutputSettings
 from transforms.storage import open_folder
+from transforms.tally import Counts, add_up
 
 FOUND_FILE = "found.json"
 
@@ -26,11 +27,10 @@ class CountFound(beam.PTransform):
 
     def expand(self, counted: tuple[beam.PCollection[Counted], beam.PCollection[Counted]]) -> beam.PCollection[str]:
         """Add both up and write them down."""
-        totals = counted | beam.Flatten() | beam.CombinePerKey(sum) | beam.combiners.ToDict()
-        return totals | "Write" >> beam.Map(_write, self._settings)
+        return add_up(*counted) | "Write" >> beam.Map(_write, self._settings)
 
 
-def _write(counts: dict[str, int], settings: OutputSettings) -> str:
+def _write(counts: Counts, settings: OutputSettings) -> str:
     folder = open_folder(settings.output)
     folder.write(run_file(settings.run_id, FOUND_FILE), orjson.dumps(counts))
     return begin_attempt(folder, settings.run_id)

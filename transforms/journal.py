@@ -128,6 +128,7 @@ class LocalJournal:
         self._writer = uuid.uuid4().hex
         self._sequence = 0
         self._file: BinaryIO | None = None
+        self._file_bytes = 0
         self._pending: list[_Pending] = []
         self._is_writing = False
         self._lock, self._disk = threading.Lock(), threading.Lock()
@@ -194,18 +195,19 @@ class LocalJournal:
         with self._disk:
             file = self._segment()
             file.write(batch)
+            self._file_bytes += len(batch)
             file.flush()
             _sync(file.fileno())
 
     def _segment(self) -> BinaryIO:
-        if self._file and self._file.tell() > _SEGMENT_BYTES:
+        if self._file and self._file_bytes > _SEGMENT_BYTES:
             self._file.close()
             self._file = None
         if self._file is None:
             path = Path(self._folder.root, _segment_name(self._run_id, self._sequence, self._writer))
             self._sequence += 1
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("xb")
+            self._file, self._file_bytes = path.open("xb"), 0
             _sync_folder(path.parent)
         return self._file
 

@@ -8,6 +8,9 @@ for when a connection stands ready, so that what a quota counts leaves at once.
 
 from __future__ import annotations
 
+import socket
+import ssl
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +28,8 @@ from transforms.pools import find_pool
 
 _NEVER_AGAIN = Retry.from_int(retries=False, redirect=False)
 """Errors come as they are, replies too: whether to send again is decided elsewhere."""
+_FRESH_S = 0.01
+"""So long after the pool looked, a connection need not be looked at again."""
 
 
 class NotAdmitted(Exception):
@@ -51,7 +56,7 @@ class _Load:
 class _Admitted(HTTPConnection):
     """A connection that stands before it asks for permission: the way to a new one takes long."""
 
-    _left: Callable[[], object]
+    _load: _Load | None = None
 
     def request(self, method: str, url: str, body: Any = None, *arguments: Any, **options: Any) -> None:
         """Connect, ask, send."""
@@ -59,19 +64,40 @@ class _Admitted(HTTPConnection):
         if self.is_closed:
             self.connect()
         if load.left is None:
+            came_s = time.monotonic()
             try:
                 load.left = load.admit()
             except Exception as error:
                 raise NotAdmitted from error
-            if is_connection_dropped(self):
+            if time.monotonic() - came_s > _FRESH_S and is_connection_dropped(self):
                 raise _Dropped
-        self._left = load.left
-        super().request(method, url, load.pieces, *arguments, **options)
+        self._load = load
+        super().request(method, url, None, *arguments, **options)
 
-    def endheaders(self, *arguments: Any, **options: Any) -> None:
-        """Send the head; a body comes in pieces behind it."""
-        super().endheaders(*arguments, **options)
-        self._left()
+    def send(self, data: Any) -> None:
+        """The head of a request, and its body with it; or what is said to a proxy on the way."""
+        load, self._load = self._load, None
+        if load is None or load.left is None:
+            super().send(data)
+            return
+        _send_all(self.sock, [data, *(load.pieces or ())], load.left)
+
+
+def _send_all(sock: socket.socket, pieces: list[bytes], left: Callable[[], object]) -> None:
+    """Send pieces, as many at once as go: each by itself would wake the other side, and threads here, once more.
+
+    `left` is called when the first of them has left.
+    """
+    if isinstance(sock, ssl.SSLSocket):
+        sent_bytes = len(pieces[0])
+        sock.sendall(pieces[0])
+    else:
+        sent_bytes = sock.sendmsg(pieces)
+    left()
+    for piece in pieces:
+        if sent_bytes < len(piece):
+            sock.sendall(memoryview(piece)[sent_bytes:] if sent_bytes else piece)
+        sent_bytes = max(0, sent_bytes - len(piece))
 
 
 class _AdmittedTls(_Admitted, HTTPSConnection):

@@ -46,6 +46,8 @@ _LOOPBACK, _LOOPBACK_RUNNERS = "LOOPBACK", frozenset({"PrismRunner"})
 """Where a portable runner has its workers in the launching process, and who does so unless told otherwise."""
 TOGETHER = 4
 """Endings that a bundle waits for at a time."""
+_QUEUED = 2 * TOGETHER
+"""Requests that wait for a thread, so that one that has ended goes on with the next instead of falling asleep."""
 _UNKNOWN_SIZE_BYTES = 1024 * 1024
 
 
@@ -92,7 +94,7 @@ class Worker:
         self._limit = Limit(throttle.rate_per_s, throttle.pace)
         most = rate.max_in_flight or MOST
         calls: Callable[[], int] = (lambda: most) if rate.max_in_flight else self._limit.most
-        self.places = Places(lambda: calls() + spare(calls()))
+        self.places = Places(lambda: calls() + spare(calls()) + _QUEUED)
         self.executor = ThreadPoolExecutor(most + spare(most), thread_name_prefix="call")
         self.journal: Journal = open_journal(folder, run_id, settings.output.journal_flush_s)
         client = CardClient(
