@@ -53,6 +53,7 @@ setup(
             "trustme>=1.2",
             "azure-storage-blob>=12.25",
             "psutil>=7",
+            "uvloop>=0.21",
         ],
         "peers": [  # of bench reading: what rapidocr needs but for OpenCV; run.sh installs rapidocr itself
             "onnxruntime>=1.20",

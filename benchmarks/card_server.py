@@ -25,12 +25,15 @@ _HEAD_ENDS = b"\r\n\r\n"
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 _BUFFER_BYTES = 1024 * 1024
 _CONFIDENCE = 0.9941802024841309
+TYPE = "chip_id_card_front"
+NAME = "ĐẶNG THỊ CẤY GIẤU"
+"""On every card."""
 
 
 def reply() -> bytes:
     """An answer of the usual size, about 2 kB: a chip card's front, made up."""
     names = ("id", "name", "dob", "hometown", "address", "gender", "due_date", "nationality")
-    texts = {"id": "001099000001", "name": "NGUYỄN VĂN MẪU", "dob": "12-03-1999", "due_date": "12-03-2039"}
+    texts = {"id": "001099000001", "name": NAME, "dob": "12-03-1999", "due_date": "12-03-2039"}
     info: dict[str, object] = {}
     for row, name in enumerate(names):
         info[name] = texts.get(name, "Xã Mẫu, Huyện Mẫu, Tỉnh Mẫu")
@@ -40,7 +43,7 @@ def reply() -> bytes:
         for part in ("town", "district", "ward"):
             info[f"{place}_{part}"], info[f"{place}_{part}_code"] = "Mẫu", "21928"
     judged = {"valid": "True", "invalidCode": "0", "invalidMessage": "Successful"}
-    data = [{"type": "chip_id_card_front", "info": {**info, "image": ""}, **judged}]
+    data = [{"type": TYPE, "info": {**info, "image": ""}, **judged}]
     return json.dumps({"data": data, "errorCode": "0", "errorMessage": "Success"}).encode()
 
 

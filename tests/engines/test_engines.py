@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.card_server import NAME
 from tests.engines import secrets
+from tests.engines.engines import Child, Engine, fn_api, of_cluster, prism
 from tests.engines.flink import FlinkCluster
 from tests.engines.install import NotInstalled
-from tests.engines.night import NAME, Child, Engine, fn_api, of_cluster, prism, run_night
+from tests.engines.night import run_night
 from tests.pipeline import cli
 
 KEY, SECRET = "planted-key-5d1f0c", "planted-secret-77aa01"
