@@ -11,4 +11,4 @@ COPY schemas /cardbeam/schemas
 COPY transforms /cardbeam/transforms
 COPY pipeline /cardbeam/pipeline
 COPY endpoint /cardbeam/endpoint
-RUN pip install --no-cache-dir "/cardbeam[aws]" && rm -r /cardbeam
+RUN pip install --no-cache-dir "/cardbeam[aws,kafka]" && rm -r /cardbeam

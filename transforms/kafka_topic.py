@@ -98,7 +98,8 @@ class KafkaTopic:
         assert place is not None, "the settings were checked"
         self._uri, self._topic, self._clock, self._sleep = uri, place["topic"], clock, sleep
         ours = {"bootstrap.servers": place["brokers"], "enable.auto.commit": False, "enable.auto.offset.store": False}
-        self._consumer = _consumer(
+        self._kafka = _client()
+        self._consumer = self._open(
             {**_DEFAULTS, "group.id": group, **config, **ours, "error_cb": self._note, "log_level": 0}
         )
         self._why: set[str] = set()
@@ -142,29 +143,33 @@ class KafkaTopic:
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Say how far each partition is behind us; what fails is said again with the next."""
-        from confluent_kafka import KafkaException  # noqa: PLC0415  # an extra
-
         try:
             self._consumer.commit(offsets=[self._at(*place) for place in offsets.items()], asynchronous=True)
-        except KafkaException as error:
+        except self._kafka.KafkaException as error:
             _LOG.debug("offsets were not committed: %s", error.args[0].name())
 
     def close(self) -> None:
         """Leave it."""
         self._consumer.close()
 
+    def _open(self, config: dict[str, Any]) -> Any:
+        try:
+            return self._kafka.Consumer(config)
+        except (self._kafka.KafkaException, TypeError, ValueError) as error:  # its words may quote a value
+            names = ", ".join(name for name in config if f'"{name}"' in str(error))
+        raise TopicError(f"the Kafka client does not take its properties{names and f': look at {names}'}")
+
     def _ask(self) -> None:
         """Whether the brokers are there, and which partitions: a new one is read from its beginning."""
-        from confluent_kafka import KafkaException  # noqa: PLC0415  # an extra
-
         was_away = self.is_away
         try:
             found = self._consumer.list_topics(self._topic, _ANSWER_WITHIN_S).topics[self._topic]
             if found.error is not None:
-                raise KafkaException(found.error)
+                raise self._kafka.KafkaException(found.error)
             self._assign(set(found.partitions))
-        except KafkaException as error:
-            self._consumer.poll(0)  # has the client say what it was
+        except self._kafka.KafkaException as error:
+            if (message := self._consumer.poll(0)) is not None:  # has the client say what it was
+                self._first.append(message)
             self._note(error.args[0])
             self.is_away = True
         else:
@@ -181,6 +186,8 @@ class KafkaTopic:
         is_first = not self._partitions
         new = self._consumer.committed([self._at(one) for one in partitions - self._partitions], _ANSWER_WITHIN_S)
         for one in new:
+            if one.error is not None:
+                raise self._kafka.KafkaException(one.error)
             if one.offset < 0:  # nothing was committed: what was told before is what the first listing shows
                 low, high = self._consumer.get_watermark_offsets(one, _ANSWER_WITHIN_S)
                 one.offset = high if is_first else low
@@ -189,9 +196,8 @@ class KafkaTopic:
         self.commit({one.partition: one.offset for one in new})
 
     def _at(self, partition: int, offset: int = -1) -> TopicPartition:
-        from confluent_kafka import TopicPartition  # noqa: PLC0415  # an extra
-
-        return TopicPartition(self._topic, partition, offset)
+        place: TopicPartition = self._kafka.TopicPartition(self._topic, partition, offset)
+        return place
 
     def _note(self, error: KafkaError) -> None:
         """What the client says by itself, many times over while the brokers are away."""
@@ -200,16 +206,12 @@ class KafkaTopic:
             self._ask_at_s = -math.inf
 
 
-def _consumer(config: dict[str, Any]) -> Any:
+def _client() -> Any:
     try:
-        from confluent_kafka import Consumer, KafkaException  # noqa: PLC0415  # an extra
+        import confluent_kafka  # noqa: PLC0415  # an extra
     except ImportError:
         raise TopicError("--notifications needs confluent-kafka: pip install 'cardbeam[kafka]'") from None
-    try:
-        return Consumer(config)
-    except (KafkaException, TypeError, ValueError) as error:  # its words may quote a value
-        names = ", ".join(name for name in config if f'"{name}"' in str(error))
-        raise TopicError(f"the Kafka client does not take its properties{names and f': look at {names}'}") from None
+    return confluent_kafka
 
 
 def _number(found: int | None) -> int:

@@ -26,14 +26,21 @@ _COMMIT_EVERY_S = 5.0
 
 
 class Topic(Protocol):
-    """What is asked of a topic; `KafkaTopic` says what each means."""
+    """Where messages come from, as `KafkaTopic` does it."""
 
     is_away: bool
 
-    def wait(self, seconds: float) -> None: ...  # noqa: D102
-    def read(self, most: int) -> Iterator[Heard]: ...  # noqa: D102
-    def commit(self, offsets: dict[int, int]) -> None: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
+    def wait(self, seconds: float) -> None:
+        """Until a message comes, or the time is over."""
+
+    def read(self, most: int) -> Iterator[Heard]:
+        """What has come."""
+
+    def commit(self, offsets: dict[int, int]) -> None:
+        """Say how far each partition is behind us."""
+
+    def close(self) -> None:
+        """Leave it."""
 
 
 class News:

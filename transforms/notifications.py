@@ -48,7 +48,7 @@ def _plain(bucket: str, key: str) -> _Place:
 
 
 def _form_encoded(bucket: str, key: str) -> _Place:
-    """S3 and MinIO write `red+flower.jpg` for `red flower.jpg`; Ceph and Versity write the key as it is."""
+    """S3 writes `red+flower.jpg` for `red flower.jpg`; Versity writes the key as it is. Who tells is not known."""
     return bucket, tuple(dict.fromkeys((unquote_plus(key), key)))
 
 

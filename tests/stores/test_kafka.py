@@ -37,9 +37,9 @@ class Place:
     config: str
     pictures: Folder
 
-    def topic(self, name: str, **config: str) -> KafkaTopic:
+    def topic(self, name: str, *, sleep: Callable[[float], None] = time.sleep, **config: str) -> KafkaTopic:
         uri = f"kafka://{self.broker.secret_address}/{name}"
-        return KafkaTopic(uri, {**read_client_config(self.config), **config}, "test")
+        return KafkaTopic(uri, {**read_client_config(self.config), **config}, "test", sleep=sleep)
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +157,17 @@ def test_a_topic_is_heard_from_what_was_committed_on(place: Place) -> None:
     heard = hear(topic, 2)
     topic.close()
     assert [one.content for one in heard] == [b"3", b"5"], "4 came before the topic was opened, and is listed"
+
+
+def test_a_message_that_nobody_takes_is_kept_without_haste(place: Place) -> None:
+    place.broker.create("kept", 1)
+    slept: list[float] = []
+    topic = place.topic("kept", sleep=slept.append)
+    place.broker.tell("kept", b"1")
+    topic.wait(30)
+    topic.wait(0.5)
+    assert (slept, [one.content for one in topic.read(1)]) == ([0.5], [b"1"])
+    topic.close()
 
 
 @pytest.mark.parametrize(
