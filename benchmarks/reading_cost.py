@@ -33,7 +33,7 @@ _KINDS: dict[str, tuple[float, str, str, dict[str, object]]] = {
     "JPEG, 12, progressive": (12.2, "RGB", "JPEG", {"quality": 90, "progressive": True}),
     "JPEG, 12, CMYK": (12.2, "CMYK", "JPEG", {"quality": 90}),
     "JPEG, 48": (48, "RGB", "JPEG", {"quality": 90}),
-    "JPEG, 48, progressive": (48, "RGB", "JPEG", {"quality": 90, "progressive": True}),
+    "JPEG, 24, progressive": (24, "RGB", "JPEG", {"quality": 90, "progressive": True}),
     "PNG, 12, transparent": (12.2, "RGBA", "PNG", {"compress_level": 1}),
     "PNG, 24, grey": (24, "L", "PNG", {"compress_level": 1}),
     "WebP, 9": (9, "RGB", "WEBP", {"method": 0}),

@@ -21,10 +21,14 @@ Rows = Callable[[int, int], Image.Image]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_DECODED_BYTES = 50_000_000
-"""Largest picture decoded, as Pillow holds it: 12.5 megapixels in colour, 50 in grey. JPEGs are halved to fit."""
+"""Largest picture decoded, as Pillow holds it: 12.5 megapixels in colour, 50 in grey."""
+MAX_JPEG_BYTES = 40_000_000
+"""The same for JPEGs, which are halved until they fit: above 10 megapixels a card half as wide still has its 1000."""
+MAX_PROGRESSIVE_BYTES = 79_000_000
+"""For one in progressive passes, with its coefficients, which are held at full size whatever is drawn of them."""
 MAX_WORKING_PX = 4_000_000
 """Largest sheet worked on: a card half its width still has the pixels the text pass uses."""
-BAND_PX = 64
+BAND_PX = 32
 """So many rows at a time become RGB, so that no second whole picture stands in memory."""
 MAX_PAGES = 20
 PDF_DPI = 200
@@ -72,11 +76,7 @@ def _sheet(picture: bytes) -> Sheet:
 
 def _decoded(opened: Image.Image, picture: bytes) -> Sheet:
     sent_width = opened.width
-    while _decoded_bytes(opened) > MAX_DECODED_BYTES:
-        before = opened.size
-        opened.draft(None, (opened.width // 2, opened.height // 2))
-        if opened.size == before:  # no JPEG, or an eighth already
-            raise NotAPicture("more pixels than can be decoded")
+    _fit(opened)
     shrink = min(1.0, (MAX_WORKING_PX / (opened.width * opened.height)) ** 0.5)
     size = (max(1, round(opened.width * shrink)), max(1, round(opened.height * shrink)))
     rows = _rows_of(opened, picture)
@@ -86,6 +86,28 @@ def _decoded(opened: Image.Image, picture: bytes) -> Sheet:
         pixels[top:bottom] = _band(opened, rows, size, top, bottom)
     turn = opened.getexif().get(ExifTags.Base.Orientation, 1)  # not earlier: of a PNG it decodes the picture
     return Sheet(_upright(pixels, turn), sent_width / size[0])
+
+
+def _fit(opened: Image.Image) -> None:
+    """Have a JPEG decoded at a half, a quarter or an eighth where all of it passes its bound; others are refused."""
+    parts, left_bytes = [1], MAX_DECODED_BYTES
+    if opened.format == "JPEG" and "progressive" in opened.info:
+        # not an eighth: too little is left of one that needs it for its coefficients
+        parts, left_bytes = [1, 2, 4], MAX_PROGRESSIVE_BYTES - _coefficient_bytes(opened)
+    elif opened.format == "JPEG":
+        parts, left_bytes = [1, 2, 4, 8], MAX_JPEG_BYTES
+    part = next((part for part in parts if _decoded_bytes(opened) <= left_bytes * part * part), None)
+    if part is None:
+        raise NotAPicture("more pixels than can be decoded")
+    opened.draft(None, (opened.width // part, opened.height // part))  # once: Pillow takes no second one
+
+
+def _coefficient_bytes(opened: Image.Image) -> int:
+    """What libjpeg holds of a JPEG in progressive passes beside its pixels: 2 bytes a coefficient."""
+    # of Pillow's JpegImageFile: name, samples across and down, table
+    channels: list[tuple[int, int, int, int]] = opened.layer  # type: ignore[attr-defined]
+    whole = max(across for _, across, _, _ in channels) * max(down for _, _, down, _ in channels)
+    return 2 * opened.width * opened.height * sum(across * down for _, across, down, _ in channels) // whole
 
 
 def _decoded_bytes(opened: Image.Image) -> int:

@@ -90,10 +90,34 @@ def test_how_much_is_decoded_depends_on_what_it_takes(mode: str, kind: str, mega
             list(open_sheets(content))
 
 
-def test_a_large_jpeg_is_shrunk_and_says_by_how_much() -> None:
-    (sheet,) = open_sheets(saved(halves(size=(8000, 6000)), "JPEG"))
-    assert sheet.pixels.shape[0] * sheet.pixels.shape[1] <= MAX_WORKING_PX * 1.01
-    assert sheet.pixels.shape[1] * sheet.scale == pytest.approx(8000, abs=3)
+@pytest.mark.parametrize(
+    ("size", "options", "drawn_at"),
+    [
+        ((4000, 2000), {}, 1),
+        ((4000, 3000), {}, 2),
+        ((8000, 6000), {}, 4),
+        ((12000, 9000), {}, 4),
+        ((4000, 3000), {"progressive": True}, 2),
+        ((6000, 4000), {"progressive": True}, 4),
+        ((6000, 4200), {"progressive": True}, None),
+        ((4000, 3000), {"progressive": True, "subsampling": 0}, 4),
+        ((4000, 3500), {"progressive": True, "subsampling": 0}, None),
+    ],
+)
+def test_a_large_jpeg_is_drawn_at_a_part_of_its_size_or_refused(
+    size: tuple[int, int], options: dict[str, object], drawn_at: int | None
+) -> None:
+    content = saved(halves(size=size), "JPEG", **options)
+    if drawn_at is None:
+        with pytest.raises(NotAPicture):
+            list(open_sheets(content))
+        return
+    (sheet,) = open_sheets(content)
+    working = min(1.0, (MAX_WORKING_PX * drawn_at**2 / (size[0] * size[1])) ** 0.5) / drawn_at
+    assert sheet.pixels.shape == (round(size[1] * working), round(size[0] * working), 3)
+    assert sheet.scale == pytest.approx(1 / working, rel=0.001)
+    middle = sheet.pixels.shape[1] // 2
+    assert (sheet.pixels[-20:, : middle - 20].max(), sheet.pixels[-20:, middle + 20 :].min()) == (0, 255)
 
 
 @pytest.mark.parametrize(
