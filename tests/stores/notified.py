@@ -2,6 +2,7 @@
 
 python -m tests.stores.notified
 python -m tests.stores.notified --runner=flink --parallelism=1
+python -m tests.stores.notified --kills=2 --journal_flush_s=0.2
 """
 
 from __future__ import annotations
@@ -40,17 +41,37 @@ class Way:
 
     name: str
     seen: Seen
+    given: tuple[str, ...] = ()
+    calls: int = 0
     called_at_s: dict[str, float] = field(default_factory=dict)
 
     def reply(self, got: Received) -> Answer:
         """Answer as the endpoint does; remember when."""
+        self.calls += 1
         self.called_at_s.setdefault(key_of(got.pictures[0].content), time.monotonic())
         return answer(got, _LATENCY_S)
 
+    def start(self) -> None:
+        """Begin, or go on."""
+        command = [sys.executable, "-m", "pipeline", "watch", *self.given]
+        self._child = subprocess.Popen(
+            command, cwd=cli.ROOT, env=cli.ENVIRONMENT, stdout=sys.stderr, start_new_session=True
+        )
 
-def measure(scratch: Path, runner: str, pictures: int, over_s: float, options: Sequence[str]) -> Iterator[str]:
+    def kill(self) -> None:
+        """All that it started on this machine."""
+        os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+
+    def end(self) -> None:
+        """In order."""
+        self._child.send_signal(signal.SIGTERM)
+        self._child.wait(timeout=_ALL_WITHIN_S)
+
+
+def measure(scratch: Path, asked: argparse.Namespace, options: Sequence[str]) -> Iterator[str]:
     """Watch twice, put the pictures; the waits of each, in words."""
-    draw_pictures(scratch / "drawn", pictures + 1)
+    draw_pictures(scratch / "drawn", asked.pictures + 1)
     first, *others = sorted((scratch / "drawn").iterdir())
     with ExitStack() as running:
         broker = running.enter_context(Broker(scratch / "broker"))
@@ -59,7 +80,7 @@ def measure(scratch: Path, runner: str, pictures: int, over_s: float, options: S
         store = running.enter_context(StoreServer(S3, scratch / "store", **told))
         os.environ.update(S3.environment(store.url))
         cli.ENVIRONMENT.update(S3.environment(store.url))
-        engine = running.enter_context(RUNNERS[runner](scratch / "engine"))
+        engine = running.enter_context(RUNNERS[asked.runner](scratch / "engine"))
         inputs = open_folder(f"{S3.uri}/in")
         hear = [f"--notifications=kafka://{broker.secret_address}/{TOPIC}"]
         hear.append(f"--kafka_config_uri={broker.client_config(scratch / 'client.json')}")
@@ -68,8 +89,10 @@ def measure(scratch: Path, runner: str, pictures: int, over_s: float, options: S
             output = open_folder(f"{S3.uri}/{name[3:]}")
             way = Way(name, Seen(output))
             server = running.enter_context(CardServer(way.reply, keeps_content=False))
-            given = [f"--input={inputs.root}", f"--output={output.root}", f"--endpoint_url={server.base_url}"]
-            running.enter_context(_watch([*given, *more, *engine, *options]))
+            given = (f"--input={inputs.root}", f"--output={output.root}", f"--endpoint_url={server.base_url}")
+            way.given = (*given, *more, *engine, *options)
+            way.start()
+            running.callback(way.end)
             running.enter_context(_again(way.seen.look))
             ways.append(way)
         inputs.write(first.name, first.read_bytes())
@@ -77,31 +100,25 @@ def measure(scratch: Path, runner: str, pictures: int, over_s: float, options: S
         put_at_s: dict[str, tuple[str, float]] = {}
         began_s = time.monotonic()
         for number, path in enumerate(others):
-            time.sleep(max(0.0, began_s + over_s * number / pictures - time.monotonic()))
+            time.sleep(max(0.0, began_s + asked.over_s * number / len(others) - time.monotonic()))
+            if (number + 1) % (len(others) // (asked.kills + 1) + 1) == 0:
+                ways[-1].kill()
+                broker.stop()
+                broker.start()
+                ways[-1].start()
             content = path.read_bytes()
             inputs.write(path.name, content)
             put_at_s[path.name] = (key_of(content), time.monotonic())
-        _wait(lambda: all(len(way.seen.at_s) == pictures + 1 for way in ways))
+        _wait(lambda: all(len(way.seen.at_s) == asked.pictures + 1 for way in ways))
         for way in ways:
             calls = [way.called_at_s[key] - at_s for key, at_s in put_at_s.values()]
             rows = [way.seen.at_s[name] - at_s for name, (_, at_s) in put_at_s.items()]
-            yield f"{way.name}: {_spread('call', calls)}; {_spread('row', rows)}; {pictures} pictures"
+            paid_twice = way.calls - len(way.called_at_s)
+            yield f"{way.name}: {_spread('call', calls)}; {_spread('row', rows)}; {paid_twice} paid twice"
 
 
 def _spread(what: str, waits_s: Sequence[float]) -> str:
     return f"to the {what} {median(waits_s):.1f} s median, {max(waits_s):.1f} s worst"
-
-
-@contextmanager
-def _watch(given: Sequence[str]) -> Iterator[None]:
-    """A watch, ended in order at the end of the block."""
-    command = [sys.executable, "-m", "pipeline", "watch", *given]
-    child = subprocess.Popen(command, cwd=cli.ROOT, env=cli.ENVIRONMENT, stdout=sys.stderr, start_new_session=True)
-    try:
-        yield
-    finally:
-        child.send_signal(signal.SIGTERM)
-        child.wait(timeout=_ALL_WITHIN_S)
 
 
 @contextmanager
@@ -136,10 +153,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--runner", choices=tuple(RUNNERS), default="prism")
     parser.add_argument("--pictures", type=int, default=40)
     parser.add_argument("--over_s", type=float, default=60.0)
+    parser.add_argument("--kills", type=int, default=0, help="of the watch by notification, and of the broker with it")
     asked, options = parser.parse_known_args(list(arguments))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the cluster goes with it
     with tempfile.TemporaryDirectory() as scratch:
-        for line in measure(Path(scratch), asked.runner, asked.pictures, asked.over_s, options):
+        for line in measure(Path(scratch), asked, options):
             print(line)
     return 0
 
