@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from tests.pipeline.killing import answer, draw_pictures
 from tests.servers import Answer, CardServer, Received, key_of
 from tests.stores.broker import Broker
 from tests.stores.servers import S3, StoreServer
-from transforms.storage import open_folder
+from transforms.storage import Folder, open_folder
 
 TOPIC = "new-objects"
 _LATENCY_S = 0.3
@@ -59,18 +59,40 @@ class Way:
         )
 
     def kill(self) -> None:
-        """All that it started on this machine."""
-        os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
+        """All that it started on this machine, if it still runs."""
+        if self._child.poll() is None:
+            os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
 
     def end(self) -> None:
         """In order."""
         self._child.send_signal(signal.SIGTERM)
         self._child.wait(timeout=_ALL_WITHIN_S)
 
+    def say(self, put: Mapping[str, Put]) -> str:
+        """What came of it, in words."""
+        called_s = [self.called_at_s[one.key] - one.at_s for one in put.values()]
+        shown_s = [self.seen.at_s[name] - one.at_s for name, one in put.items()]
+        ((rows, different),) = cli.query(
+            self.seen.folder.root, "SELECT count(*), count(DISTINCT item_id) FROM passport"
+        )
+        return (
+            f"{self.name}: to the call {median(called_s):.1f} s median, {max(called_s):.1f} s worst; "
+            f"to the row {median(shown_s):.1f} s median, {max(shown_s):.1f} s worst; "
+            f"{rows} rows, {different} different, {self.calls - len(self.called_at_s)} paid twice"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """When a picture was put, and the hash of it."""
+
+    key: str
+    at_s: float
+
 
 def measure(scratch: Path, asked: argparse.Namespace, options: Sequence[str]) -> Iterator[str]:
-    """Watch twice, put the pictures; the waits of each, in words."""
+    """Watch twice, put the pictures; what came of each watch, in words."""
     draw_pictures(scratch / "drawn", asked.pictures + 1)
     first, *others = sorted((scratch / "drawn").iterdir())
     with ExitStack() as running:
@@ -82,43 +104,51 @@ def measure(scratch: Path, asked: argparse.Namespace, options: Sequence[str]) ->
         cli.ENVIRONMENT.update(S3.environment(store.url))
         engine = running.enter_context(RUNNERS[asked.runner](scratch / "engine"))
         inputs = open_folder(f"{S3.uri}/in")
+        inputs.write(first.name, first.read_bytes())
+        looks = running.enter_context(_begun("looking", [f"--input={inputs.root}", *engine, *options]))
         hear = [f"--notifications=kafka://{broker.secret_address}/{TOPIC}"]
         hear.append(f"--kafka_config_uri={broker.client_config(scratch / 'client.json')}")
-        ways: list[Way] = []
-        for name, more in (("by looking", []), ("by notification", hear)):
-            output = open_folder(f"{S3.uri}/{name[3:]}")
-            way = Way(name, Seen(output))
-            server = running.enter_context(CardServer(way.reply, keeps_content=False))
-            given = (f"--input={inputs.root}", f"--output={output.root}", f"--endpoint_url={server.base_url}")
-            way.given = (*given, *more, *engine, *options)
-            way.start()
-            running.callback(way.end)
-            running.enter_context(_again(way.seen.look))
-            ways.append(way)
-        inputs.write(first.name, first.read_bytes())
-        _wait(lambda: all(way.seen.at_s for way in ways))
-        put_at_s: dict[str, tuple[str, float]] = {}
-        began_s = time.monotonic()
-        for number, path in enumerate(others):
-            time.sleep(max(0.0, began_s + asked.over_s * number / len(others) - time.monotonic()))
-            if (number + 1) % (len(others) // (asked.kills + 1) + 1) == 0:
-                ways[-1].kill()
-                broker.stop()
-                broker.start()
-                ways[-1].start()
-            content = path.read_bytes()
-            inputs.write(path.name, content)
-            put_at_s[path.name] = (key_of(content), time.monotonic())
-        _wait(lambda: all(len(way.seen.at_s) == asked.pictures + 1 for way in ways))
-        for way in ways:
-            calls = [way.called_at_s[key] - at_s for key, at_s in put_at_s.values()]
-            rows = [way.seen.at_s[name] - at_s for name, (_, at_s) in put_at_s.items()]
-            paid_twice = way.calls - len(way.called_at_s)
-            yield f"{way.name}: {_spread('call', calls)}; {_spread('row', rows)}; {paid_twice} paid twice"
+        hears = running.enter_context(_begun("notification", [f"--input={inputs.root}", *hear, *engine, *options]))
+
+        def fall_over() -> None:
+            hears.kill()
+            broker.stop()
+            broker.start()
+            hears.start()
+
+        put = dict(_put(others, inputs, asked.over_s, asked.kills, fall_over))
+        _wait(lambda: len(looks.seen.at_s) == len(hears.seen.at_s) == asked.pictures + 1)
+        for way in (looks, hears):
+            way.end()
+            yield way.say(put)
 
 
-def _spread(what: str, waits_s: Sequence[float]) -> str:
-    return f"to the {what} {median(waits_s):.1f} s median, {max(waits_s):.1f} s worst"
+def _put(
+    paths: Sequence[Path], folder: Folder, over_s: float, kills: int, fall_over: Callable[[], None]
+) -> Iterator[tuple[str, Put]]:
+    began_s = time.monotonic()
+    for number, path in enumerate(paths):
+        time.sleep(max(0.0, began_s + over_s * number / len(paths) - time.monotonic()))
+        if (number + 1) % (len(paths) // (kills + 1) + 1) == 0:
+            fall_over()
+        content = path.read_bytes()
+        folder.write(path.name, content)
+        yield path.name, Put(key_of(content), time.monotonic())
+
+
+@contextmanager
+def _begun(name: str, given: Sequence[str]) -> Iterator[Way]:
+    """A watch with an endpoint of its own, from its first row on; killed at the end of the block if it still runs."""
+    output = open_folder(f"{S3.uri}/{name}")
+    way = Way(f"by {name}", Seen(output))
+    with CardServer(way.reply, keeps_content=False) as server, _again(way.seen.look):
+        way.given = (f"--output={output.root}", f"--endpoint_url={server.base_url}", *given)
+        way.start()
+        try:
+            _wait(lambda: bool(way.seen.at_s))
+            yield way
+        finally:
+            way.kill()
 
 
 @contextmanager
