@@ -1,6 +1,7 @@
 """`bench cluster`: a backfill on a Flink cluster of processes, as pictures and workers grow in number.
 
-Figures that must not grow with the pictures: memory of a worker, of a task manager, of the launching process, and the
+Figures that must not grow with the pictures: memory of a worker (in all, until the last call and until the first one),
+of a task manager, of the launching process, and the
 size of the graph. Figures of the model in docs/scale.md: bytes through shuffles for each picture, files written.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,8 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
 
 def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str, float]:
     environment = {**os.environ, **CREDENTIALS}
-    peaks = {"worker_mb": 0.0, "task_manager_mb": 0.0}
+    workers_mb: list[tuple[float, float]] = []
+    manager_mb = 0.0
     with (
         tempfile.TemporaryDirectory() as scratch,
         endpoint(asked.latency_s) as server,
@@ -50,11 +53,12 @@ def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str
         cpu_s: dict[int, float] = {}
 
         def look() -> None:
+            nonlocal manager_mb
             for process in cluster.workers():
-                _raise_to(peaks, "worker_mb", process)
+                workers_mb.append((time.monotonic(), _held_mb(process)))
                 cpu_s[process.pid] = _cpu_s(process)
             for manager in cluster.task_managers:
-                _raise_to(peaks, "task_manager_mb", psutil.Process(manager.child.pid))
+                manager_mb = max(manager_mb, _held_mb(psutil.Process(manager.child.pid)))
 
         options = [f"--input={scratch}/in/*.jpg", f"--output={scratch}/out", f"--max_in_flight={asked.in_flight}"]
         options += [f"--max_requests_per_second={asked.rate:g}", *cluster.options()]
@@ -66,7 +70,10 @@ def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str
             "calls_per_s": round((len(ran.came_s) - 1) / (ran.came_s[-1] - ran.came_s[0]), 1),
             "publish_s": round(ran.ended_s - ran.came_s[-1], 1),
             "calls_a_picture": len(ran.came_s) / pictures,
-            **{name: round(peak_mb) for name, peak_mb in peaks.items()},
+            "worker_mb": round(max(held_mb for _, held_mb in workers_mb)),
+            "worker_mb_in_calls": round(max(held_mb for at_s, held_mb in workers_mb if at_s < ran.came_s[-1])),
+            "worker_mb_before_calls": round(max(held_mb for at_s, held_mb in workers_mb if at_s < ran.came_s[0])),
+            "task_manager_mb": round(manager_mb),
             "worker_cpu_ms_a_picture": round(sum(cpu_s.values()) / pictures * 1000, 2),
             "job_server_and_launcher_mb": round(ran.peak_mb),
             "stages": len(job["vertices"]),
@@ -76,11 +83,11 @@ def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str
         }
 
 
-def _raise_to(peaks: dict[str, float], name: str, process: psutil.Process) -> None:
+def _held_mb(process: psutil.Process) -> float:
     try:
-        peaks[name] = max(peaks[name], process.memory_info().rss / 1e6)
+        return float(process.memory_info().rss / 1e6)
     except psutil.NoSuchProcess:
-        return
+        return 0.0
 
 
 def _cpu_s(process: psutil.Process) -> float:

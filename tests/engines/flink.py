@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psutil
 
@@ -185,6 +185,12 @@ class FlinkCluster:
         said = self.rest("/jobs/overview")
         newest = sorted(said["jobs"], key=lambda job: -int(job["start-time"])) if said else []
         return [self.rest(f"/jobs/{job['jid']}") for job in newest]
+
+    def cancel(self) -> None:
+        """Cancel the job that runs, as a user does in the web page; back when it has ended."""
+        job = self.jobs()[0]["jid"]
+        with urlopen(Request(f"http://{self.master}/jobs/{job}?mode=cancel", method="PATCH"), timeout=10):
+            self._wait(f"the end of {job}", lambda: self.jobs()[0]["state"] == "CANCELED")
 
     def _known(self) -> list[str]:
         said = self.rest("/taskmanagers")

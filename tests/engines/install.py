@@ -90,9 +90,9 @@ def worker_packages() -> Path:
     Raises:
         NotInstalled: the setuptools that installs ours there cannot be had.
     """
-    here = Path(sysconfig.get_path("purelib"))
+    here = Path(sysconfig.get_path("purelib")).resolve()
     names = sorted(entry.name for entry in here.iterdir() if not entry.name.startswith((*_OURS, *_OF_ITS_OWN)))
-    packages = ENGINES / f"worker-{zlib.crc32(' '.join(names).encode()):08x}"
+    packages = ENGINES / f"worker-{zlib.crc32(' '.join([str(here), *names]).encode()):08x}"
     if not packages.exists():
         part = packages.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)

@@ -107,10 +107,10 @@ def run_night(
             *engine.options,
         ]
         child = cli.start("backfill", *arguments)
-        settled = _Settled(folder / "out")
+        settled = Settled(folder / "out")
         struck_s = []
         for share in (0.5, 1.0):
-            _wait_for(child, lambda share=share: settled.count() >= share * pictures)
+            wait_for(child, lambda share=share: settled.count() >= share * pictures)
             struck_s.append(time.monotonic())
             child = engine.strike(child, arguments)
         out, err = child.communicate(timeout=_WITHIN_S)
@@ -137,7 +137,7 @@ def run_night(
     )
 
 
-class _Settled:
+class Settled:
     """How many pictures of the only run of an output are settled, as its journal and ledger say."""
 
     def __init__(self, output: Path) -> None:
@@ -150,6 +150,7 @@ class _Settled:
         return next((path.parent.name for path in self._output.glob("runs/*/run.json")), "")
 
     def count(self) -> int:
+        """By now."""
         if self._tail is None and (run_id := self.run_id()):
             self._tail = Tail(open_folder(str(self._output)), run_id)
         if self._tail is not None:
@@ -157,7 +158,12 @@ class _Settled:
         return len(self._item_ids)
 
 
-def _wait_for(child: Child, is_there: Callable[[], bool]) -> None:
+def wait_for(child: Child, is_there: Callable[[], bool]) -> None:
+    """Come back when it is there.
+
+    Raises:
+        RuntimeError: the backfill has ended before, or takes too long.
+    """
     deadline_s = time.monotonic() + _WITHIN_S
     while not is_there():
         if child.poll() is not None or time.monotonic() > deadline_s:

@@ -1,0 +1,50 @@
+"""A launching process dies while its job lives on a cluster: no other calls beside it, nothing is paid twice after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.card_server import TYPE
+from benchmarks.machine import endpoint
+from benchmarks.pictures import write_pictures
+from tests.engines.flink import FlinkCluster, kill_tree
+from tests.engines.install import NotInstalled
+from tests.engines.night import Settled, wait_for
+from tests.pipeline import cli
+
+PICTURES, RATE, IN_FLIGHT = 240, 8, 4
+
+
+@pytest.mark.slow
+def test_a_lost_launcher_is_followed_once_its_workers_have_ended(tmp_path: Path) -> None:
+    """Killed in its calls. The same command is refused while the job calls on, and goes on when it was cancelled."""
+    write_pictures(tmp_path / "in", PICTURES, 2_000)
+    try:
+        with (
+            endpoint(0.1) as server,
+            FlinkCluster(tmp_path / "engine", cli.ENVIRONMENT, task_managers=1) as cluster,
+        ):
+            given = [f"--input={tmp_path}/in/*.jpg", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
+            given += [f"--max_requests_per_second={RATE}", f"--max_in_flight={IN_FLIGHT}", *cluster.options()]
+            child, settled = cli.start("backfill", *given), Settled(tmp_path / "out")
+            wait_for(child, lambda: settled.count() >= 16)
+            kill_tree(child)
+            at_kill = settled.count()
+            refused = cli.run("backfill", *given)
+            called_on = settled.count() - at_kill
+            cluster.cancel()
+            left = PICTURES - settled.count()
+            resumed = cli.run("backfill", *given, timeout_s=240)
+            calls = len(server.served().came_s)
+    except NotInstalled as why:
+        pytest.skip(str(why))
+    assert (refused.returncode, "workers of an earlier launch still call" in refused.stderr) == (2, True), refused
+    assert called_on > 0
+    assert left > 0
+    assert resumed.returncode == 0, resumed.stderr
+    assert 0 <= calls - PICTURES <= IN_FLIGHT
+    assert cli.query(tmp_path / "out", f"SELECT count(*), count(DISTINCT item_id) FROM {TYPE}") == [
+        (PICTURES, PICTURES)
+    ]
