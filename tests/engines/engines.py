@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.engines import install
-from tests.engines.flink import FlinkCluster, kill_tree
+from tests.engines.flink import FlinkCluster
+from tests.engines.processes import kill_tree
 from tests.engines.worker import worker_options
 from tests.pipeline import cli
 

@@ -12,8 +12,6 @@ which installs what `--setup_file` brought into an environment of its own and st
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import time
@@ -27,6 +25,7 @@ from urllib.request import Request, urlopen
 import psutil
 
 from tests.engines import install
+from tests.engines.processes import children, command_of, free_ports, kill_tree
 from tests.engines.worker import worker_options
 
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
@@ -54,10 +53,20 @@ class _Process:
 class FlinkCluster:
     """From `with` to its end. Logs, temporary files and workers' folders are in `folder`."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, task_managers: int = 2, slots: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        task_managers: int = 2,
+        slots: int = 1,
+        stands_ready: bool = False,
+    ) -> None:
+        """`stands_ready`: workers have our code, as in an image of ours, and Beam's job server runs beside it."""
         self.folder, self._environment = folder, dict(environment)
         self._count, self._slots = task_managers, slots
-        self._rest_port, rpc_port = _free_ports(2)
+        self._stands_ready = stands_ready
+        self._rest_port, rpc_port = free_ports(2)
         self._config = {
             "jobmanager.rpc.address": "127.0.0.1",
             "jobmanager.rpc.port": rpc_port,
@@ -89,6 +98,8 @@ class FlinkCluster:
             "classloader.resolve-order": "parent-first",  # else workers end with each stage, whatever the options say
         }
         self._job_manager: _Process | None = None
+        self._job_server: _Process | None = None
+        self._job_service: list[str] = []
         self.task_managers: list[_Process] = []
         self._started = 0
 
@@ -99,10 +110,10 @@ class FlinkCluster:
 
     def options(self, parallelism: int | None = None) -> list[str]:
         """The options of a run on this cluster: what a user with a cluster of his own gives."""
+        started = ["--runner=FlinkRunner", f"--flink_master={self.master}"]
+        started += [f"--flink_job_server_jar={install.job_server_jar('flink')}"]
         return [
-            "--runner=FlinkRunner",
-            f"--flink_master={self.master}",
-            f"--flink_job_server_jar={install.job_server_jar('flink')}",
+            *(self._job_service or started),
             f"--parallelism={parallelism or self._count * self._slots}",
             *self._worker_options,
         ]
@@ -114,19 +125,21 @@ class FlinkCluster:
         lines = [f"{name}: {json.dumps(value)}" for name, value in self._config.items()]
         (self.folder / "conf" / "config.yaml").write_text("\n".join(lines) + "\n")
         (self.folder / "conf" / "log4j.properties").write_text(_LOGGING)
-        self._worker_options = worker_options(self.folder / "tmp")
+        self._worker_options = worker_options(self.folder / "tmp", installs=not self._stands_ready)
         try:
             self._job_manager = self._start("job-manager", _JOB_MANAGER, "256m")
             self._wait("the job manager", lambda: self.rest("/overview") is not None)
             for _ in range(self._count):
                 self.start_task_manager()
+            if self._stands_ready:
+                self._job_service = self._start_job_service()
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in [*self.task_managers, *filter(None, [self._job_manager])]:
+        for process in [*self.task_managers, *filter(None, [self._job_manager, self._job_server])]:
             kill_tree(process.child)
         self.task_managers = []
 
@@ -146,8 +159,8 @@ class FlinkCluster:
         return [
             process
             for manager in self.task_managers
-            for process in _children(manager.child.pid)
-            if "apache_beam.runners.worker.sdk_worker_main" in _command(process)
+            for process in children(manager.child.pid)
+            if "apache_beam.runners.worker.sdk_worker_main" in command_of(process)
         ]
 
     def rest(self, path: str) -> Any:
@@ -177,8 +190,8 @@ class FlinkCluster:
     def command_lines(self) -> Iterator[tuple[str, bytes]]:
         """Those of every process of the cluster."""
         managers = [*self.task_managers, *filter(None, [self._job_manager])]
-        for process in [child for manager in managers for child in _children(manager.child.pid)]:
-            yield f"process {process.pid}", _command(process).encode()
+        for process in [child for manager in managers for child in children(manager.child.pid)]:
+            yield f"process {process.pid}", command_of(process).encode()
 
     def jobs(self) -> list[dict[str, Any]]:
         """What the web API says of each job, the newest first."""
@@ -196,6 +209,15 @@ class FlinkCluster:
         said = self.rest("/taskmanagers")
         return [manager["id"] for manager in said["taskmanagers"]] if said else []
 
+    def _start_job_service(self) -> list[str]:
+        """Beam's job server, which takes jobs for this cluster: what a run is told of it."""
+        job_port, *ports = free_ports(3)
+        given = [f"--flink-master={self.master}", f"--artifacts-dir={self.folder / 'tmp'}", f"--job-port={job_port}"]
+        given += [f"--{name}-port={port}" for name, port in zip(("artifact", "expansion"), ports, strict=True)]
+        self._job_server = self._run("job-server", ["java", "-jar", str(install.job_server_jar("flink")), *given])
+        self._wait("the job server", lambda: _listens(job_port))
+        return ["--runner=PortableRunner", f"--job_endpoint=127.0.0.1:{job_port}"]
+
     def _start(self, name: str, main: str, heap: str, *more: str) -> _Process:
         opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
         logging = [
@@ -212,6 +234,9 @@ class FlinkCluster:
             *logging,
         ]
         command += ["-cp", f"{install.jars('flink')}/*", main, "--configDir", str(self.folder / "conf"), *more]
+        return self._run(name, command)
+
+    def _run(self, name: str, command: list[str]) -> _Process:
         with Path(self.folder, "log", f"{name}.out").open("wb") as out:
             child = subprocess.Popen(
                 command,
@@ -232,36 +257,6 @@ class FlinkCluster:
         raise TimeoutError(f"{what} did not start; see {self.folder / 'log'}")
 
 
-def _free_ports(count: int) -> Iterator[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return iter(ports)
-
-
-def _children(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
-
-
-def kill_tree(child: subprocess.Popen[Any]) -> None:
-    """`kill -9` of it first, so that it cannot start others, then what it had started."""
-    started = _children(child.pid)
-    with suppress(ProcessLookupError):
-        os.kill(child.pid, signal.SIGKILL)
-    for process in started:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    child.wait()
+def _listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0

@@ -9,9 +9,10 @@ import pytest
 from benchmarks.card_server import TYPE
 from benchmarks.machine import endpoint
 from benchmarks.pictures import write_pictures
-from tests.engines.flink import FlinkCluster, kill_tree
+from tests.engines.flink import FlinkCluster
 from tests.engines.install import NotInstalled
 from tests.engines.night import Settled, wait_for
+from tests.engines.processes import kill_tree
 from tests.pipeline import cli
 
 PICTURES, RATE, IN_FLIGHT = 240, 8, 4

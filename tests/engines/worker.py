@@ -17,13 +17,15 @@ _SCRIPT = """#!/bin/sh
 set -e
 own=$(mktemp -d {folder}/worker.XXXXXX)
 {python} -m venv --without-pip "$own/venv"
-export PATH="$own/venv/bin:$PATH" PYTHONPATH={packages} RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1 TMPDIR="$own"
+export PATH="$own/venv/bin:$PATH" PYTHONPATH={path} RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1 TMPDIR="$own"
 exec {boot} --semi_persist_dir="$own" "$@"
 """
 
 
-def worker_options(folder: Path) -> list[str]:
+def worker_options(folder: Path, *, installs: bool = True) -> list[str]:
     """The options that have an engine start such workers, with a script for it in `folder`.
+
+    They install what the job brings; or our code is there, as in an image of ours.
 
     Raises:
         NotInstalled: there is no boot program.
@@ -32,7 +34,7 @@ def worker_options(folder: Path) -> list[str]:
     said = _SCRIPT.format(
         folder=shlex.quote(str(folder)),
         python=shlex.quote(sys.executable),
-        packages=shlex.quote(str(install.worker_packages())),
+        path=shlex.quote(str(install.worker_packages()) + ("" if installs else f":{_ROOT}")),
         boot=shlex.quote(str(install.boot())),
     )
     script = folder / "worker.sh"
@@ -43,5 +45,5 @@ def worker_options(folder: Path) -> list[str]:
         "--environment_type=PROCESS",
         f"--environment_config={command}",
         "--environment_cache_millis=600000",  # else each stage starts its workers anew
-        f"--setup_file={_ROOT / 'setup.py'}",
+        *([f"--setup_file={_ROOT / 'setup.py'}"] if installs else []),
     ]
