@@ -1,41 +1,38 @@
-"""Watch a folder into which pictures are dropped, through an orderly restart and a `kill -9`; print when rows came.
+"""Watch a folder into which pictures are dropped, through restarts and a `kill -9`; print when rows came.
 
-python -m tests.engines.watching --runner=prism
-python -m tests.engines.watching --runner=flink
+python -m tests.engines.watching --runner=prism --restarts SIGTERM SIGKILL
+python -m tests.engines.watching --runner=flink --restarts SIGTERM
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import pyarrow.parquet as pq
-
 from pipeline.runs import ended_runs
 from tests.engines import install
+from tests.engines.dropping import LOOK_S, TABLE, Seen, beside, beside_again, drop, sleep_until
 from tests.engines.flink import FlinkCluster
 from tests.pipeline import cli
 from tests.pipeline.killing import answer, draw_pictures
 from tests.servers import Answer, CardServer, Received
 from transforms.receipt import Receipt, read_receipt
-from transforms.storage import Folder, LocalFolder
+from transforms.storage import LocalFolder
+from transforms.watch_control import read_control
 
-TABLE = "documents/type=passport"
 _LATENCY_S = 0.3
-_LOOK_S = 0.25
 _ALL_WITHIN_S = 240.0
+_SIGNALS = {name: signal.Signals[name] for name in ("SIGTERM", "SIGKILL")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +46,15 @@ class Watched:
     in_flight_at_kill: int
     waits_s: tuple[float, ...]
     """From a picture's drop to its row."""
+    waits_up_s: tuple[float, ...]
+    """The same without the time in which no watch was there: from the signal to the next one's first call."""
     largest_files: int
     """Files of the table at the most, while it was watched."""
     last_files: int
     starts_s: tuple[float, ...]
     """From each command to its first call."""
+    ends_s: tuple[float, ...]
+    """From each signal in the middle to the end of the process."""
     exits: tuple[int, ...]
     receipts: tuple[Receipt, ...]
 
@@ -61,28 +62,6 @@ class Watched:
     def paid_twice(self) -> int:
         """Calls beyond one for each picture."""
         return self.calls - self.pictures
-
-
-@dataclass
-class Seen:
-    """When the row of each picture was first in a table, as a reader of the receipts sees it."""
-
-    folder: Folder
-    at_s: dict[str, float] = field(default_factory=dict)
-    largest_files: int = 0
-    _read: set[str] = field(default_factory=set)
-
-    def look(self) -> None:
-        """Read the files that are new in the receipts."""
-        receipts = [read_receipt(self.folder, run_id) for run_id in ended_runs(self.folder)]
-        paths = [file["path"] for one in receipts if one for file in one.files if file["path"].startswith(TABLE)]
-        self.largest_files = max(self.largest_files, len(paths))
-        for path in set(paths) - self._read:
-            with suppress(FileNotFoundError), self.folder.open(path) as file:
-                rows = pq.ParquetFile(file).read(["uris"]).to_pylist()
-                self._read.add(path)
-                for row in rows:
-                    self.at_s.setdefault(Path(row["uris"][0]).name, time.monotonic())
 
 
 def watch(
@@ -104,34 +83,40 @@ def watch(
         got_at_s.append(time.monotonic())
         return answer(got, _LATENCY_S)
 
-    with CardServer(counted, keeps_content=False) as server, _beside_again(seen.look), ExitStack() as started:
+    with CardServer(counted, keeps_content=False) as server, beside_again(seen.look), ExitStack() as started:
         given = [f"--input={inputs}", f"--output={output}", f"--endpoint_url={server.base_url}", *options]
         exits: list[int] = []
         starts_s: list[float] = []
+        ends_s: list[float] = []
+        down: list[tuple[float, float]] = []
         in_flight = 0
         dropped: dict[str, float] = {}
 
         def start() -> subprocess.Popen[bytes]:
             """Begin the watch; back at its first call."""
-            called, began_s = len(got_at_s), time.monotonic()
+            before, began_s = _session(output), time.monotonic()
             child = started.enter_context(_start(given))
-            _wait(lambda: len(got_at_s) > called, began_s + _ALL_WITHIN_S)
+            _wait(child, lambda: _session(output) != before)  # from here on no call is an earlier launch's
+            called = len(got_at_s)
+            _wait(child, lambda: len(got_at_s) > called)
             starts_s.append(time.monotonic() - began_s)
             return child
 
-        _drop([first], inputs, 0.0, dropped)
+        drop([first], inputs, 0.0, dropped)
         child = start()
-        _wait(lambda: bool(seen.at_s), time.monotonic() + _ALL_WITHIN_S)
-        with _beside(lambda: _drop(others, inputs, over_s, dropped)):
+        _wait(child, lambda: bool(seen.at_s))
+        with beside(lambda: drop(others, inputs, over_s, dropped)):
             began_s = time.monotonic()
             for part, number in restarts:
-                _sleep_until(began_s + part * over_s)
+                sleep_until(began_s + part * over_s)
+                down_from_s = time.monotonic()
                 if number == signal.SIGKILL:
-                    now_s = time.monotonic()
-                    in_flight = sum(now_s - at_s < _LATENCY_S + 0.1 for at_s in got_at_s)
+                    in_flight = sum(down_from_s - at_s < _LATENCY_S + 0.1 for at_s in got_at_s)
                 exits.append(_end(child, number))
+                ends_s.append(time.monotonic() - down_from_s)
                 child = start()
-            _wait(lambda: len(seen.at_s) == pictures, max(time.monotonic(), began_s + over_s) + _ALL_WITHIN_S)
+                down.append((down_from_s, time.monotonic()))
+            _wait(child, lambda: len(seen.at_s) == pictures)
             exits.append(_end(child, signal.SIGTERM))
         calls = sum(server.calls.values())
     folder = LocalFolder(str(output))
@@ -144,20 +129,26 @@ def watch(
         calls,
         in_flight,
         tuple(seen.at_s[name] - at_s for name, at_s in dropped.items() if name in seen.at_s),
+        tuple(_up_s(at_s, seen.at_s[name], down) for name, at_s in dropped.items() if name in seen.at_s),
         seen.largest_files,
         sum(file["path"].startswith(TABLE) and file["rows"] > 0 for one in receipts for file in one.files),
         tuple(starts_s),
+        tuple(ends_s),
         tuple(exits),
         tuple(receipts),
     )
 
 
-def _drop(pictures: Sequence[Path], folder: Path, over_s: float, dropped: dict[str, float]) -> None:
-    began_s = time.monotonic()
-    for number, picture in enumerate(pictures):
-        _sleep_until(began_s + over_s * number / len(pictures))
-        shutil.copyfile(picture, folder / picture.name)
-        dropped[picture.name] = time.monotonic()
+def _up_s(from_s: float, to_s: float, down: Sequence[tuple[float, float]]) -> float:
+    """How much of some time is in no span of `down`."""
+    return to_s - from_s - sum(max(0.0, min(end_s, to_s) - max(start_s, from_s)) for start_s, end_s in down)
+
+
+def _session(output: Path) -> str:
+    """The launch that the graph listens to; nothing before there is one."""
+    told = [read_control(LocalFolder(str(output)), path.parent.name) for path in output.glob("runs/*/watch.json")]
+    newest = max(filter(None, told), key=lambda one: (one.at_s, one.beat), default=None)
+    return newest.session if newest else ""
 
 
 @contextmanager
@@ -181,36 +172,12 @@ def _end(child: subprocess.Popen[bytes], number: int) -> int:
     return child.wait(timeout=120)
 
 
-def _sleep_until(at_s: float) -> None:
-    time.sleep(max(0.0, at_s - time.monotonic()))
-
-
-def _wait(is_there: Callable[[], bool], until_s: float) -> None:
+def _wait(child: subprocess.Popen[bytes], is_there: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + _ALL_WITHIN_S
     while not is_there() and time.monotonic() < until_s:
-        time.sleep(_LOOK_S)
-
-
-@contextmanager
-def _beside(work: Callable[[], None]) -> Iterator[None]:
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    yield
-    thread.join()
-
-
-@contextmanager
-def _beside_again(look: Callable[[], None]) -> Iterator[None]:
-    over = threading.Event()
-
-    def looks() -> None:
-        while not over.wait(_LOOK_S):
-            look()
-
-    with _beside(looks):
-        try:
-            yield
-        finally:
-            over.set()
+        if child.poll() is not None:
+            raise RuntimeError(f"the watch ended with {child.returncode}")
+        time.sleep(LOOK_S)
 
 
 @contextmanager
@@ -222,39 +189,54 @@ def on_prism(folder: Path) -> Iterator[list[str]]:
 
 @contextmanager
 def on_flink(folder: Path) -> Iterator[list[str]]:
-    """The options of a watch on a Flink cluster of two task managers."""
-    with FlinkCluster(folder, cli.ENVIRONMENT, task_managers=2) as flink:
+    """The options of a watch on a Flink cluster of two task managers that stands ready."""
+    with FlinkCluster(folder, cli.ENVIRONMENT, stands_ready=True) as flink:
         yield flink.options()
 
 
-RUNNERS = {"prism": on_prism, "flink": on_flink}
+@contextmanager
+def on_bare_flink(folder: Path) -> Iterator[list[str]]:
+    """The same where each launch starts Beam's job server, and each worker installs our code."""
+    with FlinkCluster(folder, cli.ENVIRONMENT) as flink:
+        yield flink.options()
+
+
+RUNNERS = {"prism": on_prism, "flink": on_flink, "bare_flink": on_bare_flink}
 
 
 def say(watched: Watched) -> Iterator[str]:
     """What came of it, in words."""
-    waits_s = sorted(watched.waits_s)
     yield f"pictures {watched.pictures}: rows {watched.rows}, different {watched.different}, exits {watched.exits}"
     yield f"calls {watched.calls}, paid twice {watched.paid_twice}, in flight at the kill {watched.in_flight_at_kill}"
-    yield (
-        f"from drop to table: median {median(waits_s):.1f} s, 95th of 100 {waits_s[len(waits_s) * 95 // 100]:.1f} s, "
-        f"worst {waits_s[-1]:.1f} s"
-    )
+    yield f"from drop to table: {_spread(watched.waits_s)}"
+    if watched.ends_s:
+        yield f"the same without the time in which no watch was there: {_spread(watched.waits_up_s)}"
+        yield f"from signal to end: {', '.join(f'{end_s:.1f} s' for end_s in watched.ends_s)}"
     yield f"from command to first call: {', '.join(f'{start_s:.1f} s' for start_s in watched.starts_s)}"
     yield f"files of the table: at most {watched.largest_files}, {watched.last_files} at the end"
     for receipt in watched.receipts:
         yield f"run {receipt.run_id}: {receipt.status}, reconciled {receipt.reconciled}, {receipt.requests}"
 
 
+def _spread(waits_s: Sequence[float]) -> str:
+    ordered = sorted(waits_s)
+    nearly_all = ordered[len(ordered) * 95 // 100]
+    return f"median {median(ordered):.1f} s, 95th of 100 {nearly_all:.1f} s, worst {ordered[-1]:.1f} s"
+
+
 def main(arguments: Sequence[str]) -> int:
-    """500 pictures over a minute, an orderly restart after a third, a kill after two thirds."""
+    """500 pictures over a minute; restarts in the middle, orderly or by a kill."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--runner", choices=tuple(RUNNERS), default="prism")
     parser.add_argument("--pictures", type=int, default=500)
     parser.add_argument("--over_s", type=float, default=60.0)
-    parser.add_argument("--no_restarts", action="store_true")
+    parser.add_argument(
+        "--restarts", nargs="*", choices=tuple(_SIGNALS), default=["SIGTERM"], help="at equal distances"
+    )
     asked, options = parser.parse_known_args(list(arguments))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the cluster goes with it
-    restarts = [] if asked.no_restarts else [(1 / 3, signal.SIGTERM), (2 / 3, signal.SIGKILL)]
+    parts = len(asked.restarts) + 1
+    restarts = [(number / parts, _SIGNALS[name]) for number, name in enumerate(asked.restarts, start=1)]
     with tempfile.TemporaryDirectory() as scratch, RUNNERS[asked.runner](Path(scratch, "engine")) as engine:
         given = [*engine, "--max_requests_per_second=50", *options]
         watched = watch(Path(scratch), given, pictures=asked.pictures, over_s=asked.over_s, restarts=restarts)

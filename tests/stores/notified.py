@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from tests.engines.watching import RUNNERS, Seen
+from tests.engines.dropping import Seen
+from tests.engines.watching import RUNNERS
 from tests.pipeline import cli
 from tests.pipeline.killing import answer, draw_pictures
 from tests.servers import Answer, CardServer, Received, key_of
