@@ -104,6 +104,7 @@ def watch(
 
         drop([first], inputs, 0.0, dropped)
         child = start()
+        down.append((dropped[first.name], time.monotonic()))
         _wait(child, lambda: bool(seen.at_s))
         with beside(lambda: drop(others, inputs, over_s, dropped)):
             began_s = time.monotonic()
