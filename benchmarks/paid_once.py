@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from schemas.documents import DOCUMENTS
 from schemas.fields import Field, Kind
 from transforms.elements import Request, Settled, SettledAs
-from transforms.journal import encode
+from transforms.frames import encode
 from transforms.layout import JOURNAL, LEDGER, of_run, parquet_file
 from transforms.read_answers import ledger_table
 from transforms.sources import describe

@@ -18,7 +18,7 @@ from pipeline.runs import Run, read_run, run_ids
 from pipeline.summary import summarise
 from transforms.count_found import FOUND_FILE
 from transforms.elements import SettledAs
-from transforms.journal import frames, read_segment
+from transforms.frames import frames, read_segment
 from transforms.layout import JOURNAL, LEDGER, of_run, run_file
 from transforms.receipt import read_receipt
 from transforms.settings import Problem, option

@@ -9,7 +9,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from transforms.elements import Settled, SettledAs
-from transforms.journal import read_segment
+from transforms.frames import read_segment
 from transforms.layout import JOURNAL
 from transforms.storage import LocalFolder
 

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from apache_beam.utils.shared import Shared
 
 from transforms.elements import Settled, SettledAs
+from transforms.frames import FIELDS, read_stored
 from transforms.ids import Ids, Index, Numbers, to_hex, to_ids
-from transforms.journal import FIELDS, read_rows
 from transforms.layout import JOURNAL, LEDGER, run_id_of
 from transforms.settings import Settings
 from transforms.storage import Folder, open_folder
@@ -222,7 +222,7 @@ def _ledger_keys(folder: Folder, run_id: str) -> Iterator[pa.Table]:
 
 def _journal_keys(folder: Folder, run_id: str) -> Iterator[pa.Table]:
     for file in folder.list(JOURNAL):
-        rows = (_keys_of_row(row) for row, _ in read_rows(folder.read(file.path)))
+        rows = (_keys_of_row(row) for row, _ in read_stored(folder, file.path, 0, file.size_bytes))
         yield _key_table(rows, is_here=run_id_of(file.path) == run_id)
 
 

@@ -1,91 +1,27 @@
 """Settled -> disk, before anything depends on it: the write-ahead log of answers.
 
-A segment is a row of frames: magic, lengths, CRC-32, the record's fields as a JSON list,
-the reply as it came, an end mark. A reader skips what is torn or damaged and finds the next whole
-frame, so no crash makes a journal unreadable. Two writers never share a segment, and a
-segment is never opened for writing again.
+A segment is a row of frames. Two writers never share a segment, and a segment is never opened for
+writing again.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 import threading
 import time
 import uuid
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
-
-import orjson
+from typing import BinaryIO, Protocol
 
 from transforms.elements import Settled
+from transforms.frames import encode
 from transforms.layout import JOURNAL, JOURNAL_SUFFIX, of_run
 from transforms.storage import Folder
 
-_HEAD = struct.Struct("<4sIII")
-_MAGIC = b"CBJ1"
-_END = b"\n"
-"""No start of a frame, so that a torn frame cannot be made whole by the one behind it."""
-FIELDS: tuple[str, ...] = Settled.__slots__
-"""What a record holds, in its order; the reply is the last and stands behind the others as it came."""
-_values = attrgetter(*FIELDS[:-1])
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 _SEGMENT_BYTES = 32 * 1024 * 1024
-
-
-def encode(settled: Settled) -> bytes:
-    """One record as a frame."""
-    header = orjson.dumps(_values(settled))
-    reply = settled.reply
-    if reply is None:
-        header, reply = header[:-1] + b",null]", b""
-    body = header + reply
-    return b"".join([_HEAD.pack(_MAGIC, len(header), len(reply), zlib.crc32(body)), body, _END])
-
-
-def frames(segment: bytes, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
-    """Start and end of every whole frame that begins between two bytes; what is torn or damaged is passed over."""
-    while (start := segment.find(_MAGIC, start, stop)) >= 0 and start + _HEAD.size <= len(segment):
-        _, header_bytes, reply_bytes, crc = _HEAD.unpack_from(segment, start)
-        body_end = start + _HEAD.size + header_bytes + reply_bytes
-        end = body_end + len(_END)
-        is_whole = segment[body_end:end] == _END
-        if is_whole and zlib.crc32(memoryview(segment)[start + _HEAD.size : body_end]) == crc:
-            yield start, end
-            start = end
-        else:
-            start += 1
-
-
-def decode_row(frame: bytes) -> list[Any]:
-    """A whole frame as its values in the order of `FIELDS`: the cheap form, for reading many."""
-    _, header_bytes, _, _ = _HEAD.unpack_from(frame)
-    row: list[Any] = orjson.loads(frame[_HEAD.size : _HEAD.size + header_bytes])
-    if len(row) < len(FIELDS):
-        row.append(frame[_HEAD.size + header_bytes : -len(_END)])
-    return row
-
-
-def decode(frame: bytes) -> Settled:
-    """A whole frame as the record that was written."""
-    record = dict(zip(FIELDS, decode_row(frame), strict=True))
-    record["uris"] = tuple(record["uris"])
-    record["labels"] = tuple((key, value) for key, value in record["labels"])
-    return Settled(**record)
-
-
-def read_rows(segment: bytes, start: int = 0, stop: int | None = None) -> Iterator[tuple[list[Any], int]]:
-    """Every whole record of a segment between two bytes as a row, with the byte after it."""
-    return ((decode_row(segment[start:end]), end) for start, end in frames(segment, start, stop))
-
-
-def read_segment(segment: bytes) -> Iterator[tuple[Settled, int]]:
-    """Every whole record of a segment, with the byte after it."""
-    return ((decode(segment[start:end]), end) for start, end in frames(segment))
 
 
 class Journal(Protocol):

@@ -69,7 +69,7 @@ def _name(files: list[WrittenFile]) -> str:
     return f"merged-{hashlib.sha256(''.join(file.path for file in files).encode()).hexdigest()[:16]}"
 
 
-def _files_of(groups: Iterator[pa.Table], file_bytes: int) -> Iterator[tuple[int, bytes]]:
+def _files_of(groups: Iterator[pa.Table], file_bytes: int) -> Iterator[tuple[int, memoryview]]:
     """Row groups as whole files with their rows, cut where the next group would make one more than `file_bytes`."""
     group = next(groups, None)
     while group is not None:
@@ -79,8 +79,9 @@ def _files_of(groups: Iterator[pa.Table], file_bytes: int) -> Iterator[tuple[int
                 before = buffer.tell()
                 writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
                 rows, largest_bytes = rows + len(group), max(largest_bytes, buffer.tell() - before)
+                group = None  # two are too many
                 group = next(groups, None)
-        yield rows, buffer.getvalue()
+        yield rows, buffer.getbuffer()
 
 
 def _row_groups(folder: Folder, files: list[WrittenFile]) -> Iterator[pa.Table]:
@@ -89,10 +90,16 @@ def _row_groups(folder: Folder, files: list[WrittenFile]) -> Iterator[pa.Table]:
     for file in files:
         waiting.append(_read(folder, file.path))
         if sum(map(len, waiting)) >= ROW_GROUP_ROWS:
-            yield in_order(pa.concat_tables(waiting))
-            waiting = []
+            yield _put_in_order(waiting)
     if waiting:
-        yield in_order(pa.concat_tables(waiting))
+        yield _put_in_order(waiting)
+
+
+def _put_in_order(waiting: list[pa.Table]) -> pa.Table:
+    """The rows of a list, which is empty then: while they are written they are in memory once."""
+    rows = pa.concat_tables(waiting)
+    waiting.clear()
+    return in_order(rows)
 
 
 def _read(folder: Folder, path: str) -> pa.Table:

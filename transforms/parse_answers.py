@@ -14,7 +14,7 @@ from schemas.reply_columns import Documents
 from schemas.tables import DEAD_LETTERS_SCHEMA
 from transforms.layout import DOCUMENTS as DOCUMENTS_FOLDER
 from transforms.parse_one_by_one import parse_one_by_one
-from transforms.parse_together import parse_together
+from transforms.parse_together import bodies_of, parse_together
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,9 @@ def parse_answers(answered: pa.Table, copies: Mapping[str, list[str]]) -> Parsed
 
     `copies` are URIs of copies by item id; they follow the URIs that were sent.
     """
-    bodies = answered["reply"].to_pylist()
-    found, left = parse_together(bodies)
-    others, deaths = parse_one_by_one([bodies[row] for row in left])
+    found, left = parse_together(answered["reply"])
     rows_left = np.array(left, np.int64)
+    others, deaths = parse_one_by_one(bodies_of(answered["reply"], rows_left))
     for name, pieces in others.items():
         found[name] += [Documents(rows_left[one.replies], one.indexes, one.columns) for one in pieces]
     documents = {

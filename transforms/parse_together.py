@@ -7,58 +7,74 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from schemas.documents import DOCUMENTS
 from schemas.reply_columns import Documents, Unusual, read_documents
 
-_TOGETHER = 4096
-"""Replies read at once: many enough that a column costs little, few enough that they fit a processor's cache."""
+_TOGETHER = 2048
+"""Replies read at once: many enough that a column costs little, few enough that what the reader holds is small."""
 _RETRIED = 128
 """Where one of those is unusual, so many around it are read one by one."""
 _TYPE = re.compile(rb'"type"\s*:\s*"(\w+)"')
+_Rows = npt.NDArray[np.int64]
 
 
-def parse_together(bodies: Sequence[bytes], retried: int = _RETRIED) -> tuple[dict[str, list[Documents]], list[int]]:
+def parse_together(replies: pa.ChunkedArray, retried: int = _RETRIED) -> tuple[dict[str, list[Documents]], list[int]]:
     """Documents by type, and which of the replies are not among them, in order."""
     found: dict[str, list[Documents]] = defaultdict(list)
     left: list[int] = []
-    for document_type, replies in _by_type(bodies).items():
+    for document_type, rows in _by_type(replies).items():
         if document_type not in DOCUMENTS:
-            left += replies
+            left += rows.tolist()
             continue
-        for together in _cut(replies, _TOGETHER):
-            found[document_type] += _read(bodies, together, document_type, retried, left)
+        for together in _cut(rows, _TOGETHER):
+            found[document_type] += _read(replies, together, document_type, retried, left)
     return found, sorted(left)
 
 
-def _by_type(bodies: Sequence[bytes]) -> dict[str, list[int]]:
+def bodies_of(replies: pa.ChunkedArray, rows: _Rows) -> list[bytes]:
+    """Some of the replies, by rows in order. All of them as Python's bytes would be a copy of a whole part."""
+    taken: list[bytes] = []
+    start = 0
+    for chunk in replies.chunks:
+        first, last = np.searchsorted(rows, (start, start + len(chunk)))
+        if first < last:
+            taken += chunk.take(pa.array(rows[first:last] - start)).to_pylist()
+        start += len(chunk)
+    return taken
+
+
+def _by_type(replies: pa.ChunkedArray) -> dict[str, _Rows]:
     """Replies by the one type that their documents seem to have, "" where that is none or several."""
     found: dict[str, list[int]] = defaultdict(list)
-    for reply, body in enumerate(bodies):
-        types = _TYPE.findall(body)
-        is_one = len(types) == 1 or len(set(types)) == 1
-        found[types[0].decode() if is_one else ""].append(reply)
-    return found
+    for start in range(0, len(replies), _TOGETHER):
+        for row, body in enumerate(replies.slice(start, _TOGETHER).to_pylist(), start):
+            types = _TYPE.findall(body)
+            is_one = len(types) == 1 or len(set(types)) == 1
+            found[types[0].decode() if is_one else ""].append(row)
+    return {name: np.array(rows, np.int64) for name, rows in found.items()}
 
 
-def _cut(replies: list[int], count: int) -> Iterator[list[int]]:
-    return (replies[start : start + count] for start in range(0, len(replies), count))
+def _cut(rows: _Rows, count: int) -> Iterator[_Rows]:
+    return (rows[start : start + count] for start in range(0, len(rows), count))
 
 
 def _read(
-    bodies: Sequence[bytes], replies: list[int], document_type: str, retried: int, left: list[int]
+    replies: pa.ChunkedArray, rows: _Rows, document_type: str, retried: int, left: list[int]
 ) -> Iterator[Documents]:
     """The documents of some replies; what is around an unusual one is left."""
     try:
-        read = read_documents([bodies[reply] for reply in replies], document_type)
+        read = read_documents(bodies_of(replies, rows), document_type)
     except Unusual:
-        if len(replies) <= retried:
-            left += replies
+        if len(rows) <= retried:
+            left += rows.tolist()
             return
-        for fewer in _cut(replies, retried):
-            yield from _read(bodies, fewer, document_type, retried, left)
+        for fewer in _cut(rows, retried):
+            yield from _read(replies, fewer, document_type, retried, left)
     else:
-        yield Documents(np.array(replies)[read.replies], read.indexes, read.columns)
+        yield Documents(rows[read.replies], read.indexes, read.columns)

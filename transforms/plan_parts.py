@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 
 from schemas.tables import LEDGER_SCHEMA
 from transforms.elements import Part, SettledAs, Span
+from transforms.frames import FIELDS, read_stored
 from transforms.ids import Ids, Index, first_of_each, to_ids
-from transforms.journal import FIELDS, read_rows
 from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.storage import Folder
 
@@ -178,8 +178,7 @@ def _journal_drafts(
         start = last = (read_up_to or {}).get(file.path, 0)
         if start and file.size_bytes <= start:
             continue
-        segment = folder.read(file.path)
-        for row, last in read_rows(segment, start):
+        for row, last in read_stored(folder, file.path, start, file.size_bytes):
             rows.append(_keys_of(row))
             if row[_OUTCOME] == SettledAs.COPY.value:
                 item_id, uris = _copy_of(row)
@@ -187,7 +186,7 @@ def _journal_drafts(
             if len(rows) >= part_records or _size_bytes(spans) + last - start >= part_bytes:
                 yield _draft([*spans, Span(file.path, start, last)], rows, copies)
                 spans, rows, copies, start = [], [], [], last
-        end = len(segment) if read_up_to is None else last
+        end = file.size_bytes if read_up_to is None else last
         if end > start or read_up_to is None:
             spans.append(Span(file.path, start, end))
     if spans:

@@ -22,7 +22,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from schemas.tables import LEDGER_SCHEMA
 from transforms.elements import Part, PartCounts, Settled, SettledAs
-from transforms.journal import FIELDS, read_rows
+from transforms.frames import FIELDS, read_stored
 from transforms.layout import DEAD_LETTERS, LEDGER, parquet_file
 from transforms.parse_answers import Parsed, parse_answers
 from transforms.plan_parts import plan_parts
@@ -32,6 +32,8 @@ from transforms.storage import Folder, open_folder
 _COUNTS = "counts"
 _ROWS_TOGETHER = 128
 """Records of a journal made columns at once: few enough that no garbage collection walks over them."""
+_CHUNK_ROWS = 4096
+"""Records in one piece of a column: a part as one piece would be in memory twice while it is made."""
 _values_of = attrgetter(*FIELDS)
 
 
@@ -82,6 +84,7 @@ class _ReadPartFn(beam.DoFn):
         rows, counts = read_part(open_folder(self._settings.output), part)
         for table in sorted(rows, key=lambda table: -rows[table].nbytes):  # the largest goes first, and is let go
             yield TableRows(table, part.run_id, part.name, rows.pop(table))
+        pa.default_memory_pool().release_unused()  # or what is kept of each part adds up
         yield TaggedOutput(_COUNTS, counts)
 
 
@@ -121,16 +124,23 @@ def dict_of_copies(part: Part) -> dict[str, list[str]]:
 
 
 def _from_ledger(folder: Folder, part: Part) -> pa.Table:
-    with folder.open(parquet_file(LEDGER, part.run_id, part.name)) as file:
-        return pq.read_table(file, schema=LEDGER_SCHEMA)
+    """A piece at a time: the whole would be in memory twice while it is read."""
+    with folder.open(parquet_file(LEDGER, part.run_id, part.name)) as opened:
+        file = pq.ParquetFile(opened)
+        return pa.Table.from_batches(file.iter_batches(_CHUNK_ROWS, use_threads=False), file.schema_arrow)
 
 
 def _from_journal(folder: Folder, part: Part) -> pa.Table:
-    rows = (row for span in part.spans for row, _ in read_rows(folder.read(span.path), span.start, span.end))
+    rows = (row for span in part.spans for row, _ in read_stored(folder, span.path, span.start, span.end))
     tables = [LEDGER_SCHEMA.empty_table()]
+    while few := list(_tables(islice(rows, _CHUNK_ROWS))):
+        tables.append(pa.concat_tables(few).combine_chunks())
+    return pa.concat_tables(tables)
+
+
+def _tables(rows: Iterator[list[Any]]) -> Iterator[pa.Table]:
     while together := list(islice(rows, _ROWS_TOGETHER)):
-        tables.append(_ledger_table(together))
-    return pa.concat_tables(tables).combine_chunks()
+        yield _ledger_table(together)
 
 
 def ledger_table(records: Sequence[Settled]) -> pa.Table:

@@ -42,7 +42,7 @@ class Folder(Protocol):
     def is_local(self) -> bool:
         """Whether files can be appended to and flushed to a disk."""
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes | memoryview) -> None:
         """Put a whole file in place, over one that is there."""
 
     def create(self, path: str, content: bytes) -> bool:
@@ -75,7 +75,7 @@ class LocalFolder:
     def _at(self, path: str) -> Path:
         return Path(self.root, path)
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes | memoryview) -> None:
         """Write beside, flush to disk, rename into place."""
         _write_beside(self._at(path), content).replace(self._at(path))
 
@@ -121,7 +121,7 @@ class LocalFolder:
                 parent.rmdir()
 
 
-def _write_beside(target: Path, content: bytes) -> Path:
+def _write_beside(target: Path, content: bytes | memoryview) -> Path:
     """A file with the content, on disk, in the target's folder."""
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
@@ -142,7 +142,7 @@ class BucketFolder:
     def _at(self, path: str) -> Object:
         return object_at(f"{self.root}/{path}")
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes | memoryview) -> None:
         """One request. Uploads in parts would leave parts behind in a crash, unseen and paid for."""
         self._at(path).put(content)
 

@@ -8,7 +8,7 @@ from operator import itemgetter
 
 import pyarrow.parquet as pq
 
-from transforms.journal import FIELDS, read_rows
+from transforms.frames import FIELDS, read_rows
 from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.storage import Folder
 

@@ -48,7 +48,7 @@ def write_parquet(folder: Folder, rows: TableRows) -> WrittenFile:
     ordered = rows.rows if rows.table == LEDGER else in_order(rows.rows)
     options = writer_options(ordered.schema, len(ordered))
     pq.write_table(ordered, buffer, row_group_size=ROW_GROUP_ROWS, **options)
-    folder.write(path, buffer.getvalue())
+    folder.write(path, buffer.getbuffer())
     return WrittenFile(rows.run_id, rows.table, path, len(rows.rows), buffer.tell())
 
 
@@ -59,5 +59,5 @@ def write_waiting(folder: Folder, rows: TableRows) -> WrittenFile:
     options = pa.ipc.IpcWriteOptions(compression=None if folder.is_local else "zstd")
     with pa.ipc.new_file(buffer, rows.rows.schema, options=options) as writer:
         writer.write_table(rows.rows)
-    folder.write(path, buffer.getvalue())
+    folder.write(path, buffer.getbuffer())
     return WrittenFile(rows.run_id, rows.table, path, len(rows.rows), buffer.tell())

@@ -13,7 +13,7 @@ from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 from transforms.elements import Settled, SettledAs
 from transforms.end_run import end_run
-from transforms.journal import encode
+from transforms.frames import encode
 from transforms.layout import JOURNAL, of_run
 from transforms.plan_parts import plan_parts
 from transforms.read_answers import TableRows, read_part

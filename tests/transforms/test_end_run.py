@@ -14,7 +14,7 @@ from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from tests.records import answered, dead
 from transforms.elements import PartCounts, WrittenFile
 from transforms.end_run import end_run
-from transforms.journal import encode
+from transforms.frames import encode
 from transforms.plan_parts import plan_parts
 from transforms.read_answers import TableRows, read_part
 from transforms.receipt import Receipt, read_receipt

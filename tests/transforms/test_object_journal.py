@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.records import RECORDS, answered, dead, stored_records
 from transforms.elements import Settled
-from transforms.journal import ObjectJournal, read_segment
+from transforms.frames import read_segment
+from transforms.journal import ObjectJournal
 from transforms.layout import JOURNAL
 from transforms.storage import LocalFolder
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.records import answered, copy, dead, hex_id
 from transforms.elements import Part, Settled, Span
-from transforms.journal import encode
+from transforms.frames import encode
 from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run, parquet_file
 from transforms.plan_parts import plan_parts
 from transforms.read_answers import TableRows, read_part

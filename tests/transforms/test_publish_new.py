@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.records import answered, copy, dead
 from transforms.elements import Settled
-from transforms.journal import encode
+from transforms.frames import encode
 from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
 from transforms.plan_parts import plan_parts
 from transforms.publish_new import MOST_SMALL, Publisher

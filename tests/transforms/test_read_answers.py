@@ -12,7 +12,7 @@ import pytest
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from tests.records import answered, copy, dead, hex_id
 from transforms.elements import Part, PartCounts, Settled
-from transforms.journal import encode
+from transforms.frames import encode
 from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
 from transforms.plan_parts import plan_parts
 from transforms.read_answers import TableRows, ledger_table, read_part

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.records import RECORDS, answered, dead
 from transforms.elements import Settled
-from transforms.journal import encode
+from transforms.frames import encode
 from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.read_answers import TableRows, ledger_table
 from transforms.storage import LocalFolder
