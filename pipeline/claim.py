@@ -65,21 +65,36 @@ def claimed(
 
 
 def refuse_living_workers(folder: Folder, sleep: Callable[[float], None] = time.sleep) -> None:
-    """See whether leases that an earlier launch left behind are renewed: then its job still runs on a cluster.
+    """See whether workers of an earlier launch still call: then its job still runs on a cluster.
 
     Raises:
-        UsageError: they are.
+        UsageError: they do.
     """
-    if seen := _leases(folder):
+    if not await_workers(folder, 0.0, sleep):
+        raise UsageError(
+            "workers of an earlier launch still call for this --output: wait for their job to end, or cancel it"
+        )
+
+
+def await_workers(folder: Folder, within_s: float, sleep: Callable[[float], None] = time.sleep) -> bool:
+    """Whether no lease of an earlier launch is renewed any longer, looked at for so long and once at least.
+
+    What the dead have left is removed, so that nobody waits for it again.
+    """
+    waited_s, seen = 0.0, _leases(folder)
+    while seen:
         sleep(DEAD_AFTER_S)
-        if any(seen.get(worker) != count for worker, count in _leases(folder).items()):
-            raise UsageError(
-                "workers of an earlier launch still call for this --output: wait for their job to end, or cancel it"
-            )
+        waited_s, before, seen = waited_s + DEAD_AFTER_S, counts_of(seen), _leases(folder)
+        if all(before.get(worker) == count for worker, count in counts_of(seen).items()):
+            folder.delete(seen)
+            return True
+        if waited_s >= within_s:
+            return False
+    return True
 
 
-def _leases(folder: Folder) -> dict[str, int]:
-    return counts_of(file.path for file in folder.list(RUNS) if LEASES in file.path.split("/"))
+def _leases(folder: Folder) -> list[str]:
+    return [file.path for file in folder.list(RUNS) if LEASES in file.path.split("/")]
 
 
 def _content(run_id: str, token: str = "", beat: int = 0) -> bytes:

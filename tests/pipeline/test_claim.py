@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import claim
-from pipeline.claim import CLAIM_FILE, claimed, refuse_living_workers
+from pipeline.claim import CLAIM_FILE, await_workers, claimed, refuse_living_workers
 from pipeline.exit import UsageError
-from transforms.leases import LEASES
+from transforms.leases import DEAD_AFTER_S, LEASES
 from transforms.storage import Folder, LocalFolder
 
 
@@ -70,6 +70,24 @@ def test_workers_of_an_earlier_launch_are_let_be_while_they_renew_their_leases(
             refuse_living_workers(folder, sleep)
     else:
         refuse_living_workers(folder, sleep)
+        assert list(folder.list("runs")) == []
+
+
+def test_workers_that_were_told_to_stop_are_waited_for(folder: Folder) -> None:
+    """One renews its lease twice more, and is killed; another gives its own back."""
+    folder.write(f"runs/r1/{LEASES}/ab-000000007.lease", b"")
+    folder.write(f"runs/r1/{LEASES}/cd-000000001.lease", b"")
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) <= 2:
+            folder.write(f"runs/r1/{LEASES}/ab-00000000{7 + len(waits)}.lease", b"")
+        folder.delete([f"runs/r1/{LEASES}/cd-000000001.lease"])
+
+    assert await_workers(folder, 60.0, sleep)
+    assert waits == [DEAD_AFTER_S] * 3
+    assert list(folder.list("runs")) == []
 
 
 def test_no_lease_is_no_wait(folder: Folder) -> None:

@@ -1,0 +1,185 @@
+"""One run of `watch`, from its claim to its receipt.
+
+The graph finds and calls; this process tells it to go on, publishes what the journal holds
+every few seconds, and ends the run: when it is told to, when its hours are over, or when the
+graph stopped by itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timezone
+
+import apache_beam as beam
+import orjson
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline import graph
+from pipeline.claim import await_workers, claimed
+from pipeline.launch import cause, exit_status, fail
+from pipeline.report import report_if_possible
+from pipeline.runs import RUN_FILE, Run, find_run, with_run
+from pipeline.summary import summarise
+from transforms.handed_out import Given
+from transforms.layout import run_file
+from transforms.leases import LEASES
+from transforms.publish_new import Publisher
+from transforms.settings import (
+    Settings,
+    WatchSettings,
+)
+from transforms.stop import STOP_FILE, StopReason, StopSwitch, read_stop
+from transforms.storage import Folder, open_folder
+from transforms.tail import Tail
+from transforms.watch_control import BEAT_S, Control, write_control
+from transforms.watcher import open_requests
+
+_LOG = logging.getLogger("cardbeam")
+_LOOK_S = 1.0
+_TAKE_OVER_S = 60.0
+_TAKEN_OVER = StopReason("failed", 4, "taken_over", "The watch was begun again; its calls are left to the new one")
+
+
+@contextmanager
+def _children_ignoring_interrupts() -> Iterator[None]:
+    """Ctrl-C goes to every process of the terminal: a runner that is started here must outlive it, to come to the end.
+
+    What a process ignores its children ignore; a handler they would not take over.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOptions, ending: threading.Event) -> int:
+    """One run, from its claim to its receipt; the exit status."""
+    folder = open_folder(settings.output.output)
+    run = find_run(folder, settings, "watch", datetime.now(timezone.utc))
+    settings = with_run(settings, run)
+    with claimed(folder, run.run_id, when_claimed=lambda: _take_over(folder, run)):
+        _begin(folder, run)
+        publisher = Publisher(folder, settings, run.began)
+        session = uuid.uuid4().hex
+        try:
+            with _beating(folder, run, session, watching, ending), _publishing(folder, run, publisher, watching):
+                _LOG.info("run %s watches", run.run_id)
+                pipeline = beam.Pipeline(options=copy.deepcopy(options))  # a runner writes into them
+                graph.watch(pipeline, settings, watching, session)
+                with _children_ignoring_interrupts():
+                    result = pipeline.run()
+                result.wait_until_finish()
+            stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
+            receipt = publisher.finish(_still_open(folder, run.run_id), _now(), is_stopped=stop is not None)
+        except Exception as error:  # whatever a runner raises, the user gets one line
+            return fail(run, f"run {run.run_id} failed: {cause(error)}", error)
+        print(summarise(receipt, settings.output.output))
+        if page := report_if_possible(folder, run.run_id):
+            print(f"  report     {settings.output.output.rstrip('/')}/{page}")
+        return exit_status(folder, receipt)
+
+
+def _begin(folder: Folder, run: Run) -> None:
+    """Say that the run is under way. What it published before it was killed stays in sight."""
+    folder.delete([run_file(run.run_id, STOP_FILE)])
+    folder.write(run_file(run.run_id, RUN_FILE), orjson.dumps(asdict(run), option=orjson.OPT_INDENT_2))
+
+
+def _take_over(folder: Folder, run: Run) -> None:
+    """Have workers of a killed launch, which a cluster kept, send nothing more; wait until none calls any longer."""
+    if any(folder.list(run_file(run.run_id, LEASES))):
+        StopSwitch(folder, run.run_id).pull(_TAKEN_OVER)
+        await_workers(folder, _TAKE_OVER_S)
+
+
+@contextmanager
+def _beating(
+    folder: Folder, run: Run, session: str, watching: WatchSettings, ending: threading.Event
+) -> Iterator[None]:
+    """Tell the graph to go on, every few seconds; and to end, once we are told to or its hours are over."""
+    until_s = time.monotonic() + watching.run_hours * 3600
+
+    def is_ending() -> bool:
+        return ending.is_set() or time.monotonic() >= until_s
+
+    def beats() -> Iterator[float]:
+        for number in itertools.count():
+            is_last = is_ending()
+            write_control(folder, run.run_id, Control(session, int(time.time()), is_last, number))
+            for _ in range(round(BEAT_S / _LOOK_S)):
+                yield _LOOK_S
+                if is_ending() and not is_last:
+                    break
+
+    with _repeating("beat", beats):
+        yield
+
+
+@contextmanager
+def _publishing(folder: Folder, run: Run, publisher: Publisher, watching: WatchSettings) -> Iterator[None]:
+    def publish() -> Iterator[float]:
+        publisher.publish_all()
+        while True:
+            publisher.publish_new()
+            publisher.write_receipt(len(open_requests(folder, run.run_id)), _now())
+            until_s = time.monotonic() + watching.publish_every_s
+            yield _LOOK_S
+            while time.monotonic() < until_s and not is_quiet():
+                yield _LOOK_S
+
+    def is_quiet() -> bool:
+        """Whether there is something to publish, and nothing under way that would come a moment later."""
+        return publisher.has_new() and not open_requests(folder, run.run_id)
+
+    with _repeating("publish", publish):
+        yield
+
+
+@contextmanager
+def _repeating(name: str, steps: Callable[[], Iterator[float]]) -> Iterator[None]:
+    """Run steps beside the block, each followed by a wait; one that fails is begun anew."""
+    over = threading.Event()
+
+    def run() -> None:
+        wait_s = 0.0
+        going = steps()
+        while not over.wait(wait_s):
+            try:
+                wait_s = next(going)
+            except Exception as error:  # a store's client may raise anything, and the next time may be better
+                _LOG.warning("%s failed and is tried again: %s", name, cause(error))
+                going, wait_s = steps(), BEAT_S
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _still_open(folder: Folder, run_id: str) -> int:
+    """Requests that were given out and that no record settles."""
+    given: list[Given] = open_requests(folder, run_id)
+    if not given:
+        return 0
+    uris, sources = set(), set()
+    for known in Tail(folder, run_id).read():
+        uris.add(known.uris)
+        sources.add(known.source_id)
+    return sum(one.request.uris not in uris and one.request.source_id not in sources for one in given)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
