@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,6 +14,16 @@ settings.register_profile("cardbeam", deadline=None)  # a shared machine is slow
 settings.load_profile("cardbeam")
 
 API_KEY, API_SECRET = "test-key", "test-secret-9f2c"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What Beam and others leave in the folder for temporary files goes with pytest's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("tmp"))
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(scope="session")
