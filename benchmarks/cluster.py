@@ -1,14 +1,16 @@
 """`bench cluster`: a backfill on a Flink cluster of processes, as pictures and workers grow in number.
 
 Figures that must not grow with the pictures: memory of a worker (in all, until the last call and until the first one),
-of a task manager, of the launching process, and the
-size of the graph. Figures of the model in docs/scale.md: bytes through shuffles for each picture, files written.
+of a task manager, of the launching process. Figures of the model in docs/scale.md: bytes through shuffles for each
+picture, files written.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -33,6 +35,7 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--rate", type=float, default=0.0, help="as --max_requests_per_second")
     parser.add_argument("--in_flight", type=int, default=16, help="of each worker")
     asked = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the cluster goes with it
     return {
         f"{pictures} pictures, {workers} workers": _measure(pictures, workers, asked)
         for workers in asked.workers

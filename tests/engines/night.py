@@ -11,6 +11,7 @@ all else on the machine where that is allowed (root), for a clock that comes lat
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -200,6 +201,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--latency_s", type=float, default=0.1)
     parser.add_argument("--folder", default="", help="keep all there; default a temporary folder")
     asked = parser.parse_args(list(arguments))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the cluster goes with it
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(asked.folder or scratch)
         with ENGINES[asked.engine](folder / "engine") as engine:
