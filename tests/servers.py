@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -68,10 +69,13 @@ class CardServer:
     """Serves from `with` to its end; everything it got stays to be looked at.
 
     `calls` counts requests by the contents of their pictures (`key_of`), before the answer is
-    asked for. Without `keeps_content` the bodies are dropped once they were counted and answered.
+    asked for. Without `keeps_content` the bodies are dropped once they were counted and answered. With a `tls`
+    context it speaks HTTPS.
     """
 
-    def __init__(self, answer: Callable[[Received], Answer], *, keeps_content: bool = True) -> None:
+    def __init__(
+        self, answer: Callable[[Received], Answer], *, keeps_content: bool = True, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.answer = answer
         self.received: list[Received] = []
         self.calls: Counter[str] = Counter()
@@ -79,12 +83,15 @@ class CardServer:
         self._keeps_content = keeps_content
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"cards": self}))
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def url(self) -> str:
         """Scheme, host and port."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     @property
     def base_url(self) -> str:

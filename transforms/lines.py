@@ -9,7 +9,6 @@ for when a connection stands ready, so that what a quota counts leaves at once.
 from __future__ import annotations
 
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -88,11 +87,11 @@ def _send_all(sock: socket.socket, pieces: list[bytes], left: Callable[[], objec
 
     `left` is called when the first of them has left.
     """
-    if isinstance(sock, ssl.SSLSocket):
+    if type(sock) is socket.socket:
+        sent_bytes = sock.sendmsg(pieces)
+    else:  # over TLS there is no such call
         sent_bytes = len(pieces[0])
         sock.sendall(pieces[0])
-    else:
-        sent_bytes = sock.sendmsg(pieces)
     left()
     for piece in pieces:
         if sent_bytes < len(piece):
