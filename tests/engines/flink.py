@@ -25,6 +25,7 @@ from urllib.request import Request, urlopen
 import psutil
 
 from tests.engines import install
+from tests.engines.flink_config import write_config
 from tests.engines.processes import children, command_of, free_ports, kill_tree
 from tests.engines.worker import worker_options
 
@@ -33,15 +34,6 @@ _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _START_WITHIN_S = 240.0
 _OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
 """Packages of the JDK that Flink looks into, as its own start scripts say."""
-_LOGGING = """
-rootLogger.level = INFO
-rootLogger.appenderRef.file.ref = File
-appender.file.name = File
-appender.file.type = FILE
-appender.file.fileName = ${sys:log.file}
-appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d %-5p %c{1} - %m%n
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,37 +58,7 @@ class FlinkCluster:
         self.folder, self._environment = folder, dict(environment)
         self._count, self._slots = task_managers, slots
         self._stands_ready = stands_ready
-        self._rest_port, rpc_port = free_ports(2)
-        self._config = {
-            "jobmanager.rpc.address": "127.0.0.1",
-            "jobmanager.rpc.port": rpc_port,
-            "jobmanager.bind-host": "127.0.0.1",
-            "rest.address": "127.0.0.1",
-            "rest.bind-address": "127.0.0.1",
-            "rest.port": self._rest_port,
-            "taskmanager.host": "127.0.0.1",
-            "taskmanager.bind-host": "127.0.0.1",
-            "taskmanager.numberOfTaskSlots": slots,
-            "taskmanager.cpu.cores": 1.0,
-            "taskmanager.memory.framework.heap.size": "128m",
-            "taskmanager.memory.framework.off-heap.size": "128m",
-            "taskmanager.memory.task.heap.size": "256m",
-            "taskmanager.memory.task.off-heap.size": "64m",
-            "taskmanager.memory.managed.size": "128m",
-            "taskmanager.memory.network.min": "128m",
-            "taskmanager.memory.network.max": "128m",
-            "taskmanager.memory.jvm-metaspace.size": "256m",
-            "taskmanager.memory.jvm-overhead.min": "128m",
-            "taskmanager.memory.jvm-overhead.max": "128m",
-            "heartbeat.interval": 1000,
-            "heartbeat.timeout": 6000,
-            "restart-strategy.type": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": 10,
-            "restart-strategy.fixed-delay.delay": "5 s",
-            "io.tmp.dirs": str(folder / "tmp"),
-            "blob.storage.directory": str(folder / "tmp"),
-            "classloader.resolve-order": "parent-first",  # else workers end with each stage, whatever the options say
-        }
+        self._rest_port, self._rpc_port = free_ports(2)
         self._job_manager: _Process | None = None
         self._job_server: _Process | None = None
         self._job_service: list[str] = []
@@ -119,12 +81,7 @@ class FlinkCluster:
         ]
 
     def __enter__(self) -> FlinkCluster:
-        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
-        (self.folder / "log").mkdir(exist_ok=True)
-        (self.folder / "conf").mkdir(exist_ok=True)
-        lines = [f"{name}: {json.dumps(value)}" for name, value in self._config.items()]
-        (self.folder / "conf" / "config.yaml").write_text("\n".join(lines) + "\n")
-        (self.folder / "conf" / "log4j.properties").write_text(_LOGGING)
+        write_config(self.folder, self._rest_port, self._rpc_port, self._slots)
         self._worker_options = worker_options(self.folder / "tmp", installs=not self._stands_ready)
         try:
             self._job_manager = self._start("job-manager", _JOB_MANAGER, "256m")
