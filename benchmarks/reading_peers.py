@@ -13,7 +13,7 @@ import numpy as np
 
 from endpoint.anchors import best_side, find_anchors, place_labels
 from endpoint.fields import Labelled, read_fields
-from endpoint.find_card import Aligned
+from endpoint.lay_flat import Aligned
 from endpoint.page import TextEngine, Word
 from endpoint.pictures import Pixels, Sheet
 from endpoint.places import nfc

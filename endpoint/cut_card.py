@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from endpoint.find_card import SEARCH_PX, Corners, channels, crossing, on_edges, ordered, side_line, soft_edges
+from endpoint.find_card import SEARCH_PX, channels, soft_edges
+from endpoint.outlines import Corners, crossing, on_edges, ordered, side_line
 from endpoint.pictures import Pixels
 
 RIM_PX = 5

@@ -1,22 +1,18 @@
-"""Sheet -> the cards on it, each warped flat to 1000 pixels wide, with the way back to the sheet's pixels."""
+"""Sheet -> the outlines of the cards on it: many shapes are proposed, those whose sides lie on edges are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from endpoint.outlines import Corners, crossing, on_edges, ordered, side_line, sides
 from endpoint.pictures import Pixels
 
-CARD_PX = 1000
-"""Width of an aligned card."""
 SEARCH_PX = 640
 """Long side of the picture the edges are looked for in."""
-INSET_PX = 4
-"""Cut off all around: slivers of background make Leptonica complain and Tesseract see text."""
 MIN_SHARE = 0.06
 """Smallest share of the picture a card fills."""
 ENOUGH_SUPPORT = 0.93
@@ -29,21 +25,6 @@ RIM_PX = 6
 """So near to the picture's rim, in pixels of the search, an outline may be the picture's own."""
 SNAP_PX = np.arange(-24.0, 25.0, 3.0)
 """How far the ends of a side are moved when it is looked for nearby, in pixels of the search."""
-Corners = npt.NDArray[np.float64]
-"""(4, 2): top left, top right, bottom right, bottom left, in pixels of the sheet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aligned:
-    """A card laid flat: RGB pixels, and the 3x3 homography from them to pixels of the sheet.
-
-    `outlined`: its four edges are known; otherwise it is the whole sheet. `cut`: some of it is outside the picture.
-    """
-
-    pixels: Pixels
-    to_sheet: npt.NDArray[np.float64]
-    outlined: bool
-    cut: bool = False
 
 
 def find_cards(sheet: Pixels) -> list[Corners]:
@@ -119,16 +100,6 @@ def _support(quad: Corners, edges: Pixels) -> float:
     return 0.5 * min(shares) + 0.5 * sum(shares) / 4
 
 
-def on_edges(starts: Corners, ends: Corners, edges: Pixels) -> npt.NDArray[np.float64]:
-    """Of lines from `starts` to `ends`, both (n, 2): the share of each that lies on edges, but for its ends."""
-    along = np.linspace(0.1, 0.9, 80)[None, :, None]
-    points = np.rint(starts[:, None] * (1 - along) + ends[:, None] * along).astype(int)
-    x, y = points[..., 0], points[..., 1]
-    inside = (x >= 0) & (y >= 0) & (x < edges.shape[1]) & (y < edges.shape[0])
-    hit = edges[np.clip(y, 0, edges.shape[0] - 1), np.clip(x, 0, edges.shape[1] - 1)] > 0
-    return np.asarray((hit & inside).mean(axis=1))
-
-
 def _snapped(quad: Corners, edges: Pixels) -> Corners:
     """Each side that lies badly moved onto the edges nearby: what touches a card pulls its hull outwards."""
     lines = []
@@ -176,46 +147,9 @@ def _refined(rough: Corners, hull: Corners) -> Corners:
     return rough if far else moved
 
 
-def side_line(start: Corners, end: Corners, hull: Corners) -> npt.NDArray[np.float64]:
-    """A line (point, direction) through the hull's own points near the middle of a side, else through its corners."""
-    along = (end - start) / max(1e-6, float(np.linalg.norm(end - start)))
-    offsets = hull - start
-    place = offsets @ along / max(1e-6, float(np.linalg.norm(end - start)))
-    away = np.abs(offsets @ np.array([-along[1], along[0]]))
-    near = hull[(place > 0.08) & (place < 0.92) & (away < 4)]
-    if len(near) < 2:
-        near = np.array([start, end])
-    line = cv2.fitLine(near.astype(np.float32), cv2.DIST_HUBER, 0, 0.01, 0.01).ravel()
-    return np.array([line[2], line[3], line[0], line[1]], dtype=np.float64)
-
-
-def crossing(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
-    """Where two lines (x, y, dx, dy) meet; None where they hardly do."""
-    directions = np.array([one[2:], -other[2:]]).T
-    if abs(np.linalg.det(directions)) < 1e-3:
-        return None
-    return np.asarray(one[:2] + np.linalg.solve(directions, other[:2] - one[:2])[0] * one[2:])
-
-
-def ordered(quad: Corners) -> Corners:
-    """Clockwise from the top left corner, and turned so that the first side is a long one."""
-    angles = np.arctan2(*(quad - quad.mean(axis=0)).T[::-1])
-    clockwise = quad[np.argsort(angles)]
-    first = int(np.argmin(clockwise.sum(axis=1)))
-    quad = np.roll(clockwise, -first, axis=0)
-    across, down = np.linalg.norm(quad[1] - quad[0]), np.linalg.norm(quad[3] - quad[0])
-    return quad if across >= down else np.roll(quad, -1, axis=0)
-
-
-def _sides(quad: Corners) -> tuple[float, float]:
-    """Mean length of the long and of the short sides."""
-    lengths = [float(np.linalg.norm(quad[index] - quad[(index + 1) % 4])) for index in range(4)]
-    return (lengths[0] + lengths[2]) / 2, (lengths[1] + lengths[3]) / 2
-
-
 def _card_shaped(quad: Corners, hull: npt.NDArray[np.int32], mask: Pixels) -> bool:
     """Of a card's proportions (1.42 to 1.59, and room for perspective), full, and not the picture's own frame."""
-    long, short = _sides(quad)
+    long, short = sides(quad)
     area = cv2.contourArea(quad.astype(np.float32))
     if short < 1 or not 1.2 <= long / short <= 1.95 or area < MIN_SHARE * mask.size:
         return False
@@ -238,60 +172,3 @@ def _overlap(quad: Corners, other: Corners) -> bool:
         if cv2.pointPolygonTest(two.astype(np.float32).reshape(-1, 1, 2), centre, False) > 0:
             return True
     return False
-
-
-def align(sheet: Pixels, corners: Corners | None, *, cut: bool = False) -> Aligned:
-    """The card between the corners, long side across; without corners the whole sheet.
-
-    What of a `cut` card is outside the picture becomes as its middle is: a smear of the rim's pixels looks like print.
-    """
-    outlined = corners is not None
-    if corners is None:
-        height, width = sheet.shape[:2]
-        corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
-    across, down = _sides(corners)
-    height_px = max(1, min(4 * CARD_PX, round(CARD_PX * down / max(1.0, across))))
-    inset = INSET_PX if outlined else 0
-    target = np.array(
-        [[-inset, -inset], [CARD_PX + inset, -inset], [CARD_PX + inset, height_px + inset], [-inset, height_px + inset]]
-    )
-    to_sheet = cv2.getPerspectiveTransform(target.astype(np.float32), corners.astype(np.float32))
-    source, moved = _around(sheet, corners, blur_px=0.4 * across / CARD_PX)
-    to_part = np.array([[1, 0, -moved[0]], [0, 1, -moved[1]], [0, 0, 1]], dtype=np.float64) @ to_sheet
-    size, how = (CARD_PX, height_px), cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    border = cv2.BORDER_CONSTANT if cut else cv2.BORDER_REPLICATE
-    usual = np.median(source[::8, ::8], axis=(0, 1)).tolist()
-    pixels = cv2.warpPerspective(source, to_part, size, flags=how, borderMode=border, borderValue=usual)
-    return Aligned(np.asarray(pixels, dtype=np.uint8), np.asarray(to_sheet, dtype=np.float64), outlined, cut)
-
-
-def _around(sheet: Pixels, corners: Corners, *, blur_px: float) -> tuple[Pixels, tuple[int, int]]:
-    """The part of the sheet that holds the corners, smoothed if it will be shrunk, and where its origin is."""
-    low = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 8, 0)
-    high = np.ceil(corners.max(axis=0)).astype(int) + 8
-    part = sheet[low[1] : high[1], low[0] : high[0]]
-    if blur_px > 0.64:
-        part = np.asarray(cv2.GaussianBlur(part, (0, 0), blur_px), dtype=np.uint8)
-    return np.ascontiguousarray(part), (int(low[0]), int(low[1]))
-
-
-def turned(card: Aligned, quarters: int) -> Aligned:
-    """The same card turned by quarter turns counter-clockwise."""
-    pixels, to_sheet = card.pixels, card.to_sheet
-    for _ in range(quarters % 4):
-        width = pixels.shape[1]
-        pixels = np.rot90(pixels)
-        # a point (x, y) of the turned picture was at (width - 1 - y, x)
-        to_sheet = to_sheet @ np.array([[0, -1, width - 1], [1, 0, 0], [0, 0, 1]], dtype=np.float64)
-    return Aligned(np.ascontiguousarray(pixels), to_sheet, card.outlined, card.cut)
-
-
-def to_sent_box(
-    card: Aligned, scale: float, box: tuple[float, float, float, float]
-) -> tuple[float, float, float, float]:
-    """A box on the aligned card -> the upright box around it on the picture sent, `scale` sent pixels a sheet pixel."""
-    left, top, right, bottom = box
-    corners = np.array([[[left, top]], [[right, top]], [[right, bottom]], [[left, bottom]]], dtype=np.float64)
-    mapped = cv2.perspectiveTransform(corners, card.to_sheet).reshape(-1, 2) * scale
-    (left, top), (right, bottom) = mapped.min(axis=0), mapped.max(axis=0)
-    return float(left), float(top), float(right), float(bottom)

@@ -10,7 +10,7 @@ from importlib.resources import files
 import numpy as np
 
 from endpoint.mrz import Probabilities
-from endpoint.mrz_find import Cells
+from endpoint.mrz_cells import Cells
 
 WEIGHTS = "mrz_glyphs.npz"
 

@@ -15,12 +15,15 @@ from endpoint.anchors import best_side, find_anchors, place_labels
 from endpoint.clarity import readable
 from endpoint.cut_card import find_cut_card
 from endpoint.fields import Labelled, Reading, read_fields
-from endpoint.find_card import Aligned, align, find_cards, to_sent_box, turned
+from endpoint.find_card import find_cards
 from endpoint.glyphs import GlyphClassifier
 from endpoint.info import fill_info
+from endpoint.lay_flat import Aligned, align, to_sent_box, turned
 from endpoint.memory import give_back, keep_blocks_for_reuse
-from endpoint.mrz import FORMATS, Zone, read_zone
-from endpoint.mrz_find import Band, without_zone, zone_bands, zone_cells
+from endpoint.mrz import Zone, read_zone
+from endpoint.mrz_cells import zone_cells
+from endpoint.mrz_find import Band, without_zone, zone_bands
+from endpoint.mrz_format import FORMATS
 from endpoint.page import TextEngine, Word
 from endpoint.pictures import NotAPicture, Pixels, Sheet, open_sheets
 from endpoint.places import Gazetteer

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from endpoint.find_card import CARD_PX, Aligned
+from endpoint.lay_flat import CARD_PX, Aligned
 from endpoint.pictures import Pixels
 
 Plane = npt.NDArray[np.float32]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
-from endpoint.mrz import ALPHABET, FORMATS, TD1, Check, Format, Holder, Span, check_digit, text_at
+from endpoint.mrz import Holder
+from endpoint.mrz_format import ALPHABET, FORMATS, TD1, Check, Format, Span, check_digit, text_at
 
 
 def zone_lines(holder: Holder, document_type: str) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from endpoint.glyphs import WEIGHTS, normalised
-from endpoint.mrz import ALPHABET
-from endpoint.mrz_find import CELL_HEIGHT, CELL_WIDTH, Cells
+from endpoint.mrz_cells import CELL_HEIGHT, CELL_WIDTH, Cells
+from endpoint.mrz_format import ALPHABET
 from endpoint.specimens.fonts import mrz_font
 
 HIDDEN, EPOCHS, BATCH, RATE = 64, 30, 256, 2e-3

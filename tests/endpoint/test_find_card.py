@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from endpoint.find_card import CARD_PX, align, find_cards, to_sent_box, turned
+from endpoint.find_card import find_cards
+from endpoint.lay_flat import CARD_PX, align, to_sent_box, turned
 
 CARD = (720, 454)
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from endpoint.mrz import ALPHABET, FORMATS, TD1, TD3, Holder, check_digit, holds, read_zone
+from endpoint.mrz import Holder, read_zone
+from endpoint.mrz_format import ALPHABET, FORMATS, TD1, TD3, check_digit, holds
 from endpoint.specimens.mrz_lines import zone_lines
 
 TODAY = date(2026, 11, 22)

@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from endpoint.find_card import align
+from endpoint.lay_flat import align
 from endpoint.pictures import open_sheets
 from endpoint.places import Gazetteer
 from endpoint.reader import ways_to_lie

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from endpoint.clarity import readable
-from endpoint.find_card import align, find_cards
+from endpoint.find_card import find_cards
+from endpoint.lay_flat import align
 from endpoint.pictures import Pixels, open_sheets
 from endpoint.upright import turns_to_try
 from tests.endpoint.conftest import ROOT
