@@ -14,6 +14,8 @@ from endpoint.sides import SIDES, Side
 
 ALIKE = 82.0
 """How alike a text and what was read must be, 0 to 100 (rapidfuzz's partial ratio)."""
+CLOSELY = 90.0
+"""How alike a label must be where only a value is to be expected: "Dương, Tuyên Quang" is not "Nguyên quán"."""
 OVERHANG = 2.0
 """Taken off for each letter by which the words found go beyond the text: "Nguyên quán" is not "NGUYỄN QUANG"."""
 SHORT = 4
@@ -125,10 +127,18 @@ def place_labels(side: Side, rows: Sequence[Row], anchors: Iterable[Anchor]) -> 
             continue
         if any(_apart(p, anchor, rows) for p in placed if field and (p.field, p.row) == (field, anchor.row)):
             continue  # a label stands once in a row: what is like it further right belongs to the value
+        if anchor.alike < CLOSELY and _in_a_value(anchor, field, placed):
+            continue
         seen.add(anchor.text)
         taken |= dict.fromkeys(words, field)
         placed.append(Placed(field, anchor.row, anchor.start, anchor.stop, anchor.rank))
     return _joined(placed, rows)
+
+
+def _in_a_value(anchor: Anchor, field: str | None, placed: Sequence[Placed]) -> bool:
+    """Whether the field's label is found in another row, and here stands, further left, the one of another field."""
+    elsewhere = any(p.field == field and p.row != anchor.row for p in placed)
+    return elsewhere and any(p.field != field and p.row == anchor.row and p.stop <= anchor.start for p in placed)
 
 
 def _joined(placed: list[Placed], rows: Sequence[Row]) -> list[Placed]:

@@ -154,3 +154,17 @@ def test_columns_are_kept_apart() -> None:
 def test_nothing_read_is_no_card() -> None:
     assert best_side(find_anchors(rows_of([])))[1] == 0.0
     assert best_side(find_anchors(rows_of(words((0, 0, "Hóa đơn bán hàng số 12 ngày 3")))))[1] < 0.3
+
+
+def test_a_place_that_sounds_like_a_label_stays_in_the_value() -> None:
+    document_type, found = read(
+        (50, 50, "Ngày, tháng, năm sinh: 31/05/1961"),
+        (50, 110, "Quê quán: Phường Thọ Sơn, Việt Trì, Phú Thọ"),
+        (50, 200, "Nơi thường trú: Đội 7, Xã Kháng Nhật, Sơn Dương, Tuyên Quang"),
+        (50, 300, "Đặc điểm nhận dạng: Sẹo chấm cách 2cm dưới trước đuôi mắt trái"),
+        (50, 400, "Nhóm máu: AB"),
+        (250, 570, "Có trách nhiệm giữ gìn Chứng minh quân nhân chuyên nghiệp"),
+    )
+    assert document_type == "military_id_card_back"
+    assert found["address"] == "Đội 7, Xã Kháng Nhật, Sơn Dương, Tuyên Quang"
+    assert found["hometown"] == "Phường Thọ Sơn, Việt Trì, Phú Thọ"
