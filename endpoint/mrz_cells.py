@@ -1,7 +1,7 @@
 """Lines of a machine-readable zone -> its cells, cut where the glyphs stand.
 
 All cells of a zone are of one width. That grid is searched for, then fitted to the glyphs themselves, which are
-centred in their cells: read a tenth of a cell off, "<" looks like "C", and two of those cancel in a check digit.
+set in the middle of theirs: read a tenth of a cell off, "<" looks like "C", and two of those cancel in a check digit.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _fullest(strip: Ink, tall: float) -> float:
     profile = strip.sum(axis=1)
     window = np.ones(max(1, round(tall * 0.75)))
     held = np.convolve(profile, window, "same")
-    best = np.flatnonzero(held > held.max() * 0.995)
+    best = np.flatnonzero(held >= held.max() * 0.995)
     return float(best.mean())
 
 
@@ -119,13 +119,15 @@ def _fitted(strips: Sequence[Ink], grid: _Grid, count: int) -> _Grid:
     """The grid moved and stretched to the glyphs that stand apart; as it was where too few do."""
     glyphs = [_glyphs(strip, grid.pitch) for strip in strips]
     left, _, wide, tall = np.concatenate(glyphs).T
+    least = FITTED_WITH * count * len(strips)
+    if len(left) < least:
+        return grid
     start, pitch, across = grid.start, grid.pitch, left + wide / 2
     for _ in range(3):
         cells = np.floor((across - start) / pitch) + 0.5
         off = across - (start + cells * pitch)
-        good = (np.abs(off - np.median(off)) < 0.2 * pitch) if len(off) else np.zeros(0, dtype=np.bool_)
-        good &= (cells > 0) & (cells < count)
-        if good.sum() < FITTED_WITH * count * len(strips):
+        good = (np.abs(off - np.median(off)) < 0.2 * pitch) & (cells > 0) & (cells < count)
+        if good.sum() < least:
             return grid
         pitch, start = np.polyfit(cells[good], across[good], 1)
     usual = float(np.percentile(tall, 75))
