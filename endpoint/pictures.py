@@ -32,8 +32,8 @@ BAND_PX = 32
 """So many rows at a time become RGB, so that no second whole picture stands in memory."""
 MAX_PAGES = 20
 PDF_DPI = 200
-_TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
-"""By the channels of what pdfium draws."""
+_TO_RGB = {1: cv2.COLOR_GRAY2RGB, 4: cv2.COLOR_RGBA2RGB}
+"""By the channels of what pdfium draws, but for three."""
 
 
 class NotAPicture(ValueError):
@@ -179,8 +179,9 @@ def _page(document: pdfium.PdfDocument, index: int) -> Sheet:
         width, height = page.get_size()
         dots = PDF_DPI / 72
         shrink = min(1.0, (MAX_WORKING_PX / max(1.0, width * height * dots * dots)) ** 0.5)
-        drawn = page.render(scale=dots * shrink).to_numpy()
-        pixels = np.asarray(cv2.cvtColor(drawn, _TO_RGB[drawn.shape[2]]), dtype=np.uint8)
+        pixels = page.render(scale=dots * shrink, rev_byteorder=True).to_numpy()
+        if pixels.shape[2] != 3:  # a page in colour is RGB as it is drawn: a copy would be 12 MB more
+            pixels = np.asarray(cv2.cvtColor(pixels, _TO_RGB[pixels.shape[2]]), dtype=np.uint8)
         page.close()
     except (pdfium.PdfiumError, ValueError, OSError):
         raise NotAPicture(f"page {index + 1} of the PDF is not readable") from None
