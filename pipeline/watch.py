@@ -47,12 +47,12 @@ def main(arguments: Sequence[str]) -> int:
     (inputs, watching, *others), options = parse("watch", str(main.__doc__), arguments, *concerns, runner=RUNNER)
     settings = Settings(inputs, *others)
     _check_inputs(settings.input)
-    _set_up(options)
     try:
         check_news(settings, watching, is_heard_here=is_one_process(options))
     except SourceError as error:
         raise UsageError(str(error)) from error
     check_credentials(settings, options)
+    _set_up(options)
     with _told_to_end() as ending:
         while True:
             status = watch_a_run(settings, watching, options, ending)

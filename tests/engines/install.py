@@ -6,6 +6,7 @@ of the Beam that is here; and what a cluster's workers have before a job comes: 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ import sys
 import sysconfig
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apache_beam as beam
@@ -50,12 +53,13 @@ def jars(engine: str) -> Path:
     """
     pom = HERE / f"{engine}.xml"
     found = ENGINES / f"{engine}-{_checksum(pom)}"
-    if not found.exists():
-        _need(engine, "java", "mvn")
-        part = found.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        _run(engine, "mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={part}")
-        part.rename(found)
+    with _whether_missing(found) as is_missing:
+        if is_missing:
+            _need(engine, "java", "mvn")
+            part = found.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            _run(engine, "mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={part}")
+            part.rename(found)
     return found
 
 
@@ -63,14 +67,15 @@ def job_server_jar(engine: str) -> Path:
     """What `--flink_job_server_jar` and its like take: a jar that names the others. Raises as `jars`."""
     folder = jars(engine)
     jar = folder.with_suffix(".jar")
-    if not jar.exists():
-        names = " ".join(f"{folder.name}/{path.name}" for path in sorted(folder.iterdir()))
-        lines = [f"Main-Class: {_JOB_SERVERS[engine]}", f"Add-Opens: {_OPENED}", f"Class-Path: {names}"]
-        part = jar.with_suffix(".part.jar")
-        with zipfile.ZipFile(part, "w") as archive:
-            folded = [short for line in ("Manifest-Version: 1.0", *lines) for short in _folded(line)]
-            archive.writestr("META-INF/MANIFEST.MF", "\r\n".join([*folded, ""]))
-        part.rename(jar)
+    with _whether_missing(jar) as is_missing:
+        if is_missing:
+            names = " ".join(f"{folder.name}/{path.name}" for path in sorted(folder.iterdir()))
+            lines = [f"Main-Class: {_JOB_SERVERS[engine]}", f"Add-Opens: {_OPENED}", f"Class-Path: {names}"]
+            part = jar.with_suffix(".part.jar")
+            with zipfile.ZipFile(part, "w") as archive:
+                folded = [short for line in ("Manifest-Version: 1.0", *lines) for short in _folded(line)]
+                archive.writestr("META-INF/MANIFEST.MF", "\r\n".join([*folded, ""]))
+            part.rename(jar)
     return jar
 
 
@@ -93,24 +98,35 @@ def worker_packages() -> Path:
     here = Path(sysconfig.get_path("purelib")).resolve()
     names = sorted(entry.name for entry in here.iterdir() if not entry.name.startswith((*_OURS, *_OF_ITS_OWN)))
     packages = ENGINES / f"worker-{zlib.crc32(' '.join([str(here), *names]).encode()):08x}"
-    if not packages.exists():
-        part = packages.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        _run("setuptools", sys.executable, "-m", "pip", "install", "-q", f"--target={part}", _SETUPTOOLS)
-        for name in names:
-            (part / name).symlink_to(here / name)
-        part.rename(packages)
+    with _whether_missing(packages) as is_missing:
+        if is_missing:
+            part = packages.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            _run("setuptools", sys.executable, "-m", "pip", "install", "-q", f"--target={part}", _SETUPTOOLS)
+            for name in names:
+                (part / name).symlink_to(here / name)
+            part.rename(packages)
     return packages
 
 
 def _go(name: str, package: str, built: str) -> Path:
     binary = ENGINES / f"{built}-{beam.__version__}"
-    if not binary.exists():
-        _need(name, "go")
-        part = ENGINES / f"{built}.part"
-        _run(name, "go", "install", f"{_BEAM_GO}/{package}@v{beam.__version__}", GOBIN=str(part), CGO_ENABLED="0")
-        (part / built).rename(binary)
+    with _whether_missing(binary) as is_missing:
+        if is_missing:
+            _need(name, "go")
+            part = ENGINES / f"{built}.part"
+            _run(name, "go", "install", f"{_BEAM_GO}/{package}@v{beam.__version__}", GOBIN=str(part), CGO_ENABLED="0")
+            (part / built).rename(binary)
     return binary
+
+
+@contextmanager
+def _whether_missing(found: Path) -> Iterator[bool]:
+    """Whether it is not here, with nobody else at it: several processes of tests may want it at once."""
+    ENGINES.mkdir(parents=True, exist_ok=True)
+    with Path(f"{found}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield not found.exists()
 
 
 def _need(name: str, *commands: str) -> None:
@@ -120,7 +136,6 @@ def _need(name: str, *commands: str) -> None:
 
 def _run(name: str, *command: str, **environment: str) -> None:
     print(f"installing {name}: some minutes, once", file=sys.stderr)
-    ENGINES.mkdir(parents=True, exist_ok=True)
     try:
         subprocess.run(
             command,
