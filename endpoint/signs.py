@@ -22,6 +22,8 @@ PHOTOCOPY_CHROMA = 5.5
 """Good specimens measured from 7.4, photocopies up to 3.9."""
 CLIPPED_LIGHT = 248
 """Pixels as bright as that have lost what the light's colour was."""
+_LEAST_TINT = 1 / 255
+"""No light is without a colour altogether; a picture of one colour is."""
 CLIPPED_SHARE = 0.65
 """Good specimens measured up to 0.14, clipped ones from 0.98."""
 
@@ -77,7 +79,7 @@ def chroma_left(card: Aligned) -> float:
     light = whole[whole.max(axis=1) > 0.4 * white]
     if len(light) < 0.02 * len(pixels):
         return 0.0
-    tint = np.median(light / light.max(axis=1, keepdims=True), axis=0)
+    tint = np.maximum(np.median(light / light.max(axis=1, keepdims=True), axis=0), _LEAST_TINT)
     grey = np.clip(whole / tint * (tint.max() / white), 0, 1)[None].astype(np.float32)
     lab = np.asarray(cv2.cvtColor(grey, cv2.COLOR_RGB2LAB))[0]
     chroma = np.concatenate([np.hypot(lab[:, 1], lab[:, 2]), np.zeros(len(pixels) - len(whole))])

@@ -151,7 +151,10 @@ def test_the_log_tells_nothing_of_pictures_or_queries(start: Start) -> None:
     endpoint.process.terminate()
     assert endpoint.process.wait(timeout=60) == 0
     log = endpoint.log_path.read_text()
-    assert re.sub(r"^\S+ \S+ ", "", log, flags=re.MULTILINE).splitlines() == [
+    said = re.findall(
+        r"^\S+ \S+ ([A-Z]+ endpoint.*)$", log, flags=re.MULTILINE
+    )  # loky counts its semaphores there, too
+    assert said == [
         "INFO endpoint: reads cards with 1 workers",
         re.search(r"ERROR endpoint.http: HTTP 500: the reader failed on this picture RuntimeError at \S+:\d+", log)[0],
         "INFO endpoint: stopped after 1 answers",
