@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from operator import itemgetter
 
 import orjson
 import pyarrow as pa
@@ -18,15 +19,14 @@ from pipeline.runs import Run, read_run, run_ids
 from pipeline.summary import summarise
 from transforms.count_found import FOUND_FILE
 from transforms.elements import SettledAs
-from transforms.frames import frames, read_segment
+from transforms.frames import FIELDS, read_stored
 from transforms.layout import JOURNAL, LEDGER, of_run, run_file
 from transforms.receipt import read_receipt
 from transforms.settings import Problem, option
-from transforms.storage import Folder, open_folder
+from transforms.storage import Folder, StoredFile, open_folder
 from transforms.watch_control import SILENT_S, read_control
 
-_PIECE_BYTES = 4 * 1024 * 1024
-"""Of a journal, read at once: a run that shows how it stands does so in the process that calls."""
+_of_row = itemgetter(*map(FIELDS.index, ("outcome", "attempts", "last_at")))
 _RATE_OVER_S = 60
 _REDRAW_S = 2.0
 
@@ -79,10 +79,8 @@ class Watcher:
     def look(self, now_s: float) -> Status:
         """How the run stands now."""
         for file in self.folder.list(of_run(JOURNAL, self.run_id)):
-            read_up_to = self._read_up_to.get(file.path, 0)
-            while file.size_bytes > read_up_to and (read := self._count_segment(file.path, read_up_to)):
-                read_up_to += read
-                self._read_up_to[file.path] = read_up_to
+            if file.size_bytes > self._read_up_to.get(file.path, 0):
+                self._count_segment(file)
         for file in self.folder.list(of_run(LEDGER, self.run_id)):
             if file.path.endswith(".parquet") and file.path not in self._read_up_to:
                 self._read_up_to[file.path] = file.size_bytes
@@ -98,23 +96,17 @@ class Watcher:
             recent / since_s,
         )
 
-    def _count_segment(self, path: str, start: int) -> int:
-        """The records of the next piece, or of all that is left where the piece holds none; up to which byte."""
-        with self.folder.open(path) as file:
-            file.seek(start)
-            content = file.read(_PIECE_BYTES)
-            if next(frames(content), None) is None:
-                content += file.read()
-        end = 0
-        for settled, next_record in read_segment(content):
-            end = next_record
-            self._journal_from_us = min(self._journal_from_us or settled.last_at, settled.last_at)
-            self._settled[settled.outcome] += 1
-            self._calls += settled.attempts
-            if settled.attempts:
-                second = settled.last_at // 1_000_000
-                self._called_at_s[second] = self._called_at_s.get(second, 0) + settled.attempts
-        return end
+    def _count_segment(self, file: StoredFile) -> None:
+        """What came to a segment since the last look."""
+        for row, end in read_stored(self.folder, file.path, self._read_up_to.get(file.path, 0), file.size_bytes):
+            outcome, attempts, last_at = _of_row(row)
+            self._read_up_to[file.path] = end
+            self._journal_from_us = min(self._journal_from_us or last_at, last_at)
+            self._settled[outcome] += 1
+            self._calls += attempts
+            if attempts:
+                second = last_at // 1_000_000
+                self._called_at_s[second] = self._called_at_s.get(second, 0) + attempts
 
     def _count_ledger(self, path: str) -> None:
         """What an earlier session settled: the rest is from the journal, which was counted."""

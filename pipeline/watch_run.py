@@ -33,10 +33,7 @@ from transforms.handed_out import Given
 from transforms.layout import run_file
 from transforms.leases import LEASES
 from transforms.publish_new import Publisher
-from transforms.settings import (
-    Settings,
-    WatchSettings,
-)
+from transforms.settings import Settings, WatchSettings
 from transforms.stop import STOP_FILE, StopReason, StopSwitch, read_stop
 from transforms.storage import Folder, open_folder
 from transforms.tail import Tail

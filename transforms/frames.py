@@ -86,7 +86,8 @@ def read_stored(folder: Folder, path: str, start: int, stop: int, piece_bytes: i
     Raises:
         FileNotFoundError: the segment is not there.
     """
-    with BytesIO(folder.read(path)) if stop <= piece_bytes else folder.open(path) as file:
+    is_small = not start and stop <= piece_bytes  # one request to a bucket instead of two
+    with BytesIO(folder.read(path)) if is_small else folder.open(path) as file:
         file.seek(start)
         rest, at = b"", start
         while piece := file.read(min(piece_bytes, stop - at - len(rest))):

@@ -8,9 +8,9 @@ from operator import itemgetter
 
 import pyarrow.parquet as pq
 
-from transforms.frames import FIELDS, read_rows
+from transforms.frames import FIELDS, read_stored
 from transforms.layout import JOURNAL, LEDGER, of_run
-from transforms.storage import Folder
+from transforms.storage import Folder, StoredFile
 
 _NAMES = ("item_id", "source_id", "outcome", "retriable", "uris")
 _of_row = itemgetter(*map(FIELDS.index, _NAMES))
@@ -47,24 +47,21 @@ class Tail:
         """What came since the last time. The journal goes first: what leaves it meanwhile is in the ledger by then."""
         for file in list(self._folder.list(of_run(JOURNAL, self._run_id))):
             if file.size_bytes > self._read_up_to.get(file.path, 0):
-                yield from self._read_segment(file.path)
+                yield from self._read_segment(file)
         for file in list(self._folder.list(of_run(LEDGER, self._run_id))):
             if file.path.endswith(".parquet") and file.path not in self._read_up_to:
                 yield from self._read_ledger(file.path)
                 self._read_up_to[file.path] = file.size_bytes
 
-    def _read_segment(self, path: str) -> Iterator[Known]:
-        start = self._read_up_to.get(path, 0)
+    def _read_segment(self, file: StoredFile) -> Iterator[Known]:
+        start = self._read_up_to.get(file.path, 0)
         try:
-            with self._folder.open(path) as file:
-                file.seek(start)
-                grown = file.read()
+            for row, end in read_stored(self._folder, file.path, start, file.size_bytes):
+                item_id, source_id, outcome, retriable, uris = _of_row(row)
+                yield Known(item_id, source_id, outcome, retriable, tuple(uris))
+                self._read_up_to[file.path] = end
         except FileNotFoundError:
             return  # taken over by the ledger since it was listed
-        for row, end in read_rows(grown):
-            item_id, source_id, outcome, retriable, uris = _of_row(row)
-            yield Known(item_id, source_id, outcome, retriable, tuple(uris))
-            self._read_up_to[path] = start + end
 
     def _read_ledger(self, path: str) -> Iterator[Known]:
         try:
