@@ -98,10 +98,12 @@ install_rapidocr() {
 # Beam's local runner for what has no end, built once where there is Go; else Beam downloads it.
 install_prism() {
   [ -x "$venv/bin/prism" ] || ! command -v go >/dev/null && return
-  local version
+  local version said
   version=$("$venv/bin/python" -c 'import importlib.metadata; print(importlib.metadata.version("apache-beam"))')
-  say "building prism"
-  GOBIN="$venv/bin" CGO_ENABLED=0 go install "github.com/apache/beam/sdks/v2/go/cmd/prism@v$version" || rm -f "$venv/bin/prism"
+  say "building prism, Beam's local runner: a minute or two, once"
+  said=$(GOBIN="$venv/bin" CGO_ENABLED=0 go install "github.com/apache/beam/sdks/v2/go/cmd/prism@v$version" 2>&1) && return
+  say "$said"
+  rm -f "$venv/bin/prism"
 }
 
 make_venv

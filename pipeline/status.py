@@ -153,9 +153,11 @@ def main(arguments: Sequence[str]) -> int:
     folder = open_folder(asked.output)
     known = run_ids(folder)
     run_id = asked.run_id or (known[-1] if known else "")
+    if not known:
+        raise UsageError(f"there is no run in --output {asked.output} yet: begin one with backfill or watch")
     run = read_run(folder, run_id) if run_id in known else None
     if run is None:
-        raise UsageError(f"there is no run {run_id} in --output {asked.output}; there are {', '.join(known) or 'none'}")
+        raise UsageError(f"there is no run {run_id} in --output {asked.output}; there are {', '.join(known)}")
     watcher = Watcher(folder, run_id)
     while (receipt := read_receipt(folder, run_id)) is None or not receipt.has_ended:
         if receipt is None:
