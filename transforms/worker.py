@@ -76,7 +76,10 @@ def is_one_process(options: PipelineOptions) -> bool:
 
 
 def spare(calls: int) -> int:
-    """Requests beside those that call: they read the next pictures and keep the last answers; no line is idle."""
+    """Requests beside those that call: they read the next pictures and keep the last answers; no line is idle.
+
+    What a kill may have paid for in vain is in flight or with one of these, on its way to the disk.
+    """
     return max(TOGETHER, calls // 4)
 
 
