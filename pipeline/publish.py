@@ -13,8 +13,7 @@ from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError
 from pipeline.iceberg import CatalogSettings, open_catalog, register
 from pipeline.launch import cause
 from pipeline.options import parse
-from pipeline.runs import run_ids
-from transforms.layout import JOURNAL, LEDGER, run_id_of
+from pipeline.runs import runs_with_answers
 from transforms.receipt import read_receipt
 from transforms.settings import OutputSettings
 from transforms.storage import Folder, open_folder
@@ -43,12 +42,6 @@ def main(arguments: Sequence[str]) -> int:
     for run_id in chosen:
         print(_line(folder, run_id))
     return EXIT_COMPLETE
-
-
-def runs_with_answers(folder: Folder) -> list[str]:
-    """Every run that has a ledger or a journal, by name."""
-    paths = (file.path for table in (LEDGER, JOURNAL) for file in folder.list(table))
-    return sorted({run_id for path in paths if (run_id := run_id_of(path))} | set(run_ids(folder)))
 
 
 def _line(folder: Folder, run_id: str) -> str:

@@ -50,7 +50,9 @@ def main(arguments: Sequence[str]) -> int:
     run_id = asked.run_id or (known[-1] if known else "")
     if run_id not in known:
         raise UsageError(
-            f"no run {run_id} has ended in --output {asked.output}; there are {', '.join(known) or 'none'}"
+            f"--run_id {run_id} has not ended in --output {asked.output}; there are {', '.join(known)}"
+            if known
+            else f"no run has ended in --output {asked.output} yet: begin one with backfill"
         )
     print(f"{asked.output.rstrip('/')}/{write_report(folder, run_id)}")
     return EXIT_COMPLETE

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from pipeline.exit import UsageError
-from transforms.layout import RUNS, run_file
+from transforms.layout import JOURNAL, LEDGER, RUNS, run_file, run_id_of
 from transforms.receipt import RECEIPT_FILE, read_receipt
 from transforms.settings import Settings
 from transforms.stop import STOP_FILE
@@ -96,6 +96,12 @@ def run_ids(folder: Folder) -> list[str]:
     """Every run that has begun, by name."""
     steps = (file.path.split("/") for file in folder.list(RUNS))
     return sorted({path[1] for path in steps if path[-1] == RUN_FILE})
+
+
+def runs_with_answers(folder: Folder) -> list[str]:
+    """Every run that has begun, or has a ledger or a journal, by name."""
+    paths = (file.path for table in (LEDGER, JOURNAL) for file in folder.list(table))
+    return sorted({run_id for path in paths if (run_id := run_id_of(path))} | set(run_ids(folder)))
 
 
 def ended_runs(folder: Folder) -> list[str]:

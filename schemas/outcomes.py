@@ -6,6 +6,7 @@ letter, whether a later backfill tries it again (`retriable`).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -83,6 +84,9 @@ OUTCOMES: dict[str, Outcome] = _table(
     Outcome("no_document", Action.DEAD, "The answer holds no document", Stage.PARSE),
 )
 
+_OF_THE_ENDPOINT = re.compile(r"http_[0-9]{3}|error_([0-9]{1,4}|unknown)")
+"""Codes that are made of what the endpoint said."""
+
 _STATUS_ACTIONS: dict[int, Action] = {
     401: Action.STOP_REFUSED,
     403: Action.STOP_REFUSED,
@@ -91,6 +95,11 @@ _STATUS_ACTIONS: dict[int, Action] = {
     425: Action.RETRY,
     429: Action.RETRY,
 }
+
+
+def is_code_of_a_death(name: str) -> bool:
+    """Whether a dead letter may have this code."""
+    return name in OUTCOMES.keys() - {"answered"} or _OF_THE_ENDPOINT.fullmatch(name) is not None
 
 
 def outcome_of_error_code(error_code: str, transfer: str) -> Outcome:

@@ -112,7 +112,7 @@ def _request(number: int, row: _Row, names: tuple[str, ...], operation: str) -> 
         raise _BadRow(number, f"expected {' and '.join(names)}, got {', '.join(map(str, row)) or 'nothing'}")
     uris = [value.strip() for name in names if isinstance(value := row.get(name), str) and value.strip()]
     if not uris:
-        raise _BadRow(number, f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} empty")
+        raise _BadRow(number, f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} empty, or no text")
     labels = tuple((name, _label(value)) for name, value in row.items() if name not in names and value is not None)
     return Request(operation, tuple(map(Picture, uris)), labels)
 

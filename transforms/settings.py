@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from schemas.contract import DEFAULT_ENDPOINT_URL, OPERATIONS, TRANSFERS
+from schemas.outcomes import is_code_of_a_death
 from transforms.buckets import BUCKET_SCHEMES, is_in_bucket
 from transforms.pairs import DEFAULT_SIDES, compile_sides
 from transforms.uris import local_path
@@ -179,8 +180,10 @@ class ReplaySettings:
     run_id: tuple[str, ...] = option((), help="A past run whose dead letters to try again. Repeatable; default all.")
 
     def problems(self) -> Iterator[Problem]:
-        """Any code and any run may be asked for."""
-        yield from ()
+        """A code that no outcome has. Which runs there are, the output tells."""
+        for code in self.codes:
+            if not is_code_of_a_death(code):
+                yield f"--codes {code} is no code of a dead letter: expected error_1 or http_503, say, once for each"
 
 
 @dataclass(frozen=True, slots=True)

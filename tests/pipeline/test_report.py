@@ -165,7 +165,7 @@ def test_index(root: Path) -> None:
 def test_unfinished(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run without a receipt has no report."""
     assert main(["report", f"--output={root}", f"--run_id={HALF}"]) == 2
-    assert f"no run {HALF} has ended" in capsys.readouterr().err
+    assert f"--run_id {HALF} has not ended" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

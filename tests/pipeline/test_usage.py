@@ -71,6 +71,30 @@ def test_bad_usage(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--output=NONE"], "there is no run in --output NONE yet: begin one with backfill or watch"),
+        (["--output=OUT", "--run_id=nihgt"], "--run_id nihgt is no run in --output OUT; there are night"),
+        (["--output=OUT", "--codes=error_1,error_3"], "--codes error_1,error_3 is no code of a dead letter"),
+    ],
+)
+def test_replay_of_nothing(
+    arguments: list[str], message: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To replay what is not there is refused, and leaves no run behind."""
+    places = {"OUT": str(tmp_path / "out"), "NONE": str(tmp_path / "none")}
+    with CardServer(lambda _: failure("1")) as server:
+        given = [f"--output={places['OUT']}", f"--endpoint_url={server.base_url}"]
+        assert main(["backfill", f"--input={picture}", *given, "--run_id=night"]) == 0
+        for name, place in places.items():
+            arguments, message = [one.replace(name, place) for one in arguments], message.replace(name, place)
+        assert main(["replay", *arguments, f"--endpoint_url={server.base_url}"]) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in Path(places["OUT"], "runs").iterdir() if path.is_dir()] == ["night"]
+
+
 def test_no_credentials(
     picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

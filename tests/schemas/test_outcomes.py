@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.contract import ERROR_CODES
-from schemas.outcomes import OUTCOMES, STOPS, Action, Stage, outcome_of_error_code, outcome_of_status
+from schemas.outcomes import (
+    OUTCOMES,
+    STOPS,
+    Action,
+    Stage,
+    is_code_of_a_death,
+    outcome_of_error_code,
+    outcome_of_status,
+)
 
 ANSWERED, RETRY, DEAD = Action.ANSWERED, Action.RETRY, Action.DEAD
 EMPTY, REFUSED, AT_FAULT = Action.STOP_OUT_OF_REQUESTS, Action.STOP_REFUSED, Action.STOP_AT_FAULT
@@ -107,3 +115,15 @@ def test_stages_say_where_a_request_died(stage: Stage, codes: set[str]) -> None:
     """What dies before the call died in `read`, what dies after it in `parse`."""
     assert {code for code, outcome in OUTCOMES.items() if outcome.stage is stage} == codes
     assert {OUTCOMES[code].action for code in codes} == {DEAD}
+
+
+@pytest.mark.parametrize("code", ["error_1", "error_77", "error_unknown", "http_503", "timeout", "unknown_type"])
+def test_codes(code: str) -> None:
+    """What the endpoint may say, and what the table holds, is the code of a dead letter."""
+    assert is_code_of_a_death(code)
+
+
+@pytest.mark.parametrize("code", ["answered", "", "http_5xx", "error_1,error_3", "Timeout"])
+def test_no_codes(code: str) -> None:
+    """Anything else is none."""
+    assert not is_code_of_a_death(code)
