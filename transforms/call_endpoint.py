@@ -1,4 +1,4 @@
-"""Requests that may be copies of each other -> Ending of each: the calls, many at a time.
+"""Packed requests that may be copies of each other -> Ending of each: the calls, many at a time.
 
 The DoFn carries `settle` into threads. What is heavy or must be one for each process (the
 session, the throttle, the journal, the index of what is answered) is shared by all DoFns
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import apache_beam as beam
@@ -25,15 +26,16 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.answered import SharedAnswered
 from transforms.card_client import Credentials
 from transforms.claims import Claims
-from transforms.elements import Ending, Request
+from transforms.elements import Ending
 from transforms.in_flight import InFlight
+from transforms.packed import unpack
 from transforms.settings import Settings
 from transforms.sources import CANNOT_OPEN, SourceError, open_source
 from transforms.worker import TOGETHER, Session, Worker
 
 
 class CallEndpoint(beam.PTransform):
-    """Groups of Requests -> Endings. No call is made before `after`, the attempt's name, is there."""
+    """Groups of packed Requests -> Endings. No call is made before `after`, the attempt's name, is there."""
 
     def __init__(
         self, settings: Settings, answered: SharedAnswered, after: beam.PCollection[str] | None = None
@@ -41,7 +43,7 @@ class CallEndpoint(beam.PTransform):
         super().__init__()
         self._settings, self._answered, self._after = settings, answered, after
 
-    def expand(self, groups: beam.PCollection[tuple[str, Iterable[Request]]]) -> beam.PCollection[Ending]:
+    def expand(self, groups: beam.PCollection[tuple[str, Iterable[bytes]]]) -> beam.PCollection[Ending]:
         """Settle each request of each group."""
         session = Session.of(groups.pipeline.options)
         settle = _SettleFn(self._settings, session, self._answered, Shared())
@@ -72,7 +74,7 @@ class _SettleFn(beam.DoFn):
 
     def process(
         self,
-        group: tuple[str, Iterable[Request]],
+        group: tuple[str, Iterable[bytes]],
         timestamp: Timestamp = beam.DoFn.TimestampParam,
         window: Any = beam.DoFn.WindowParam,
         after: Iterable[str] = (),  # the last: Beam shifts what follows a side input that is left out
@@ -80,7 +82,7 @@ class _SettleFn(beam.DoFn):
         attempt = next(iter(after), "")
         self._answered.catch_up(group[0])
         claims = Claims()
-        for request in group[1]:
+        for request in chain.from_iterable(map(unpack, group[1])):
             settle = partial(self._worker.settle, request, claims, attempt)
             work = partial(_ending_at, settle, timestamp, window)
             yield from map(self._count, self._in_flight.submit(work, self._worker.size_bytes(request)))

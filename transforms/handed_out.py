@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from transforms.elements import Picture, Request
-from transforms.leave_out_answered import keyed
+from transforms.leave_out_answered import key_of
 from transforms.tail import Known
 
 OPEN_FILE = "open.json"
@@ -74,7 +74,7 @@ class HandedOut:
 
     def key_of(self, request: Request) -> str:
         """What likely copies share."""
-        return keyed(request, by_source=self.by_source)[0]
+        return key_of(request, by_source=self.by_source)
 
     def groups(self, requests: Iterable[Request]) -> list[Group]:
         """Requests by what likely copies share."""

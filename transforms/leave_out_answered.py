@@ -2,7 +2,7 @@
 
 What an earlier run settled is known by its source, without opening a picture. The rest
 meets by the size of its pictures: copies have equal sizes, so they land in one group and
-one worker can find them, while only URIs are shuffled.
+one worker can find them, while only URIs are shuffled, packed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.answered import Answered, SharedAnswered
 from transforms.elements import Counted, Fate, Request
+from transforms.packed import Packer, group_of
 from transforms.settings import InputSettings
 
 _COUNTED = "counted"
@@ -24,7 +26,7 @@ _COUNTED = "counted"
 class Sorted(NamedTuple):
     """What is left to settle, in groups, and how many an earlier run settled."""
 
-    left: beam.PCollection[tuple[str, Iterable[Request]]]
+    left: beam.PCollection[tuple[str, Iterable[bytes]]]
     counted: beam.PCollection[Counted]
 
 
@@ -36,11 +38,11 @@ class LeaveOutAnswered(beam.PTransform):
         self._settings, self._answered = settings, answered
 
     def expand(self, requests: beam.PCollection[Request]) -> Sorted:
-        """Look up, key by size, group."""
+        """Look up, pack by size, group."""
         known = requests | "Look up" >> beam.ParDo(_LookUpFn(self._answered)).with_outputs(_COUNTED, main="left")
         left = (
             known.left
-            | "Key by size" >> beam.Map(keyed, by_source=self._settings.dedupe == "source")
+            | "Pack by size" >> beam.ParDo(_PackFn(by_source=self._settings.dedupe == "source"))
             | "Bring likely copies together" >> beam.GroupByKey()
         )
         return Sorted(left, known[_COUNTED])
@@ -70,9 +72,23 @@ class _LookUpFn(beam.DoFn):
             yield TaggedOutput(_COUNTED, WindowedValue(counted, window.max_timestamp(), (window,)))
 
 
-def keyed(request: Request, *, by_source: bool) -> tuple[str, Request]:
-    """Copies share the key; a picture of unknown size can only be told from others by its URI."""
+class _PackFn(beam.DoFn):
+    def __init__(self, *, by_source: bool) -> None:
+        self._by_source = by_source
+
+    def start_bundle(self) -> None:
+        self._packer = Packer()
+
+    def process(self, request: Request) -> Iterator[tuple[str, bytes]]:
+        return self._packer.add(group_of(key_of(request, by_source=self._by_source)), request)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        return map(GlobalWindows.windowed_value, self._packer.rest())
+
+
+def key_of(request: Request, *, by_source: bool) -> str:
+    """What copies share; a picture of unknown size can only be told from others by its URI."""
     sizes = [picture.size_bytes for picture in request.pictures]
     if by_source or None in sizes:
-        return request.fallback_id, request
-    return "-".join(map(str, sizes)), request
+        return request.fallback_id
+    return "-".join(map(str, sizes))

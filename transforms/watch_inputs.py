@@ -1,4 +1,4 @@
-"""A run that watches -> groups of Requests, as new pictures appear: a splittable DoFn without end.
+"""A run that watches -> groups of packed Requests, as new pictures appear: a splittable DoFn without end.
 
 Its position is the number of the batch; everything else it must know is in the run's folder.
 It is never split: one place gives out, so that two likely copies are never under way at once.
@@ -16,24 +16,25 @@ from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTr
 from apache_beam.transforms.core import RestrictionProvider
 
 from transforms.fresh_answered import FreshAnswered, group_key
-from transforms.handed_out import Group
 from transforms.news import News, open_news
+from transforms.packed import pack
 from transforms.settings import Settings, WatchSettings
 from transforms.storage import open_folder
 from transforms.watch_control import Listener
 from transforms.watcher import Watcher
 
 _END = 2**62
+Packed = tuple[str, tuple[bytes, ...]]
 
 
 class WatchInputs(beam.PTransform):
-    """One element -> (key, Requests) without end."""
+    """One element -> (key, packed Requests) without end."""
 
     def __init__(self, settings: Settings, watch: WatchSettings, session: str, answered: FreshAnswered) -> None:
         super().__init__()
         self._settings, self._watch, self._session, self._answered = settings, watch, session, answered
 
-    def expand(self, start: beam.PCollection[Any]) -> beam.PCollection[Group]:
+    def expand(self, start: beam.PCollection[Any]) -> beam.PCollection[Packed]:
         """Watch in one place, settle everywhere."""
         watched = start | "List" >> beam.ParDo(_WatchFn(self._settings, self._watch, self._session, self._answered))
         return watched | "Spread" >> beam.Reshuffle()
@@ -74,7 +75,7 @@ class _WatchFn(beam.DoFn):
         self._next_number = 0
 
     @beam.DoFn.unbounded_per_element()
-    def process(self, start: Any, tracker: Any = _STEPS) -> Iterator[Group]:
+    def process(self, start: Any, tracker: Any = _STEPS) -> Iterator[Packed]:
         del start
         number = tracker.current_restriction().start
         if not tracker.try_claim(number):
@@ -87,7 +88,7 @@ class _WatchFn(beam.DoFn):
             tracker.try_claim(_END)  # beyond the end: there is nothing more
             return
         batch = f"{number}.{uuid.uuid4().hex}"
-        yield from ((group_key(batch, key), requests) for key, requests in groups)
+        yield from ((group_key(batch, key), (pack(requests),)) for key, requests in groups)
         tracker.defer_remainder()
 
     def _open(self, number: int) -> Watcher:

@@ -16,6 +16,7 @@ from transforms.answered import SharedAnswered
 from transforms.attempt import LastAttempt, begin_attempt
 from transforms.call_endpoint import _SettleFn
 from transforms.elements import Fate, Request
+from transforms.packed import pack
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from transforms.sources import describe
 from transforms.storage import LocalFolder
@@ -41,11 +42,11 @@ def test_the_last_attempt_is_the_one(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("credentials")
 def test_a_process_that_outlives_its_attempt(tmp_path: Path, draw: Callable[..., bytes]) -> None:
     """It knows what another worker settled meanwhile, calls nothing twice, and leaves what is not its own any more."""
-    groups: list[tuple[str, list[Request]]] = []
+    groups: list[tuple[str, list[bytes]]] = []
     for number in range(12):
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(draw(number))
-        groups.append((str(number), [Request("ekyc/card", (describe(str(path)),))]))
+        groups.append((str(number), [pack([Request("ekyc/card", (describe(str(path)),))])]))
     with CardServer(lambda got: success(("passport", {"id": got.key[:12]}))) as server:
         settings = Settings(
             InputSettings(),

@@ -15,6 +15,7 @@ from tests.servers import CardServer, success
 from transforms.answered import SharedAnswered
 from transforms.call_endpoint import _SettleFn
 from transforms.elements import Ending, Fate, Request
+from transforms.packed import pack
 from transforms.plan_parts import plan_parts
 from transforms.read_answers import read_part
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
@@ -22,7 +23,7 @@ from transforms.sources import describe
 from transforms.storage import open_folder
 from transforms.worker import Session
 
-Groups = list[tuple[str, list[Request]]]
+Groups = list[tuple[str, list[bytes]]]
 
 
 def _run_bundle(fn: _SettleFn, groups: Groups) -> list[Ending]:
@@ -39,7 +40,7 @@ def test_a_bundle_that_runs_again(tmp_path: Path, draw: Callable[..., bytes]) ->
     for number in range(20):
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(draw(number))
-        groups.append((str(number), [Request("ekyc/card", (describe(str(path)),))]))
+        groups.append((str(number), [pack([Request("ekyc/card", (describe(str(path)),))])]))
     with CardServer(lambda got: success(("passport", {"id": got.key[:12]}))) as server:
         settings = Settings(
             InputSettings(),

@@ -16,6 +16,7 @@ from transforms.answered import SharedAnswered
 from transforms.elements import Picture, Request
 from transforms.journal import LocalJournal
 from transforms.leave_out_answered import LeaveOutAnswered
+from transforms.packed import unpack
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from transforms.storage import LocalFolder
 
@@ -43,8 +44,8 @@ def output(tmp_path: Path) -> OutputSettings:
     return OutputSettings(output=str(tmp_path), run_id="r1")
 
 
-def names(group: tuple[str, Iterable[Request]]) -> tuple[str, ...]:
-    return tuple(sorted(one.uris[0][0] for one in group[1]))
+def names(group: tuple[str, Iterable[bytes]]) -> tuple[str, ...]:
+    return tuple(sorted(one.uris[0][0] for packed in group[1] for one in unpack(packed)))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""Requests <-> bytes: how requests go through a shuffle, some dozens in one small element.
+
+A runner holds, copies and sends every element of a shuffle, one inside the process several times over; as an object of
+its own a request is 800 bytes there, in a pack some 30, for neighbours have most of their URIs in common.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import orjson
+
+from transforms.elements import Picture, Request
+
+GROUPS = 1024
+"""Into so many, requests are spread: many for each worker, and few enough that packs of a large night are full."""
+_TOGETHER = 32
+"""Requests in one pack; so many for each group wait to be packed, some 150 bytes each."""
+_LEVEL = 1
+_BETWEEN = b"\n"
+
+
+def group_of(key: str) -> str:
+    """The group of what shares a key: the same on every worker."""
+    return str(zlib.crc32(key.encode()) % GROUPS)
+
+
+def pack(requests: Iterable[Request]) -> bytes:
+    """Some requests as one element."""
+    return _pack(map(_encode, requests))
+
+
+def unpack(packed: bytes) -> Iterator[Request]:
+    """The requests of one element, as they were."""
+    return map(_decode, filter(None, zlib.decompress(packed).split(_BETWEEN)))
+
+
+class Packer:
+    """Collects requests by group, and gives a pack when there are enough for one."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[bytes]] = defaultdict(list)
+
+    def add(self, group: str, request: Request) -> Iterator[tuple[str, bytes]]:
+        """Take one; a pack, if that makes one full."""
+        waiting = self._waiting[group]
+        waiting.append(_encode(request))
+        if len(waiting) == _TOGETHER:
+            yield group, _pack(self._waiting.pop(group))
+
+    def rest(self) -> Iterator[tuple[str, bytes]]:
+        """What waits, as packs."""
+        return ((group, _pack(waiting)) for group, waiting in self._waiting.items())
+
+
+def _pack(encoded: Iterable[bytes]) -> bytes:
+    return zlib.compress(_BETWEEN.join(encoded), _LEVEL)
+
+
+def _encode(request: Request) -> bytes:
+    pictures = [(picture.uri, picture.size_bytes, picture.version) for picture in request.pictures]
+    return orjson.dumps((request.operation, pictures, request.labels))
+
+
+def _decode(encoded: bytes) -> Request:
+    operation, pictures, labels = orjson.loads(encoded)
+    return Request(operation, tuple(Picture(*one) for one in pictures), tuple((key, value) for key, value in labels))
