@@ -7,18 +7,14 @@ from pathlib import Path
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
-from apache_beam.utils.timestamp import Timestamp
 
 from tests.servers import CardServer, success
+from tests.transforms.bundles import groups_of, run_bundle, settings_of
 from transforms.answered import SharedAnswered
 from transforms.attempt import LastAttempt, begin_attempt
 from transforms.call_endpoint import _SettleFn
-from transforms.elements import Fate, Request
-from transforms.packed import pack
-from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
-from transforms.sources import describe
+from transforms.elements import Fate
 from transforms.storage import LocalFolder
 from transforms.worker import Session
 
@@ -42,42 +38,26 @@ def test_the_last_attempt_is_the_one(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("credentials")
 def test_a_process_that_outlives_its_attempt(tmp_path: Path, draw: Callable[..., bytes]) -> None:
     """It knows what another worker settled meanwhile, calls nothing twice, and leaves what is not its own any more."""
-    groups: list[tuple[str, list[bytes]]] = []
-    for number in range(12):
-        path = tmp_path / f"{number}.jpg"
-        path.write_bytes(draw(number))
-        groups.append((str(number), [pack([Request("ekyc/card", (describe(str(path)),))])]))
+    groups = groups_of(tmp_path, draw, 12)
     with CardServer(lambda got: success(("passport", {"id": got.key[:12]}))) as server:
-        settings = Settings(
-            InputSettings(),
-            EndpointSettings(endpoint_url=server.base_url),
-            RateSettings(max_requests_per_second=0),
-            OutputSettings(str(tmp_path / "out"), "night"),
-        )
+        settings = settings_of(server, tmp_path / "out")
         session = Session.of(PipelineOptions(["--runner=FlinkRunner"]))
         folder = LocalFolder(str(tmp_path / "out"))
         survivor, killed = ((SharedAnswered(settings), Shared()) for _ in range(2))
 
-        def run_bundle(process: tuple[SharedAnswered, Shared], attempt: str, part: slice) -> list[Fate]:
-            fn = _SettleFn(settings, session, *process)
-            fn.setup()
-            fn.start_bundle()
-            ended = [
-                one
-                for group in groups[part]
-                for one in fn.process(group, Timestamp(0), GlobalWindow(), after=[attempt])
-            ]
-            held.append(fn)
-            return [one.value.fate for one in [*ended, *fn.finish_bundle()]]
+        def fates_of(process: tuple[SharedAnswered, Shared], attempt: str, part: slice) -> list[Fate]:
+            held.append(_SettleFn(settings, session, *process))
+            held[-1].setup()
+            return [ending.fate for ending in run_bundle(held[-1], groups[part], attempt)]
 
         held: list[_SettleFn] = []
         first = begin_attempt(folder, "night")
-        fates = [run_bundle(survivor, first, slice(0, 4)), run_bundle(killed, first, slice(4, 8))]
+        fates = [fates_of(survivor, first, slice(0, 4)), fates_of(killed, first, slice(4, 8))]
         second = begin_attempt(folder, "night")
-        fates.append(run_bundle(survivor, second, slice(0, 8)))
+        fates.append(fates_of(survivor, second, slice(0, 8)))
         held[-1]._worker._attempts.look()  # as its thread does every second
-        fates.append(run_bundle(survivor, first, slice(8, 12)))
-        fates.append(run_bundle(survivor, second, slice(8, 12)))
+        fates.append(fates_of(survivor, first, slice(8, 12)))
+        fates.append(fates_of(survivor, second, slice(8, 12)))
     answered, deferred = [Fate.ANSWERED] * 4, [Fate.DEFERRED] * 4
     assert fates == [answered, answered, answered + answered, deferred, answered]
     assert (len(server.calls), set(server.calls.values())) == (12, {1})

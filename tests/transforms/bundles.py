@@ -1,0 +1,45 @@
+"""The calls of a run bundle by bundle, as a runner's worker makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import Timestamp
+
+from tests.servers import CardServer
+from transforms.call_endpoint import _SettleFn
+from transforms.elements import Ending, Request
+from transforms.packed import pack
+from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from transforms.sources import describe
+
+Groups = list[tuple[str, list[bytes]]]
+
+
+def groups_of(folder: Path, draw: Callable[..., bytes], count: int) -> Groups:
+    """So many different pictures, each a group of its own."""
+    groups: Groups = []
+    for number in range(count):
+        path = folder / f"{number}.jpg"
+        path.write_bytes(draw(number))
+        groups.append((str(number), [pack([Request("ekyc/card", (describe(str(path)),))])]))
+    return groups
+
+
+def settings_of(server: CardServer, output: Path) -> Settings:
+    """The run `night`, as fast as the server lets it."""
+    return Settings(
+        InputSettings(),
+        EndpointSettings(endpoint_url=server.base_url),
+        RateSettings(max_requests_per_second=0),
+        OutputSettings(str(output), "night"),
+    )
+
+
+def run_bundle(fn: _SettleFn, groups: Groups, *attempt: str) -> list[Ending]:
+    """One bundle from its start to its end; what it gives is what the runner would commit."""
+    fn.start_bundle()
+    ended = [one for group in groups for one in fn.process(group, Timestamp(0), GlobalWindow(), after=attempt)]
+    return [one.value for one in [*ended, *fn.finish_bundle()]]
