@@ -65,4 +65,5 @@ def ink_of(grey: Pixels) -> Ink:
     paper = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((PAPER_PX, PAPER_PX), np.uint8))
     depth = np.asarray(cv2.subtract(paper, grey), dtype=np.float32)
     reach = max(30.0, float(np.percentile(depth[::3, ::3], 98)))
-    return np.asarray(np.minimum(depth / np.float32(reach), 1), dtype=np.float32)
+    depth /= np.float32(reach)
+    return np.minimum(depth, 1, out=depth)

@@ -7,6 +7,7 @@ units, or none, stays unknown. The printed text is never rewritten.
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 import re
@@ -114,8 +115,10 @@ class Gazetteer:
     """The units before and since the merger of 2025, by plain name. Opening takes 0.2 s; `locate` is a pure look-up."""
 
     def __init__(self) -> None:
-        # copied to lie together: the tables leave holes between them (6 MB), and only whole blocks are given back
-        self.provinces, self.provinces_2025 = pickle.loads(pickle.dumps((_legacy(), _from_2025())))
+        # made again to lie together: between the tables they would keep 12 MB of whole blocks from the system
+        packed = pickle.dumps((_legacy(), _from_2025()))
+        gc.collect()
+        self.provinces, self.provinces_2025 = pickle.loads(packed)
 
     def locate(self, address: str) -> Located:
         """ "…, ward, district, province" -> its units, each only where exactly one fits all that is printed.

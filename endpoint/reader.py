@@ -92,7 +92,11 @@ class CardReader:
         Raises NotAPicture for bytes that are neither. Nothing of a card's content is logged.
         """
         try:
-            return [self.card(read, get_thumb=get_thumb) for sheet in open_sheets(picture) for read in self.look(sheet)]
+            cards: list[Card] = []
+            for sheet in open_sheets(picture):
+                cards += [self.card(read, get_thumb=get_thumb) for read in self.look(sheet)]
+                del sheet  # before the next page is drawn: one takes 12 MB
+            return cards
         finally:
             give_back()
 

@@ -5,6 +5,8 @@ Each sign is one number with a threshold far from what good specimens measure: a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -45,22 +47,25 @@ def screen_peak(card: Aligned) -> float:
     Spectra of many patches are averaged: print differs between them, a screen's dots do not.
     """
     grey = np.asarray(cv2.cvtColor(card.pixels, cv2.COLOR_RGB2GRAY), dtype=np.float32)
-    fine = np.clip(grey - np.asarray(cv2.GaussianBlur(grey, (0, 0), 3), dtype=np.float32), -20, 20)
+    fine = np.asarray(cv2.GaussianBlur(grey, (0, 0), 3), dtype=np.float32)
+    np.clip(np.subtract(grey, fine, out=fine), -20, 20, out=fine)
+    del grey  # of a whole sheet these are many megabytes, and so would all its patches be at once
     hann = np.hanning(PATCH_PX).astype(np.float32)
     window = hann[:, None] * hann[None]
-    corners = [
-        (top, left)
-        for top in range(0, grey.shape[0] - PATCH_PX + 1, PATCH_PX)
-        for left in range(0, grey.shape[1] - PATCH_PX + 1, PATCH_PX)
-    ]
-    if not corners:
+    spectra = np.array([np.abs(np.fft.rfft2(patch * window)) for patch in _patches(fine)])
+    if not spectra.size:
         return 0.0
-    patches = np.stack([fine[top : top + PATCH_PX, left : left + PATCH_PX] * window for top, left in corners])
-    spectra = np.sort(np.abs(np.fft.rfft2(patches)), axis=0)  # numpy's median takes six times as long
+    spectra.sort(axis=0)  # numpy's median takes six times as long
     power = np.log((spectra[(len(spectra) - 1) // 2] + spectra[len(spectra) // 2]) / 2 + 1)
     above = np.exp(power - np.asarray(cv2.medianBlur(power, 5), dtype=np.float32))
     down, across = np.abs(np.fft.fftfreq(PATCH_PX))[:, None], np.fft.rfftfreq(PATCH_PX)[None]
     return float(above[np.hypot(down, across) > FINEST].max())
+
+
+def _patches(plane: Plane) -> Iterator[Plane]:
+    for top in range(0, plane.shape[0] - PATCH_PX + 1, PATCH_PX):
+        for left in range(0, plane.shape[1] - PATCH_PX + 1, PATCH_PX):
+            yield plane[top : top + PATCH_PX, left : left + PATCH_PX]
 
 
 def chroma_left(card: Aligned) -> float:
