@@ -7,6 +7,9 @@ with FlinkCluster(folder, environment) as flink:
 
 Task managers run at most `slots` subtasks each. Workers are processes that they start: Beam's boot program,
 which installs what `--setup_file` brought into an environment of its own and starts Python there.
+
+A cluster that stands ready has our code with the workers, and Beam's job server beside it. That one is started by
+Flink's own client, whose jobs are made of what Flink has in `lib/`: no jar is handed over with a job.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import json
 import socket
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,9 +35,12 @@ from tests.engines.worker import worker_options
 
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+_CLIENT = "org.apache.flink.client.cli.CliFrontend"
 _START_WITHIN_S = 240.0
 _OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
 """Packages of the JDK that Flink looks into, as its own start scripts say."""
+_SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""Options of a Java that is to start soon and to take little memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class FlinkCluster:
         slots: int = 1,
         stands_ready: bool = False,
     ) -> None:
-        """`stands_ready`: workers have our code, as in an image of ours, and Beam's job server runs beside it."""
+        """`stands_ready`: workers have our code, as in an image of ours, and Beam's job server runs beside them."""
         self.folder, self._environment = folder, dict(environment)
         self._count, self._slots = task_managers, slots
         self._stands_ready = stands_ready
@@ -84,7 +91,7 @@ class FlinkCluster:
         write_config(self.folder, self._rest_port, self._rpc_port, self._slots)
         self._worker_options = worker_options(self.folder / "tmp", installs=not self._stands_ready)
         try:
-            self._job_manager = self._start("job-manager", _JOB_MANAGER, "256m")
+            self._job_manager = self._start("job-manager", _JOB_MANAGER, "256m", *self._told)
             self._wait("the job manager", lambda: self.rest("/overview") is not None)
             for _ in range(self._count):
                 self.start_task_manager()
@@ -104,7 +111,8 @@ class FlinkCluster:
         """One more; back when the job manager knows it."""
         self._started += 1
         name = f"task-manager-{self._started}"
-        self.task_managers.append(self._start(name, _TASK_MANAGER, "384m", "-D", f"taskmanager.resource-id={name}"))
+        told = [*self._told, "-D", f"taskmanager.resource-id={name}"]
+        self.task_managers.append(self._start(name, _TASK_MANAGER, "384m", *told))
         self._wait(name, lambda: name in self._known())
 
     def kill_task_manager(self, number: int) -> None:
@@ -166,39 +174,41 @@ class FlinkCluster:
         said = self.rest("/taskmanagers")
         return [manager["id"] for manager in said["taskmanagers"]] if said else []
 
+    @property
+    def _told(self) -> list[str]:
+        return ["--configDir", str(self.folder / "conf")]
+
     def _start_job_service(self) -> list[str]:
-        """Beam's job server, which takes jobs for this cluster: what a run is told of it."""
+        """Beam's job server, which takes jobs for this cluster: what a run is told of it.
+
+        `flink run` hands over the jar that it is given: here one without a class.
+        """
+        nothing = self.folder / "nothing.jar"
+        with zipfile.ZipFile(nothing, "w") as jar:
+            jar.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\r\n\r\n")
         job_port, *ports = free_ports(3)
-        given = [f"--flink-master={self.master}", f"--artifacts-dir={self.folder / 'tmp'}", f"--job-port={job_port}"]
+        given = [f"--artifacts-dir={self.folder / 'tmp'}", f"--job-port={job_port}"]
         given += [f"--{name}-port={port}" for name, port in zip(("artifact", "expansion"), ports, strict=True)]
-        self._job_server = self._run("job-server", ["java", "-jar", str(install.job_server_jar("flink")), *given])
+        run = ["run", "-c", install.job_server_class("flink"), str(nothing), "--flink-master=[auto]", *given]
+        self._job_server = self._start("job-server", _CLIENT, "256m", *run)
         self._wait("the job server", lambda: _listens(job_port))
         return ["--runner=PortableRunner", f"--job_endpoint=127.0.0.1:{job_port}"]
 
-    def _start(self, name: str, main: str, heap: str, *more: str) -> _Process:
+    def _start(self, name: str, main: str, heap: str, *arguments: str) -> _Process:
         opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
         logging = [
             f"-Dlog.file={self.folder / 'log' / name}.log",
             f"-Dlog4j.configurationFile={self.folder / 'conf' / 'log4j.properties'}",
         ]
-        command = [
-            "java",
-            f"-Xmx{heap}",
-            f"-Djava.io.tmpdir={self.folder / 'tmp'}",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
-            *opened,
-            *logging,
-        ]
-        command += ["-cp", f"{install.jars('flink')}/*", main, "--configDir", str(self.folder / "conf"), *more]
-        return self._run(name, command)
+        java = ["java", f"-Xmx{heap}", f"-Djava.io.tmpdir={self.folder / 'tmp'}", *_SHORT_LIVED, *opened, *logging]
+        return self._run(name, [*java, "-cp", f"{install.jars('flink')}/*", main, *arguments])
 
     def _run(self, name: str, command: list[str]) -> _Process:
         with Path(self.folder, "log", f"{name}.out").open("wb") as out:
             child = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env={**self._environment, "TMPDIR": str(self.folder / "tmp")},
+                env={**self._environment, "FLINK_CONF_DIR": f"{self.folder}/conf", "TMPDIR": f"{self.folder}/tmp"},
                 stdout=out,
                 stderr=out,
                 start_new_session=True,

@@ -63,6 +63,11 @@ def jars(engine: str) -> Path:
     return found
 
 
+def job_server_class(engine: str) -> str:
+    """The main class of Beam's job server for `flink` or `spark`."""
+    return _JOB_SERVERS[engine]
+
+
 def job_server_jar(engine: str) -> Path:
     """What `--flink_job_server_jar` and its like take: a jar that names the others. Raises as `jars`."""
     folder = jars(engine)

@@ -1,6 +1,6 @@
-"""A worker as a process of an engine: a virtual environment over the packages of the image, then Beam's boot program.
+"""A worker as a process of an engine: Beam's boot program, which starts Python over the packages of the image.
 
-That one fetches what a job brings by `--setup_file`, installs it there, and starts Python.
+It fetches what a job brings by `--setup_file`, and installs it into a virtual environment of the worker's own.
 """
 
 from __future__ import annotations
@@ -16,25 +16,30 @@ _ROOT = Path(__file__).resolve().parents[2]
 _SCRIPT = """#!/bin/sh
 set -e
 own=$(mktemp -d {folder}/worker.XXXXXX)
-{python} -m venv --without-pip "$own/venv"
-export PATH="$own/venv/bin:$PATH" PYTHONPATH={path} RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1 TMPDIR="$own"
+{prepare}
+export PYTHONPATH={path} RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1 TMPDIR="$own"
 exec {boot} --semi_persist_dir="$own" "$@"
 """
+_ENVIRONMENT = """{python} -m venv --without-pip "$own/venv"
+export PATH="$own/venv/bin:$PATH\""""
+_NO_ENVIRONMENT = 'export PATH={programs}:"$PATH"'
 
 
 def worker_options(folder: Path, *, installs: bool = True) -> list[str]:
     """The options that have an engine start such workers, with a script for it in `folder`.
 
-    They install what the job brings; or our code is there, as in an image of ours.
+    They install what the job brings; or our code is there, as in an image of ours, and nothing is installed.
 
     Raises:
         NotInstalled: there is no boot program.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    python = Path(sys.executable)
+    prepare = _ENVIRONMENT if installs else _NO_ENVIRONMENT
     said = _SCRIPT.format(
         folder=shlex.quote(str(folder)),
-        python=shlex.quote(sys.executable),
-        path=shlex.quote(str(install.worker_packages()) + ("" if installs else f":{_ROOT}")),
+        prepare=prepare.format(python=shlex.quote(str(python)), programs=shlex.quote(str(python.parent))),
+        path=shlex.quote(str(install.worker_packages() if installs else _ROOT)),
         boot=shlex.quote(str(install.boot())),
     )
     script = folder / "worker.sh"
