@@ -2,7 +2,7 @@
 
 Figures that must not grow with the pictures: memory of a worker (in all, until the last call and until the first one),
 of a task manager, of the launching process. Figures of the model in docs/scale.md: bytes through shuffles for each
-picture, files written.
+picture, files written, bytes of the graph.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import psutil
 
 from benchmarks.machine import CREDENTIALS, endpoint
 from benchmarks.pictures import write_pictures
 from benchmarks.processes import run_backfill
+from pipeline import graph
+from pipeline.options import parse_run
 from tests.engines.flink import FlinkCluster
 
 
@@ -79,11 +83,20 @@ def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str
             "task_manager_mb": round(manager_mb),
             "worker_cpu_ms_a_picture": round(sum(cpu_s.values()) / pictures * 1000, 2),
             "job_server_and_launcher_mb": round(ran.peak_mb),
+            "graph_bytes": _graph_bytes(options),
             "stages": len(job["vertices"]),
             "shuffled_bytes_a_picture": round(sum(one["metrics"]["write-bytes"] for one in job["vertices"]) / pictures),
             "files": len(files),
             "table_bytes_a_picture": round(sum(path.stat().st_size for path in files) / pictures),
         }
+
+
+def _graph_bytes(options: Sequence[str]) -> int:
+    """What a runner gets of a backfill with these options."""
+    settings, _ = parse_run("backfill", "", options)
+    pipeline = beam.Pipeline(runner="FnApiRunner")  # it is not run here
+    graph.backfill(pipeline, settings, datetime.now(timezone.utc))
+    return int(pipeline.to_runner_api().ByteSize())
 
 
 def _held_mb(process: psutil.Process) -> float:

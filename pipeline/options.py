@@ -35,6 +35,8 @@ _TITLES: dict[type, str] = {
     OutputSettings: "output",
 }
 _HIDDEN_RUNNER_OPTIONS = frozenset({"-h", "--help"})
+_NO_PIP_FREEZE = "--experiments=disable_logging_submission_environment"
+"""Else Beam asks pip at each launch what is installed on this machine, for the workers' log: half a second and more."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,7 +68,7 @@ def parse(
     found = [_group(concern, ours) for concern in concerns]
     if problems := [problem for group in found for problem in group.problems()]:
         raise UsageError("; ".join(problems))
-    return found, PipelineOptions(_with_default_runner(rest, runner))
+    return found, PipelineOptions([*_with_default_runner(rest, runner), _NO_PIP_FREEZE])
 
 
 def _our_parser(verb: str, description: str, concerns: Sequence[type], runner: str) -> argparse.ArgumentParser:

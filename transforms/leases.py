@@ -27,10 +27,20 @@ change, a hold-up of `HELD_UP_S` is stood (W below is longer by that).
    rank, never make for more slots: (Q-1-r) // n + 1 falls in both. So the slots in use are at
    most those of the view S: together Q. The throttle's log keeps each worker within its slots.
 
+**The first** of a run need not wait so long. A worker is one of them if it lists before it writes
+its lease for the first time, finds none, and has it written within `FIRST_WITHIN_S` (F). It begins
+anew with its first listing F + 2 D or more after that write, and sends W later.
+5. Let s and u be first ones. s's listing before its write, at b, did not show u: u was written
+   after b-D. So u's listing, F + 2 D later, is from after b+F+D: s had been written by b+F, and
+   shows. So each of them counts all of them, from its first permission on, and 4 holds for them.
+6. A worker that is not a first one waits as 1 says, and the first ones count it as 2 and 3 say:
+   they list on without a gap. Who sent before them was gone by b, more than W before.
+
 **Costs.** A write, a listing and a removal for each worker and `RENEW_S`; a wait of L + D + W
 (6 s for whole rates) before a worker's first permission, less than 3 s of which its share is
-idle; a dead worker's share is idle for T + D + W + two renewals (9 s) at the most. Where
-workers are more than slots, some wait with none until another leaves.
+idle, or of F + 2 D + W and up to one renewal (4 s) for the first ones; a dead worker's share is idle
+for T + D + W + two renewals (9 s) at the most. Where workers are more than slots, some wait with
+none until another leaves.
 """
 
 from __future__ import annotations
@@ -51,6 +61,9 @@ FRESH_S = 4.0
 SHOWS_WITHIN_S = 0.5
 DEAD_AFTER_S = 5.0
 RENEWED_WITHIN_S = 4.0
+
+FIRST_WITHIN_S = 0.5
+"""From the listing that shows no lease to the end of the first write."""
 
 HELD_UP_S = 0.5
 """How long a request may be held up between its permission and its socket when shares change."""
@@ -133,35 +146,44 @@ class Lease:
         self._lock = threading.Lock()
         self._count = 0
         self._objects: list[str] = []
-        self._joined_s, self._written_s = math.inf, -math.inf
-        self._view = View(worker, quota)
+        self._written = ""
+        self._view, self._written_s = View(worker, quota), -math.inf
+        self._known_s = self._begins_s = math.inf
 
     def slots(self, now_s: float) -> int:
         """Slots that may be used now: none before the others must know of us, none after they may have given us up."""
         with self._lock:
-            is_known = now_s >= self._joined_s + FRESH_S + SHOWS_WITHIN_S + _window_s(self._quota)
+            is_known = now_s >= self._known_s
             is_held = now_s <= self._written_s + RENEWED_WITHIN_S
             return self._view.slots(now_s) if is_known and is_held else 0
 
     def renew(self) -> None:
-        """Write and list once.
+        """Write and list once; list before too, where no lease was written yet.
 
         Raises:
             OSError: the store did not take it, or did not list; the next time may be in time still.
         """
+        looked_s = self._clock()
+        is_first = self._written_s == -math.inf and not self._list().keys() - {self._worker}
         self._count += 1  # also where the write fails: it may show, and the next must differ from it
         self._objects.append(f"{self._path}/{self._worker}-{self._count:09d}.lease")
         started_s = self._clock()
         self._folder.write(self._objects[-1], b"")
+        before, self._written = self._written, self._objects[-1]
         ended_s = self._clock()
         with self._lock:
             if ended_s - self._written_s > RENEWED_WITHIN_S:
-                self._joined_s = ended_s
+                self._known_s = ended_s + FRESH_S + SHOWS_WITHIN_S + _window_s(self._quota)
+                is_first = is_first and ended_s - looked_s <= FIRST_WITHIN_S
+                self._begins_s = ended_s + FIRST_WITHIN_S + 2 * SHOWS_WITHIN_S if is_first else math.inf
             self._written_s = started_s
-        counts = counts_of(file.path for file in self._folder.list(self._path))
+        counts = self._list()
         with self._lock:
+            if ended_s >= self._begins_s:
+                self._view, self._known_s, self._begins_s = View(self._worker, self._quota), ended_s, math.inf
             self._view.take(counts, ended_s, self._clock())
-        self._delete(self._objects[:-2])  # the last but one may be all that shows yet
+        if before in self._objects:  # it may be all that shows yet
+            self._delete(self._objects[: self._objects.index(before)])
 
     def leave(self) -> None:
         """Give the share back. Nothing is given from now on until the lease was renewed and waited for.
@@ -170,9 +192,12 @@ class Lease:
             OSError: the store did not remove it; the others will take it for dead.
         """
         with self._lock:
-            self._joined_s, self._written_s = math.inf, -math.inf
-            self._view = View(self._worker, self._quota)
+            self._view, self._written_s = View(self._worker, self._quota), -math.inf
+            self._known_s = self._begins_s = math.inf
         self._delete(self._objects)
+
+    def _list(self) -> dict[str, int]:
+        return counts_of(file.path for file in self._folder.list(self._path))
 
     def _delete(self, paths: list[str]) -> None:
         if paths:

@@ -211,7 +211,7 @@ class WatchSettings:
         "Raising it lets such pictures wait longer; lowering it costs listings.",
     )
     publish_every_s: float = option(
-        10.0,
+        5.0,
         help="Seconds between two looks for answers that are in no table yet. Raising it lets rows wait longer; "
         "lowering it makes more and smaller files, which are merged 32 at a time.",
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -100,6 +101,18 @@ def test_no_secret_travels(runner: str, verb: str, tmp_path: Path, monkeypatch: 
         ("options", json.dumps(options.get_all_options(), default=str).encode()),
     ]
     assert secrets.leaks(places, (KEY, SECRET, CARD)) == []
+
+
+def test_the_graph_is_as_large_for_a_hundred_thousand_pictures_as_for_a_thousand(tmp_path: Path) -> None:
+    """Whatever a night's manifest lists, a runner gets the same graph."""
+    settings, night = _settings(tmp_path), tmp_path / "night.txt"
+    sizes = []
+    for pictures in (1_000, 100_000):
+        night.write_text("".join(f"{tmp_path}/in/{number:06}.jpg\n" for number in range(pictures)))
+        translated, _ = _translated("backfill", RUNNERS["flink"], replace(settings, input=InputSettings((str(night),))))
+        sizes.append(translated.ByteSize())
+    assert abs(sizes[0] - sizes[1]) < 100  # ids of the launch, compressed
+    assert max(sizes) < 100_000
 
 
 def test_what_is_planted_would_be_found(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ class LateFolder:
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
         self._fail_at_times("list")
+        self._world.run(self._clock())  # a worker that paused before it lists sees what the others did meanwhile
         for path, (put_s, removed_s) in sorted(self._world.objects.items()):
             late_s = self._world.random.uniform(0, SHOWS_WITHIN_S)
             if put_s + late_s <= self._clock() < removed_s + late_s:

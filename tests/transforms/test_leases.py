@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 import pytest
@@ -14,15 +15,22 @@ from transforms.throttle import Quota
 
 
 def _simulate(seed: int, rate_per_s: float, seconds: float, pause_chance: float) -> World:
-    """Up to eight workers that come, go and die every few seconds."""
+    """Up to eight workers that come, often several at once, go and die every few seconds; at times all go."""
     world, quota = World(Random(seed)), Quota.of(rate_per_s)
     workers: list[Worker] = []
 
+    def join() -> None:
+        workers.append(Worker(world, len(workers), quota, rate_per_s, pause_chance))
+
     def stir() -> None:
         living = [worker for worker in workers if worker.is_alive and worker.is_sending]
-        deed = world.random.choice(["join", "join", "kill", "leave", "nothing"])
+        deed = world.random.choice(["join", "join", "kill", "leave", "nothing", "all leave"])
         if (deed == "join" and len(living) < 8) or not living:
-            workers.append(Worker(world, len(workers), quota, rate_per_s, pause_chance))
+            for _ in range(world.random.randint(1, 3)):
+                world.at(world.now_s + world.random.uniform(0, 2), join)
+        elif deed == "all leave":
+            for worker in living:
+                worker.leave()
         elif deed != "nothing":
             getattr(world.random.choice(living), deed if deed != "join" else "leave")()
         world.at(world.now_s + world.random.expovariate(1 / 6), stir)
@@ -51,6 +59,20 @@ def test_no_window_sees_more_at_any_rate(seed: int, rate_per_s: float, pause_cha
     assert not times_s or most_in_a_window(times_s, quota.window_s) <= quota.slots
 
 
+@pytest.mark.parametrize("apart_s", [0.0, 0.4, 0.6, 1.0, 1.4, 1.9, 2.4, 4.0])
+@pytest.mark.parametrize("workers", [2, 5])
+def test_the_first_workers_of_a_run_keep_the_quota_however_far_apart_they_begin(workers: int, apart_s: float) -> None:
+    quota = Quota.of(20)
+    for seed in range(8):
+        world = World(Random(seed))
+        for number in range(workers):
+            world.at(number * apart_s, partial(Worker, world, number, quota, 20, 0.0))
+        world.run(20.0)
+        times_s = [time_s for time_s, _ in world.permissions]
+        assert most_in_a_window(times_s, quota.window_s) <= quota.slots
+        assert min(times_s) < 5.0
+
+
 @pytest.mark.parametrize("deed", ["kill", "leave"])
 @pytest.mark.parametrize("rate_per_s", [20, 200])
 def test_the_share_of_a_worker_that_is_gone_is_back_in_use_within_15_s(rate_per_s: float, deed: str) -> None:
@@ -76,7 +98,7 @@ def test_a_newcomer_takes_over_its_share_without_a_long_gap() -> None:
     by_worker = {name: [time_s for time_s, of in world.permissions if of == name] for name in (first.name, second.name)}
     assert 25.0 < min(by_worker[second.name]) < 27.0
     missing = 20 * 20 - sum(20 <= time_s < 40 for time_s, _ in world.permissions)
-    assert missing < 0.5 * 20 * 2.5 + 0.01 * 400 + 1  # half the quota for 2.5 s, and the pace
+    assert missing < 0.5 * 20 * 3.3 + 0.01 * 400 + 1  # half the quota for 3.3 s at most, and the pace
 
 
 @given(st.integers(1, 300), st.integers(1, 400))
