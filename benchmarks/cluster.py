@@ -2,7 +2,9 @@
 
 Figures that must not grow with the pictures: memory of a worker (in all, until the last call and until the first one),
 of a task manager, of the launching process. Figures of the model in docs/scale.md: bytes through shuffles for each
-picture, files written, bytes of the graph.
+picture, files written, bytes of the graph; and calls a second beside what the model says of them.
+
+Where times count, let nothing else run: cluster, workers and endpoint share the cores of this machine.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--latency_s", type=float, default=0.0)
     parser.add_argument("--rate", type=float, default=0.0, help="as --max_requests_per_second")
     parser.add_argument("--in_flight", type=int, default=16, help="of each worker")
+    parser.add_argument("--stands_ready", action="store_true", help="job server and code are there before the run")
     asked = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the cluster goes with it
     return {
@@ -50,11 +53,13 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
 def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str, float]:
     environment = {**os.environ, **CREDENTIALS}
     workers_mb: list[tuple[float, float]] = []
+    took: list[tuple[float, float, float]] = []
     manager_mb = 0.0
+    ready = asked.stands_ready
     with (
         tempfile.TemporaryDirectory() as scratch,
         endpoint(asked.latency_s) as server,
-        FlinkCluster(Path(scratch, "flink"), environment, task_managers=workers) as cluster,
+        FlinkCluster(Path(scratch, "flink"), environment, task_managers=workers, stands_ready=ready) as cluster,
     ):
         write_pictures(Path(scratch, "in"), pictures, asked.picture_bytes)
         cpu_s: dict[int, float] = {}
@@ -64,6 +69,8 @@ def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str
             for process in cluster.workers():
                 workers_mb.append((time.monotonic(), _held_mb(process)))
                 cpu_s[process.pid] = _cpu_s(process)
+            all_cpu_s = sum(_cpu_s(process) for process in psutil.Process().children(recursive=True))
+            took.append((time.monotonic(), sum(cpu_s.values()), all_cpu_s))
             for manager in cluster.task_managers:
                 manager_mb = max(manager_mb, _held_mb(psutil.Process(manager.child.pid)))
 
@@ -72,9 +79,21 @@ def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str
         ran = run_backfill(server, options, look)
         job = cluster.jobs()[0]
         files = [path for path in Path(scratch, "out").rglob("*.parquet") if path.is_file()]
+        first_s, last_s = ran.came_s[0], ran.came_s[-1]
+        calls_per_s = (len(ran.came_s) - 1) / (last_s - first_s)
+        in_calls = [one for one in took if first_s <= one[0] <= last_s] or took[-1:]
+        worker_cpu_s, all_cpu_s = (
+            (in_calls[-1][which] - in_calls[0][which]) / max(0.1, in_calls[-1][0] - in_calls[0][0]) / calls_per_s
+            for which in (1, 2)
+        )
+        model = _model(asked, workers, worker_cpu_s, all_cpu_s)
         return {
-            "start_s": round(ran.came_s[0] - ran.started_s, 1),
-            "calls_per_s": round((len(ran.came_s) - 1) / (ran.came_s[-1] - ran.came_s[0]), 1),
+            "start_s": round(first_s - ran.started_s, 1),
+            "calls_per_s": round(calls_per_s, 1),
+            **{f"model_{term}": round(per_s, 1) for term, per_s in model.items()},
+            "calls_by_the_model": round(calls_per_s / min(model.values()), 3),
+            "worker_cpu_ms_a_call": round(worker_cpu_s * 1000, 2),
+            "all_cpu_ms_a_call": round(all_cpu_s * 1000, 2),
             "publish_s": round(ran.ended_s - ran.came_s[-1], 1),
             "calls_a_picture": len(ran.came_s) / pictures,
             "worker_mb": round(max(held_mb for _, held_mb in workers_mb)),
@@ -89,6 +108,17 @@ def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str
             "files": len(files),
             "table_bytes_a_picture": round(sum(path.stat().st_size for path in files) / pictures),
         }
+
+
+def _model(asked: argparse.Namespace, workers: int, worker_cpu_s: float, all_cpu_s: float) -> dict[str, float]:
+    """Calls a second that each term of docs/scale.md allows; the least is what is to be expected."""
+    terms = {
+        "by_workers_cpu": workers / worker_cpu_s,
+        "by_all_cpu": (os.cpu_count() or 1) / all_cpu_s,
+        "by_rate": asked.rate,
+        "by_latency": workers * asked.in_flight / asked.latency_s if asked.latency_s else 0.0,
+    }
+    return {term: per_s for term, per_s in terms.items() if per_s}
 
 
 def _graph_bytes(options: Sequence[str]) -> int:
