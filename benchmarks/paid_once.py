@@ -27,7 +27,7 @@ from schemas.fields import Field, Kind
 from transforms.elements import Request, Settled, SettledAs
 from transforms.frames import encode
 from transforms.layout import JOURNAL, LEDGER, of_run, parquet_file
-from transforms.read_answers import ledger_table
+from transforms.read_part import ledger_table
 from transforms.sources import describe
 
 _ROWS_PER_FILE = 100_000

@@ -28,9 +28,9 @@ from schemas.documents import DOCUMENTS
 from schemas.fields import Field, Kind
 from transforms.elements import Settled, SettledAs
 from transforms.layout import LEDGER
-from transforms.read_answers import TableRows, ledger_table
+from transforms.read_part import ledger_table
 from transforms.storage import LocalFolder
-from transforms.write_tables import write_parquet
+from transforms.table_file import TableRows, write_parquet
 
 _RUN = "20261122T010000Z"
 _ROWS_PER_FILE = 100_000

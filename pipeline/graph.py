@@ -53,7 +53,7 @@ def _answer(found: Found, settings: Settings, started_at: datetime) -> beam.PCol
     tally = (found.counted, known.counted, endings) | "Tally" >> Tally()
     durable = tally | "All answers are durable" >> beam.Map(lambda _, run_id: run_id, settings.output.run_id)
     answers = durable | "Read the answers" >> ReadAnswers(settings.output)
-    files = answers.rows | "Write tables" >> WriteTables(settings.output)
+    files = answers.files | "Write tables" >> WriteTables(settings.output)
     return (tally, answers.counts, files) | "Write the receipt" >> EndRun(settings, started_at)
 
 
@@ -61,5 +61,5 @@ def publish(pipeline: beam.Pipeline, output: OutputSettings, run_ids: Sequence[s
     """The tables of past runs again, from the answers that are held."""
     runs = pipeline | "Runs" >> beam.Create(run_ids)
     answers = runs | "Read the answers" >> ReadAnswers(output)
-    files = answers.rows | "Write tables" >> WriteTables(output)
+    files = answers.files | "Write tables" >> WriteTables(output)
     (runs, answers.counts, files) | "Tidy" >> TidyRuns(output)

@@ -30,9 +30,9 @@ from transforms.settings import Settings
 from transforms.storage import Folder, open_folder
 from transforms.tail import Known, Tail
 
-_MOST_NOTED = 10_000
+_MOST_NOTED = 2000
 """Records noted one by one, some 400 bytes each and twice that while they are merged into the arrays; or as many as
-`_NOTED_PART` of what is in the arrays, for these are sorted anew."""
+`_NOTED_PART` of what is in the arrays, for these are copied."""
 _NOTED_PART = 0.01
 
 _KEYS = pa.schema(

@@ -31,13 +31,12 @@ from transforms.layout import (
     run_file,
 )
 from transforms.leases import LEASES
-from transforms.read_answers import TableRows
 from transforms.receipt import Receipt, make_receipt, read_receipt, with_tables, write_receipt
 from transforms.settings import OutputSettings, Settings
 from transforms.stop import STOP_FILE, read_stop
 from transforms.storage import TEMPORARY_SUFFIX, Folder, open_folder
+from transforms.table_file import TableRows, write_parquet
 from transforms.tally import Counts
-from transforms.write_tables import write_parquet
 
 _EMPTY_PART = "empty"
 _SCHEMAS = {

@@ -47,7 +47,7 @@ def first_of_each(ids: Ids, *preference: npt.NDArray[np.generic]) -> npt.NDArray
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Sorted different ids, each with a number."""
+    """Different ids in the order of their high words, each with a number."""
 
     ids: Ids
     numbers: Numbers
@@ -64,10 +64,19 @@ class Index:
         return cls(np.empty((0, 2), np.uint64), np.empty(0, np.int32))
 
     def merged(self, ids: Ids, numbers: Numbers, *, is_higher_better: bool = False) -> Index:
-        """These ids and more; of equal ids the lower number is kept, or the higher."""
-        all_numbers = np.concatenate([self.numbers, numbers])
-        preference = -all_numbers if is_higher_better else all_numbers
-        return Index.of(np.concatenate([self.ids, ids]), all_numbers, preference)
+        """These ids and more; of equal ids the lower number is kept, or the higher.
+
+        What is here is not sorted again: that would take four times its room.
+        """
+        more = Index.of(ids, numbers, -numbers if is_higher_better else numbers)
+        at = self.find(more.ids)
+        is_new, known = at < 0, at[at >= 0]
+        kept = self.numbers.copy()
+        kept[known] = (np.maximum if is_higher_better else np.minimum)(kept[known], more.numbers[~is_new])
+        places = np.searchsorted(self.ids[:, 0], more.ids[is_new, 0])
+        return Index(
+            np.insert(self.ids, places, more.ids[is_new], axis=0), np.insert(kept, places, more.numbers[is_new])
+        )
 
     def find_one(self, hex_id: str) -> int:
         """Position of one id, -1 where it is not there: the cheap form for one at a time."""

@@ -7,20 +7,44 @@ one. Boxes have no bounds worth keeping. Only encodings of Parquet's first versi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-ROW_GROUP_ROWS = 65_536
+ROW_GROUP_ROWS = 16_384
+GROUP_BYTES = 32 * 1024 * 1024
+"""Bounds of a row group, which is in memory twice while it is put in order. Four times the rows make a file 3 % smaller
+and no query faster; the bytes are for rows with pictures."""
 _COMPRESSION = "zstd"
 _FALSE_POSITIVES = 0.01
 _LOOKED_UP = ("item_id", "id", "person_number", "document_number")
 """Columns by which single rows are asked for."""
 _ALL_DIFFERENT = frozenset({*_LOOKED_UP, "source_id", "uris", "labels", "called_at", "first_at", "last_at", "reply"})
 """Columns in which a dictionary finds nothing twice."""
+
+
+def together(pieces: Iterable[pa.Table], most_rows: int, most_bytes: int) -> Iterator[pa.Table]:
+    """Pieces of a table, in larger ones within bounds; a piece that is larger itself stays as it is."""
+    waiting: list[pa.Table] = []
+    rows = size_bytes = 0
+    for piece in pieces:
+        rows, size_bytes = rows + len(piece), size_bytes + piece.nbytes
+        if waiting and (rows > most_rows or size_bytes > most_bytes):
+            yield _joined(waiting)
+            rows, size_bytes = len(piece), piece.nbytes
+        waiting.append(piece)
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(waiting: list[pa.Table]) -> pa.Table:
+    """The tables of a list, which is empty then: whoever takes them has them alone, and lets them go."""
+    joined = pa.concat_tables(waiting)
+    waiting.clear()
+    return joined
 
 
 def in_order(rows: pa.Table) -> pa.Table:

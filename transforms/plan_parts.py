@@ -7,7 +7,6 @@ of its records, so that the same records always make the same files.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,18 +22,21 @@ import pyarrow.parquet as pq
 from schemas.tables import LEDGER_SCHEMA
 from transforms.elements import Part, SettledAs, Span
 from transforms.frames import FIELDS, read_stored
-from transforms.ids import Ids, Index, first_of_each, to_ids
+from transforms.ids import Ids, Index, to_ids
 from transforms.layout import JOURNAL, LEDGER, of_run
+from transforms.record_keys import COPY, Keys, Rows, meeting_others
 from transforms.storage import Folder
 
 PART_RECORDS = 50_000
 PART_BYTES = 32 * 1024 * 1024
 """Bounds of one part, which a worker holds in memory at once, several times over while it parses."""
 
-_RANK = {SettledAs.ANSWERED.value: 0, SettledAs.DEAD.value: 1, SettledAs.COPY.value: 2}
-_KEYS = pa.schema([("item_id", pa.string()), ("source_id", pa.string()), ("rank", pa.int32()), ("last_at", pa.int64())])
+_KEYS = ("item_id", "source_id", "outcome", "last_at")
+_ROWS_TOGETHER = 1024
+"""Rows of a journal whose keys become numbers at once."""
+_TYPES = (pa.string(), pa.string(), pa.string(), pa.int64())
 _NO_COPIES = LEDGER_SCHEMA.empty_table()
-_keys_of = itemgetter(*map(FIELDS.index, ("item_id", "source_id", "outcome", "last_at")))
+_keys_of = itemgetter(*map(FIELDS.index, _KEYS))
 _copy_of = itemgetter(*map(FIELDS.index, ("item_id", "uris")))
 _OUTCOME = FIELDS.index("outcome")
 _Copies = list[tuple[str, tuple[str, ...]]]
@@ -47,7 +48,7 @@ class _Draft:
 
     name: str | None
     spans: tuple[Span, ...]
-    keys: pa.Table
+    keys: Keys
     copies: _Copies
 
 
@@ -77,68 +78,34 @@ def plan_file(folder: Folder, run_id: str, path: str) -> Part:
 def _parts(run_id: str, drafts: list[_Draft]) -> list[Part]:
     if not drafts:
         return []
-    keys = pa.concat_tables([draft.keys for draft in drafts]).combine_chunks()
-    ids = to_ids(keys["item_id"])
-    firsts = _first_rows(keys, ids)
-    is_repeated = _repeated(keys) if len(firsts) < len(keys) else np.zeros(len(keys), bool)
-    is_shown = firsts[keys["rank"].to_numpy()[firsts] != _RANK[SettledAs.COPY.value]]
-    ends = np.cumsum([len(draft.keys) for draft in drafts])
-    copies = _copies_by_part(drafts, ids[is_shown], np.searchsorted(ends, is_shown, side="right"))
-    is_superseded = keys["rank"].to_numpy() != _RANK[SettledAs.COPY.value]
-    is_superseded[is_shown] = False
-    is_superseded |= _answered_since(keys)
+    meeting = meeting_others([draft.keys for draft in drafts])
+    met = Keys.joined(draft.keys.take(rows) for draft, rows in zip(drafts, meeting, strict=True))
+    is_shown = np.zeros(len(met), bool)
+    is_shown[met.firsts()] = True
+    is_shown &= met.ranks != COPY
+    is_superseded = (~is_shown & (met.ranks != COPY)) | met.answered_since()
+    ends = np.cumsum([len(rows) for rows in meeting])
+    by_draft = [np.split(mask, ends[:-1]) for mask in (met.repeated(), is_superseded)]
+    copies = _copies_by_part(drafts, met.items[is_shown], np.searchsorted(ends, np.flatnonzero(is_shown), side="right"))
     return [
-        Part(
-            run_id,
-            draft.name or _name(draft.keys.filter(pa.array(~is_repeated[end - len(draft.keys) : end]))),
-            draft.spans,
-            repeated=_rows(is_repeated[end - len(draft.keys) : end]),
-            superseded=_rows(is_superseded[end - len(draft.keys) : end]),
-            copies=tuple(copies[number]),
-        )
-        for number, (draft, end) in enumerate(zip(drafts, ends, strict=True))
+        _part(run_id, draft, rows[is_repeated], rows[is_replaced], copies[number])
+        for number, (draft, rows, is_repeated, is_replaced) in enumerate(zip(drafts, meeting, *by_draft, strict=True))
     ]
 
 
-def _rows(mask: npt.NDArray[np.bool_]) -> frozenset[int]:
-    return frozenset(np.flatnonzero(mask).tolist())
+def _part(run_id: str, draft: _Draft, repeated: Rows, superseded: Rows, copies: _Copies) -> Part:
+    kept = draft.keys.take(np.delete(np.arange(len(draft.keys)), repeated)) if len(repeated) else draft.keys
+    return Part(
+        run_id,
+        draft.name or f"part-{kept.digest()[:16]}",
+        draft.spans,
+        repeated=frozenset(repeated.tolist()),
+        superseded=frozenset(superseded.tolist()),
+        copies=tuple(copies),
+    )
 
 
-def _name(keys: pa.Table) -> str:
-    hasher = hashlib.sha256()
-    for column in keys.columns:
-        texts = pc.fill_null(column.cast(pa.string()), "")
-        hasher.update("\n".join(texts.to_pylist()).encode() + b"\0")
-    return f"part-{hasher.hexdigest()[:16]}"
-
-
-def _repeated(keys: pa.Table) -> npt.NDArray[np.bool_]:
-    """Rows that are an earlier row once more: a journal read after its ledger was written."""
-    numbered = keys.append_column("row", pa.array(np.arange(len(keys))))
-    firsts = numbered.group_by(keys.column_names).aggregate([("row", "min")])
-    is_repeated = np.ones(len(keys), bool)
-    is_repeated[firsts["row_min"].to_numpy()] = False
-    return is_repeated
-
-
-def _first_rows(keys: pa.Table, ids: Ids) -> npt.NDArray[np.int64]:
-    """The row of each request that the tables show, or of a copy where there is no other."""
-    rank, last_at = keys["rank"].to_numpy(), keys["last_at"].to_numpy()
-    age = np.where(rank == _RANK[SettledAs.DEAD.value], -last_at, last_at)
-    return first_of_each(ids, rank, age, np.arange(len(keys)))
-
-
-def _answered_since(keys: pa.Table) -> npt.NDArray[np.bool_]:
-    """Deaths of a source that was settled otherwise after all: unread they had another key than their answer."""
-    is_death = pc.equal(keys["rank"], _RANK[SettledAs.DEAD.value])
-    if not pc.any(is_death).as_py():
-        return np.zeros(len(keys), bool)
-    settled = keys["source_id"].filter(pc.invert(is_death)).drop_null()
-    found: npt.NDArray[np.bool_] = pc.and_(is_death, pc.is_in(keys["source_id"], settled)).to_numpy()
-    return found
-
-
-def _copies_by_part(drafts: list[_Draft], shown_ids: Ids, shown_parts: npt.NDArray[np.int64]) -> dict[int, _Copies]:
+def _copies_by_part(drafts: list[_Draft], shown_ids: Ids, shown_parts: Rows) -> dict[int, _Copies]:
     """Copies, by the part that shows their original; those of an earlier run's answers are in none."""
     found: dict[int, _Copies] = defaultdict(list)
     copies = sorted({copy for draft in drafts for copy in draft.copies})
@@ -162,42 +129,62 @@ def _ledger_drafts(folder: Folder, paths: Iterable[str]) -> Iterator[_Draft]:
             is_copy = pc.equal(rows["outcome"], SettledAs.COPY.value)
             copied = file.read(["item_id", "uris"]).filter(is_copy) if pc.any(is_copy).as_py() else _NO_COPIES
         copies = zip(copied["item_id"].to_pylist(), map(tuple, copied["uris"].to_pylist()), strict=True)
-        rank = pc.index_in(rows["outcome"], pa.array(list(_RANK)))
-        keys = [rows["item_id"], rows["source_id"], rank, rows["last_at"].cast(pa.int64())]
-        yield _Draft(PurePosixPath(path).stem, (), pa.table(keys, schema=_KEYS), list(copies))
+        yield _Draft(PurePosixPath(path).stem, (), Keys.of(*(rows[name] for name in _KEYS)), list(copies))
 
 
 def _journal_drafts(
     folder: Folder, run_id: str, part_records: int, part_bytes: int, read_up_to: Mapping[str, int] | None = None
 ) -> Iterator[_Draft]:
     """Cut the segments into parts. Without `read_up_to` every byte lies in one span, what is torn included."""
-    spans: list[Span] = []
-    rows: list[tuple[Any, ...]] = []
-    copies: _Copies = []
+    draft = _Begun()
     for file in folder.list(of_run(JOURNAL, run_id)):
         start = last = (read_up_to or {}).get(file.path, 0)
         if start and file.size_bytes <= start:
             continue
         for row, last in read_stored(folder, file.path, start, file.size_bytes):
-            rows.append(_keys_of(row))
-            if row[_OUTCOME] == SettledAs.COPY.value:
-                item_id, uris = _copy_of(row)
-                copies.append((item_id, tuple(uris)))
-            if len(rows) >= part_records or _size_bytes(spans) + last - start >= part_bytes:
-                yield _draft([*spans, Span(file.path, start, last)], rows, copies)
-                spans, rows, copies, start = [], [], [], last
+            draft.add(row)
+            if draft.records >= part_records or draft.size_bytes + last - start >= part_bytes:
+                draft.spans.append(Span(file.path, start, last))
+                yield draft.ended()
+                draft, start = _Begun(), last
         end = file.size_bytes if read_up_to is None else last
         if end > start or read_up_to is None:
-            spans.append(Span(file.path, start, end))
-    if spans:
-        yield _draft(spans, rows, copies)
+            draft.spans.append(Span(file.path, start, end))
+    if draft.spans:
+        yield draft.ended()
 
 
-def _size_bytes(spans: list[Span]) -> int:
-    return sum(span.end - span.start for span in spans)
+class _Begun:
+    """A draft that records are added to."""
 
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self.records = 0
+        self._keys: list[Keys] = []
+        self._rows: list[tuple[Any, ...]] = []
+        self._copies: _Copies = []
 
-def _draft(spans: list[Span], rows: list[tuple[Any, ...]], copies: _Copies) -> _Draft:
-    item_ids, source_ids, outcomes, last_at = zip(*rows, strict=True) if rows else [()] * 4
-    keys = pa.table([item_ids, source_ids, [_RANK[outcome] for outcome in outcomes], last_at], schema=_KEYS)
-    return _Draft(None, tuple(spans), keys, copies)
+    @property
+    def size_bytes(self) -> int:
+        """Of the journal, as far as its spans go."""
+        return sum(span.end - span.start for span in self.spans)
+
+    def add(self, row: list[Any]) -> None:
+        """Take one record."""
+        self.records += 1
+        self._rows.append(_keys_of(row))
+        if row[_OUTCOME] == SettledAs.COPY.value:
+            item_id, uris = _copy_of(row)
+            self._copies.append((item_id, tuple(uris)))
+        if len(self._rows) == _ROWS_TOGETHER:
+            self._count()
+
+    def ended(self) -> _Draft:
+        """The draft."""
+        self._count()
+        return _Draft(None, tuple(self.spans), Keys.joined(self._keys), self._copies)
+
+    def _count(self) -> None:
+        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(_KEYS)
+        self._keys.append(Keys.of(*map(pa.array, columns, _TYPES)))
+        self._rows = []

@@ -7,6 +7,7 @@ once the run's receipt names them. Small parts are merged, so that a day is not 
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -22,12 +23,12 @@ from transforms.end_run import end_run
 from transforms.layout import JOURNAL, LEDGER, of_run, parquet_file
 from transforms.merge_files import merge
 from transforms.plan_parts import PART_RECORDS, plan_file, plan_new_parts, plan_parts
-from transforms.read_answers import TableRows, read_part
 from transforms.receipt import WATCHING, Receipt, make_receipt, write_receipt
 from transforms.settings import Settings
-from transforms.storage import Folder
+from transforms.storage import Folder, LocalFolder
+from transforms.table_file import TableRows, write_parquet
 from transforms.tally import Counts
-from transforms.write_tables import write_parquet
+from transforms.write_part import write_part
 
 MOST_SMALL = 32
 """So many small parts are made one."""
@@ -129,8 +130,12 @@ class Publisher:
         return receipt
 
     def _write(self, part: Part) -> _Published:
-        rows, counts = read_part(self._folder, part)
-        files = [write_parquet(self._folder, TableRows(table, self._run_id, part.name, rows[table])) for table in rows]
+        with tempfile.TemporaryDirectory() as scratch:
+            waiting = LocalFolder(scratch)
+            written, counts = write_part(self._folder, part, waiting)
+            files = [file for file in written if file.table == LEDGER]
+            for file in written:
+                files += [] if file.table == LEDGER else merge(self._folder, [file], waiting=waiting)
         path = parquet_file(LEDGER, self._run_id, part.name)
         if not part.spans:
             files.append(_described(self._folder, self._run_id, path))

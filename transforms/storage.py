@@ -7,13 +7,14 @@ with their last byte. Nothing else is asked of a store, so every store serves.
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from transforms.buckets import BUCKET_SCHEMES, Object, delete_objects, is_in_bucket, list_objects, object_at
 from transforms.object_file import open_object
@@ -44,6 +45,9 @@ class Folder(Protocol):
 
     def write(self, path: str, content: bytes | memoryview) -> None:
         """Put a whole file in place, over one that is there."""
+
+    def writer(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """A file to write piece by piece; it is in place, whole, once the block has ended without an error."""
 
     def create(self, path: str, content: bytes) -> bool:
         """Put a whole file in place only if there is none yet: whether it was put.
@@ -78,6 +82,19 @@ class LocalFolder:
     def write(self, path: str, content: bytes | memoryview) -> None:
         """Write beside, flush to disk, rename into place."""
         _write_beside(self._at(path), content).replace(self._at(path))
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[BinaryIO]:
+        """Write beside, flush to disk, rename into place."""
+        beside = _beside(self._at(path))
+        try:
+            with beside.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._at(path))
+        finally:
+            beside.unlink(missing_ok=True)
 
     def create(self, path: str, content: bytes) -> bool:
         """Write beside, flush to disk, link into place: a link, other than a rename, replaces nothing."""
@@ -123,13 +140,18 @@ class LocalFolder:
 
 def _write_beside(target: Path, content: bytes | memoryview) -> Path:
     """A file with the content, on disk, in the target's folder."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+    beside = _beside(target)
     with beside.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     return beside
+
+
+def _beside(target: Path) -> Path:
+    """A name in the target's folder, which is there then."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +167,14 @@ class BucketFolder:
     def write(self, path: str, content: bytes | memoryview) -> None:
         """One request. Uploads in parts would leave parts behind in a crash, unseen and paid for."""
         self._at(path).put(content)
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[BinaryIO]:
+        """Write to the machine's disk, then one request."""
+        with tempfile.TemporaryFile() as file:
+            yield cast(BinaryIO, file)
+            file.seek(0)
+            self.write(path, file.read())
 
     def create(self, path: str, content: bytes) -> bool:
         """Put on the condition that there is none.

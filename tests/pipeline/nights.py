@@ -11,16 +11,16 @@ from pathlib import Path
 
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
+from tests.parts import read_part
 from transforms.elements import Settled, SettledAs
 from transforms.end_run import end_run
 from transforms.frames import encode
 from transforms.layout import JOURNAL, of_run
 from transforms.plan_parts import plan_parts
-from transforms.read_answers import TableRows, read_part
 from transforms.receipt import Receipt
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from transforms.storage import LocalFolder
-from transforms.write_tables import write_parquet
+from transforms.table_file import TableRows, write_parquet
 
 FIRST, SECOND, HALF = "20261121T010000Z", "20261122T010000Z", "20261123T010000Z"
 _DISTRICTS = (("Quận Mẫu", 5), ("Huyện Thử", 3), ("Thị xã Ví Dụ", 2))

@@ -36,6 +36,17 @@ def test_a_file_is_written_over_read_listed_and_deleted(folder: Folder):
     assert list(folder.list("nothing")) == []
 
 
+def test_a_file_written_piece_by_piece_appears_whole(folder: Folder):
+    with folder.writer("file") as file:
+        file.write(b"12")
+        file.write(b"3")
+        assert list(folder.list("")) == []
+    with pytest.raises(ValueError, match="torn"), folder.writer("file") as file:
+        file.write(b"4")
+        raise ValueError("torn")
+    assert (list(folder.list("")), folder.read("file")) == ([StoredFile("file", 3)], b"123")
+
+
 def test_what_is_not_there_is_not_found(folder: Folder):
     with pytest.raises(FileNotFoundError):
         folder.read("none")

@@ -15,9 +15,9 @@ from transforms.answered import Answered, Standing, key_table, load_answered
 from transforms.elements import Settled
 from transforms.journal import LocalJournal
 from transforms.layout import LEDGER
-from transforms.read_answers import TableRows, ledger_table
+from transforms.read_part import ledger_table
 from transforms.storage import LocalFolder
-from transforms.write_tables import write_parquet
+from transforms.table_file import TableRows, write_parquet
 
 HERE, BEFORE = "run-2", "run-1"
 ITEMS, SOURCES = range(5), range(8)

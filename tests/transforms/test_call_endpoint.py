@@ -9,13 +9,13 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
+from tests.parts import read_part
 from tests.servers import CardServer, success
 from tests.transforms.bundles import groups_of, run_bundle, settings_of
 from transforms.answered import SharedAnswered
 from transforms.call_endpoint import _SettleFn
 from transforms.elements import Fate
 from transforms.plan_parts import plan_parts
-from transforms.read_answers import read_part
 from transforms.storage import open_folder
 from transforms.worker import Session
 

@@ -11,16 +11,16 @@ import pytest
 from schemas.arrow import schema_of
 from schemas.documents import DOCUMENT_TYPES
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
+from tests.parts import read_part
 from tests.records import answered, dead
 from transforms.elements import PartCounts, WrittenFile
 from transforms.end_run import end_run
 from transforms.frames import encode
 from transforms.plan_parts import plan_parts
-from transforms.read_answers import TableRows, read_part
 from transforms.receipt import Receipt, read_receipt
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from transforms.storage import LocalFolder
-from transforms.write_tables import write_parquet
+from transforms.table_file import TableRows, write_parquet
 
 RUN = "r1"
 NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)

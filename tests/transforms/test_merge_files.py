@@ -15,11 +15,17 @@ from tests.records import hex_id
 from transforms.elements import WrittenFile
 from transforms.merge_files import merge
 from transforms.parquet_shape import ROW_GROUP_ROWS, in_order
-from transforms.read_answers import TableRows
 from transforms.storage import LocalFolder
-from transforms.write_tables import write_parquet, write_waiting
+from transforms.table_file import TableRows, open_waiting, write_parquet
 
 _TABLE, _RUN = "documents/type=passport", "night"
+
+
+def write_waiting(folder: LocalFolder, rows: TableRows) -> WrittenFile:
+    with open_waiting(folder, rows) as file:
+        for start in range(0, len(rows.rows), 4096):
+            file.write(rows.rows.slice(start, 4096))
+    return file.written
 
 
 def _rows(numbers: range) -> pa.Table:

@@ -14,7 +14,7 @@ from schemas.tables import DEAD_LETTERS_SCHEMA
 from tests.canned import CANNED, columns_of
 from tests.records import answered, hex_id
 from transforms.parse_answers import Parsed, parse_answers
-from transforms.read_answers import ledger_table
+from transforms.read_part import ledger_table
 
 PASSPORT = "documents/type=passport"
 Document = dict[str, object]

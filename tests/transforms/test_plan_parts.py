@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.parts import read_part
 from tests.records import answered, copy, dead, hex_id
 from transforms.elements import Part, Settled, Span
 from transforms.frames import encode
 from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run, parquet_file
 from transforms.plan_parts import plan_parts
-from transforms.read_answers import TableRows, read_part
 from transforms.storage import LocalFolder
-from transforms.write_tables import write_parquet
+from transforms.table_file import TableRows, write_parquet
 
 RUN = "run-1"
 PASSPORTS = "documents/type=passport"

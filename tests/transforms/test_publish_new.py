@@ -13,13 +13,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.parts import read_part
 from tests.records import answered, copy, dead
 from transforms.elements import Settled
 from transforms.frames import encode
 from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
 from transforms.plan_parts import plan_parts
 from transforms.publish_new import MOST_SMALL, Publisher
-from transforms.read_answers import read_part
 from transforms.receipt import WATCHING, Receipt, read_receipt
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from transforms.storage import LocalFolder

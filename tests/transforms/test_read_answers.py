@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,14 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
+from tests.parts import read_part
 from tests.records import answered, copy, dead, hex_id
 from transforms.elements import Part, PartCounts, Settled
 from transforms.frames import encode
 from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
 from transforms.plan_parts import plan_parts
-from transforms.read_answers import TableRows, ledger_table, read_part
+from transforms.read_part import ledger_table
 from transforms.storage import LocalFolder
-from transforms.write_tables import write_parquet
+from transforms.table_file import TableRows, write_parquet
 
 RUN = "run-1"
 PASSPORT = "documents/type=passport"
@@ -103,6 +105,20 @@ def test_the_ledger_gives_the_rows_that_the_journal_gave(folder: LocalFolder) ->
         counts.answered,
         counts.dead,
     )
+
+
+@pytest.mark.parametrize("slice_rows", [1, 2, 3])
+def test_a_part_is_the_same_in_any_slices(folder: LocalFolder, slice_rows: int) -> None:
+    """Rows and counts do not tell how many were in memory at once, from the journal or from the ledger."""
+    part = part_of(folder)
+    whole, counts = read_part(folder, part)
+    write_parquet(folder, TableRows(LEDGER, RUN, part.name, whole[LEDGER]))
+    for one in (part, replace(part, spans=())):
+        tables, summed = read_part(folder, one, slice_rows)
+        letters, of_whole = (sorted(rows[DEAD_LETTERS].to_pylist(), key=repr) for rows in (tables, whole))
+        assert (letters, tables[PASSPORT].to_pylist()) == (of_whole, whole[PASSPORT].to_pylist())
+        assert sorted(summed.dead_letters) == sorted(counts.dead_letters)
+        assert replace(summed, dead_letters=()) == replace(counts, dead_letters=(), spans=one.spans)
 
 
 def test_a_part_of_nothing_gives_nothing(tmp_path: Path) -> None:

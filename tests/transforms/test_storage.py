@@ -64,6 +64,18 @@ def test_a_write_leaves_nothing_beside_the_file(folder: LocalFolder) -> None:
     assert list(folder.list("")) == [StoredFile("a", 1), StoredFile("b", 1)]
 
 
+def test_a_file_written_piece_by_piece_appears_whole(folder: LocalFolder) -> None:
+    """It is there once its block has ended; where that ended by an error, what was there before stays, and alone."""
+    with folder.writer("a") as file:
+        file.write(b"12")
+        assert list(folder.list("a")) == []
+        file.write(b"3")
+    with pytest.raises(ValueError, match="torn"), folder.writer("a") as file:
+        file.write(b"4")
+        raise ValueError("torn")
+    assert (list(folder.list("")), folder.read("a")) == ([StoredFile("a", 3)], b"123")
+
+
 def test_what_a_crash_left_half_written_is_no_file_of_the_name(folder: LocalFolder) -> None:
     """A half-written file stands under a name of its own, which no reader asks for, and can be deleted."""
     folder.write("tables/a.parquet", b"whole")

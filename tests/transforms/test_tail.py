@@ -12,10 +12,10 @@ from tests.records import RECORDS, answered, dead
 from transforms.elements import Settled
 from transforms.frames import encode
 from transforms.layout import JOURNAL, LEDGER, of_run
-from transforms.read_answers import TableRows, ledger_table
+from transforms.read_part import ledger_table
 from transforms.storage import LocalFolder
+from transforms.table_file import TableRows, write_parquet
 from transforms.tail import Known, Tail
-from transforms.write_tables import write_parquet
 
 RUN = "run-1"
 SEGMENT = f"{of_run(JOURNAL, RUN)}/a-000000.journal"

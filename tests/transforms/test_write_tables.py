@@ -14,11 +14,13 @@ from tests.canned import CANNED
 from tests.records import answered
 from tests.servers import success
 from transforms.elements import WrittenFile
+from transforms.layout import LEDGER
 from transforms.parse_answers import parse_answers
-from transforms.read_answers import TableRows, ledger_table
+from transforms.read_part import ledger_table
 from transforms.settings import OutputSettings
 from transforms.storage import LocalFolder
-from transforms.write_tables import WriteTables, write_parquet
+from transforms.table_file import TableRows, open_waiting, write_parquet
+from transforms.write_tables import WriteTables
 
 TABLE = "documents/type=passport"
 PATH = f"{TABLE}/run_id=run-1/part-1.parquet"
@@ -62,11 +64,14 @@ def test_writing_twice_is_writing_once(tmp_path: Path) -> None:
     assert [(file.path, folder.read(file.path)) for file in folder.list("")] == [(PATH, first)]
 
 
-def test_the_stage_writes_each(tmp_path: Path) -> None:
-    """In a pipeline each TableRows becomes one file, and the stage says which."""
+def test_the_stage_merges_each_table(tmp_path: Path) -> None:
+    """In a pipeline each table's files become one, and the stage says which; the ledger's stay as they are."""
     options = PipelineOptions(["--runner=FnApiRunner", "--direct_running_mode=in_memory"])
-    size_bytes = write_parquet(LocalFolder(str(tmp_path / "beside")), rows()).size_bytes
+    folder = LocalFolder(str(tmp_path))
+    with open_waiting(folder, rows()) as file:
+        file.write(rows().rows)
+    ledger = WrittenFile("run-1", LEDGER, "part-1.parquet", 3, 300)
     with beam.Pipeline(options=options) as pipeline:
-        written = pipeline | beam.Create([rows()]) | WriteTables(OutputSettings(str(tmp_path / "output")))
-        assert_that(written, equal_to([WrittenFile("run-1", TABLE, PATH, 3, size_bytes)]))
-    assert len(pq.read_table(tmp_path / "output" / PATH)) == 3
+        written = pipeline | beam.Create([file.written, ledger]) | WriteTables(OutputSettings(str(tmp_path)))
+        assert_that(written | beam.Map(lambda one: (one.path, one.rows)), equal_to([(PATH, 3), ("part-1.parquet", 3)]))
+    assert pq.read_table(tmp_path / PATH, partitioning=None).equals(rows().rows)

@@ -1,0 +1,25 @@
+"""A whole part in memory, for tests that look at its rows."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import pyarrow as pa
+
+from transforms import read_part as slices
+from transforms.elements import Part, PartCounts
+from transforms.storage import Folder
+
+Tables = dict[str, pa.Table]
+
+
+def read_part(
+    folder: Folder, part: Part, slice_rows: int = slices.SLICE_ROWS
+) -> tuple[dict[str, pa.Table], PartCounts]:
+    """A part's rows by table, and its counts."""
+    read = list(slices.read_part(folder, part, slice_rows))
+    tables: dict[str, list[pa.Table]] = {}
+    for table, rows in chain.from_iterable(one.tables.items() for one in read):
+        tables.setdefault(table, []).append(rows)
+    counts = slices.add_up([one.counts for one in read])
+    return {table: pa.concat_tables(rows) for table, rows in tables.items()}, counts

@@ -1,0 +1,167 @@
+"""Part -> slices of its rows by table, with what each holds: a few MB in memory at a time, whole columns at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from schemas.tables import LEDGER_SCHEMA
+from transforms.elements import Part, PartCounts, Settled, SettledAs
+from transforms.frames import FIELDS, read_stored
+from transforms.layout import DEAD_LETTERS, LEDGER, parquet_file
+from transforms.parquet_shape import together
+from transforms.parse_answers import Parsed, parse_answers
+from transforms.storage import Folder
+
+SLICE_ROWS = 4096
+SLICE_BYTES = 4 * 1024 * 1024
+"""Bounds of one slice, which is in memory several times over while it is parsed; a smaller one costs more CPU."""
+_ROWS_TOGETHER = 128
+"""Records of a journal made columns at once: few enough that no garbage collection walks over them."""
+_values_of = attrgetter(*FIELDS)
+_Copies = dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Some rows of a part by table, and what they hold."""
+
+    tables: dict[str, pa.Table]
+    counts: PartCounts
+
+
+def read_part(folder: Folder, part: Part, slice_rows: int = SLICE_ROWS) -> Iterator[Slice]:
+    """A part slice by slice, one at the least. A part from the journal gives its ledger rows too."""
+    ledger = (_from_journal if part.spans else _from_ledger)(folder, part, slice_rows)
+    copies, start = _copies(part), 0
+    for rows in ledger:
+        yield _slice(part, rows, start, copies)
+        start += len(rows)
+    if not start:
+        yield _slice(part, LEDGER_SCHEMA.empty_table(), 0, {})
+
+
+def add_up(counts: Sequence[PartCounts]) -> PartCounts:
+    """The counts of a part, of those of all its slices."""
+    first_s = [one.first_call_s for one in counts if one.first_call_s is not None]
+    last_s = [one.last_call_s for one in counts if one.last_call_s is not None]
+    return replace(
+        counts[0],
+        answered=sum(one.answered for one in counts),
+        dead=sum(one.dead for one in counts),
+        without_row=sum(one.without_row for one in counts),
+        calls_sent=sum(one.calls_sent for one in counts),
+        calls_retried=sum(one.calls_retried for one in counts),
+        dead_letters=_merged(one.dead_letters for one in counts),
+        calls_by_second=_merged(one.calls_by_second for one in counts),
+        first_call_s=min(first_s, default=None),
+        last_call_s=max(last_s, default=None),
+    )
+
+
+def _merged(counted: Iterable[Iterable[tuple[Any, int]]]) -> tuple[tuple[Any, int], ...]:
+    total: Counter[Any] = Counter()
+    for counts in counted:
+        total.update(dict(counts))
+    return tuple(total.items())
+
+
+def _slice(part: Part, ledger: pa.Table, start: int, copies: _Copies) -> Slice:
+    keep = _all_but(part.repeated, start, len(ledger))
+    shown = keep & _all_but(part.superseded, start, len(ledger))
+    kept = _rows(ledger, keep)
+    is_answered = np.asarray(pc.equal(ledger["outcome"], SettledAs.ANSWERED.value))
+    is_dead = np.asarray(pc.equal(ledger["outcome"], SettledAs.DEAD.value))
+    answered = _rows(ledger, shown & is_answered)
+    dead = _rows(ledger, shown & is_dead)
+    parsed = parse_answers(answered, copies)
+    tables = dict(parsed.documents)
+    dead_letters = pa.concat_tables([dead.select(parsed.dead_letters.column_names), parsed.dead_letters])
+    if len(dead_letters):
+        tables[DEAD_LETTERS] = dead_letters
+    if part.spans and len(kept):
+        tables[LEDGER] = kept
+    return Slice(tables, _counts(part, kept, len(answered), parsed, dead_letters))
+
+
+def _all_but(rows: frozenset[int], start: int, count: int) -> npt.NDArray[np.bool_]:
+    """A mask of the rows from `start` on, without some."""
+    mask = np.ones(count, bool)
+    mask[[row - start for row in rows if start <= row < start + count]] = False
+    return mask
+
+
+def _rows(table: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:
+    """The rows of a mask; the table itself, not a copy, where these are all."""
+    return table if mask.all() else table.filter(pa.array(mask))
+
+
+def _copies(part: Part) -> _Copies:
+    """The URIs of copies by item id."""
+    copies: _Copies = {}
+    for item_id, uris in part.copies:
+        copies.setdefault(item_id, []).extend(uris)
+    return copies
+
+
+def _from_ledger(folder: Folder, part: Part, slice_rows: int) -> Iterator[pa.Table]:
+    with folder.open(parquet_file(LEDGER, part.run_id, part.name)) as opened:
+        file = pq.ParquetFile(opened)
+        for batch in file.iter_batches(slice_rows, use_threads=False):
+            yield pa.Table.from_batches([batch], file.schema_arrow)
+
+
+def _from_journal(folder: Folder, part: Part, slice_rows: int) -> Iterator[pa.Table]:
+    rows = (row for span in part.spans for row, _ in read_stored(folder, span.path, span.start, span.end))
+    for rows_together in together(_tables(rows, min(slice_rows, _ROWS_TOGETHER)), slice_rows, SLICE_BYTES):
+        yield rows_together.combine_chunks()
+
+
+def _tables(rows: Iterator[list[Any]], rows_together: int) -> Iterator[pa.Table]:
+    while few := list(islice(rows, rows_together)):
+        yield _ledger_table(few)
+
+
+def ledger_table(records: Sequence[Settled]) -> pa.Table:
+    """Records as rows of the ledger."""
+    return _ledger_table([_values_of(record) for record in records])
+
+
+def _ledger_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
+    values: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(FIELDS)
+    columns = dict(zip(FIELDS, values, strict=True))
+    columns["labels"] = [[(key, value) for key, value in labels] for labels in columns["labels"]]
+    return pa.table([columns[name] for name in LEDGER_SCHEMA.names], schema=LEDGER_SCHEMA)
+
+
+def _counts(part: Part, kept: pa.Table, answered: int, parsed: Parsed, dead_letters: pa.Table) -> PartCounts:
+    called = kept.filter(pc.greater(kept["attempts"], 0))
+    calls_sent = pc.sum(called["attempts"]).as_py() or 0
+    called_at_s = pc.divide(called["last_at"].cast(pa.int64()), 1e6)
+    return PartCounts(
+        run_id=part.run_id,
+        spans=part.spans,
+        answered=answered,
+        dead=len(dead_letters) - len(parsed.dead_letters),
+        without_row=parsed.without_row,
+        calls_sent=calls_sent,
+        calls_retried=calls_sent - len(called),
+        dead_letters=_value_counts(dead_letters["code"]),
+        calls_by_second=_value_counts(pc.floor(called_at_s).cast(pa.int64())),
+        first_call_s=pc.min(pc.subtract(called_at_s, pc.coalesce(called["latency_s"], 0.0))).as_py(),
+        last_call_s=pc.max(called_at_s).as_py(),
+    )
+
+
+def _value_counts(values: pa.ChunkedArray) -> tuple[tuple[Any, int], ...]:
+    return tuple((counted["values"].as_py(), counted["counts"].as_py()) for counted in pc.value_counts(values))
