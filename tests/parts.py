@@ -21,5 +21,5 @@ def read_part(
     tables: dict[str, list[pa.Table]] = {}
     for table, rows in chain.from_iterable(one.tables.items() for one in read):
         tables.setdefault(table, []).append(rows)
-    counts = slices.add_up([one.counts for one in read])
+    counts = slices.add_up(part, [one.counts for one in read])
     return {table: pa.concat_tables(rows) for table, rows in tables.items()}, counts

@@ -22,7 +22,8 @@ _HEAD = struct.Struct("<4sIII")
 _MAGIC = b"CBJ1"
 _END = b"\n"
 """No start of a frame, so that a torn frame cannot be made whole by the one behind it."""
-_PIECE_BYTES = 4 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
+_SMALL_BYTES = 4 * 1024 * 1024
 _Rows = Iterator[tuple[list[Any], int]]
 FIELDS: tuple[str, ...] = Settled.__slots__
 """What a record holds, in its order; the reply is the last and stands behind the others as it came."""
@@ -81,12 +82,12 @@ def read_segment(segment: bytes) -> Iterator[tuple[Settled, int]]:
 
 
 def read_stored(folder: Folder, path: str, start: int, stop: int, piece_bytes: int = _PIECE_BYTES) -> _Rows:
-    """Every whole record of a stored segment between two bytes, a few MB of it in memory at a time.
+    """Every whole record of a stored segment between two bytes, a few MB of it in memory at the most.
 
     Raises:
         FileNotFoundError: the segment is not there.
     """
-    is_small = not start and stop <= piece_bytes  # one request to a bucket instead of two
+    is_small = not start and stop <= _SMALL_BYTES  # one request to a bucket instead of two
     with BytesIO(folder.read(path)) if is_small else folder.open(path) as file:
         file.seek(start)
         rest, at = b"", start

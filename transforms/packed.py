@@ -16,10 +16,10 @@ from transforms.elements import Picture, Request
 
 GROUPS = 1024
 """Into so many, requests are spread: many for each worker, and few enough that packs of a large night are full."""
-_TOGETHER = 32
-"""Requests in one pack; so many for each group wait to be packed, some 150 bytes each."""
+_PACKED_BYTES = 4096
+"""Of JSON in one pack, some thirty requests; so much waits for each group at the most."""
 _LEVEL = 1
-_BETWEEN = b"\n"
+_END = b"\n"
 
 
 def group_of(key: str) -> str:
@@ -29,39 +29,41 @@ def group_of(key: str) -> str:
 
 def pack(requests: Iterable[Request]) -> bytes:
     """Some requests as one element."""
-    return _pack(map(_encode, requests))
+    return _pack(b"".join(map(_encode, requests)))
 
 
 def unpack(packed: bytes) -> Iterator[Request]:
     """The requests of one element, as they were."""
-    return map(_decode, filter(None, zlib.decompress(packed).split(_BETWEEN)))
+    return map(_decode, zlib.decompress(packed).split(_END)[:-1])
 
 
 class Packer:
     """Collects requests by group, and gives a pack when there are enough for one."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[bytes]] = defaultdict(list)
+        self._waiting: dict[str, bytearray] = defaultdict(bytearray)
 
     def add(self, group: str, request: Request) -> Iterator[tuple[str, bytes]]:
         """Take one; a pack, if that makes one full."""
         waiting = self._waiting[group]
-        waiting.append(_encode(request))
-        if len(waiting) == _TOGETHER:
+        waiting += _encode(request)
+        if len(waiting) >= _PACKED_BYTES:
             yield group, _pack(self._waiting.pop(group))
 
     def rest(self) -> Iterator[tuple[str, bytes]]:
-        """What waits, as packs."""
-        return ((group, _pack(waiting)) for group, waiting in self._waiting.items())
+        """What waits, as packs; then nothing does."""
+        while self._waiting:
+            group, waiting = self._waiting.popitem()
+            yield group, _pack(waiting)
 
 
-def _pack(encoded: Iterable[bytes]) -> bytes:
-    return zlib.compress(_BETWEEN.join(encoded), _LEVEL)
+def _pack(encoded: bytes | bytearray) -> bytes:
+    return zlib.compress(encoded, _LEVEL)
 
 
 def _encode(request: Request) -> bytes:
     pictures = [(picture.uri, picture.size_bytes, picture.version) for picture in request.pictures]
-    return orjson.dumps((request.operation, pictures, request.labels))
+    return orjson.dumps((request.operation, pictures, request.labels)) + _END
 
 
 def _decode(encoded: bytes) -> Request:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from schemas.documents import DOCUMENTS
 from schemas.reply_columns import Documents, Unusual, read_documents
 
-_TOGETHER = 2048
+_TOGETHER = 1024
 """Replies read at once: many enough that a column costs little, few enough that what the reader holds is small."""
 _RETRIED = 128
 """Where one of those is unusual, so many around it are read one by one."""

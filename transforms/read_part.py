@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
 from typing import Any
@@ -29,7 +29,6 @@ SLICE_BYTES = 4 * 1024 * 1024
 _ROWS_TOGETHER = 128
 """Records of a journal made columns at once: few enough that no garbage collection walks over them."""
 _values_of = attrgetter(*FIELDS)
-_Copies = dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +40,19 @@ class Slice:
 
 
 def read_part(folder: Folder, part: Part, slice_rows: int = SLICE_ROWS) -> Iterator[Slice]:
-    """A part slice by slice, one at the least. A part from the journal gives its ledger rows too."""
+    """A part slice by slice. A part from the journal gives its ledger rows too.
+
+    None is held here while the next is read: whoever takes one lets it go before.
+    """
     ledger = (_from_journal if part.spans else _from_ledger)(folder, part, slice_rows)
-    copies, start = _copies(part), 0
-    for rows in ledger:
-        yield _slice(part, rows, start, copies)
-        start += len(rows)
-    if not start:
-        yield _slice(part, LEDGER_SCHEMA.empty_table(), 0, {})
+    return map(_Reader(part).read, ledger)
 
 
-def add_up(counts: Sequence[PartCounts]) -> PartCounts:
+def add_up(part: Part, counts: Sequence[PartCounts]) -> PartCounts:
     """The counts of a part, of those of all its slices."""
-    first_s = [one.first_call_s for one in counts if one.first_call_s is not None]
-    last_s = [one.last_call_s for one in counts if one.last_call_s is not None]
-    return replace(
-        counts[0],
+    return PartCounts(
+        part.run_id,
+        part.spans,
         answered=sum(one.answered for one in counts),
         dead=sum(one.dead for one in counts),
         without_row=sum(one.without_row for one in counts),
@@ -64,8 +60,8 @@ def add_up(counts: Sequence[PartCounts]) -> PartCounts:
         calls_retried=sum(one.calls_retried for one in counts),
         dead_letters=_merged(one.dead_letters for one in counts),
         calls_by_second=_merged(one.calls_by_second for one in counts),
-        first_call_s=min(first_s, default=None),
-        last_call_s=max(last_s, default=None),
+        first_call_s=min((one.first_call_s for one in counts if one.first_call_s is not None), default=None),
+        last_call_s=max((one.last_call_s for one in counts if one.last_call_s is not None), default=None),
     )
 
 
@@ -76,22 +72,35 @@ def _merged(counted: Iterable[Iterable[tuple[Any, int]]]) -> tuple[tuple[Any, in
     return tuple(total.items())
 
 
-def _slice(part: Part, ledger: pa.Table, start: int, copies: _Copies) -> Slice:
-    keep = _all_but(part.repeated, start, len(ledger))
-    shown = keep & _all_but(part.superseded, start, len(ledger))
-    kept = _rows(ledger, keep)
-    is_answered = np.asarray(pc.equal(ledger["outcome"], SettledAs.ANSWERED.value))
-    is_dead = np.asarray(pc.equal(ledger["outcome"], SettledAs.DEAD.value))
-    answered = _rows(ledger, shown & is_answered)
-    dead = _rows(ledger, shown & is_dead)
-    parsed = parse_answers(answered, copies)
-    tables = dict(parsed.documents)
-    dead_letters = pa.concat_tables([dead.select(parsed.dead_letters.column_names), parsed.dead_letters])
-    if len(dead_letters):
-        tables[DEAD_LETTERS] = dead_letters
-    if part.spans and len(kept):
-        tables[LEDGER] = kept
-    return Slice(tables, _counts(part, kept, len(answered), parsed, dead_letters))
+class _Reader:
+    """Reads the slices of a part, one after the other."""
+
+    def __init__(self, part: Part) -> None:
+        self._part, self._at = part, 0
+        self._copies: dict[str, list[str]] = defaultdict(list)
+        """URIs by item id."""
+        for item_id, uris in part.copies:
+            self._copies[item_id] += uris
+
+    def read(self, ledger: pa.Table) -> Slice:
+        """The next rows of the ledger by table."""
+        part = self._part
+        keep = _all_but(part.repeated, self._at, len(ledger))
+        shown = keep & _all_but(part.superseded, self._at, len(ledger))
+        self._at += len(ledger)
+        kept = _rows(ledger, keep)
+        is_answered = np.asarray(pc.equal(ledger["outcome"], SettledAs.ANSWERED.value))
+        is_dead = np.asarray(pc.equal(ledger["outcome"], SettledAs.DEAD.value))
+        answered = _rows(ledger, shown & is_answered)
+        dead = _rows(ledger, shown & is_dead)
+        parsed = parse_answers(answered, self._copies)
+        tables = dict(parsed.documents)
+        dead_letters = pa.concat_tables([dead.select(parsed.dead_letters.column_names), parsed.dead_letters])
+        if len(dead_letters):
+            tables[DEAD_LETTERS] = dead_letters
+        if part.spans and len(kept):
+            tables[LEDGER] = kept
+        return Slice(tables, _counts(part, kept, len(answered), parsed, dead_letters))
 
 
 def _all_but(rows: frozenset[int], start: int, count: int) -> npt.NDArray[np.bool_]:
@@ -106,25 +115,20 @@ def _rows(table: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:
     return table if mask.all() else table.filter(pa.array(mask))
 
 
-def _copies(part: Part) -> _Copies:
-    """The URIs of copies by item id."""
-    copies: _Copies = {}
-    for item_id, uris in part.copies:
-        copies.setdefault(item_id, []).extend(uris)
-    return copies
-
-
 def _from_ledger(folder: Folder, part: Part, slice_rows: int) -> Iterator[pa.Table]:
     with folder.open(parquet_file(LEDGER, part.run_id, part.name)) as opened:
         file = pq.ParquetFile(opened)
-        for batch in file.iter_batches(slice_rows, use_threads=False):
-            yield pa.Table.from_batches([batch], file.schema_arrow)
+        yield from map(_table_of, file.iter_batches(slice_rows, use_threads=False))
+
+
+def _table_of(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch])
 
 
 def _from_journal(folder: Folder, part: Part, slice_rows: int) -> Iterator[pa.Table]:
     rows = (row for span in part.spans for row, _ in read_stored(folder, span.path, span.start, span.end))
-    for rows_together in together(_tables(rows, min(slice_rows, _ROWS_TOGETHER)), slice_rows, SLICE_BYTES):
-        yield rows_together.combine_chunks()
+    tables = _tables(rows, min(slice_rows, _ROWS_TOGETHER))
+    return map(pa.Table.combine_chunks, together(tables, slice_rows, SLICE_BYTES))
 
 
 def _tables(rows: Iterator[list[Any]], rows_together: int) -> Iterator[pa.Table]:

@@ -5,26 +5,40 @@ Names follow from the part, and a file appears whole, so a bundle that runs twic
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+
+import pyarrow as pa
 
 from transforms.elements import Part, PartCounts, WrittenFile
 from transforms.layout import LEDGER
-from transforms.read_part import add_up, read_part
+from transforms.read_part import Slice, add_up, read_part
 from transforms.storage import Folder
 from transforms.table_file import TableFile, TableRows, open_parquet, open_waiting
 
 
 def write_part(folder: Folder, part: Part, waiting: Folder | None = None) -> tuple[list[WrittenFile], PartCounts]:
     """Write a part's rows, and what it holds; files that wait go to a folder of their own, if there is one."""
-    files: dict[str, TableFile] = {}
-    counts: list[PartCounts] = []
     with ExitStack() as stack:
-        for some in read_part(folder, part):
-            for table, rows in some.tables.items():
-                if table not in files:
-                    first = TableRows(table, part.run_id, part.name, rows)
-                    opened = open_parquet(folder, first) if table == LEDGER else open_waiting(waiting or folder, first)
-                    files[table] = stack.enter_context(opened)
-                files[table].write(rows)
-            counts.append(some.counts)
-    return [file.written for file in files.values()], add_up(counts)
+        files = _Files(folder, waiting or folder, part, stack)
+        counts = list(map(files.write, read_part(folder, part)))
+    return [file.written for file in files.by_table.values()], add_up(part, counts)
+
+
+class _Files:
+    """The files of a part, each opened when it gets its first rows."""
+
+    def __init__(self, folder: Folder, waiting: Folder, part: Part, stack: ExitStack) -> None:
+        self._folder, self._waiting, self._part, self._stack = folder, waiting, part, stack
+        self.by_table: dict[str, TableFile] = {}
+
+    def write(self, some: Slice) -> PartCounts:
+        """Add a slice to the files; what it holds."""
+        for table, rows in some.tables.items():
+            if table not in self.by_table:
+                self.by_table[table] = self._stack.enter_context(self._open(table, rows))
+            self.by_table[table].write(rows)
+        return some.counts
+
+    def _open(self, table: str, rows: pa.Table) -> AbstractContextManager[TableFile]:
+        first = TableRows(table, self._part.run_id, self._part.name, rows)
+        return open_parquet(self._folder, first) if table == LEDGER else open_waiting(self._waiting, first)

@@ -25,12 +25,13 @@ def test_what_is_packed_comes_out_as_it_was(requests: list[Request]) -> None:
 
 @given(st.lists(REQUESTS, max_size=5), st.integers(1, 200))
 def test_each_request_is_in_one_pack_of_its_group(requests: list[Request], repeats: int) -> None:
-    """Full packs come at once, the others at the end."""
+    """Full packs come at once, the others at the end, and then none is left."""
     packer = Packer()
     asked = [(group_of(request.operation), request) for request in requests for _ in range(repeats)]
     given_out = [one for group, request in asked for one in packer.add(group, request)] + list(packer.rest())
     assert Counter((group, request) for group, packed in given_out for request in unpack(packed)) == Counter(asked)
     assert all(int(group) < GROUPS for group, _ in given_out)
+    assert list(packer.rest()) == []
 
 
 def test_a_request_is_few_bytes_in_a_pack() -> None:
