@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from transforms.elements import WrittenFile
 from transforms.parquet_shape import GROUP_BYTES, ROW_GROUP_ROWS, in_order, together
-from transforms.storage import Folder
+from transforms.storage import Files, Folder
 from transforms.table_file import TableRows, open_parquet
 
 FILE_BYTES = 128 * 1024 * 1024
@@ -28,9 +28,9 @@ _BATCH_ROWS = 4096
 
 
 def merge(
-    folder: Folder, files: Iterable[WrittenFile], file_bytes: int = FILE_BYTES, waiting: Folder | None = None
+    folder: Folder, files: Iterable[WrittenFile], file_bytes: int = FILE_BYTES, waiting: Files | None = None
 ) -> Iterator[WrittenFile]:
-    """Write the rows of all; they are of one table and one run, and wait in a folder of their own, if there is one."""
+    """Write the rows of all; they are of one table and one run, and wait in a place of their own, if there is one."""
     files = sorted(files, key=attrgetter("path"))
     first, name = files[0], _name(files)
     groups = map(in_order, together(_pieces(waiting or folder, files), ROW_GROUP_ROWS, GROUP_BYTES))
@@ -56,7 +56,7 @@ def _name(files: list[WrittenFile]) -> str:
     return f"merged-{hashlib.sha256(''.join(file.path for file in files).encode()).hexdigest()[:16]}"
 
 
-def _pieces(folder: Folder, files: list[WrittenFile]) -> Iterator[pa.Table]:
+def _pieces(folder: Files, files: list[WrittenFile]) -> Iterator[pa.Table]:
     for file in files:
         with folder.open(file.path) as opened:
             if file.path.endswith(".arrow"):

@@ -7,7 +7,6 @@ once the run's receipt names them. Small parts are merged, so that a day is not 
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -25,9 +24,10 @@ from transforms.merge_files import merge
 from transforms.plan_parts import PART_RECORDS, plan_file, plan_new_parts, plan_parts
 from transforms.receipt import WATCHING, Receipt, make_receipt, write_receipt
 from transforms.settings import Settings
-from transforms.storage import Folder, LocalFolder
+from transforms.storage import Folder
 from transforms.table_file import TableRows, write_parquet
 from transforms.tally import Counts
+from transforms.unnamed_files import UnnamedFiles
 from transforms.write_part import write_part
 
 MOST_SMALL = 32
@@ -130,8 +130,7 @@ class Publisher:
         return receipt
 
     def _write(self, part: Part) -> _Published:
-        with tempfile.TemporaryDirectory() as scratch:
-            waiting = LocalFolder(scratch)
+        with UnnamedFiles() as waiting:
             written, counts = write_part(self._folder, part, waiting)
             files = [file for file in written if file.table == LEDGER]
             for file in written:

@@ -32,22 +32,29 @@ class StoredFile:
     size_bytes: int
 
 
-class Folder(Protocol):
+class Files(Protocol):
+    """Where files are written piece by piece and read, by paths relative to some folder."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether they are on a disk of this machine, where they can be appended to and flushed."""
+
+    def writer(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """A file to write piece by piece; it is in place, whole, once the block has ended without an error."""
+
+    def open(self, path: str) -> BinaryIO:
+        """A file to read from anywhere in it."""
+
+
+class Folder(Files, Protocol):
     """What the pipeline needs of its output, by paths relative to the folder."""
 
     @property
     def root(self) -> str:
         """Path or URI of the folder."""
 
-    @property
-    def is_local(self) -> bool:
-        """Whether files can be appended to and flushed to a disk."""
-
     def write(self, path: str, content: bytes | memoryview) -> None:
         """Put a whole file in place, over one that is there."""
-
-    def writer(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """A file to write piece by piece; it is in place, whole, once the block has ended without an error."""
 
     def create(self, path: str, content: bytes) -> bool:
         """Put a whole file in place only if there is none yet: whether it was put.
@@ -58,9 +65,6 @@ class Folder(Protocol):
 
     def read(self, path: str) -> bytes:
         """The whole file; FileNotFoundError where there is none."""
-
-    def open(self, path: str) -> BinaryIO:
-        """A file to read from anywhere in it."""
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
         """Every file under a folder, at any depth, in the order of paths; none where it does not exist."""

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from transforms.elements import WrittenFile
 from transforms.layout import LEDGER, parquet_file, waiting_file
 from transforms.parquet_shape import ROW_GROUP_ROWS, in_order, writer_options
-from transforms.storage import Folder
+from transforms.storage import Files, Folder
 
 _Open = Callable[[BinaryIO], Any]
 
@@ -61,7 +61,7 @@ def open_parquet(folder: Folder, first: TableRows) -> AbstractContextManager[Tab
     return _open(folder, first, path, partial(pq.ParquetWriter, schema=first.rows.schema, **options))
 
 
-def open_waiting(folder: Folder, first: TableRows) -> AbstractContextManager[TableFile]:
+def open_waiting(folder: Files, first: TableRows) -> AbstractContextManager[TableFile]:
     """A file that is to be merged, in Arrow's own form, which costs a tenth; packed where it goes over a network."""
     options = pa.ipc.IpcWriteOptions(compression=None if folder.is_local else "zstd")
     path = waiting_file(first.table, first.run_id, first.name)
@@ -69,7 +69,7 @@ def open_waiting(folder: Folder, first: TableRows) -> AbstractContextManager[Tab
 
 
 @contextmanager
-def _open(folder: Folder, first: TableRows, path: str, open_writer: _Open) -> Iterator[TableFile]:
+def _open(folder: Files, first: TableRows, path: str, open_writer: _Open) -> Iterator[TableFile]:
     with folder.writer(path) as sink:
         with open_writer(sink) as writer:
             file = TableFile(first, path, sink, writer)

@@ -12,12 +12,12 @@ import pyarrow as pa
 from transforms.elements import Part, PartCounts, WrittenFile
 from transforms.layout import LEDGER
 from transforms.read_part import Slice, add_up, read_part
-from transforms.storage import Folder
+from transforms.storage import Files, Folder
 from transforms.table_file import TableFile, TableRows, open_parquet, open_waiting
 
 
-def write_part(folder: Folder, part: Part, waiting: Folder | None = None) -> tuple[list[WrittenFile], PartCounts]:
-    """Write a part's rows, and what it holds; files that wait go to a folder of their own, if there is one."""
+def write_part(folder: Folder, part: Part, waiting: Files | None = None) -> tuple[list[WrittenFile], PartCounts]:
+    """Write a part's rows, and what it holds; files that wait go to a place of their own, if there is one."""
     with ExitStack() as stack:
         files = _Files(folder, waiting or folder, part, stack)
         counts = list(map(files.write, read_part(folder, part)))
@@ -27,7 +27,7 @@ def write_part(folder: Folder, part: Part, waiting: Folder | None = None) -> tup
 class _Files:
     """The files of a part, each opened when it gets its first rows."""
 
-    def __init__(self, folder: Folder, waiting: Folder, part: Part, stack: ExitStack) -> None:
+    def __init__(self, folder: Folder, waiting: Files, part: Part, stack: ExitStack) -> None:
         self._folder, self._waiting, self._part, self._stack = folder, waiting, part, stack
         self.by_table: dict[str, TableFile] = {}
 
