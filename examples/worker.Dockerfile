@@ -6,6 +6,9 @@
 # It holds no credential: workers read --credentials_uri, or get CARD_API_KEY and CARD_API_SECRET from their environment.
 FROM apache/beam_python3.11_sdk:2.77.0
 
+# Everything is here: without this each worker starts with a virtual environment of its own.
+ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
+
 COPY setup.py pyproject.toml /cardbeam/
 COPY schemas /cardbeam/schemas
 COPY transforms /cardbeam/transforms
