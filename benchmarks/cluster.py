@@ -58,7 +58,7 @@ class _Looks:
         self._cluster = cluster
         self._worker_cpu_s: dict[int, float] = {}
         self._workers_mb: list[tuple[float, float]] = []
-        self._taken: list[tuple[float, float, float]] = []
+        self._taken: list[tuple[float, float, float, float]] = []
         self.manager_mb = 0.0
 
     def look(self) -> None:
@@ -68,7 +68,7 @@ class _Looks:
             self._workers_mb.append((now_s, _held_mb(process)))
             self._worker_cpu_s[process.pid] = _cpu_s(process)
         everything_s = sum(_cpu_s(process) for process in psutil.Process().children(recursive=True))
-        self._taken.append((now_s, self.workers_cpu_s, everything_s))
+        self._taken.append((now_s, self.workers_cpu_s, everything_s, psutil.cpu_times().idle))
         managers = [psutil.Process(manager.child.pid) for manager in self._cluster.task_managers]
         self.manager_mb = max([self.manager_mb, *map(_held_mb, managers)])
 
@@ -81,11 +81,14 @@ class _Looks:
         """The most that one worker held."""
         return round(max(held_mb for at_s, held_mb in self._workers_mb if at_s < until_s))
 
-    def cpu_each_s(self, first_s: float, last_s: float) -> tuple[float, float]:
-        """CPU seconds in each second between two moments: of all workers, and of all that belongs to the run."""
+    def cores(self, first_s: float, last_s: float) -> tuple[float, float, float]:
+        """Cores between two moments: what all workers took, what all that belongs to the run took, what was idle."""
         before = max((one for one in self._taken if one[0] <= first_s), default=self._taken[0])
         after = min((one for one in self._taken if one[0] >= last_s), default=self._taken[-1])
-        return (after[1] - before[1]) / (last_s - first_s), (after[2] - before[2]) / (last_s - first_s)
+        workers, everything, idle = (
+            (end - start) / (after[0] - before[0]) for start, end in zip(before[1:], after[1:], strict=True)
+        )
+        return workers, everything, idle
 
 
 def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str, float]:
@@ -131,7 +134,8 @@ def _beside_the_model(asked: argparse.Namespace, workers: int, ran: Ran, looks: 
     calls_per_s = (len(ran.came_s) - 1) / (last_s - first_s)
     quarter = len(ran.came_s) // 4
     amid_per_s = 2 * quarter / (ran.came_s[3 * quarter] - ran.came_s[quarter])
-    worker_cpu_s, all_cpu_s = (cpu_s / calls_per_s for cpu_s in looks.cpu_each_s(first_s, last_s))
+    of_workers, of_all, idle = looks.cores(first_s, last_s)
+    worker_cpu_s, all_cpu_s = of_workers / calls_per_s, of_all / calls_per_s
     terms = {
         "rate": asked.rate,
         "latency": workers * asked.in_flight / asked.latency_s if asked.latency_s else 0.0,
@@ -146,6 +150,8 @@ def _beside_the_model(asked: argparse.Namespace, workers: int, ran: Ran, looks: 
         "middle_by_the_model": round(amid_per_s / min(allowed.values()), 3),
         "worker_cpu_ms_a_call": round(worker_cpu_s * 1000, 2),
         "all_cpu_ms_a_call": round(all_cpu_s * 1000, 2),
+        "cores_taken": round(of_all, 2),
+        "cores_idle": round(idle, 2),
     }
 
 
