@@ -41,10 +41,10 @@ def merge(
         numbered = f"{name}-{number}" if number else name
         with open_parquet(folder, TableRows(first.table, first.run_id, numbered, group)) as file:
             largest_bytes = 0
-            while group is not None and file.size_bytes + largest_bytes <= file_bytes:
-                before = file.size_bytes
+            while group is not None and file.written.size_bytes + largest_bytes <= file_bytes:
+                before = file.written.size_bytes
                 file.write(group)
-                largest_bytes = max(largest_bytes, file.size_bytes - before)
+                largest_bytes = max(largest_bytes, file.written.size_bytes - before)
                 group = None  # two are too many
                 group = next(groups, None)
         yield file.written

@@ -29,7 +29,7 @@ from transforms.storage import Folder
 
 PART_RECORDS = 50_000
 PART_BYTES = 32 * 1024 * 1024
-"""Bounds of one part, which a worker holds in memory at once, several times over while it parses."""
+"""Bounds of one part, which is one ledger file."""
 
 _KEYS = ("item_id", "source_id", "outcome", "last_at")
 _ROWS_TOGETHER = 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -31,48 +31,47 @@ class TableRows:
 
 
 class TableFile:
-    """A file under way."""
+    """A file under way, and what there is of it by now."""
 
-    def __init__(self, first: TableRows, path: str, sink: BinaryIO, writer: Any) -> None:
-        self._run_id, self._table, self._path = first.run_id, first.table, path
+    def __init__(self, written: WrittenFile, sink: BinaryIO, writer: Any) -> None:
+        self.written = written
         self._sink, self._writer = sink, writer
-        self._rows = self.size_bytes = 0
 
     def write(self, rows: pa.Table) -> None:
         """Add rows: a row group of Parquet, a batch of Arrow."""
         self._writer.write_table(rows, ROW_GROUP_ROWS)
-        self._rows += len(rows)
-        self.measure()
+        self.measure(len(rows))
 
-    def measure(self) -> None:
-        """Look how large it has become."""
-        self.size_bytes = self._sink.tell()
-
-    @property
-    def written(self) -> WrittenFile:
-        """What there is of it by now."""
-        return WrittenFile(self._run_id, self._table, self._path, self._rows, self.size_bytes)
+    def measure(self, more_rows: int = 0) -> None:
+        """Note what has come to it."""
+        rows = self.written.rows + more_rows
+        self.written = replace(self.written, rows=rows, size_bytes=self._sink.tell())
 
 
 def open_parquet(folder: Folder, first: TableRows) -> AbstractContextManager[TableFile]:
     """A Parquet file for rows like the first, which are not written yet; so many make a row group."""
     path = parquet_file(first.table, first.run_id, first.name)
     options = writer_options(first.rows.schema, len(first.rows))
-    return _open(folder, first, path, partial(pq.ParquetWriter, schema=first.rows.schema, **options))
+    return _open(folder, _begun(first, path), partial(pq.ParquetWriter, schema=first.rows.schema, **options))
 
 
 def open_waiting(folder: Files, first: TableRows) -> AbstractContextManager[TableFile]:
     """A file that is to be merged, in Arrow's own form, which costs a tenth; packed where it goes over a network."""
     options = pa.ipc.IpcWriteOptions(compression=None if folder.is_local else "zstd")
     path = waiting_file(first.table, first.run_id, first.name)
-    return _open(folder, first, path, partial(pa.ipc.new_file, schema=first.rows.schema, options=options))
+    return _open(folder, _begun(first, path), partial(pa.ipc.new_file, schema=first.rows.schema, options=options))
+
+
+def _begun(first: TableRows, path: str) -> WrittenFile:
+    return WrittenFile(first.run_id, first.table, path, 0, 0)
 
 
 @contextmanager
-def _open(folder: Files, first: TableRows, path: str, open_writer: _Open) -> Iterator[TableFile]:
-    with folder.writer(path) as sink:
+def _open(folder: Files, begun: WrittenFile, open_writer: _Open) -> Iterator[TableFile]:
+    """Nothing of the first rows is held here: the file may be open for long."""
+    with folder.writer(begun.path) as sink:
         with open_writer(sink) as writer:
-            file = TableFile(first, path, sink, writer)
+            file = TableFile(begun, sink, writer)
             yield file
         file.measure()
 
