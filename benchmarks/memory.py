@@ -13,15 +13,24 @@ from benchmarks.pictures import write_pictures
 
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:
-    """Peak memory and rate for each number of pictures, and the largest peak over the smallest."""
+    """Peak memory and rate for each number of pictures, the largest peak over the smallest, and what a picture adds."""
     parser = argparse.ArgumentParser(prog="run.sh bench memory", description=__doc__)
     parser.add_argument("--pictures", type=int, nargs="*", default=[1_000, 10_000, 100_000])
     parser.add_argument("--picture_bytes", type=int, default=4_000)
     parser.add_argument("--in_flight", type=int, default=16)
     asked = parser.parse_args(arguments)
-    found = {str(count): _measure(count, asked) for count in asked.pictures}
+    found = {count: _measure(count, asked) for count in sorted(asked.pictures)}
     peaks_mb = [figures["peak_mb"] for figures in found.values()]
-    return {**found, "most_over_least": round(max(peaks_mb) / min(peaks_mb), 3)}
+    return {
+        **{str(count): figures for count, figures in found.items()},
+        "most_over_least": round(max(peaks_mb) / min(peaks_mb), 3),
+        "bytes_per_picture": _slope(*list(found)[-2:], *peaks_mb[-2:]) if len(found) > 1 else None,
+    }
+
+
+def _slope(fewer: int, more: int, fewer_mb: float, more_mb: float) -> int:
+    """Of the two largest: what is there once is in both."""
+    return round((more_mb - fewer_mb) * 1e6 / (more - fewer))
 
 
 def _measure(count: int, asked: argparse.Namespace) -> dict[str, float]:
