@@ -56,7 +56,7 @@ def readable(pixels: Pixels) -> Pixels:
     if clarity.grain > GRAINY:
         grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), dtype=np.float32)
     elif clarity.sharpness < SOFT:
-        _unblur(grey, BLUR_PX, BLUR_NOISE)
+        unblur(grey, BLUR_PX, BLUR_NOISE)
     grey *= 215
     grey += 20
     return np.asarray(np.clip(grey, 0, 255, out=grey), dtype=np.uint8)
@@ -94,7 +94,7 @@ def _glare(pixels: Pixels) -> Plane | None:
     return _at_size(np.where(share > 0.3, np.minimum(share, MOST_GLARE), 0), pixels.shape[:2])
 
 
-def _unblur(grey: Plane, sigma: float, noise: float) -> None:
+def unblur(grey: Plane, sigma: float, noise: float) -> None:
     """Wiener's filter for a Gaussian of that many pixels, in place; `noise` is what keeps it from sharpening grain.
 
     Rows and columns are transformed strip by strip into one spectrum: numpy's own takes four times as much.

@@ -13,6 +13,8 @@ from endpoint.pictures import Pixels
 
 CARD_PX = 1000
 """Width of an aligned card."""
+MOST_TALL, MOST_SQUASHED = 2, 4
+"""Whole sheets: taller ones than twice their width are made narrower, to be as large, and the tallest are squashed."""
 INSET_PX = 4
 """Cut off all around: slivers of background make Leptonica complain and Tesseract see text."""
 
@@ -31,7 +33,7 @@ class Aligned:
 
 
 def align(sheet: Pixels, corners: Corners | None, *, cut: bool = False) -> Aligned:
-    """The card between the corners, long side across; without corners the whole sheet.
+    """The card between the corners, long side across; without corners the whole sheet, narrower where it is very tall.
 
     What of a `cut` card is outside the picture becomes as its middle is: a smear of the rim's pixels looks like print.
     """
@@ -40,15 +42,16 @@ def align(sheet: Pixels, corners: Corners | None, *, cut: bool = False) -> Align
         height, width = sheet.shape[:2]
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
     across, down = sides(corners)
-    height_px = max(1, min(4 * CARD_PX, round(CARD_PX * down / max(1.0, across))))
+    tall = min(float(MOST_SQUASHED), down / max(1.0, across))
+    width_px = round(CARD_PX * (MOST_TALL / max(MOST_TALL, tall)) ** 0.5)
+    height_px = max(1, round(width_px * tall))
     inset = INSET_PX if outlined else 0
-    target = np.array(
-        [[-inset, -inset], [CARD_PX + inset, -inset], [CARD_PX + inset, height_px + inset], [-inset, height_px + inset]]
-    )
+    right, bottom = width_px + inset, height_px + inset
+    target = np.array([[-inset, -inset], [right, -inset], [right, bottom], [-inset, bottom]])
     to_sheet = cv2.getPerspectiveTransform(target.astype(np.float32), corners.astype(np.float32))
-    source, moved = _around(sheet, corners, blur_px=0.4 * across / CARD_PX)
+    source, moved = _around(sheet, corners, blur_px=0.4 * across / width_px)
     to_part = np.array([[1, 0, -moved[0]], [0, 1, -moved[1]], [0, 0, 1]], dtype=np.float64) @ to_sheet
-    size, how = (CARD_PX, height_px), cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    size, how = (width_px, height_px), cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     border = cv2.BORDER_CONSTANT if cut else cv2.BORDER_REPLICATE
     usual = np.median(source[::8, ::8], axis=(0, 1)).tolist()
     pixels = cv2.warpPerspective(source, to_part, size, flags=how, borderMode=border, borderValue=usual)

@@ -17,7 +17,7 @@ Pixels = npt.NDArray[np.uint8]
 """RGB (height, width, 3) or grey (height, width), 0 to 255."""
 
 Rows = Callable[[int, int], Image.Image]
-"""Rows of a decoded picture, from one to before another."""
+"""Rows of a decoded picture in RGB, from one to before another."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_DECODED_BYTES = 50_000_000
@@ -26,10 +26,15 @@ MAX_JPEG_BYTES = 40_000_000
 """The same for JPEGs, which are halved until they fit: above 10 megapixels a card half as wide still has its 1000."""
 MAX_PROGRESSIVE_BYTES = 79_000_000
 """For one in progressive passes, with its coefficients, which are held at full size whatever is drawn of them."""
+MAX_HELD_BYTES, MAX_HELD_PROGRESSIVE_BYTES = 75_000_000, 90_000_000
+"""The same with the file as it was sent; what is progressive is smaller again when the sheet is made."""
+ROOMY_BYTES = 40_000_000
+"""Where a file and its decoded picture take more together, room is made for them first."""
 MAX_WORKING_PX = 4_000_000
 """Largest sheet worked on: a card half its width still has the pixels the text pass uses."""
-BAND_PX = 32
+BAND_PX = 16
 """So many rows at a time become RGB, so that no second whole picture stands in memory."""
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
 MAX_PAGES = 20
 PDF_DPI = 200
 _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 4: cv2.COLOR_RGBA2RGB}
@@ -52,31 +57,33 @@ class Sheet:
     scale: float
 
 
-def open_sheets(picture: bytes) -> Iterator[Sheet]:
+def open_sheets(picture: bytes, make_room: Callable[[], object] = lambda: None) -> Iterator[Sheet]:
     """Picture or PDF -> sheets, one at a time, so that a long PDF never stands in memory whole.
 
+    `make_room` is called before a picture is decoded that takes more than ROOMY_BYTES.
     Raises NotAPicture for bytes that are neither, are broken or locked, or pass the bounds above.
     """
     if picture[:1024].lstrip().startswith(b"%PDF-"):
         yield from _pages(picture)
     else:
-        yield _sheet(picture)
+        yield _sheet(picture, make_room)
 
 
-def _sheet(picture: bytes) -> Sheet:
+def _sheet(picture: bytes, make_room: Callable[[], object]) -> Sheet:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bounds here are stricter
             with Image.open(io.BytesIO(picture), formats=FORMATS) as opened:
-                return _decoded(opened, picture)
+                return _decoded(opened, picture, make_room)
     except (OSError, SyntaxError, ValueError, TypeError, EOFError, cv2.error, Image.DecompressionBombError) as error:
         # Pillow's own messages can quote the bytes; only the class of the failure is let through.
         raise NotAPicture(f"not a readable picture ({type(error).__name__})") from None
 
 
-def _decoded(opened: Image.Image, picture: bytes) -> Sheet:
+def _decoded(opened: Image.Image, picture: bytes, make_room: Callable[[], object]) -> Sheet:
     sent_width = opened.width
-    _fit(opened)
+    if len(picture) + _fit(opened, len(picture)) > ROOMY_BYTES:
+        make_room()
     shrink = min(1.0, (MAX_WORKING_PX / (opened.width * opened.height)) ** 0.5)
     size = (max(1, round(opened.width * shrink)), max(1, round(opened.height * shrink)))
     rows = _rows_of(opened, picture)
@@ -88,18 +95,24 @@ def _decoded(opened: Image.Image, picture: bytes) -> Sheet:
     return Sheet(_upright(pixels, turn), sent_width / size[0])
 
 
-def _fit(opened: Image.Image) -> None:
-    """Have a JPEG decoded at a half, a quarter or an eighth where all of it passes its bound; others are refused."""
-    parts, left_bytes = [1], MAX_DECODED_BYTES
+def _fit(opened: Image.Image, file_bytes: int) -> int:
+    """Have a JPEG decoded at a half, a quarter or an eighth where all of it passes its bound; others are refused.
+
+    Returns the bytes that decoding takes beside the file.
+    """
+    parts, most_bytes, whole_bytes = [1], min(MAX_DECODED_BYTES, MAX_HELD_BYTES - file_bytes), 0
     if opened.format == "JPEG" and "progressive" in opened.info:
         # not an eighth: too little is left of one that needs it for its coefficients
-        parts, left_bytes = [1, 2, 4], MAX_PROGRESSIVE_BYTES - _coefficient_bytes(opened)
+        parts, whole_bytes = [1, 2, 4], _coefficient_bytes(opened)
+        most_bytes = min(MAX_PROGRESSIVE_BYTES, MAX_HELD_PROGRESSIVE_BYTES - file_bytes)
     elif opened.format == "JPEG":
-        parts, left_bytes = [1, 2, 4, 8], MAX_JPEG_BYTES
-    part = next((part for part in parts if _decoded_bytes(opened) <= left_bytes * part * part), None)
-    if part is None:
-        raise NotAPicture("more pixels than can be decoded")
-    opened.draft(None, (opened.width // part, opened.height // part))  # once: Pillow takes no second one
+        parts, most_bytes = [1, 2, 4, 8], min(MAX_JPEG_BYTES, MAX_HELD_BYTES - file_bytes)
+    for part in parts:
+        taken_bytes = whole_bytes + _decoded_bytes(opened) // (part * part)
+        if taken_bytes <= most_bytes:
+            opened.draft(None, (opened.width // part, opened.height // part))  # once: Pillow takes no second one
+            return taken_bytes
+    raise NotAPicture("more pixels than can be decoded")
 
 
 def _coefficient_bytes(opened: Image.Image) -> int:
@@ -125,12 +138,13 @@ def _rows_of(opened: Image.Image, picture: bytes) -> Rows:
     """The picture decoded. A still WebP by OpenCV: Pillow takes every one for a film, with three more copies."""
     if opened.format != "WEBP" or _is_animated(opened):
         opened.load()
-        return lambda first, last: opened.crop((0, first, opened.width, last))
+        brightest = float(np.max(opened.getextrema())) if opened.mode in _DEEP else 255.0
+        return lambda first, last: _eight_bit(opened.crop((0, first, opened.width, last)), brightest)
     decoded = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.ndim != 3:
         raise OSError
     order = cv2.COLOR_BGRA2RGBA if decoded.shape[2] == 4 else cv2.COLOR_BGR2RGB
-    return lambda first, last: Image.fromarray(np.asarray(cv2.cvtColor(decoded[first:last], order), dtype=np.uint8))
+    return lambda first, last: _eight_bit(Image.fromarray(np.asarray(cv2.cvtColor(decoded[first:last], order))), 255.0)
 
 
 def _band(opened: Image.Image, rows: Rows, size: tuple[int, int], top: int, bottom: int) -> Image.Image:
@@ -138,15 +152,13 @@ def _band(opened: Image.Image, rows: Rows, size: tuple[int, int], top: int, bott
     step = opened.height / size[1]
     first, last = max(0, int(top * step) - 2), min(opened.height, int(bottom * step) + 3)
     box = (0, top * step - first, opened.width, min(bottom * step, opened.height) - first)
-    part = _eight_bit(rows(first, last), opened)
-    return part.resize((size[0], bottom - top), Image.Resampling.BOX, box=box)
+    return rows(first, last).resize((size[0], bottom - top), Image.Resampling.BOX, box=box)
 
 
-def _eight_bit(part: Image.Image, whole: Image.Image) -> Image.Image:
-    """Any mode -> RGB: 16-bit greys are scaled, not cut off; what is transparent becomes white."""
-    if part.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        top = max(255.0, float(np.max(whole.getextrema())))
-        levels = np.asarray(part, dtype=np.float32) * np.float32(255.0 / top)
+def _eight_bit(part: Image.Image, brightest: float) -> Image.Image:
+    """Any mode -> RGB: 16-bit greys are scaled to the picture's brightest, not cut off; transparent becomes white."""
+    if part.mode in _DEEP:
+        levels = np.asarray(part, dtype=np.float32) * np.float32(255.0 / max(255.0, brightest))
         return Image.fromarray(levels.clip(0, 255).astype(np.uint8)).convert("RGB")
     if "A" in part.getbands() or "transparency" in part.info:
         return Image.alpha_composite(Image.new("RGBA", part.size, "white"), part.convert("RGBA")).convert("RGB")

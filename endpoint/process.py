@@ -19,11 +19,13 @@ import psutil
 from loky.process_executor import ShutdownExecutorError  # type: ignore[import-untyped]  # as above
 
 from endpoint.answers import PictureAnswer
-from endpoint.worker import MakeReader, Reading, open_reader, read_picture
+from endpoint.worker import MakeReader, Reading, open_reader, read_picture, take
 
 Gone = (BrokenProcessPool, ShutdownExecutorError)
 """What waiting for a process raises once it has died, or was killed here."""
 
+PIECE_BYTES = 4 << 20
+"""Pictures are handed over in pieces of that size; most are one."""
 _LOOK_EVERY_S = 0.1  # at what a process uses; short against the time in which a bomb fills a gigabyte
 _ENVIRONMENT = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
 """One core per worker: libraries that start a thread per core only get in each other's way."""
@@ -75,7 +77,10 @@ class WorkerProcess:
         Raises Gone where the process dies, CardTimeout, and ReaderFailed where the reader has a bug.
         """
         self.usable = False  # until it has answered: it may die, use too much, or the server may stop
-        reading = self._call(read_picture, picture, get_thumb, says_valid)
+        *pieces, last = [picture[at : at + PIECE_BYTES] for at in range(0, max(1, len(picture)), PIECE_BYTES)]
+        for piece in pieces:
+            self._executor.submit(take, piece)  # one process takes them in turn; if it ends, so does the reading
+        reading = self._call(read_picture, last, get_thumb, says_valid)
         try:
             for _ in range(self._looks()):
                 await asyncio.wait({reading}, timeout=_LOOK_EVERY_S)

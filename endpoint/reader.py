@@ -31,7 +31,7 @@ from endpoint.rows import rows_of
 from endpoint.second_look import looked_again, with_lost_labels
 from endpoint.sides import Side
 from endpoint.signs import signs_of
-from endpoint.upright import turns_to_try
+from endpoint.upright import marks_on, turns_to_try
 from endpoint.warning_codes import warnings_of
 
 __all__ = ["Card", "CardReader", "NotAPicture"]
@@ -40,6 +40,10 @@ KNOWN = 0.45
 """Share of a side's phrases and labels that must be found for a card to be one."""
 LARGE = 0.25
 """Share of the sheet, or of a shape behind it, that an outline covers so that it is the card; a portrait does not."""
+LEAST_PX, MOST_LONG = 100, 12
+"""The short side of a sheet that may hold a card, and its long side in short ones: cards of longer ones are small."""
+MOST_MARKS = 15_000
+"""A whole sheet with more is no card: specimens have 1,200, an A4 page of small print 12,000. Each takes 4 kB."""
 RIM_SHARE = 0.025
 """Corners of a card that is wholly on the picture are so far from its rim, in shares of its long side."""
 SURE = 0.62
@@ -93,16 +97,22 @@ class CardReader:
         """
         try:
             cards: list[Card] = []
-            for sheet in open_sheets(picture):
+            for sheet in open_sheets(picture, self._make_room):
                 cards += [self.card(read, get_thumb=get_thumb) for read in self.look(sheet)]
                 del sheet  # before the next page is drawn: one takes 12 MB
             return cards
         finally:
             give_back()
 
+    def _make_room(self) -> None:
+        """For a large picture while it is decoded: text is read later."""
+        self._engine.lay_aside()
+        give_back()
+
     def look(self, sheet: Sheet) -> Iterator[Read]:
         """Sheet -> what stands on its cards: those with an outline; if no such thing is a card, the whole may be."""
-        if min(sheet.pixels.shape[:2]) < 100:
+        short, long = sorted(sheet.pixels.shape[:2])
+        if short < LEAST_PX or long > MOST_LONG * short:
             return
         for cards in ways_to_lie(sheet.pixels):
             found = [read for card in cards if (read := self._oriented(card, sheet.scale))]
@@ -113,6 +123,8 @@ class CardReader:
     def _oriented(self, card: Aligned, scale: float) -> Read | None:
         """The card the right way up, likeliest first: half a turn may be needed, quarters too for a whole sheet."""
         grey = readable(card.pixels)
+        if not card.outlined and marks_on(grey) > MOST_MARKS:
+            return None
         best: Read | None = None
         for quarters in turns_to_try(grey, any_quarter=not card.outlined):
             read = self._one_way_up(turned(card, quarters), np.ascontiguousarray(np.rot90(grey, quarters)), scale)

@@ -44,6 +44,11 @@ def turns_to_try(grey: Pixels, *, any_quarter: bool) -> tuple[int, ...]:
     return along + turned if across.length >= down.length else turned + along
 
 
+def marks_on(grey: Pixels) -> int:
+    """How many separate marks of ink there are: letters, tone marks, specks."""
+    return int(cv2.connectedComponents(np.asarray(grey < INK, dtype=np.uint8), connectivity=4)[0]) - 1
+
+
 def _lines(ink: Pixels) -> _Print:
     """What lies level: a line's middle part are the rows with at least half as much ink as its fullest one."""
     joined = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, np.ones((1, GAP_PX), np.uint8))

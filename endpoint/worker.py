@@ -47,6 +47,7 @@ class Reading:
 
 
 _readers: list[Reader] = []  # the one reader of this process; loky's initializer can leave its work nowhere else
+_taken: list[bytes] = []  # pieces of the picture that is on its way
 
 
 def open_reader(make_reader: MakeReader, server_pid: int) -> None:
@@ -57,10 +58,20 @@ def open_reader(make_reader: MakeReader, server_pid: int) -> None:
     _readers[:] = [make()]
 
 
-def read_picture(picture: bytes, get_thumb: bool, says_valid: bool) -> Reading:
-    """One picture -> its answer. Raises ReaderFailed where the reader raises anything but NotAPicture."""
+def take(piece: bytes) -> None:
+    """Keep a piece of a large picture until its last one is here: in one piece it would be held three times over."""
+    _taken.append(piece)
+
+
+def read_picture(last: bytes, get_thumb: bool, says_valid: bool) -> Reading:
+    """One picture -> its answer; `last` is all of it that was not taken before.
+
+    Raises ReaderFailed where the reader raises anything but NotAPicture.
+    """
     from endpoint.reader import NotAPicture  # noqa: PLC0415  # heavy libraries: loaded in workers only
 
+    picture = b"".join((*_taken, last)) if _taken else last
+    _taken.clear()
     try:
         cards = _readers[0].read(picture, get_thumb=get_thumb)
         answer = answer_of(cards, picture=picture, says_valid=says_valid)

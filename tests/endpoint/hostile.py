@@ -155,7 +155,7 @@ def _table() -> Iterator[Hostile]:
     for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"):
         yield row(f"1x1 {kind}", EMPTY, lambda _, kind=kind: saved(Image.new("RGB", (1, 1)), kind))
         yield row(f"half a {kind}", UNREADABLE, lambda card, kind=kind: (whole := saved(card, kind))[: len(whole) // 2])
-    for shape in ((1, 20_000), (20_000, 1), (3, 3), (40, 4000)):
+    for shape in ((1, 20_000), (20_000, 1), (3, 3), (40, 4000), (4000, 120), (120, 4000)):
         yield row(f"{shape[0]}x{shape[1]}", EMPTY, lambda _, shape=shape: saved(Image.new("RGB", shape), "PNG"))
     for mode in ("L", "1", "P", "LA", "RGBA", "I;16"):
         yield row(f"blank {mode}", EMPTY, lambda _, mode=mode: saved(Image.new(mode, (640, 400)), "PNG"))

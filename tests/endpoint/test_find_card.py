@@ -90,3 +90,12 @@ def test_an_aligned_card_is_a_thousand_pixels_wide_and_without_its_surroundings(
     assert card.pixels.shape[1] == CARD_PX
     assert abs(card.pixels.shape[0] - 630) < 8
     assert card.pixels.min() > 150
+
+
+@pytest.mark.parametrize(
+    ("sheet", "laid"), [((600, 1000), (600, 1000)), ((4000, 2000), (2000, 1000)), ((4000, 1000), (2828, 707))]
+)
+def test_a_whole_sheet_is_laid_flat_in_at_most_two_megapixels(sheet: tuple[int, int], laid: tuple[int, int]) -> None:
+    whole = align(np.zeros((*sheet, 3), dtype=np.uint8), None)
+    assert whole.pixels.shape[:2] == laid
+    assert to_sent_box(whole, 1.0, (0, 0, laid[1], laid[0])) == pytest.approx((0, 0, sheet[1], sheet[0]))

@@ -6,6 +6,8 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from endpoint import page
@@ -51,3 +53,14 @@ def test_a_label_and_its_value_read_as_one_word_are_parted(text: str, expected: 
     assert [part.text for part in parts] == expected
     assert [parts[0].left, parts[-1].right] == [100, 200]
     assert all(one.right == other.left for one, other in pairwise(parts))
+
+
+def test_an_engine_laid_aside_reads_as_before() -> None:
+    engine = page.TextEngine()
+    grey = np.full((80, 400), 235, dtype=np.uint8)
+    cv2.putText(grey, "20/02/2018", (20, 50), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (20,), 2)
+    before = engine.words(grey)
+    engine.lay_aside()
+    engine.lay_aside()
+    assert engine.words(grey) == before
+    assert [word.text for word in before] == ["20/02/2018"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from endpoint.pictures import MAX_PAGES, MAX_WORKING_PX, NotAPicture, open_sheets
+from endpoint.pictures import MAX_HELD_BYTES, MAX_PAGES, MAX_WORKING_PX, NotAPicture, open_sheets
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -118,6 +118,21 @@ def test_a_large_jpeg_is_drawn_at_a_part_of_its_size_or_refused(
     assert sheet.scale == pytest.approx(1 / working, rel=0.001)
     middle = sheet.pixels.shape[1] // 2
     assert (sheet.pixels[-20:, : middle - 20].max(), sheet.pixels[-20:, middle + 20 :].min()) == (0, 255)
+
+
+@pytest.mark.parametrize(("megapixels", "rooms"), [(8, 0), (12, 1)])
+def test_room_is_made_before_a_large_picture_is_decoded(megapixels: int, rooms: int) -> None:
+    made: list[int] = []
+    list(open_sheets(saved(halves(size=(4000, megapixels * 250)), "PNG"), lambda: made.append(1)))
+    assert len(made) == rooms
+
+
+def test_a_file_counts_with_what_is_decoded_of_it() -> None:
+    content = saved(halves(size=(4000, 3000)), "PNG")
+    (sheet,) = open_sheets(content + bytes(MAX_HELD_BYTES - 48_000_000 - len(content)))
+    assert sheet.pixels.shape[1] * sheet.scale == pytest.approx(4000)
+    with pytest.raises(NotAPicture):
+        list(open_sheets(content + bytes(MAX_HELD_BYTES - 48_000_000)))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from endpoint.answers import PictureAnswer
 from endpoint.pool import PoolBounds, QueueFull, WorkerLost, WorkerPool
@@ -69,6 +71,13 @@ def read(pool: WorkerPool, colour: tuple[int, int, int]) -> Awaitable[PictureAns
     return pool.read(picture_of(colour), get_thumb=False, says_valid=False)
 
 
+def large_of(colour: tuple[int, int, int]) -> bytes:
+    """9 MB, handed over in pieces; the pixel that tells comes last."""
+    out = io.BytesIO()
+    Image.new("RGB", (2000, 1500), colour).save(out, "BMP")
+    return out.getvalue()
+
+
 async def process_of(pool: WorkerPool) -> tuple[int, int]:
     """A worker's process id, and how many pictures it had read."""
     answer = await read(pool, PROCESS)
@@ -78,6 +87,17 @@ async def process_of(pool: WorkerPool) -> tuple[int, int]:
 
 def worker_pids() -> set[int]:
     return {process.pid for process in worker_processes(os.getpid())}
+
+
+@pytest.mark.parametrize("colour", [FRONT, DEADLY_ONCE], ids=["read", "read by the second process"])
+def test_a_large_picture_arrives_whole_and_none_of_it_stays(colour: tuple[int, int, int]) -> None:
+    async def story() -> None:
+        async with started() as pool:
+            answer = await pool.read(large_of(colour), get_thumb=False, says_valid=False)
+            after = await read(pool, BACK)
+        assert (answer, after.documents[0]["type"]) == (FRONT_ANSWER, "chip_id_card_back")
+
+    run(story)
 
 
 def is_dead(pid: int) -> bool:
