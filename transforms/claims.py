@@ -8,20 +8,26 @@ from transforms.elements import Fate
 
 
 class Claim:
-    """One item's fate, known when its first request is settled."""
+    """One item's fate, known when its first request is settled. Small: a group may be all pictures of a night."""
+
+    __slots__ = ("_fate", "_turn")
 
     def __init__(self) -> None:
-        self._settled = threading.Event()
         self._fate = Fate.DEFERRED
+        self._turn: threading.Lock | None = threading.Lock()
+        self._turn.acquire()
 
     def settle(self, fate: Fate) -> None:
-        """Say what came of the first request."""
-        self._fate = fate
-        self._settled.set()
+        """Say what came of the first request, once."""
+        turn, self._fate, self._turn = self._turn, fate, None
+        if turn is not None:
+            turn.release()
 
     def wait(self) -> Fate:
         """What came of the first request; waits until it is known."""
-        self._settled.wait()
+        if (turn := self._turn) is not None:
+            with turn:  # and leave it to the next that waits
+                pass
         return self._fate
 
 
