@@ -69,6 +69,8 @@ class Index:
         What is here is not sorted again: that would take four times its room.
         """
         more = Index.of(ids, numbers, -numbers if is_higher_better else numbers)
+        if not len(self.ids):
+            return more
         at = self.find(more.ids)
         is_new, known = at < 0, at[at >= 0]
         kept = self.numbers.copy()
