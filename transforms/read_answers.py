@@ -48,7 +48,9 @@ class ReadAnswers(beam.PTransform):
 
 
 def _plan(run_id: str, settings: OutputSettings) -> list[Part]:
-    return plan_parts(open_folder(settings.output), run_id)
+    parts = plan_parts(open_folder(settings.output), run_id)
+    pa.default_memory_pool().release_unused()  # what calls and planning took and do not need any more
+    return parts
 
 
 class _ReadPartFn(beam.DoFn):
