@@ -27,7 +27,9 @@ change, a hold-up of `HELD_UP_S` is stood (W below is longer by that).
    rank, never make for more slots: (Q-1-r) // n + 1 falls in both. So the slots in use are at
    most those of the view S: together Q. The throttle's log keeps each worker within its slots.
 
-**The first** of a run need not wait so long. A worker is one of them if it lists before it writes
+**The first** of a run need not wait so long, and do not where a watch asks for it: they begin 2.5 s
+sooner, but a worker that joins a second after them costs its share for 3 s, which a backfill need not
+pay. A worker is one of the first if it lists before it writes
 its lease for the first time, finds none, and has it written within `FIRST_WITHIN_S` (F). It begins
 anew with its first listing F + 2 D or more after that write, and sends W later.
 5. Let s and u be first ones. s's listing before its write, at b, did not show u: u was written
@@ -140,8 +142,18 @@ class View:
 class Lease:
     """This worker's lease, and its share of the quota. `renew` and `leave` are for one thread, `slots` for any."""
 
-    def __init__(self, folder: Folder, run_id: str, quota: Quota, worker: str, clock: Callable[[], float]) -> None:
-        self._folder, self._path = folder, run_file(run_id, LEASES)
+    def __init__(
+        self,
+        folder: Folder,
+        run_id: str,
+        quota: Quota,
+        worker: str,
+        clock: Callable[[], float],
+        *,
+        begins_soon: bool = False,
+    ) -> None:
+        """`begins_soon`: as one of the first of a run it sends as soon as it may, not when all who join with it may."""
+        self._folder, self._path, self._begins_soon = folder, run_file(run_id, LEASES), begins_soon
         self._worker, self._clock, self._quota = worker, clock, quota
         self._lock = threading.Lock()
         self._count = 0
@@ -164,7 +176,8 @@ class Lease:
             OSError: the store did not take it, or did not list; the next time may be in time still.
         """
         looked_s = self._clock()
-        is_first = self._written_s == -math.inf and not self._list().keys() - {self._worker}
+        may_be_first = self._begins_soon and self._written_s == -math.inf
+        is_first = may_be_first and not self._list().keys() - {self._worker}
         self._count += 1  # also where the write fails: it may show, and the next must differ from it
         self._objects.append(f"{self._path}/{self._worker}-{self._count:09d}.lease")
         started_s = self._clock()

@@ -171,7 +171,8 @@ def _throttle(
         return Throttle(rate_per_s, ask=asker(rate.rate_limit_service)), _nothing, _nothing
     if session.is_alone or not rate_per_s:
         return Throttle(rate_per_s), _nothing, _nothing
-    lease = Lease(folder, run_id, Quota.of(rate_per_s), uuid.uuid4().hex, time.monotonic)
+    quota, name = Quota.of(rate_per_s), uuid.uuid4().hex
+    lease = Lease(folder, run_id, quota, name, time.monotonic, begins_soon=session.watches)
     return Throttle(rate_per_s, shares=lease), lease.renew, lease.leave
 
 
