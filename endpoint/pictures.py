@@ -26,7 +26,7 @@ MAX_JPEG_BYTES = 40_000_000
 """The same for JPEGs, which are halved until they fit: above 10 megapixels a card half as wide still has its 1000."""
 MAX_PROGRESSIVE_BYTES = 79_000_000
 """For one in progressive passes, with its coefficients, which are held at full size whatever is drawn of them."""
-MAX_HELD_BYTES, MAX_HELD_PROGRESSIVE_BYTES = 75_000_000, 90_000_000
+MAX_HELD_BYTES, MAX_HELD_PROGRESSIVE_BYTES = 70_000_000, 90_000_000
 """The same with the file as it was sent; what is progressive is smaller again when the sheet is made."""
 ROOMY_BYTES = 40_000_000
 """Where a file and its decoded picture take more together, room is made for them first."""
