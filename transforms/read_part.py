@@ -23,8 +23,8 @@ from transforms.parquet_shape import together
 from transforms.parse_answers import Parsed, parse_answers
 from transforms.storage import Folder
 
-SLICE_ROWS = 4096
-SLICE_BYTES = 4 * 1024 * 1024
+SLICE_ROWS = 6144
+SLICE_BYTES = 8 * 1024 * 1024
 """Bounds of one slice, which is in memory several times over while it is parsed; a smaller one costs more CPU."""
 _ROWS_TOGETHER = 128
 """Records of a journal made columns at once: few enough that no garbage collection walks over them."""
