@@ -1,7 +1,7 @@
-"""Requests <-> bytes: how requests go through a shuffle, some dozens in one small element.
+"""Requests <-> bytes: how requests go through a shuffle, a dozen and more in one small element.
 
 A runner holds, copies and sends every element of a shuffle, one inside the process several times over; as an object of
-its own a request is 800 bytes there, in a pack some 30, for neighbours have most of their URIs in common.
+its own a request is 800 bytes there, in a pack some 40, for neighbours have most of their URIs in common.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import orjson
 
 from transforms.elements import Picture, Request
 
-GROUPS = 1024
-"""Into so many, requests are spread: many for each worker, and few enough that packs of a large night are full."""
-_PACKED_BYTES = 4096
-"""Of JSON in one pack, some thirty requests; so much waits for each group at the most."""
+GROUPS = 4096
+"""Into so many, requests are spread: enough that dozens of workers get even parts of them, and few enough that packs of
+a large night are full."""
+_PACKED_BYTES = 2048
+"""Of JSON in one pack, a dozen requests and more; so much waits for each group at the most."""
 _LEVEL = 1
 _END = b"\n"
 
