@@ -29,6 +29,8 @@ _FINISH_WITHIN_S = 5
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h of glibc
 _LARGE_BLOCK_BYTES = 65_536
 _KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that they rarely send into one being closed
+_NO_TALE_OF_SEMAPHORES = "ignore::UserWarning:loky.backend.resource_tracker"
+"""The tracker of loky, a process of its own, at times finds at the very end a semaphore gone, and would say so."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     _log_to_stderr()
     _return_free_memory()
+    os.environ.setdefault("PYTHONWARNINGS", _NO_TALE_OF_SEMAPHORES)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both signals end the run as KeyboardInterrupt
     try:
         asyncio.run(_serve(options, credentials, listener))
