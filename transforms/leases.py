@@ -29,9 +29,9 @@ change, a hold-up of `HELD_UP_S` is stood (W below is longer by that).
 
 **The first** of a run need not wait so long, and do not where a watch asks for it: they begin 2.5 s
 sooner, but a worker that joins a second after them costs its share for 3 s, which a backfill need not
-pay. A worker is one of the first if it lists before it writes
-its lease for the first time, finds none, and has it written within `FIRST_WITHIN_S` (F). It begins
-anew with its first listing F + 2 D or more after that write, and sends W later.
+pay. A worker is one of the first if it lists before it writes its lease for the first time, finds none,
+and has it written within `FIRST_WITHIN_S` (F). It begins anew with its first listing F + 2 D or more
+after that write, and sends W later.
 5. Let s and u be first ones. s's listing before its write, at b, did not show u: u was written
    after b-D. So u's listing, F + 2 D later, is from after b+F+D: s had been written by b+F, and
    shows. So each of them counts all of them, from its first permission on, and 4 holds for them.
