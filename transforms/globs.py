@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from dataclasses import dataclass
 
 _WILD = re.compile(r"[*?[]")
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
+_BEFORE, _BEHIND = fnmatch.translate("x").split("x")
+"""What fnmatch puts around the regular expression of a whole name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,6 @@ def _as_regex(token: str) -> str:
         return "[^/]*"
     if token == "?":
         return "[^/]"
-    if len(token) > 1:  # a set of characters
-        body = token[1:-1].replace("\\", r"\\").replace("[", r"\[")
-        return f"(?!/)[^{body[1:]}]" if body.startswith("!") else f"(?!/)[{body}]"
+    if len(token) > 1:  # a set of characters, as fnmatch reads it: that is what a disk is asked with
+        return f"(?!/){fnmatch.translate(token).removeprefix(_BEFORE).removesuffix(_BEHIND)}"
     return re.escape(token)
