@@ -20,7 +20,7 @@ from schemas.documents import DOCUMENT_TYPES
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from transforms.layout import DEAD_LETTERS, DOCUMENTS, LEDGER, RUNS
 from transforms.receipt import RECEIPT_FILE
-from transforms.settings import Problem, option
+from transforms.settings import Problem, option, output_problems
 from transforms.storage import open_folder
 
 RUN_ID = pa.field("run_id", pa.string(), metadata={"doc": "The run that wrote the row; the partition"})
@@ -53,8 +53,7 @@ class DdlSettings:
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with it, in words."""
-        if not self.output:
-            yield "--output is missing: give the output folder of the runs"
+        yield from output_problems(self.output)
         if not self.database.isidentifier():
             yield f"--database is {self.database!r}, expected letters, digits and '_'"
 

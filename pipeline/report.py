@@ -16,7 +16,7 @@ from pipeline.runs import ended_runs
 from pipeline.views import connect
 from transforms.layout import RUNS, run_file
 from transforms.receipt import WATCHING
-from transforms.settings import Problem, option
+from transforms.settings import Problem, option, output_problems
 from transforms.storage import Folder, open_folder
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ class ReportSettings:
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with it, in words."""
-        if not self.output:
-            yield "--output is missing: give the output folder of the run"
+        yield from output_problems(self.output)
 
 
 def main(arguments: Sequence[str]) -> int:

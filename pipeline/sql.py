@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pipeline.exit import EXIT_COMPLETE, UsageError
 from pipeline.views import connect
+from transforms.settings import output_problems
 from transforms.uris import local_path
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ they mean."""
 def main(arguments: Sequence[str]) -> int:
     """Run SQL over the tables of an output folder with DuckDB; without a query, prompt for it."""
     asked = _parse(arguments)
+    for problem in output_problems(asked.output):
+        raise UsageError(problem)
     if (path := local_path(asked.output)) is not None and not path.exists():
         raise UsageError(f"--output {asked.output} does not exist")
     connection = connect(asked.output, unfinished=asked.unfinished)

@@ -22,7 +22,7 @@ from transforms.elements import SettledAs
 from transforms.frames import FIELDS, read_stored
 from transforms.layout import JOURNAL, LEDGER, of_run, run_file
 from transforms.receipt import read_receipt
-from transforms.settings import Problem, option
+from transforms.settings import Problem, option, output_problems
 from transforms.storage import Folder, StoredFile, open_folder
 from transforms.watch_control import SILENT_S, read_control
 
@@ -41,8 +41,7 @@ class StatusSettings:
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with it, in words."""
-        if not self.output:
-            yield "--output is missing: give the output folder of the run"
+        yield from output_problems(self.output)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ SERVICE = re.compile(r"(?P<address>[^/]+:[0-9]+)/(?P<domain>[^/]+)/(?P<entries>[
 """An Envoy rate limit service, with the domain and the descriptor that its rules are about."""
 TOPIC = re.compile(r"kafka://(?P<brokers>[^/@,:]+:[0-9]+(,[^/@,:]+:[0-9]+)*)/(?P<topic>[A-Za-z0-9._-]{1,249})")
 """A topic, with brokers to ask first."""
+_MOST = 1_000_000_000
+"""No number of an option is larger: rates, seconds and counts beyond it are slips, and clocks do not take them."""
 
 
 def option(default: Any = MISSING, *, help: str, choices: tuple[str, ...] = ()) -> Any:  # argparse's word
@@ -31,8 +33,17 @@ def option(default: Any = MISSING, *, help: str, choices: tuple[str, ...] = ()) 
 
 def _at_least(settings: Any, **least: float) -> Iterator[Problem]:
     for name, bound in least.items():
-        if (value := getattr(settings, name)) < bound:
-            yield f"--{name} is {value}, expected {bound} or more"
+        value = getattr(settings, name)
+        if not bound <= value <= _MOST:  # false for nan too
+            yield f"--{name} is {value}, expected {bound} " + ("or more" if value < bound else f"to {_MOST:,}")
+
+
+def output_problems(output: str, advice: str = "give the output folder of the run") -> Iterator[Problem]:
+    """What is wrong with an `--output`, in words; `advice` is for where it is missing."""
+    if not output:
+        yield f"--output is missing: {advice}"
+    elif local_path(output) is None and not is_in_bucket(output):
+        yield f"--output is {output}, expected a path or a URI of {', '.join(BUCKET_SCHEMES)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +172,8 @@ class OutputSettings:
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with it, in words."""
-        if not self.output:
-            yield "--output is missing: give a folder or a bucket prefix"
-        elif local_path(self.output) is None and not is_in_bucket(self.output):
-            yield f"--output is {self.output}, expected a path or a URI of {', '.join(BUCKET_SCHEMES)}"
-        if self.run_id and not all(letter.isalnum() or letter in "-_." for letter in self.run_id):
+        yield from output_problems(self.output, "give a folder or a bucket prefix")
+        if not all(letter.isalnum() or letter in "-_." for letter in self.run_id) or self.run_id in (".", ".."):
             yield f"--run_id is {self.run_id!r}, expected letters, digits, '-', '_' and '.'"
         yield from _at_least(self, journal_flush_s=0.1)
 

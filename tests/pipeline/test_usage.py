@@ -49,7 +49,13 @@ def picture(tmp_path: Path, jpeg: bytes) -> Path:
             ["--input=IN/*.jpg", "--output=OUT", "--max_requests_per_second=-1"],
             "--max_requests_per_second is -1.0, expected 0 or more",
         ),
+        (
+            [*_GIVEN, "--max_requests_per_second=nan"],
+            "--max_requests_per_second is nan, expected 0 to 1,000,000,000",
+        ),
+        ([*_GIVEN, "--timeout_s=inf"], "--timeout_s is inf, expected 0.1 to 1,000,000,000"),
         ([*_GIVEN, "--run_id=a/b"], "--run_id is 'a/b', expected letters, digits"),
+        ([*_GIVEN, "--run_id=.."], "--run_id is '..', expected letters, digits"),
         (
             ["--input=IN/*.jpg", "--output=OUT", "--credentials_uri=IN/none.json"],
             "--credentials_uri IN/none.json cannot be read",
@@ -69,6 +75,13 @@ def test_bad_usage(
     assert line.startswith("run.sh backfill: ")
     assert message.replace("IN", folder) in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("verb", ["ddl", "report", "sql", "status"])
+def test_an_output_that_cannot_be(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Verbs that only read an output refuse one of an unknown scheme as the others do, with status 2."""
+    assert main([verb, "--output=ftp://x/y"]) == 2
+    assert f"run.sh {verb}: --output is ftp://x/y, expected a path or a URI of s3, s3a," in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("credentials")
