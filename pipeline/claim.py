@@ -158,9 +158,15 @@ def _give_back(folder: Folder, token: str) -> None:
 
 
 def _take(folder: Folder, run_id: str, token: str, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Take a claim that is free, or whose owner shows no beat while three were due."""
-    if folder.create(CLAIM_FILE, _content(run_id, token)):
-        return
+    """Take the claim: a free one, one that comes free while it is watched, or one whose owner is dead."""
+    while not folder.create(CLAIM_FILE, _content(run_id, token)):
+        with suppress(FileNotFoundError):  # its owner ended, and gave it back
+            _take_over(folder, run_id, token, sleep)
+            return
+
+
+def _take_over(folder: Folder, run_id: str, token: str, sleep: Callable[[float], None]) -> None:
+    """Take the claim of an owner that shows no beat while three were due."""
     seen = folder.read(CLAIM_FILE)
     for _ in range(_BEATS_TO_WAIT):
         sleep(BEAT_S)

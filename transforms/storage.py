@@ -185,7 +185,11 @@ class BucketFolder:
 
         Where a reply was lost and the request sent again, our own content is there already.
         """
-        return self._at(path).put_if_none(content) or self.read(path) == content
+        if self._at(path).put_if_none(content):
+            return True
+        with suppress(FileNotFoundError):  # somebody's, and gone since
+            return self.read(path) == content
+        return False
 
     def read(self, path: str) -> bytes:
         """The whole object."""

@@ -46,6 +46,19 @@ def test_a_claim_without_a_beat_is_taken_over(bucket: Folder) -> None:
     assert list(bucket.list(CLAIM_FILE)) == []
 
 
+def test_a_claim_that_is_given_back_meanwhile_is_free(bucket: Folder) -> None:
+    """A run that begins as another ends waits for its next beat, sees that it is gone, and takes its place."""
+    bucket.create(CLAIM_FILE, claim._content("r1", "of who is about to end"))
+    waits = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        bucket.delete([CLAIM_FILE])
+
+    claim._take(bucket, "r2", "ours", sleep)
+    assert (len(waits), bucket.read(CLAIM_FILE)) == (1, claim._content("r2", "ours"))
+
+
 def test_who_loses_the_claim_is_told_and_leaves_it_to_the_other(bucket: Folder) -> None:
     lost = threading.Event()
     theirs = claim._content("r1", "of the other")
