@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from operator import itemgetter
@@ -79,11 +80,13 @@ class Watcher:
         """How the run stands now."""
         for file in self.folder.list(of_run(JOURNAL, self.run_id)):
             if file.size_bytes > self._read_up_to.get(file.path, 0):
-                self._count_segment(file)
+                with suppress(FileNotFoundError):  # taken over by the ledger since it was listed
+                    self._count_segment(file)
         for file in self.folder.list(of_run(LEDGER, self.run_id)):
             if file.path.endswith(".parquet") and file.path not in self._read_up_to:
                 self._read_up_to[file.path] = file.size_bytes
-                self._count_ledger(file.path)
+                with suppress(FileNotFoundError):  # merged into another since it was listed
+                    self._count_ledger(file.path)
         found = _read_found(self.folder, self.run_id)
         recent = sum(calls for second, calls in self._called_at_s.items() if now_s - second <= _RATE_OVER_S)
         since_s = min(_RATE_OVER_S, max(1.0, now_s - min(self._called_at_s, default=now_s)))
