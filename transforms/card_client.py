@@ -232,5 +232,5 @@ def seconds_of(retry_after: str | None, now_s: float) -> float | None:
         pass
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now_s)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of a time zone that is out of this world
         return None

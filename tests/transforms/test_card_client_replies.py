@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.outcomes import OUTCOMES, Action, Outcome, outcome_of_error_code, outcome_of_status
@@ -141,6 +141,7 @@ def test_retry_after_as_a_date() -> None:
     assert [seconds_of(text, now.timestamp()) for text in (later, earlier)] == [90.0, 0.0]
 
 
+@example("Fri, 31 Dec 2026 23:59:59 +99999999999999")
 @given(st.text(max_size=30) | st.floats().map(str) | st.integers().map(str) | st.datetimes().map(format_datetime))
 def test_any_retry_after_is_a_time_or_none(text: str) -> None:
     """No header raises anything or gives a negative or undefined time."""
