@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.exit import EXIT_USAGE, UsageError, exit_status_of
+
+_EXIT_PIPE, _EXIT_INTERRUPTED = 141, 130
+"""As shells say of a process that SIGPIPE or SIGINT ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +47,25 @@ def main(arguments: Sequence[str]) -> int:
         print(f"run.sh: {verb} is no verb; expected one of {', '.join(_VERBS)}", file=sys.stderr)
         return EXIT_USAGE
     _quieten()
+    return _run(verb, rest)
+
+
+def _run(verb: str, arguments: Sequence[str]) -> int:
     try:
-        status: int = importlib.import_module(_VERBS[verb].module).main(rest)
+        status: int = importlib.import_module(_VERBS[verb].module).main(arguments)
+        sys.stdout.flush()
     except UsageError as error:
         print(f"run.sh {verb}: {error}; see run.sh {verb} --help", file=sys.stderr)
         return EXIT_USAGE
+    except BrokenPipeError:  # who reads our output has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it ends
+        return _EXIT_PIPE
     except OSError as error:
         print(f"run.sh {verb}: {error}", file=sys.stderr)
         return exit_status_of(error)
     except KeyboardInterrupt:
         print("interrupted; the same command resumes the run", file=sys.stderr)
-        return 130
+        return _EXIT_INTERRUPTED
     return status
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.__main__ import main
+from tests.pipeline.cli import ENVIRONMENT
 from tests.servers import CardServer, Received, failure, success
 
 _GIVEN = ("--input=IN/*.jpg", "--output=OUT")
@@ -165,6 +169,17 @@ def test_complete_run(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         assert main(["backfill", *arguments, "--run_id=night"]) == 0
         assert main(["backfill", *arguments, "--run_id=night"]) == 2
     assert "run night is complete" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
+    """Output that nobody reads any longer, as behind `| head`, ends a verb as SIGPIPE does, without a word."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "pipeline", "ddl", f"--output={tmp_path}"]
+    child = subprocess.run(command, stdout=write_end, stderr=subprocess.PIPE, env=ENVIRONMENT, check=False)
+    os.close(write_end)
+    assert (child.returncode, child.stderr) == (141, b"")
 
 
 def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
