@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pypdfium2 as pdfium  # type: ignore[import-untyped]  # ships no types
 from PIL import ExifTags, Image
 
+from endpoint.answers import is_pdf
+
 Pixels = npt.NDArray[np.uint8]
 """RGB (height, width, 3) or grey (height, width), 0 to 255."""
 
@@ -63,7 +65,7 @@ def open_sheets(picture: bytes, make_room: Callable[[], object] = lambda: None) 
     `make_room` is called before a picture is decoded that takes more than ROOMY_BYTES.
     Raises NotAPicture for bytes that are neither, are broken or locked, or pass the bounds above.
     """
-    if picture[:1024].lstrip().startswith(b"%PDF-"):
+    if is_pdf(picture):
         yield from _pages(picture)
     else:
         yield _sheet(picture, make_room)

@@ -21,9 +21,10 @@ BARE = {"type": "passport", "info": INFO}
         ([CARD], b"\xff\xd8", False, (BARE,)),
         ([CARD], b"%PDF-1.7", True, (BARE,)),
         ([CARD], b"\r\n %PDF-1.7", True, (BARE,)),
+        ([CARD], b"\xef\xbb\xbf%PDF-1.7", True, (BARE,)),
         ([CARD, CARD], b"\xff\xd8", True, (BARE, BARE)),
     ],
-    ids=["one card", "ocr", "PDF", "PDF after blanks", "several cards"],
+    ids=["one card", "ocr", "PDF", "PDF after blanks", "PDF after a mark", "several cards"],
 )
 def test_a_card_is_judged_alone_on_a_picture(
     cards: list[Card], picture: bytes, says_valid: bool, documents: tuple[dict[str, object], ...]

@@ -159,3 +159,11 @@ def test_a_pdf_gives_a_sheet_a_page_up_to_a_bound() -> None:
     assert sum(1 for _ in open_sheets(fits)) == MAX_PAGES
     with pytest.raises(NotAPicture, match="more than 20 pages"):
         list(open_sheets(saved(pages[0], "PDF", save_all=True, append_images=pages)))
+
+
+def test_a_pdf_may_have_a_kilobyte_before_its_header() -> None:
+    content = saved(halves(), "PDF")
+    shapes = [
+        [sheet.pixels.shape for sheet in open_sheets(before + content)] for before in (b"", b"\xef\xbb\xbf", b"x" * 900)
+    ]
+    assert shapes == [shapes[0]] * 3
