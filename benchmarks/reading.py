@@ -164,7 +164,7 @@ def printed(found: dict[str, Any]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the tables, write the JSON; exit status 0."""
-    parser = argparse.ArgumentParser(prog="reading", description=__doc__)
+    parser = argparse.ArgumentParser(prog="run.sh bench reading", description=__doc__)
     parser.add_argument("--count", type=int, default=70, help="specimens a condition; the layouts (14) take turns")
     parser.add_argument(
         "--half", choices=sorted(HALVES), default="unseen", help="which half of fonts, words and shifts"

@@ -183,7 +183,7 @@ def statements(engine: str, database: str, output: str, run_ids: Sequence[str]) 
 
 def main(arguments: Sequence[str]) -> int:
     """Print what makes the tables in an engine, over the Parquet files where they are."""
-    (asked,), _ = parse("ddl", str(main.__doc__), arguments, DdlSettings)
+    (asked,), _ = parse("ddl", str(main.__doc__), arguments, DdlSettings, runner=None)
     runs = ended_runs(open_folder(asked.output))
     for statement in statements(asked.engine, asked.database, asked.output, runs):
         print(f"{statement};\n")

@@ -52,11 +52,12 @@ def parse_run(verb: str, description: str, arguments: Sequence[str]) -> tuple[Se
 
 
 def parse(
-    verb: str, description: str, arguments: Sequence[str], *concerns: type, runner: str = DEFAULT_RUNNER
+    verb: str, description: str, arguments: Sequence[str], *concerns: type, runner: str | None = DEFAULT_RUNNER
 ) -> tuple[list[Any], PipelineOptions]:
     """The settings of each concern, in their order, and the options of the runner, which is `runner` unless told.
 
-    An option that two concerns name is that of the first, and both get its value.
+    An option that two concerns name is that of the first, and both get its value. A verb that runs no graph says so by
+    None as its runner: its help then says nothing of any.
 
     Raises:
         UsageError: an option is unknown, has a value that does not fit, or is missing.
@@ -68,20 +69,18 @@ def parse(
     found = [_group(concern, ours) for concern in concerns]
     if problems := [problem for group in found for problem in group.problems()]:
         raise UsageError("; ".join(problems))
-    return found, PipelineOptions([*_with_default_runner(rest, runner), _NO_PIP_FREEZE])
+    return found, PipelineOptions([*_with_default_runner(rest, runner or DEFAULT_RUNNER), _NO_PIP_FREEZE])
 
 
-def _our_parser(verb: str, description: str, concerns: Sequence[type], runner: str) -> argparse.ArgumentParser:
+def _our_parser(verb: str, description: str, concerns: Sequence[type], runner: str | None) -> argparse.ArgumentParser:
+    others = f"Every option of Beam and of the runner is taken too: --runner (default {runner}, which runs on this "
+    others += "machine), --temp_location, --flink_master, …"
     parser = _Parser(
-        prog=f"run.sh {verb}",
-        description=description,
-        allow_abbrev=False,
-        epilog=f"Every option of Beam and of the runner is taken too: --runner (default {runner}, which runs "
-        "on this machine), --temp_location, --flink_master, …",
+        prog=f"run.sh {verb}", description=description, allow_abbrev=False, epilog=others if runner else None
     )
     names: set[str] = set()
     for concern in concerns:
-        group = parser.add_argument_group(_TITLES.get(concern, "options"))
+        group = parser.add_argument_group(_TITLES.get(concern, verb))
         kinds = get_type_hints(concern)
         for field in fields(concern):
             if field.name not in names:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import apache_beam as beam
 
@@ -15,13 +16,25 @@ from pipeline.launch import cause
 from pipeline.options import parse
 from pipeline.runs import runs_with_answers
 from transforms.receipt import read_receipt
-from transforms.settings import OutputSettings
+from transforms.settings import OutputSettings, Problem, option
 from transforms.storage import Folder, open_folder
+
+
+@dataclass(frozen=True, slots=True)
+class PublishSettings:
+    """Which runs. The option that begins a run has this name too: this is what it means here."""
+
+    run_id: str = option("", help="The run whose tables are made again; default all.")
+
+    def problems(self) -> Iterator[Problem]:
+        """Which runs there are, the output tells."""
+        yield from ()
 
 
 def main(arguments: Sequence[str]) -> int:
     """Make the tables of one run (--run_id) or of all again from ledger and journal; nothing is called."""
-    (output, asked), options = parse("publish", str(main.__doc__), arguments, OutputSettings, CatalogSettings)
+    concerns = (PublishSettings, OutputSettings, CatalogSettings)
+    (_, output, asked), options = parse("publish", str(main.__doc__), arguments, *concerns)
     catalog = open_catalog(asked.catalog) if asked.catalog else None
     folder = open_folder(output.output)
     found = runs_with_answers(folder)

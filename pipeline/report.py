@@ -43,7 +43,7 @@ class ReportSettings:
 
 def main(arguments: Sequence[str]) -> int:
     """Write a page about a run, runs/RUN/report.html, and the list of runs, runs/index.html."""
-    (asked,), _ = parse("report", str(main.__doc__), arguments, ReportSettings)
+    (asked,), _ = parse("report", str(main.__doc__), arguments, ReportSettings, runner=None)
     folder = open_folder(asked.output)
     known = ended_runs(folder)
     run_id = asked.run_id or (known[-1] if known else "")

@@ -151,7 +151,7 @@ def _words(run: Run, status: Status) -> Iterator[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Tell how a run stands, while it runs and after; the newest where --run_id does not name one."""
-    (asked,), _ = parse("status", str(main.__doc__), arguments, StatusSettings)
+    (asked,), _ = parse("status", str(main.__doc__), arguments, StatusSettings, runner=None)
     folder = open_folder(asked.output)
     known = run_ids(folder)
     run_id = asked.run_id or (known[-1] if known else "")

@@ -139,8 +139,8 @@ class RateSettings:
     )
     max_calls: int = option(
         0,
-        help="Stop after so many requests and leave the rest for later (exit 3); 0 is no limit. Never more; with "
-        "several workers some fewer, where one is killed or has nothing left to send.",
+        help="Stop after so many requests and leave the rest for later (exit 3); 0 is no limit. It is never passed; "
+        "several workers may make a few less, where one is killed or has nothing left to send.",
     )
     rate_limit_service: str = option(
         "",

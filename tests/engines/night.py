@@ -193,7 +193,7 @@ def used(came_s: Sequence[float], struck_s: Sequence[float], rate: float) -> flo
 
 def main(arguments: Sequence[str]) -> int:
     """One night; 0 where all that is promised was kept."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="run.sh bench flink", description=main.__doc__)
     parser.add_argument("--engine", choices=sorted(ENGINES), default="flink")
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=100.0)

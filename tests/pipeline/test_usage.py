@@ -171,6 +171,19 @@ def test_complete_run(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "run night is complete" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("verb", "run_id", "names_runner"),
+    [("backfill", "Name of the run; default its start in UTC", True), ("publish", "default all.", True),
+     ("status", "default the newest.", False)],
+)  # fmt: skip
+def test_help(verb: str, run_id: str, names_runner: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Help says what --run_id means to this very verb, and names runners only where one runs."""
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert (run_id in told, "Every option of Beam" in told) == (True, names_runner)
+
+
 @pytest.mark.slow
 def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     """Output that nobody reads any longer, as behind `| head`, ends a verb as SIGPIPE does, without a word."""
