@@ -10,8 +10,6 @@ from transforms import read_part as slices
 from transforms.elements import Part, PartCounts
 from transforms.storage import Folder
 
-Tables = dict[str, pa.Table]
-
 
 def read_part(
     folder: Folder, part: Part, slice_rows: int = slices.SLICE_ROWS

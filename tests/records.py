@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 from hypothesis import strategies as st
 
 from transforms.elements import Settled, SettledAs
-from transforms.frames import read_segment
+from transforms.frames import FIELDS, decode_row, frames
 from transforms.layout import JOURNAL
 from transforms.storage import LocalFolder
 
@@ -53,6 +54,18 @@ def copy(item: int, *, last_at: int = 0, source: int | None = None, **others: ob
     nothing_sent = {"http_status": None, "attempts": 0, "latency_s": None, "picture_bytes": None, "reply": None}
     record = answered(item, last_at=last_at, source=source, outcome=SettledAs.COPY.value)
     return replace(record, **{**nothing_sent, **others})
+
+
+def decode(frame: bytes) -> Settled:
+    """A whole frame as the record that was written."""
+    record = dict(zip(FIELDS, decode_row(frame), strict=True))
+    labels = tuple((key, value) for key, value in record["labels"])
+    return Settled(**{**record, "uris": tuple(record["uris"]), "labels": labels})
+
+
+def read_segment(segment: bytes) -> Iterator[tuple[Settled, int]]:
+    """Every whole record of a segment, with the byte after it."""
+    return ((decode(segment[start:end]), end) for start, end in frames(segment))
 
 
 def stored_records(folder: LocalFolder) -> list[Settled]:

@@ -226,14 +226,6 @@ def _journal_keys(folder: Folder, run_id: str) -> Iterator[pa.Table]:
         yield _key_table(rows, is_here=run_id_of(file.path) == run_id)
 
 
-def key_table(records: Iterable[tuple[Settled, bool]]) -> pa.Table:
-    """The key columns of records, each with whether this run wrote it."""
-    by_run: dict[bool, list[tuple[Any, ...]]] = {True: [], False: []}
-    for record, is_here in records:
-        by_run[is_here].append(_keys_of_record(record))
-    return pa.concat_tables([_key_table(rows, is_here=is_here) for is_here, rows in by_run.items()])
-
-
 def _key_table(rows: Iterable[tuple[Any, ...]], *, is_here: bool) -> pa.Table:
     columns = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in _KEYS.names[:-1]]
     return pa.table([*columns, [is_here] * len(columns[0])], schema=_KEYS)

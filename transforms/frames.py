@@ -55,7 +55,7 @@ def frames(segment: bytes, start: int = 0, stop: int | None = None) -> Iterator[
 
 
 def decode_row(frame: bytes) -> list[Any]:
-    """A whole frame as its values in the order of `FIELDS`: the cheap form, for reading many."""
+    """A whole frame as its values in the order of `FIELDS`, lists where the record has tuples."""
     _, header_bytes, _, _ = _HEAD.unpack_from(frame)
     row: list[Any] = orjson.loads(frame[_HEAD.size : _HEAD.size + header_bytes])
     if len(row) < len(FIELDS):
@@ -63,22 +63,9 @@ def decode_row(frame: bytes) -> list[Any]:
     return row
 
 
-def decode(frame: bytes) -> Settled:
-    """A whole frame as the record that was written."""
-    record = dict(zip(FIELDS, decode_row(frame), strict=True))
-    record["uris"] = tuple(record["uris"])
-    record["labels"] = tuple((key, value) for key, value in record["labels"])
-    return Settled(**record)
-
-
 def read_rows(segment: bytes, start: int = 0, stop: int | None = None) -> _Rows:
     """Every whole record of a segment between two bytes as a row, with the byte after it."""
     return ((decode_row(segment[start:end]), end) for start, end in frames(segment, start, stop))
-
-
-def read_segment(segment: bytes) -> Iterator[tuple[Settled, int]]:
-    """Every whole record of a segment, with the byte after it."""
-    return ((decode(segment[start:end]), end) for start, end in frames(segment))
 
 
 def read_stored(folder: Folder, path: str, start: int, stop: int, piece_bytes: int = _PIECE_BYTES) -> _Rows:

@@ -248,8 +248,3 @@ class Settings:
     output: OutputSettings
     replay: ReplaySettings | None = None
     """Set where dead letters of past runs are tried once more: then no earlier death is final."""
-
-    def problems(self) -> list[Problem]:
-        """What is wrong, in words; empty where all is well."""
-        groups = (self.input, self.endpoint, self.rate, self.output)
-        return [problem for group in groups for problem in group.problems()]

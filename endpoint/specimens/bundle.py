@@ -60,7 +60,6 @@ WANTED: tuple[Wanted, ...] = (
     Wanted("passport-03.jpg", PASSPORT, 8),
     Wanted("passport-04.jpg", PASSPORT, 9),
 )
-ON_ONE_PDF = ("chip-front-07", "chip-back-07")
 PDF_NAME = "chip-both-sides-07.pdf"
 COPY_NAME, COPIED = "copy-of-chip-front-01.jpg", "chip-front-01.jpg"
 

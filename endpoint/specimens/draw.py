@@ -37,7 +37,7 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
-    """A drawn card and its truth: type, value by field, box by field in pixels of `picture`, corners of the card."""
+    """A drawn card and its truth: type, value by field, box by field in pixels of `picture`, the zone's lines."""
 
     picture: Image.Image
     document_type: str
@@ -161,9 +161,8 @@ class _Canvas:
         return self._value(item, value, value_font, (start, baseline), at_x)
 
     def _value(
-        self, item: Printed, value: str, face: ImageFont.FreeTypeFont, at: tuple[int, int], margin: int
+        self, item: Printed, value: str, value_font: ImageFont.FreeTypeFont, at: tuple[int, int], margin: int
     ) -> Box | None:
-        value_font = face
         left, baseline = at
         right = margin + self._px(item.width)
         boxes: list[tuple[float, float, float, float]] = []

@@ -60,7 +60,6 @@ STATE = Printed(640, 24, "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM", size=2
 MOTTO = Printed(640, 60, "Độc lập - Tự do - Hạnh phúc", size=23, centred=True)
 STATE_EN = Printed(640, 92, "SOCIALIST REPUBLIC OF VIET NAM", size=19, centred=True)
 MOTTO_EN = Printed(640, 118, "Independence - Freedom - Happiness", size=18, centred=True)
-FINGERS = ((40, 130, 210, 330), (40, 360, 210, 560))
 
 
 def _title(y: int, text: str, size: int = 36) -> Printed:

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.records import answered, copy, dead, hex_id
-from transforms.answered import Answered, Standing, key_table, load_answered
+from transforms.answered import Answered, Standing, load_answered
 from transforms.elements import Settled
 from transforms.journal import LocalJournal
 from transforms.layout import LEDGER
@@ -40,6 +41,12 @@ RECORDS = st.builds(
     st.none() | st.sampled_from(SOURCES),
     st.sampled_from(ITEMS),
     st.booleans(),
+)
+KEYS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("item_id", "source_id", "outcome")),
+        *((name, pa.bool_()) for name in ("retriable", "is_here")),
+    ]
 )
 BY_RUN = st.lists(st.tuples(RECORDS, st.booleans()), max_size=12)
 
@@ -71,6 +78,12 @@ class Model:
     def of_source(self, source: int) -> tuple[Standing, str]:
         standing = self.of_item(item_of(source)) if hex_id(source) in self.sources else Standing.NEW
         return standing, "" if standing is Standing.NEW else hex_id(item_of(source))
+
+
+def key_table(records: Iterable[tuple[Settled, bool]]) -> pa.Table:
+    """The key columns of records, each with whether this run wrote it."""
+    rows = [{**{name: getattr(one, name) for name in KEYS.names[:-1]}, "is_here": is_here} for one, is_here in records]
+    return pa.Table.from_pylist(rows, KEYS)
 
 
 def known(answered_: Answered | Model) -> tuple[list[Standing], list[tuple[Standing, str]]]:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.records import RECORDS
+from tests.records import RECORDS, decode, read_segment
 from transforms.elements import Settled
-from transforms.frames import decode, encode, frames, read_rows, read_segment, read_stored
+from transforms.frames import encode, frames, read_rows, read_stored
 from transforms.storage import LocalFolder
 
 SEVERAL = st.lists(RECORDS, max_size=6)

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.records import RECORDS, answered, dead, stored_records
+from tests.records import RECORDS, answered, dead, read_segment, stored_records
 from transforms.elements import Settled
-from transforms.frames import read_segment
 from transforms.journal import ObjectJournal
 from transforms.layout import JOURNAL
 from transforms.storage import LocalFolder

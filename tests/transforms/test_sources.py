@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,8 +20,6 @@ from transforms.sources import (
     read_picture,
 )
 from transforms.uris import local_path
-
-Tree = Callable[..., dict[str, Picture]]
 
 
 def seen(path: Path, uri: str | None = None) -> Picture:
