@@ -6,6 +6,7 @@ every other column is kept as a label.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Callable, Iterator
@@ -50,10 +51,11 @@ def _csv_rows(file: IO[bytes]) -> _NumberedRows:
 
 def _json_rows(file: IO[bytes]) -> _NumberedRows:
     for number, line in enumerate(file, start=1):
-        if not line.strip():
+        text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+        if not text.strip():
             continue
         try:
-            row = orjson.loads(line)
+            row = orjson.loads(text)
         except orjson.JSONDecodeError:
             raise _BadRow(number, "not JSON") from None
         if not isinstance(row, dict):

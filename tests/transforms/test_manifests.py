@@ -76,10 +76,12 @@ def test_text_has_one_uri_a_line(tmp_path: Path) -> None:
     assert requests(tmp_path / "m.txt") == [one("a b.jpg"), one("s3://b/thẻ.jpg")]
 
 
-def test_csv_has_a_byte_order_mark_where_excel_wrote_it(tmp_path: Path) -> None:
-    """The first column's name is the name without the mark."""
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    """Excel and PowerShell begin a CSV or a JSON lines file with one, which is no part of a name or of the JSON."""
     (tmp_path / "m.csv").write_bytes("\ufeffuri,n\r\na.jpg,1\r\n".encode())
+    (tmp_path / "m.jsonl").write_bytes('\ufeff{"uri": "a.jpg", "n": "1"}\r\n{"uri": "b.jpg"}\r\n'.encode())
     assert requests(tmp_path / "m.csv") == [one("a.jpg", n="1")]
+    assert requests(tmp_path / "m.jsonl") == [one("a.jpg", n="1"), one("b.jpg")]
 
 
 def test_values_that_are_no_text_become_json(tmp_path: Path) -> None:
