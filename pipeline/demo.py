@@ -16,9 +16,12 @@ from pathlib import Path
 
 from pipeline import backfill, views
 from pipeline.exit import UsageError
+from pipeline.runs import read_run, run_ids
+from transforms.storage import LocalFolder
 
 _HERE = Path(__file__).resolve().parent.parent
 _CARDS = _HERE / "cards"
+_INPUTS = tuple(f"{_CARDS}/*{suffix}" for suffix in (".jpg", ".png", ".pdf"))
 _OUTPUT = _HERE / "output" / "demo"
 _ENDPOINT_STARTS_WITHIN_S = 60.0
 _QUERY = (
@@ -31,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     """A backfill over the bundled cards, read by the embedded endpoint on a free port of this machine."""
     parser = argparse.ArgumentParser(prog="run.sh demo", description=main.__doc__)
     parser.add_argument(
-        "--output", default=str(_OUTPUT), help="Where the tables go; emptied first. Default: %(default)s"
+        "--output", default=str(_OUTPUT), help="Where the tables go; the last demo's are removed. Default: %(default)s"
     )
     output = Path(parser.parse_args(list(arguments)).output)
     _empty(output)
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     with endpoint() as base_url:
         status = backfill.main(
             [
-                *(f"--input={_CARDS}/*{suffix}" for suffix in (".jpg", ".png", ".pdf")),
+                *(f"--input={glob}" for glob in _INPUTS),
                 f"--output={output}",
                 f"--endpoint_url={base_url}",
                 "--max_in_flight=4",
@@ -51,11 +54,21 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _empty(output: Path) -> None:
-    """Remove the last demo's tables; nothing that is not an output folder."""
+    """Remove what the last demo wrote, and nothing else: another output holds answers that were paid for."""
     if output.exists():
-        if any(output.iterdir()) and not (output / "runs").is_dir():
-            raise UsageError(f"--output {output} is not empty and no output folder: give another")
+        if output != _OUTPUT and any(output.iterdir()) and not _is_of_demo(output):
+            raise UsageError(f"--output {output} is neither empty nor a demo's: give another, or remove it first")
         shutil.rmtree(output)
+
+
+def _is_of_demo(output: Path) -> bool:
+    """Whether all runs there asked for the bundled cards."""
+    folder = LocalFolder(str(output))
+    try:
+        runs = [read_run(folder, run_id) for run_id in run_ids(folder)]
+    except (ValueError, TypeError):  # another program's run.json
+        return False
+    return bool(runs) and all(run is not None and tuple(run.asks["input"]) == _INPUTS for run in runs)
 
 
 @contextmanager

@@ -195,6 +195,27 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     assert (child.returncode, child.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("runs/train-1/weights.bin", b"x"),
+        ("runs/train-1/run.json", b'{"loss": 1}'),
+        ("runs/n/run.json", b'{"run_id": "n", "verb": "backfill", "started_at": "", "asks": {"input": ["in/*.jpg"]}}'),
+    ],
+    ids=["another program's runs", "with a run.json", "paid answers"],
+)
+def test_a_demo_removes_only_a_demo(
+    path: str, content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that a demo did not write is left as it is."""
+    there = tmp_path / path
+    there.parent.mkdir(parents=True)
+    there.write_bytes(content)
+    assert main(["demo", f"--output={tmp_path}"]) == 2
+    assert f"--output {tmp_path} is neither empty nor a demo's" in capsys.readouterr().err
+    assert there.read_bytes() == content
+
+
 def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown verb is told which there are."""
     assert main(["bakcfill"]) == 2
