@@ -4,7 +4,6 @@ from __future__ import annotations
 
 ADVICE: dict[str, str] = {
     "error_1": "have the picture taken again: no card is seen on it",
-    "error_2": "nothing: the next backfill tries again",
     "error_3": "have the picture taken again: it is no picture",
     "unreadable_image": "have the picture taken again: it is not a whole one",
     "too_large": "shrink the picture",
