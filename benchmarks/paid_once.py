@@ -1,7 +1,7 @@
-"""`bench paid_once`: what resuming, planning and publishing cost, and what a kill pays twice.
+"""`bench paid_once`: what planning a night over past ones costs, and making its tables from a journal and a ledger.
 
 Each measurement runs the real command line in a child process; peak memory is the
-operating system's figure for that process.
+operating system's figure for that process. What kills pay twice, `python -m tests.pipeline.killing` measures.
 """
 
 from __future__ import annotations

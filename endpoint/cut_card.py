@@ -1,8 +1,7 @@
 """Sheet -> the outline of a card that runs over the picture's edge, its unseen sides put where they must be.
 
-The card is the large even shape around the picture's middle that meets the picture's rim. Sides inside the
-picture are lines of its hull; each unseen one is laid parallel
-to the side across from it, as far out as the card is seen.
+The card is the large even shape around the picture's middle that meets the picture's rim. Sides inside the picture are
+lines of its hull; each unseen one is laid parallel to the side across from it, as far out as the card is seen.
 """
 
 from __future__ import annotations

@@ -110,7 +110,10 @@ def _reachable(connection: duckdb.DuckDBPyConnection, folder: Folder, files: _Fi
 
 
 def _make_view(connection: duckdb.DuckDBPyConnection, table: Table, paths: list[str]) -> None:
-    """The table's own columns, whatever an older or a newer schema wrote; without a file an empty view."""
+    """The columns of the installed version, null where a file has none, then what only other versions' files have.
+
+    Without a file the view is empty.
+    """
     fields = [*table.schema, RUN_ID]
     connection.execute("CREATE SCHEMA IF NOT EXISTS empty")
     connection.execute(f'CREATE TABLE empty."{table.name}" (\n{column_lines(_DUCKDB, fields, "")}\n)')

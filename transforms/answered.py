@@ -31,8 +31,8 @@ from transforms.storage import Folder, open_folder
 from transforms.tail import Known, Tail
 
 _MOST_NOTED = 2000
-"""Records noted one by one, some 400 bytes each and twice that while they are merged into the arrays; or as many as
-`_NOTED_PART` of what is in the arrays, for these are copied."""
+"""So many records are noted one by one before they join the arrays: some 400 bytes each, twice that while they are
+merged. Where the arrays are large it is `_NOTED_PART` of their length, for each merge copies them."""
 _NOTED_PART = 0.01
 
 _KEYS = pa.schema(
@@ -184,7 +184,10 @@ class SharedAnswered:
         return index
 
     def catch_up(self, group: str) -> None:
-        """Know what others settled before a group was given out. Here nothing is left to know: copies are one group."""
+        """Know what others settled before a group was given out.
+
+        Nothing to do here: likely copies stand in one group, so no other worker settles any of them.
+        """
 
     def refresh(self) -> None:
         """Know what others settled since this was loaded, or since the last time."""

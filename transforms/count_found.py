@@ -1,6 +1,6 @@
-"""Counts of what was found and known -> the name of this attempt: from now on what a run has before it is known.
+"""Counts of what was found, and of what is settled already -> the name of this attempt at the calls.
 
-Both counts stand in found.json, for `status`.
+All inputs are listed by then, so both counts are written down for `status`, in found.json.
 """
 
 from __future__ import annotations

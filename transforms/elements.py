@@ -126,9 +126,9 @@ class Ending:
     waited_s: float = 0.0
     """What it waited for the quota."""
     throttled_s: float = 0.0
-    """Of this, what it waited as the next in its process: over all endings the time in which the quota held it."""
+    """Of this, what it waited as the first in its process: over all endings, how long the quota held the process."""
     queued_s: float = 0.0
-    """What it waited, ready to be sent, for another call to come back."""
+    """What it waited, ready to be sent, because as many calls as may be were under way."""
 
 
 @dataclass(frozen=True, slots=True)

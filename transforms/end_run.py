@@ -47,7 +47,7 @@ _SCHEMAS = {
 
 
 class Overtaken(Exception):
-    """What called for this attempt was told to leave the rest to a later one: it must not end the run."""
+    """A later attempt at the job has begun and makes the calls that are left: this one must not end the run."""
 
 
 class EndRun(beam.PTransform):

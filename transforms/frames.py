@@ -21,7 +21,7 @@ from transforms.storage import Folder
 _HEAD = struct.Struct("<4sIII")
 _MAGIC = b"CBJ1"
 _END = b"\n"
-"""No start of a frame, so that a torn frame cannot be made whole by the one behind it."""
+"""No frame begins with it: else a torn frame and the start of the next one could pass for a whole one."""
 _PIECE_BYTES = 1024 * 1024
 _SMALL_BYTES = 4 * 1024 * 1024
 _Rows = Iterator[tuple[list[Any], int]]

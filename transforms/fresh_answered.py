@@ -27,7 +27,10 @@ class Fresh:
         self.answered: Answered = load_answered(folder, run_id)
 
     def catch_up(self, batch: str = "") -> None:
-        """Read what was settled since, once a batch: what it may repeat was settled before it was given out."""
+        """Read what others settled since, once for each batch.
+
+        Once is enough: a batch is given out only when all that its pictures may be copies of was settled.
+        """
         with self._lock:
             if batch and batch in self._caught_up_with:
                 return

@@ -55,8 +55,8 @@ class _Pending:
 class LocalJournal:
     """Appends to a file; whoever comes while another waits for the disk shares the next wait.
 
-    One thread writes for all that came before it; those are woken when their records are on disk, and
-    of those that came meanwhile only the first, to be the next who writes.
+    One thread writes for all that came before it, and wakes them when their records are on disk. Of
+    those that came meanwhile it wakes the first alone, which writes next.
     """
 
     def __init__(self, folder: Folder, run_id: str) -> None:

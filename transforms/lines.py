@@ -53,7 +53,7 @@ class _Load:
 
 
 class _Admitted(HTTPConnection):
-    """A connection that stands before it asks for permission: the way to a new one takes long."""
+    """A connection that is open before its request asks for permission: to open one takes long."""
 
     _load: _Load | None = None
 

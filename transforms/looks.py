@@ -1,7 +1,7 @@
 """Requests of a manifest -> the same Requests with what one look at each picture tells: size and version.
 
 A look is a request to a store (HEAD), 64 at a time. Where the pictures of many lines lie close
-together, a listing tells of a thousand in one: it is gone along as long as it names enough of them.
+together, a listing tells of a thousand in one: it is followed for as long as its pages name enough of them.
 """
 
 from __future__ import annotations

@@ -82,7 +82,11 @@ class Keys:
         return first_of_each(self.items, self.ranks, age, np.arange(len(self)))
 
     def answered_since(self) -> Mask:
-        """Deaths of a source that was settled otherwise after all: unread they had another key than their answer."""
+        """Deaths of pictures that were settled after all.
+
+        What could not be read has its item id from its source, and another one, from its content, once it is read. So
+        the source alone tells that both records are of one picture.
+        """
         is_death = self.ranks == DEAD
         settled = self.sources[~is_death & self.has_source]
         index = Index.of(settled, *[np.zeros(len(settled), np.int32)] * 2)

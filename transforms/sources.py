@@ -171,7 +171,7 @@ def read_picture(uri: str) -> ReadPicture:
 
     Raises:
         PictureFault: `not_found` or `unreadable_source`.
-        StorageRefused: the bucket gives it not to us.
+        StorageRefused: the bucket does not give it to us.
     """
     try:
         if (path := local_path(uri)) is not None:

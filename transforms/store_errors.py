@@ -21,7 +21,7 @@ class StoreError(OSError):
 
 
 class StoreRefused(PermissionError):
-    """A store took not our credentials, or not for this."""
+    """A store did not take our credentials, or not for this."""
 
 
 class StoreUnreachable(StoreError):
