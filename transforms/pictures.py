@@ -19,10 +19,8 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 MAX_PICTURE_BYTES = 64 * 1024 * 1024
 MAX_PICTURE_PIXELS = 100_000_000
-"""Eight times what phones take by default (12 megapixels), almost three A4 pages at 600 dpi; a decompression bomb is beyond it.
-
-Pictures of a phone's 108 or 200 megapixel mode are refused too: they are dead letters of code `too_large`.
-"""
+"""Eight times what phones take by default, almost three A4 pages at 600 dpi; a decompression bomb is beyond it. What a
+phone's 108 or 200 megapixels give is refused, too: a dead letter of code `too_large`."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000")
 """What cameras and scanners make. Pillow opens forty more, some by running other programs on them."""
