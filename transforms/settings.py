@@ -38,12 +38,23 @@ def _at_least(settings: Any, **least: float) -> Iterator[Problem]:
             yield f"--{name} is {value}, expected {bound} " + ("or more" if value < bound else f"to {_MOST:,}")
 
 
+def _place_problems(option: str, uri: str) -> Iterator[Problem]:
+    """A URI that names less than was meant: what is left of it would be the working folder, or every bucket."""
+    scheme, _, rest = uri.partition("://")
+    host = rest.partition("/")[0]
+    if scheme == "file" and host not in ("", "localhost"):
+        yield f"--{option} {uri} names the host {host}, expected file:///PATH"
+    if scheme in BUCKET_SCHEMES and not host:
+        yield f"--{option} {uri} names no bucket, expected {scheme}://BUCKET/…"
+
+
 def output_problems(output: str, advice: str = "give the output folder of the run") -> Iterator[Problem]:
     """What is wrong with an `--output`, in words; `advice` is for where it is missing."""
-    if not output:
+    if not output.strip():
         yield f"--output is missing: {advice}"
     elif local_path(output) is None and not is_in_bucket(output):
         yield f"--output is {output}, expected a path or a URI of {', '.join(BUCKET_SCHEMES)}"
+    yield from _place_problems("output", output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,10 @@ class InputSettings:
         """What is wrong with it, in words."""
         if not self.input:
             yield "--input is missing: give a glob, a folder or a manifest"
+        if not all(source.strip() for source in self.input):
+            yield "--input is empty: give a glob, a folder or a manifest"
+        for source in self.input:
+            yield from _place_problems("input", source)
         try:
             compile_sides(self.sides)
         except ValueError as error:

@@ -37,6 +37,11 @@ def picture(tmp_path: Path, jpeg: bytes) -> Path:
         ),
         ([*_GIVEN, "--max_in_flight=x"], "argument --max_in_flight: invalid int value: 'x'"),
         (["--input=IN/*.png", "--output=OUT"], "--input IN/*.png holds no picture"),
+        (["--input=", "--output=OUT"], "--input is empty: give a glob, a folder or a manifest"),
+        (["--input=file://in", "--output=OUT"], "--input file://in names the host in, expected file:///PATH"),
+        (["--input=s3://", "--output=OUT"], "--input s3:// names no bucket, expected s3://BUCKET/…"),
+        (["--input=IN/*.jpg", "--output=s3://"], "--output s3:// names no bucket, expected s3://BUCKET/…"),
+        (["--input=IN/*.jpg", "--output=file://out"], "--output file://out names the host out, expected file:///PATH"),
         (["--input=IN/none.csv", "--output=OUT"], "--input IN/none.csv: there is no such manifest"),
         (["--input=IN/bad.csv", "--output=OUT"], "--input IN/bad.csv, line 3: uri is empty"),
         (
