@@ -131,8 +131,12 @@ class EndpointSettings:
 
     def problems(self) -> Iterator[Problem]:
         """What is wrong with it, in words."""
-        parts = urlsplit(self.endpoint_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(self.endpoint_url)
+            is_base = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is no number, a bracket without the other
+            parts, is_base = urlsplit(""), False
+        if not is_base or any(letter.isspace() for letter in self.endpoint_url):
             yield "--endpoint_url is not a URL: expected http(s)://host/path"
         if parts.username or parts.password or parts.query:
             yield "--endpoint_url holds credentials or a query: give the base URL alone, credentials by the environment"

@@ -113,6 +113,10 @@ def list_pictures(pattern: str) -> Iterator[Picture]:
             yield from map(as_picture, _list_bucket(pattern))
         except OSError as error:
             raise SourceError(f"--input {pattern} cannot be listed: {error}") from error
+    elif is_web(pattern):
+        raise SourceError(
+            f"--input {pattern} cannot be listed: a web server lists nothing; name its pictures in a manifest"
+        )
     else:
         yield from _list_by_beam(pattern)
 

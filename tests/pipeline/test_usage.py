@@ -53,7 +53,11 @@ def picture(tmp_path: Path, jpeg: bytes) -> Path:
             ["--input=IN/*.jpg", "--output=OUT", "--endpoint_url=ftp://x"],
             "--endpoint_url is not a URL: expected http(s)://host/path",
         ),
+        ([*_GIVEN, "--endpoint_url=http://[::1/api"], "--endpoint_url is not a URL"),
+        ([*_GIVEN, "--endpoint_url=http://x:port/api"], "--endpoint_url is not a URL"),
+        ([*_GIVEN, "--endpoint_url=http://x y/api"], "--endpoint_url is not a URL"),
         ([*_GIVEN, "--endpoint_url=https://u:p@x/api"], "--endpoint_url holds credentials"),
+        (["--input=https://x/*.jpg", "--output=OUT"], "a web server lists nothing; name its pictures in a manifest"),
         (
             ["--input=IN/*.jpg", "--output=OUT", "--max_requests_per_second=-1"],
             "--max_requests_per_second is -1.0, expected 0 or more",
