@@ -56,8 +56,8 @@ def parse(
 ) -> tuple[list[Any], PipelineOptions]:
     """The settings of each concern, in their order, and the options of the runner, which is `runner` unless told.
 
-    An option that two concerns name is that of the first, and both get its value. A verb that runs no graph says so by
-    None as its runner: its help then says nothing of any.
+    An option that two concerns name is that of the first; the second gets its value too, or its own default if its
+    kind is another. A verb that runs no graph says so by None as its runner: its help then says nothing of any.
 
     Raises:
         UsageError: an option is unknown, has a value that does not fit, or is missing.
@@ -66,7 +66,8 @@ def parse(
     parser = _our_parser(verb, description, concerns, runner)
     ours, rest = parser.parse_known_args(list(arguments))
     _refuse_unknown(rest, _option_names(parser))
-    found = [_group(concern, ours) for concern in concerns]
+    kinds: dict[str, Any] = {}
+    found = [_group(concern, ours, kinds) for concern in concerns]
     if problems := [problem for group in found for problem in group.problems()]:
         raise UsageError("; ".join(problems))
     return found, PipelineOptions([*_with_default_runner(rest, runner or DEFAULT_RUNNER), _NO_PIP_FREEZE])
@@ -103,8 +104,13 @@ def _argument(field: Field[Any], kind: Any) -> dict[str, Any]:
     return {**argument, "default": default, "type": reader, "metavar": {int: "N", float: "X"}.get(kind, "TEXT")}
 
 
-def _group(concern: type, ours: argparse.Namespace) -> Any:
-    values = {field.name: getattr(ours, field.name) for field in fields(concern)}
+def _group(concern: type, ours: argparse.Namespace, kinds: dict[str, Any]) -> Any:
+    """The settings of a concern. `kinds` are those of the options that were read by now, and takes up its own."""
+    own = get_type_hints(concern)
+    names = [
+        field.name for field in fields(concern) if kinds.setdefault(field.name, own[field.name]) == own[field.name]
+    ]
+    values = {name: getattr(ours, name) for name in names}
     return concern(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 

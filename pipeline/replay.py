@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pipeline import graph
 from pipeline.exit import UsageError
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     concerns = (ReplaySettings, EndpointSettings, RateSettings, OutputSettings)
     (chosen, endpoint, rate, output), options = parse("replay", str(main.__doc__), arguments, *concerns)
     _check_runs(output.output, chosen.run_id)
-    settings = Settings(InputSettings(), endpoint, rate, replace(output, run_id=""), chosen)
+    settings = Settings(InputSettings(), endpoint, rate, output, chosen)
     return launch("replay", settings, options, graph.replay)
 
 

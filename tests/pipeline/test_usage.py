@@ -103,6 +103,7 @@ def test_an_output_that_cannot_be(verb: str, capsys: pytest.CaptureFixture[str])
     [
         (["--output=NONE"], "there is no run in --output NONE yet: begin one with backfill or watch"),
         (["--output=OUT", "--run_id=nihgt"], "--run_id nihgt is no run in --output OUT; there are night"),
+        (["--output=OUT", "--run_id=night", "--run_id=a-b.c"], "--run_id a-b.c is no run in --output OUT"),
         (["--output=OUT", "--codes=error_1,error_3"], "--codes error_1,error_3 is no code of a dead letter"),
     ],
 )
