@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 from pipeline.runs import Run
-from pipeline.status import Status, Watcher, line
+from pipeline.status import RecordCounter, Status, line
 from transforms.storage import Folder
 
 _LOG = logging.getLogger("cardbeam")
@@ -28,7 +28,9 @@ def show_progress(folder: Folder, run: Run) -> Iterator[None]:
     bar = tqdm(unit="picture", file=sys.stderr, disable=not is_terminal, leave=False)
     show = _bar(bar) if is_terminal else lambda status: _LOG.info("run %s  %s", run.run_id, line(run, status))
     every_s = _BAR_EVERY_S if is_terminal else _LINE_EVERY_S
-    thread = threading.Thread(target=_repeat, args=(Watcher(folder, run.run_id), show, stop, every_s), daemon=True)
+    thread = threading.Thread(
+        target=_repeat, args=(RecordCounter(folder, run.run_id), show, stop, every_s), daemon=True
+    )
     _LOG.info("run %s begins", run.run_id)
     thread.start()
     try:
@@ -39,10 +41,10 @@ def show_progress(folder: Folder, run: Run) -> Iterator[None]:
         bar.close()
 
 
-def _repeat(watcher: Watcher, show: Callable[[Status], None], stop: threading.Event, every_s: float) -> None:
+def _repeat(counter: RecordCounter, show: Callable[[Status], None], stop: threading.Event, every_s: float) -> None:
     while not stop.wait(every_s):
         try:
-            show(watcher.look(time.time()))
+            show(counter.look(time.time()))
         except OSError as error:  # a look that fails must not end the run
             _LOG.debug("no status: %s", error)
 

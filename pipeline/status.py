@@ -64,7 +64,7 @@ class Status:
 
 
 @dataclass(slots=True)
-class Watcher:
+class RecordCounter:
     """Counts a run's records, reading each byte of the journal once however often it is asked."""
 
     folder: Folder
@@ -160,10 +160,10 @@ def main(arguments: Sequence[str]) -> int:
     run = read_run(folder, run_id) if run_id in known else None
     if run is None:
         raise UsageError(f"there is no run {run_id} in --output {asked.output}; there are {', '.join(known)}")
-    watcher = Watcher(folder, run_id)
+    counter = RecordCounter(folder, run_id)
     while (receipt := read_receipt(folder, run_id)) is None or not receipt.has_ended:
         if receipt is None:
-            print(f"run {run_id}  {line(run, watcher.look(time.time()))}", flush=True)
+            print(f"run {run_id}  {line(run, counter.look(time.time()))}", flush=True)
         else:
             print(f"{summarise(receipt, asked.output)}\n  watching   {_sign_of_life(folder, run_id)}", flush=True)
         if not asked.watch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.status import Status, Watcher
+from pipeline.status import RecordCounter, Status
 from tests.pipeline.nights import SECOND, settled, write_tables
 from transforms.storage import LocalFolder, StoredFile
 
@@ -32,17 +32,17 @@ def test_while_tables_are_written(tmp_path: Path) -> None:
     earlier = [settled(SECOND, number, (f"{number}.jpg",), attempts=1, reply=EMPTY) for number in range(5)]
     write_tables(folder, SECOND, earlier)
     folder.delete([file.path for file in folder.list("journal")])
-    watching = Watcher(folder, SECOND)
+    watching = RecordCounter(folder, SECOND)
     seen = [_counts(watching.look(NOW_S))]
     later = [settled(SECOND, number, (f"{number}.jpg",), attempts=2, reply=EMPTY) for number in range(100, 107)]
     write_tables(folder, SECOND, later)
-    seen += [_counts(watching.look(NOW_S)), _counts(Watcher(folder, SECOND).look(NOW_S))]
+    seen += [_counts(watching.look(NOW_S)), _counts(RecordCounter(folder, SECOND).look(NOW_S))]
     folder.delete([file.path for file in folder.list("journal")])
-    seen += [_counts(watching.look(NOW_S)), _counts(Watcher(folder, SECOND).look(NOW_S))]
+    seen += [_counts(watching.look(NOW_S)), _counts(RecordCounter(folder, SECOND).look(NOW_S))]
     assert seen == [(5, 5), *[(12, 19)] * 4]
 
 
 def test_a_run_that_ends_meanwhile(tmp_path: Path) -> None:
     """Files that were listed and are gone are no error: the journal goes once the ledger holds it."""
     write_tables(LocalFolder(str(tmp_path)), SECOND, [settled(SECOND, 0, ("0.jpg",), reply=EMPTY)])
-    assert _counts(Watcher(_Tidied(str(tmp_path)), SECOND).look(NOW_S)) == (0, 0)
+    assert _counts(RecordCounter(_Tidied(str(tmp_path)), SECOND).look(NOW_S)) == (0, 0)
