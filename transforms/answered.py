@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
@@ -132,10 +133,8 @@ class Answered:
         items = self._items.merged(
             np.concatenate([one.final_ids for one in keys]), np.concatenate([one.standings for one in keys])
         )
-        item_ids, source_ids = (
-            np.concatenate([one.item_ids for one in keys]),
-            np.concatenate([one.source_ids for one in keys]),
-        )
+        item_ids = np.concatenate([one.item_ids for one in keys])
+        source_ids = np.concatenate([one.source_ids for one in keys])
         is_settled = items.find(item_ids) >= 0
         item_of_source = np.concatenate([self._item_of_source, item_ids[is_settled]])
         rows = np.arange(len(self._item_of_source), len(item_of_source), dtype=np.int32)
@@ -184,10 +183,7 @@ class SharedAnswered:
         return index
 
     def catch_up(self, group: str) -> None:
-        """Know what others settled before a group was given out.
-
-        Nothing to do here: likely copies stand in one group, so no other worker settles any of them.
-        """
+        """Know what others settled of a group's likely copies: nothing here, for all of them are in the group."""
 
     def refresh(self) -> None:
         """Know what others settled since this was loaded, or since the last time."""
@@ -210,23 +206,43 @@ class _Follower:
 
 
 def load_answered(folder: Folder, run_id: str, *, is_replay: bool = False) -> Answered:
-    """Everything settled in the output folder, by any run."""
+    """Everything settled in the output folder, by any run.
+
+    A watch may publish meanwhile: it merges ledger files, and removes segments that the ledger took over. What came to
+    the ledger after it was read is left to who follows it (see `Tail`).
+    """
     return Answered(chain(_ledger_keys(folder, run_id), _journal_keys(folder, run_id)), is_replay=is_replay)
 
 
 def _ledger_keys(folder: Folder, run_id: str) -> Iterator[pa.Table]:
-    for file in folder.list(LEDGER):
-        if file.path.endswith(".parquet"):
-            with folder.open(file.path) as opened:
-                keys = pq.read_table(opened, columns=_KEYS.names[:-1])
-            is_here = pa.repeat(run_id_of(file.path) == run_id, len(keys))
-            yield keys.append_column(_KEYS.field("is_here"), is_here).cast(_KEYS)
+    listed: set[str] = set()
+    must_list = True
+    while must_list:
+        must_list = False
+        for file in folder.list(LEDGER):
+            if file.path.endswith(".parquet") and file.path not in listed:
+                listed.add(file.path)
+                if (keys := _keys_of_file(folder, file.path, is_here=run_id_of(file.path) == run_id)) is not None:
+                    yield keys
+                else:  # merged into another, which is not in this listing
+                    must_list = True
+
+
+def _keys_of_file(folder: Folder, path: str, *, is_here: bool) -> pa.Table | None:
+    """The key columns of a ledger file; None where it is gone."""
+    try:
+        with folder.open(path) as opened:
+            keys = pq.read_table(opened, columns=_KEYS.names[:-1])
+    except FileNotFoundError:
+        return None
+    return keys.append_column(_KEYS.field("is_here"), pa.repeat(is_here, len(keys))).cast(_KEYS)
 
 
 def _journal_keys(folder: Folder, run_id: str) -> Iterator[pa.Table]:
     for file in folder.list(JOURNAL):
         rows = (_keys_of_row(row) for row, _ in read_stored(folder, file.path, 0, file.size_bytes))
-        yield _key_table(rows, is_here=run_id_of(file.path) == run_id)
+        with suppress(FileNotFoundError):  # taken over by the ledger since it was listed
+            yield _key_table(rows, is_here=run_id_of(file.path) == run_id)
 
 
 def _key_table(rows: Iterable[tuple[Any, ...]], *, is_here: bool) -> pa.Table:

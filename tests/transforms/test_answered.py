@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from transforms.elements import Settled
 from transforms.journal import LocalJournal
 from transforms.layout import LEDGER
 from transforms.read_part import ledger_table
-from transforms.storage import LocalFolder
+from transforms.storage import LocalFolder, StoredFile
 from transforms.table_file import TableRows, write_parquet
 
 HERE, BEFORE = "run-2", "run-1"
@@ -137,6 +138,32 @@ def test_ledger_and_journal_are_read_together(
             journal.append(record)
     expected = Model().of([*((record, False) for record in before), *((record, True) for record in here)])
     assert known(load_answered(folder, HERE)) == known(expected)
+
+
+class Publishing(LocalFolder):
+    """An output over which a watch publishes: before it is read, what was listed is merged or taken over."""
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        found = list(super().list(prefix))
+        small = [file.path for file in found if file.path.endswith("small.parquet")]
+        if small:
+            merged = pa.concat_tables([pq.read_table(self.open(path)) for path in small])
+            write_parquet(self, TableRows(LEDGER, HERE, "merged", merged))
+        self.delete(small if prefix == LEDGER else [file.path for file in found])
+        return iter(found)
+
+
+def test_what_is_published_meanwhile(tmp_path: Path) -> None:
+    """Ledger files that are merged while they are read are found again; a segment that is gone is no error."""
+    folder = Publishing(str(tmp_path))
+    for number in (1, 2):
+        rows = ledger_table([answered(number, source=number)])
+        write_parquet(folder, TableRows(LEDGER, HERE, f"{number}-small", rows))
+    journal = LocalJournal(folder, HERE)
+    journal.append(answered(3))
+    index = load_answered(folder, HERE)
+    here = Standing.ANSWERED_HERE
+    assert [index.of_item(hex_id(item)) for item in (1, 2, 3)] == [here, here, Standing.NEW]
 
 
 def test_an_answer_replaces_an_earlier_death() -> None:
