@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -65,7 +66,14 @@ def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duc
 
 def _receipts(folder: Folder) -> list[bytes]:
     with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
-        return list(pool.map(lambda run_id: folder.read(run_file(run_id, RECEIPT_FILE)), ended_runs(folder)))
+        return [receipt for receipt in pool.map(partial(_receipt, folder), ended_runs(folder)) if receipt]
+
+
+def _receipt(folder: Folder, run_id: str) -> bytes:
+    """As it stands; nothing where its run has begun again since it was listed."""
+    with suppress(FileNotFoundError):
+        return folder.read(run_file(run_id, RECEIPT_FILE))
+    return b""
 
 
 _Files = Mapping[str, Mapping[str, int]]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import sql
+from pipeline import sql, views
 from pipeline.__main__ import main
 from pipeline.exit import UsageError
 from pipeline.views import connect
 from schemas.arrow import schema_of
 from schemas.documents import DOCUMENT_TYPES
 from tests.pipeline.nights import FIRST, HALF, SECOND, reply, settled, write_nights, write_run
-from transforms.storage import LocalFolder
+from transforms.storage import LocalFolder, StoredFile
 
 Front = dict[str, object]
 _FRONT: Front = {"id": "079300000001", "name": "ĐẶNG VĂN MẪU", "dob": "02-03-1990"}
@@ -70,6 +70,19 @@ def test_half_a_run(root: str) -> None:
         assert connect(root, unfinished=True).sql(runs).fetchall() == [(FIRST,), (SECOND,), (HALF,)]
     finally:
         stray.unlink()
+
+
+def test_a_run_that_is_resumed_meanwhile(tmp_path: Path) -> None:
+    """Its receipt goes as it begins again: who has listed it by then sees the other runs."""
+
+    class Resuming(LocalFolder):
+        def list(self, prefix: str) -> Iterator[StoredFile]:
+            found = list(super().list(prefix))
+            self.delete([file.path for file in found if file.path.endswith(f"{SECOND}/receipt.json")])
+            return iter(found)
+
+    receipts = views._receipts(Resuming(write_nights(tmp_path).root))
+    assert [json.loads(receipt)["run_id"] for receipt in receipts] == [FIRST]
 
 
 def test_latest(nights: duckdb.DuckDBPyConnection) -> None:
