@@ -15,7 +15,9 @@ EXIT_REFUSED = 5
 
 
 def exit_status_of(error: BaseException | None) -> int:
-    """How an error ends the process: the credentials of a store refused, or any other failure."""
+    """How an error ends the process, whatever wraps it: a store refused the credentials, or any other failure."""
+    while error is not None and error.__cause__ is not None:
+        error = error.__cause__
     return EXIT_REFUSED if isinstance(error, StoreRefused) else EXIT_FAILED
 
 

@@ -10,7 +10,7 @@ import apache_beam as beam
 
 from pipeline import graph
 from pipeline.claim import claimed
-from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError
+from pipeline.exit import EXIT_COMPLETE, UsageError, exit_status_of
 from pipeline.iceberg import CatalogSettings, open_catalog, register
 from pipeline.launch import cause
 from pipeline.options import parse
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
                 register(catalog, asked.namespace, folder, chosen)
         except Exception as error:  # whatever a runner raises, the user gets one line
             print(f"publish failed: {cause(error)}; the same command makes the tables whole", file=sys.stderr)
-            return EXIT_FAILED
+            return exit_status_of(error)
     for run_id in chosen:
         print(_line(folder, run_id))
     return EXIT_COMPLETE

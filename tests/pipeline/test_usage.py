@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import publish
 from pipeline.__main__ import main
 from tests.pipeline.cli import ENVIRONMENT
+from tests.pipeline.nights import SECOND, settled, write_run
 from tests.servers import CardServer, Received, failure, success
+from transforms.storage import LocalFolder
+from transforms.store_errors import StoreRefused
 
 _GIVEN = ("--input=IN/*.jpg", "--output=OUT")
 
@@ -169,6 +173,23 @@ def test_dead_endpoint(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     with CardServer(answer) as server:  # type: ignore[arg-type]  # object for brevity
         assert main([*arguments, f"--endpoint_url={server.base_url}"]) == 0
     assert "1 answered" in capsys.readouterr().out
+
+
+def test_publish_of_a_store_that_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Credentials that run out while tables are made end `publish` with the status of refused credentials."""
+
+    def refuse(*_: object) -> None:
+        try:
+            raise StoreRefused("s3://b/x: the store refused the credentials")
+        except StoreRefused as error:
+            raise RuntimeError("a runner's own") from error
+
+    write_run(LocalFolder(str(tmp_path)), SECOND, [settled(SECOND, 0, ("0.jpg",), reply=b"")])
+    monkeypatch.setattr(publish.graph, "publish", refuse)
+    assert main(["publish", f"--output={tmp_path}"]) == 5
+    assert "publish failed: s3://b/x: the store refused the credentials" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("credentials")
