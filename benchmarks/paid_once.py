@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -196,23 +197,18 @@ def _figures(measured: Measured) -> dict[str, object]:
     return {name: value for name, value in asdict(measured).items() if name != "output"}
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure planning and publishing; prints JSON."""
+def main(arguments: Sequence[str]) -> dict[str, Any]:
+    """Seconds and memory of planning, and of publishing, for each number of answers."""
     parser = argparse.ArgumentParser(prog="run.sh bench paid_once", description=main.__doc__)
     parser.add_argument("--answered", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--answers", type=int, nargs="*", default=[10_000, 100_000])
     asked = parser.parse_args(list(arguments))
     picture = _picture()
-    for answered in asked.answered:
-        print(json.dumps({"plan": plan_over(answered, 1000, picture)}), flush=True)
-    for answers in asked.answers:
-        print(json.dumps({"publish": publish_of(answers)}), flush=True)
-    return 0
+    return {
+        "plan": [plan_over(answered, 1000, picture) for answered in asked.answered],
+        "publish": [publish_of(answers) for answers in asked.answers],
+    }
 
 
 def _picture() -> bytes:
     return Path(__file__).resolve().parent.parent.joinpath("cards", "chip-front-01.jpg").read_bytes()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

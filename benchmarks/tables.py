@@ -12,7 +12,6 @@ import hashlib
 import json
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -157,21 +156,14 @@ def tables_of(count: int) -> dict[str, object]:
         measured = measure("publish", f"--output={root}")
         figures = {name: value for name, value in asdict(measured).items() if name != "output"}
         return {
-            "documents": count,
             "publish": {**figures, "documents_per_cpu_s": round(count / measured.cpu_s)},
             "shape": shape(root),
             "seconds": ask(root),
         }
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Make and ask tables of some sizes; prints JSON."""
+def main(arguments: Sequence[str]) -> dict[str, Any]:
+    """Make and ask tables of some sizes: figures by the number of documents."""
     parser = argparse.ArgumentParser(prog="run.sh bench tables", description=main.__doc__)
     parser.add_argument("--documents", type=int, nargs="*", default=[1_000, 100_000, 1_000_000])
-    for count in parser.parse_args(list(arguments)).documents:
-        print(json.dumps(tables_of(count)), flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return {str(count): tables_of(count) for count in parser.parse_args(list(arguments)).documents}
