@@ -17,6 +17,8 @@ from schemas.outcomes import OUTCOMES, Outcome
 # Pillow warns of bombs, which are bounded here, and of damaged EXIF; once for all, as threads share the filters
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
+Image.preinit()  # else the first picture loads the usual formats, and all threads wait for it
+
 MAX_PICTURE_BYTES = 64 * 1024 * 1024
 MAX_PICTURE_PIXELS = 100_000_000
 """Eight times what phones take by default, almost three A4 pages at 600 dpi; a decompression bomb is beyond it. What a
