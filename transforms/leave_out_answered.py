@@ -8,7 +8,7 @@ one worker can find them, while only URIs are shuffled, packed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -56,20 +56,19 @@ class _LookUpFn(beam.DoFn):
         self._answered: Answered = self._shared.get()
 
     def start_bundle(self) -> None:
-        self._before: dict[Any, int] = {}
+        self._before = 0
 
-    def process(self, request: Request, window: Any = beam.DoFn.WindowParam) -> Iterator[Request]:
+    def process(self, request: Request) -> Iterator[Request]:
         standing, _ = self._answered.of_source(request.source_id)
         if standing.is_before:
-            self._before[window] = self._before.get(window, 0) + 1
+            self._before += 1
         else:
             yield request
 
     def finish_bundle(self) -> Iterator[TaggedOutput]:
-        """One count a bundle and window, not one a request: there are millions."""
-        for window, count in self._before.items():
-            counted = (Fate.ANSWERED_BEFORE.value, count)
-            yield TaggedOutput(_COUNTED, WindowedValue(counted, window.max_timestamp(), (window,)))
+        """One count a bundle, not one a request: there are millions."""
+        if self._before:
+            yield TaggedOutput(_COUNTED, GlobalWindows.windowed_value((Fate.ANSWERED_BEFORE.value, self._before)))
 
 
 class _PackFn(beam.DoFn):
@@ -83,7 +82,7 @@ class _PackFn(beam.DoFn):
         return self._packer.add(group_of(key_of(request, by_source=self._by_source)), request)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        return map(GlobalWindows.windowed_value, self._packer.rest())
+        return map(GlobalWindows.windowed_value(None).with_value, self._packer.rest())
 
 
 def key_of(request: Request, *, by_source: bool) -> str:
