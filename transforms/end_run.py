@@ -35,7 +35,7 @@ from transforms.receipt import Receipt, make_receipt, read_receipt, with_tables,
 from transforms.settings import OutputSettings, Settings
 from transforms.stop import STOP_FILE, read_stop
 from transforms.storage import TEMPORARY_SUFFIX, Folder, open_folder
-from transforms.table_file import TableRows, write_parquet
+from transforms.table_file import TableRows, open_parquet
 from transforms.tally import Counts
 
 _EMPTY_PART = "empty"
@@ -130,8 +130,14 @@ def _all_files(folder: Folder, run_id: str, written: list[WrittenFile]) -> list[
     """What was written now, the ledger files of earlier sessions, and an empty file for each table without a row."""
     files = [*written, *_ledger_files(folder, run_id, {file.path for file in written})]
     tables = {file.table for file in files}
-    empty = [TableRows(table, run_id, _EMPTY_PART, _SCHEMAS[table].empty_table()) for table in TABLES]
-    return [*files, *(write_parquet(folder, rows) for rows in empty if rows.table not in tables)]
+    return [*files, *(_write_empty(folder, run_id, table) for table in TABLES if table not in tables)]
+
+
+def _write_empty(folder: Folder, run_id: str, table: str) -> WrittenFile:
+    """A file of columns alone, without a row group."""
+    with open_parquet(folder, TableRows(table, run_id, _EMPTY_PART, _SCHEMAS[table].empty_table())) as file:
+        pass
+    return file.written
 
 
 def _ledger_files(folder: Folder, run_id: str, written: set[str]) -> Iterator[WrittenFile]:
