@@ -107,4 +107,5 @@ def meeting_others(keys: Sequence[Keys]) -> list[Rows]:
 def _met_twice(words: list[npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:
     ordered = np.concatenate(words)
     ordered.sort()
-    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    again: npt.NDArray[np.uint64] = ordered[1:][ordered[1:] == ordered[:-1]]
+    return again
