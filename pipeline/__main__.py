@@ -19,15 +19,17 @@ _EXIT_PIPE, _EXIT_INTERRUPTED = 141, 130
 class _Verb:
     module: str
     does: str
+    is_resumed: bool = False
+    """Whether the same command goes on with what was interrupted."""
 
 
 _VERBS = {
     "demo": _Verb("pipeline.demo", "a backfill over the bundled cards against the embedded endpoint"),
-    "backfill": _Verb("pipeline.backfill", "the nightly run: everything that is not answered yet"),
+    "backfill": _Verb("pipeline.backfill", "the nightly run: everything that is not answered yet", is_resumed=True),
     "plan": _Verb("pipeline.plan", "what backfill would do; calls nothing, writes nothing"),
-    "replay": _Verb("pipeline.replay", "dead letters once more, each once"),
+    "replay": _Verb("pipeline.replay", "dead letters once more, each once", is_resumed=True),
     "publish": _Verb("pipeline.publish", "tables again from the answers held; calls nothing"),
-    "watch": _Verb("pipeline.watch", "new pictures as they appear, without end"),
+    "watch": _Verb("pipeline.watch", "new pictures as they appear, without end", is_resumed=True),
     "status": _Verb("pipeline.status", "a run's counts, rate, time left and spend"),
     "sql": _Verb("pipeline.sql", "SQL over the tables"),
     "ddl": _Verb("pipeline.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
@@ -64,7 +66,8 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         print(f"run.sh {verb}: {error}", file=sys.stderr)
         return exit_status_of(error)
     except KeyboardInterrupt:
-        print("interrupted; the same command resumes the run", file=sys.stderr)
+        more = "; the same command resumes the run" if _VERBS[verb].is_resumed else ""
+        print(f"interrupted{more}", file=sys.stderr)
         return _EXIT_INTERRUPTED
     return status
 

@@ -247,6 +247,21 @@ def test_a_demo_removes_only_a_demo(
     assert there.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [("backfill", "interrupted; the same command resumes the run\n"), ("status", "interrupted\n")],
+)
+def test_ctrl_c(verb: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C ends a verb with status 130, and a run that can be resumed with the word that it can."""
+
+    def interrupt(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"pipeline.{verb}.main", interrupt)
+    assert main([verb]) == 130
+    assert capsys.readouterr().err == said
+
+
 def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown verb is told which there are."""
     assert main(["bakcfill"]) == 2
