@@ -11,6 +11,8 @@ from typing import Any, NoReturn, get_type_hints
 
 import loky  # type: ignore[import-untyped]  # ships no types
 
+_MOST_WORKERS = 256
+
 
 class UsageError(ValueError):
     """The command line can't be followed; the message is one line for the user."""
@@ -28,7 +30,10 @@ class Options:
     port: int = _option(8000, "port to listen on; 0 picks a free one", 0, 65535)
     port_file: str = _option("", "file that gets the base URL once the endpoint is ready, and goes away when it stops")
     workers: int = _option(
-        loky.cpu_count(), "processes that read cards; the default is what cores this process may use", 1, 256
+        min(loky.cpu_count(), _MOST_WORKERS),
+        "processes that read cards; the default is what cores this process may use",
+        1,
+        _MOST_WORKERS,
     )
     reader: str = _option("endpoint.reader:CardReader", "importable name of the class that reads cards")
     max_waiting: int = _option(64, "pictures that may wait for a worker; above it: HTTP 503 with Retry-After", 1)

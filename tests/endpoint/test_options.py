@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -62,3 +64,10 @@ def test_credentials_do_not_show_themselves() -> None:
 
 def test_a_port_file_beside_one_is_fine(tmp_path: Path) -> None:
     assert parse([f"--port_file={tmp_path / 'port'}"]).port_file == str(tmp_path / "port")
+
+
+@pytest.mark.slow
+def test_the_default_of_workers_is_within_its_range_on_the_largest_machine() -> None:
+    told = "import loky; loky.cpu_count = lambda: 384; from endpoint.options import Options; print(Options().workers)"
+    child = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    assert (child.stdout, child.returncode) == ("256\n", 0)
