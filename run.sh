@@ -135,13 +135,17 @@ case $verb in
       need_command java default-jre-headless "Flink"
       need_command mvn maven "Flink"
       need_command go golang "Prism, and what starts a cluster's workers"
+    elif [ "${2:-}" = throughput ]; then
+      install bench,report,sql,test
     else
-      install bench,endpoint,report,sql,test
+      install endpoint,report,sql,test
     fi
     ;;
   *) install "" ;;
 esac
 
+# One heap for all threads and for Arrow: what one stage has given back is there for the next.
+export MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-1} ARROW_DEFAULT_MEMORY_POOL=${ARROW_DEFAULT_MEMORY_POOL:-system}
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" PYTHONSAFEPATH=1 OMP_THREAD_LIMIT=1
 python="$venv/bin/python"
 case $verb in

@@ -1,4 +1,4 @@
-"""Replies of one document type, in bytes -> the columns of their documents, all at once.
+"""Replies of one document type, as bytes in Arrow -> the columns of their documents, all at once.
 
 Arrow's JSON reader takes hundreds of replies together by a schema made from the same field tables as the
 documents' own. It is the quick way for replies in the usual form; `schemas.reply` and `schemas.cells` are the exact
@@ -7,7 +7,7 @@ one, and what they would do with a value that is unusual is never tried here: th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import repeat
@@ -24,6 +24,7 @@ from schemas.contract import SUCCESS
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 
+_BEFORE, _BEHIND = b'{"reply":', b"}\n"
 JUDGEMENT = (("valid", "valid"), ("invalidCode", "invalid_code"), ("invalidMessage", "invalid_message"))
 """What an answer says of a document beside its fields: the contract's name and the column's."""
 
@@ -51,7 +52,7 @@ class Documents:
     columns: dict[str, pa.Array]
 
 
-def read_documents(bodies: Sequence[bytes], document_type: str) -> Documents:
+def read_documents(bodies: pa.ChunkedArray, document_type: str) -> Documents:
     """Every document of successful replies, each of which holds at least one and none of another type.
 
     Raises:
@@ -84,19 +85,23 @@ def _expect(is_usual: bool) -> None:
         raise Unusual
 
 
-def _read_json(bodies: Sequence[bytes], document_type: str) -> pa.StructArray:
+def _read_json(bodies: pa.ChunkedArray, document_type: str) -> pa.StructArray:
     """One row for each reply.
 
     Each is put into an object of its own, so that no two can be read as one or one as two: after a reply that is cut
     off, the next brace is no JSON. So there are at least as many rows as replies, and no more only if each is one.
     """
-    lines = b'{"reply":' + b'}\n{"reply":'.join(bodies) + b"}"
+    objects = pc.binary_join_element_wise(_BEFORE, bodies, _BEHIND, b"").combine_chunks()
+    _expect(objects.null_count == 0)
+    _, offsets, lines = objects.buffers()
     schema = _wire_schema(document_type)
     try:
-        pa.array([lines], pa.binary()).cast(pa.string())  # the reader itself takes texts that are no UTF-8
+        pa.StringArray.from_buffers(len(objects), offsets, lines).validate(
+            full=True
+        )  # the reader itself takes texts that are no UTF-8
         rows = pj.read_json(
             pa.BufferReader(lines),
-            read_options=pj.ReadOptions(use_threads=False, block_size=len(lines) + 1),
+            read_options=pj.ReadOptions(use_threads=False, block_size=lines.size + 1),
             parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
         )
     except pa.ArrowInvalid as error:

@@ -25,7 +25,7 @@ from apache_beam.utils.shared import Shared
 
 from transforms.elements import Settled, SettledAs
 from transforms.frames import FIELDS, read_stored
-from transforms.ids import Ids, Index, Numbers, to_hex, to_ids
+from transforms.ids import Ids, Index, Numbers, room, to_hex, to_ids
 from transforms.layout import JOURNAL, LEDGER, run_id_of
 from transforms.settings import Settings
 from transforms.storage import Folder, open_folder
@@ -136,7 +136,9 @@ class Answered:
         item_ids = np.concatenate([one.item_ids for one in keys])
         source_ids = np.concatenate([one.source_ids for one in keys])
         is_settled = items.find(item_ids) >= 0
-        item_of_source = np.concatenate([self._item_of_source, item_ids[is_settled]])
+        settled = item_ids[is_settled]
+        item_of_source = room(len(self._item_of_source) + len(settled), settled)
+        np.concatenate([self._item_of_source, settled], out=item_of_source)
         rows = np.arange(len(self._item_of_source), len(item_of_source), dtype=np.int32)
         # of two records of one source the later is preferred: an answer follows a death, never the reverse
         sources = self._sources.merged(source_ids[is_settled], rows, is_higher_better=True)

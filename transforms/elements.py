@@ -164,16 +164,16 @@ class PartCounts:
 
     run_id: str
     spans: tuple[Span, ...]
-    answered: int
-    dead: int
-    without_row: int
+    answered: int = 0
+    dead: int = 0
+    without_row: int = 0
     """Answers that gave no document: their requests count as dead."""
-    calls_sent: int
-    calls_retried: int
-    dead_letters: tuple[tuple[str, int], ...]
-    calls_by_second: tuple[tuple[int, int], ...]
-    first_call_s: float | None
-    last_call_s: float | None
+    calls_sent: int = 0
+    calls_retried: int = 0
+    dead_letters: tuple[tuple[str, int], ...] = ()
+    calls_by_second: tuple[tuple[int, int], ...] = ()
+    first_call_s: float | None = None
+    last_call_s: float | None = None
     """When the first call began and the last was answered, seconds since 1970."""
 
 

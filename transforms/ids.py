@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from binascii import unhexlify
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +17,7 @@ Ids = npt.NDArray[np.uint64]
 """Shape (n, 2): high and low word of each id."""
 
 _HEX_DIGITS = 32
+_OWN_PAGES_BYTES = 128 * 1024
 
 Numbers = npt.NDArray[np.int32]
 
@@ -43,6 +47,29 @@ def first_of_each(ids: Ids, *preference: npt.NDArray[np.generic]) -> npt.NDArray
     is_first = np.ones(len(ids), bool)
     is_first[1:] = np.any(ordered[1:] != ordered[:-1], axis=1)
     return order[is_first]
+
+
+def room(rows: int, like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """An array for so many rows like those of another, which goes back to the system as soon as it is not needed.
+
+    Arrays that grow a little at a time would leave holes in the heap, as large together as themselves.
+    """
+    size_bytes = rows * like.dtype.itemsize * math.prod(like.shape[1:])
+    memory: Any = (
+        mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if size_bytes >= _OWN_PAGES_BYTES
+        else bytearray(size_bytes)
+    )
+    return np.frombuffer(memory, like.dtype).reshape(rows, *like.shape[1:])
+
+
+def _inserted(array: npt.NDArray[Any], places: npt.NDArray[np.int64], more: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The rows of an array and more, which are at these places then."""
+    inserted = room(len(array) + len(more), array)
+    is_old = np.ones(len(inserted), bool)
+    is_old[places] = False
+    inserted[is_old], inserted[places] = array, more
+    return inserted
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +102,8 @@ class Index:
         is_new, known = at < 0, at[at >= 0]
         kept = self.numbers.copy()
         kept[known] = (np.maximum if is_higher_better else np.minimum)(kept[known], more.numbers[~is_new])
-        places = np.searchsorted(self.ids[:, 0], more.ids[is_new, 0])
-        return Index(
-            np.insert(self.ids, places, more.ids[is_new], axis=0), np.insert(kept, places, more.numbers[is_new])
-        )
+        places = np.searchsorted(self.ids[:, 0], more.ids[is_new, 0]) + np.arange(np.count_nonzero(is_new))
+        return Index(_inserted(self.ids, places, more.ids[is_new]), _inserted(kept, places, more.numbers[is_new]))
 
     def find_one(self, hex_id: str) -> int:
         """Position of one id, -1 where it is not there: the cheap form for one at a time."""

@@ -16,7 +16,7 @@ from os.path import commonprefix
 from transforms.buckets import BUCKET_SCHEMES, Listed, list_objects, object_at
 from transforms.elements import Picture, Request
 from transforms.sources import as_picture, describe
-from transforms.uris import local_path
+from transforms.uris import local_name
 
 _LOOKS_AT_ONCE = 64
 _LINES_AT_ONCE = 20_000
@@ -45,7 +45,7 @@ def look_at_all(requests: Iterable[Request]) -> Iterator[Request]:
 def _look_at(window: Sequence[Request], known: _Known, executor: ThreadPoolExecutor) -> Iterator[Request]:
     looks: deque[Future[Request]] = deque()
     for request in window:
-        if not looks and all(uri in known or local_path(uri) is not None for uri in request.uris):
+        if not looks and all(uri in known or local_name(uri) is not None for uri in request.uris):
             yield _look(request, known)
             continue
         looks.append(executor.submit(_look, request, known))

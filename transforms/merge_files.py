@@ -18,7 +18,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from transforms.elements import WrittenFile
-from transforms.parquet_shape import GROUP_BYTES, ROW_GROUP_ROWS, in_order, together
+from transforms.parquet_shape import GROUP_BYTES, ROW_GROUP_ROWS, together
 from transforms.storage import Files, Folder
 from transforms.table_file import TableRows, open_parquet
 
@@ -33,7 +33,7 @@ def merge(
     """Write the rows of all; they are of one table and one run, and wait in a place of their own, if there is one."""
     files = sorted(files, key=attrgetter("path"))
     first, name = files[0], _name(files)
-    groups = map(in_order, together(_pieces(waiting or folder, files), ROW_GROUP_ROWS, GROUP_BYTES))
+    groups = together(_pieces(waiting or folder, files), ROW_GROUP_ROWS, GROUP_BYTES)
     group = next(groups, None)
     for number in count():
         if group is None:

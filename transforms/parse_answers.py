@@ -1,7 +1,8 @@
-"""Answered ledger rows -> rows of the documents tables, by type, and dead letters for the rest."""
+"""Answered ledger rows of one type, or of any -> rows of the documents tables, and dead letters for the rest."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.arrow import schema_of
+from schemas.documents import DOCUMENTS
 from schemas.outcomes import OUTCOMES
 from schemas.reply_columns import Documents
 from schemas.tables import DEAD_LETTERS_SCHEMA
 from transforms.layout import DOCUMENTS as DOCUMENTS_FOLDER
 from transforms.parse_one_by_one import parse_one_by_one
-from transforms.parse_together import bodies_of, parse_together
+from transforms.parse_together import parse_together
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +28,17 @@ class Parsed:
     without_row: int
 
 
-def parse_answers(answered: pa.Table, copies: Mapping[str, list[str]]) -> Parsed:
-    """Every document of answered ledger rows.
+def parse_answers(answered: pa.Table, document_type: str, copies: Mapping[str, list[str]]) -> Parsed:
+    """Every document of answered ledger rows, which are quickly read where they are of that type and in the usual form.
 
     `copies` are URIs of copies by item id; they follow the URIs that were sent.
     """
-    found, left = parse_together(answered["reply"])
+    found: dict[str, list[Documents]] = defaultdict(list)
+    left = list(range(len(answered)))
+    if document_type in DOCUMENTS:
+        found[document_type], left = parse_together(answered["reply"], document_type)
     rows_left = np.array(left, np.int64)
-    others, deaths = parse_one_by_one(bodies_of(answered["reply"], rows_left))
+    others, deaths = parse_one_by_one(answered["reply"].take(pa.array(rows_left)).to_pylist())
     for name, pieces in others.items():
         found[name] += [Documents(rows_left[one.replies], one.indexes, one.columns) for one in pieces]
     documents = {

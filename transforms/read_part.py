@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import chain, islice, starmap
 from operator import attrgetter
 from typing import Any
 
@@ -15,19 +15,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from schemas.tables import LEDGER_SCHEMA
+from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from transforms.elements import Part, PartCounts, Settled, SettledAs
 from transforms.frames import FIELDS, read_stored
 from transforms.layout import DEAD_LETTERS, LEDGER, parquet_file
 from transforms.parquet_shape import together
-from transforms.parse_answers import Parsed, parse_answers
+from transforms.parse_answers import parse_answers
+from transforms.sort_replies import SortedReplies
 from transforms.storage import Folder
 
-SLICE_ROWS = 6144
-SLICE_BYTES = 8 * 1024 * 1024
+SLICE_ROWS = 2048
+SLICE_BYTES = 1280 * 1024
 """Bounds of one slice, which is in memory several times over while it is parsed; a smaller one costs more CPU."""
 _ROWS_TOGETHER = 128
 """Records of a journal made columns at once: few enough that no garbage collection walks over them."""
+_Rows = npt.NDArray[np.int64]
 _values_of = attrgetter(*FIELDS)
 
 
@@ -44,8 +46,9 @@ def read_part(folder: Folder, part: Part, slice_rows: int = SLICE_ROWS) -> Itera
 
     None is held here while the next is read: whoever takes one lets it go before.
     """
+    reader = _Reader(part)
     ledger = (_from_journal if part.spans else _from_ledger)(folder, part, slice_rows)
-    return map(_Reader(part).read, ledger)
+    return chain(chain.from_iterable(map(reader.read, ledger)), reader.rest())
 
 
 def add_up(part: Part, counts: Sequence[PartCounts]) -> PartCounts:
@@ -76,37 +79,59 @@ class _Reader:
     """Reads the slices of a part, one after the other."""
 
     def __init__(self, part: Part) -> None:
-        self._part, self._at = part, 0
+        self._part, self._at, self._replies = part, 0, SortedReplies()
+        self._repeated, self._superseded = _in_order(part.repeated), _in_order(part.superseded)
         self._copies: dict[str, list[str]] = defaultdict(list)
         """URIs by item id."""
         for item_id, uris in part.copies:
             self._copies[item_id] += uris
 
-    def read(self, ledger: pa.Table) -> Slice:
-        """The next rows of the ledger by table."""
+    def read(self, ledger: pa.Table) -> Iterator[Slice]:
+        """The next rows of the ledger with their dead letters, then the documents of which there are enough by now."""
         part = self._part
-        keep = _all_but(part.repeated, self._at, len(ledger))
-        shown = keep & _all_but(part.superseded, self._at, len(ledger))
+        keep = _all_but(self._repeated, self._at, len(ledger))
+        shown = keep & _all_but(self._superseded, self._at, len(ledger))
         self._at += len(ledger)
-        kept = _rows(ledger, keep)
         is_answered = np.asarray(pc.equal(ledger["outcome"], SettledAs.ANSWERED.value))
         is_dead = np.asarray(pc.equal(ledger["outcome"], SettledAs.DEAD.value))
         answered = _rows(ledger, shown & is_answered)
-        dead = _rows(ledger, shown & is_dead)
-        parsed = parse_answers(answered, self._copies)
-        tables = dict(parsed.documents)
-        dead_letters = pa.concat_tables([dead.select(parsed.dead_letters.column_names), parsed.dead_letters])
-        if len(dead_letters):
-            tables[DEAD_LETTERS] = dead_letters
-        if part.spans and len(kept):
-            tables[LEDGER] = kept
-        return Slice(tables, _counts(part, kept, len(answered), parsed, dead_letters))
+        dead = _rows(ledger, shown & is_dead).select(DEAD_LETTERS_SCHEMA.names)
+        kept = _rows(ledger, keep)
+        counts = replace(
+            _calls(part, kept), answered=len(answered), dead=len(dead), dead_letters=_value_counts(dead["code"])
+        )
+        yield Slice(_filled({**({LEDGER: kept} if part.spans else {}), DEAD_LETTERS: dead}), counts)
+        yield from starmap(self._documents, self._replies.add(answered))
+
+    def rest(self) -> Iterator[Slice]:
+        """The documents that waited for more of their type."""
+        return starmap(self._documents, self._replies.rest())
+
+    def _documents(self, document_type: str, answered: pa.Table) -> Slice:
+        parsed = parse_answers(answered, document_type, self._copies)
+        dead = parsed.dead_letters
+        counts = PartCounts(
+            self._part.run_id,
+            self._part.spans,
+            without_row=parsed.without_row,
+            dead_letters=_value_counts(dead["code"]),
+        )
+        return Slice(_filled({**parsed.documents, DEAD_LETTERS: dead}), counts)
 
 
-def _all_but(rows: frozenset[int], start: int, count: int) -> npt.NDArray[np.bool_]:
+def _filled(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    return {table: rows for table, rows in tables.items() if len(rows)}
+
+
+def _in_order(rows: frozenset[int]) -> _Rows:
+    return np.array(sorted(rows), np.int64)
+
+
+def _all_but(rows: _Rows, start: int, count: int) -> npt.NDArray[np.bool_]:
     """A mask of the rows from `start` on, without some."""
+    first, last = np.searchsorted(rows, (start, start + count))
     mask = np.ones(count, bool)
-    mask[[row - start for row in rows if start <= row < start + count]] = False
+    mask[rows[first:last] - start] = False
     return mask
 
 
@@ -148,19 +173,15 @@ def _ledger_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
     return pa.table([columns[name] for name in LEDGER_SCHEMA.names], schema=LEDGER_SCHEMA)
 
 
-def _counts(part: Part, kept: pa.Table, answered: int, parsed: Parsed, dead_letters: pa.Table) -> PartCounts:
+def _calls(part: Part, kept: pa.Table) -> PartCounts:
     called = kept.filter(pc.greater(kept["attempts"], 0))
     calls_sent = pc.sum(called["attempts"]).as_py() or 0
     called_at_s = pc.divide(called["last_at"].cast(pa.int64()), 1e6)
     return PartCounts(
         run_id=part.run_id,
         spans=part.spans,
-        answered=answered,
-        dead=len(dead_letters) - len(parsed.dead_letters),
-        without_row=parsed.without_row,
         calls_sent=calls_sent,
         calls_retried=calls_sent - len(called),
-        dead_letters=_value_counts(dead_letters["code"]),
         calls_by_second=_value_counts(pc.floor(called_at_s).cast(pa.int64())),
         first_call_s=pc.min(pc.subtract(called_at_s, pc.coalesce(called["latency_s"], 0.0))).as_py(),
         last_call_s=pc.max(called_at_s).as_py(),

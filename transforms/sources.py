@@ -25,7 +25,7 @@ from transforms.globs import is_glob, parse_glob
 from transforms.object_file import open_object
 from transforms.pictures import MAX_PICTURE_BYTES
 from transforms.store_errors import StoreError
-from transforms.uris import local_path, uri_of_path
+from transforms.uris import local_name, local_path, uri_of_path
 from transforms.web import WebFault, describe_web, is_web, read_web
 
 CANNOT_OPEN = (OSError, ValueError, ImportError, NotImplementedError)
@@ -69,8 +69,8 @@ def describe(uri: str) -> Picture:
     Raises:
         SourceError: the bucket cannot be reached: without a version, an answered picture looks new.
     """
-    if (path := local_path(uri)) is not None:
-        return _describe_local(uri, path)
+    if (name := local_name(uri)) is not None:
+        return _describe_local(uri, name)
     if is_web(uri):
         return describe_web(uri)
     if not is_in_bucket(uri):
@@ -83,9 +83,9 @@ def describe(uri: str) -> Picture:
         raise SourceError(str(error)) from error
 
 
-def _describe_local(uri: str, path: Path | str) -> Picture:
+def _describe_local(uri: str, name: str) -> Picture:
     try:
-        found = os.stat(path)  # noqa: PTH116  # a Path for each of millions costs more than the look
+        found = os.stat(name)  # noqa: PTH116  # a Path for each of millions costs more than the look
     except (OSError, ValueError):  # a name that holds a NUL is a ValueError
         return Picture(uri)
     return _of_stat(uri, found) if stat.S_ISREG(found.st_mode) else Picture(uri)
@@ -178,8 +178,8 @@ def read_picture(uri: str) -> ReadPicture:
         StorageRefused: the bucket does not give it to us.
     """
     try:
-        if (path := local_path(uri)) is not None:
-            return _read_local(uri, path)
+        if (name := local_name(uri)) is not None:
+            return _read_local(uri, name)
         if is_web(uri):
             return ReadPicture(*read_web(uri, _MOST_BYTES))
         if is_in_bucket(uri):
@@ -194,9 +194,9 @@ def read_picture(uri: str) -> ReadPicture:
         raise PictureFault(OUTCOMES["unreadable_source"]) from error
 
 
-def _read_local(uri: str, path: Path) -> ReadPicture:
+def _read_local(uri: str, name: str) -> ReadPicture:
     """In as few calls of the system as can be: at each, many threads may change turns."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     try:
         before = os.fstat(descriptor)
         content = _read_most(descriptor, before.st_size)

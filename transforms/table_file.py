@@ -13,8 +13,8 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from transforms.elements import WrittenFile
-from transforms.layout import LEDGER, parquet_file, waiting_file
-from transforms.parquet_shape import ROW_GROUP_ROWS, in_order, writer_options
+from transforms.layout import parquet_file, waiting_file
+from transforms.parquet_shape import ROW_GROUP_ROWS, writer_options
 from transforms.storage import Files, Folder
 
 _Open = Callable[[BinaryIO], Any]
@@ -78,7 +78,6 @@ def _open(folder: Files, begun: WrittenFile, open_writer: _Open) -> Iterator[Tab
 
 def write_parquet(folder: Folder, rows: TableRows) -> WrittenFile:
     """Write all rows of a file, over one of the same name."""
-    ordered = rows.rows if rows.table == LEDGER else in_order(rows.rows)
     with open_parquet(folder, rows) as file:
-        file.write(ordered)
+        file.write(rows.rows)
     return file.written

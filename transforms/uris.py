@@ -7,11 +7,17 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
 
-def local_path(uri: str) -> Path | None:
-    """The path of a local URI (`/a/b`, `a/b`, `file:///a/b`), None for any other."""
+def local_name(uri: str) -> str | None:
+    """The path that a local URI names (`/a/b`, `a/b`, `file:///a/b`), None for any other."""
     if uri.startswith("file://"):
-        return Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
-    return None if "://" in uri else Path(uri)
+        return os.fsdecode(unquote_to_bytes(urlsplit(uri).path))
+    return None if "://" in uri else uri
+
+
+def local_path(uri: str) -> Path | None:
+    """The same as a Path, which costs more than to read a small file: not for each picture."""
+    name = local_name(uri)
+    return None if name is None else Path(name)
 
 
 def uri_of_path(name: str) -> str:

@@ -26,7 +26,7 @@ from transforms.stop import STORAGE_REFUSED, StopSwitch
 from transforms.storage import Folder
 from transforms.store_errors import StoreRefused
 from transforms.tail import Known, Tail
-from transforms.uris import local_path
+from transforms.uris import local_name
 
 _LOG = logging.getLogger("cardbeam")
 _STEP_S = 1.0
@@ -208,7 +208,7 @@ class Watcher:
 
 def is_young(now_s: float, uri: str, version: str | None) -> bool:
     """Whether a file on a disk changed only just now. Objects are there whole or not at all."""
-    if version is None or local_path(uri) is None:
+    if version is None or local_name(uri) is None:
         return False
     return 0 <= now_s - int(version) / 1e9 < _YOUNG_S
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from transforms.elements import Part, PartCounts, WrittenFile
 from transforms.layout import LEDGER
+from transforms.parquet_shape import in_order
 from transforms.read_part import Slice, add_up, read_part
 from transforms.storage import Files, Folder
 from transforms.table_file import TableFile, TableRows, open_parquet, open_waiting
@@ -36,7 +37,7 @@ class _Files:
         for table, rows in some.tables.items():
             if table not in self.by_table:
                 self.by_table[table] = self._stack.enter_context(self._open(table, rows))
-            self.by_table[table].write(rows)
+            self.by_table[table].write(rows if table == LEDGER else in_order(rows))
         return some.counts
 
     def _open(self, table: str, rows: pa.Table) -> AbstractContextManager[TableFile]:

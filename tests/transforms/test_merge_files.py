@@ -1,4 +1,4 @@
-"""Files of a table are merged into few, with the same rows, in order, that say what they cannot hold."""
+"""Files of a table are merged into few, with the same rows, that say what they cannot hold."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def _rows(numbers: range) -> pa.Table:
 
 @pytest.mark.parametrize("write", [write_parquet, write_waiting])
 def test_merge(tmp_path: Path, write: Callable[[LocalFolder, TableRows], WrittenFile]) -> None:
-    """The merged file has every row of its parts by URI; made again it is the same file."""
+    """The merged file has every row of its parts, one part after the other; made again it is the same file."""
     folder = LocalFolder(str(tmp_path))
     parts = [_rows(range(0, 300)), _rows(range(300, 310)), _rows(range(310, 700))]
     files = [write(folder, TableRows(_TABLE, _RUN, f"part-{n}", rows)) for n, rows in enumerate(parts)]
     (merged,) = merge(folder, files)
     content = folder.read(merged.path)
-    assert pq.read_table(tmp_path / merged.path, partitioning=None).equals(in_order(pa.concat_tables(parts)))
+    assert pq.read_table(tmp_path / merged.path, partitioning=None).equals(pa.concat_tables(parts))
     assert (merged.rows, merged.size_bytes) == (700, len(content))
     assert (list(merge(folder, reversed(files))), folder.read(merged.path)) == ([merged], content)
 
@@ -76,7 +76,7 @@ def test_files_are_cut_at_their_bound(tmp_path: Path) -> None:
         merged = list(merge(folder, files, file_bytes))
         assert [file.rows for file in merged] == [groups * ROW_GROUP_ROWS for groups in rows]
         read = [pq.read_table(tmp_path / file.path, partitioning=None) for file in merged]
-        assert pa.concat_tables(read).equals(pa.concat_tables(in_order(part.rows) for part in parts))
+        assert pa.concat_tables(read).equals(pa.concat_tables(part.rows for part in parts))
 
 
 def test_order() -> None:

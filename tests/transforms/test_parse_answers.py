@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from datetime import datetime, timezone
+from itertools import chain
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +18,7 @@ from tests.canned import CANNED, columns_of
 from tests.records import answered, hex_id
 from transforms.parse_answers import Parsed, parse_answers
 from transforms.read_part import ledger_table
+from transforms.sort_replies import by_type
 
 PASSPORT = "documents/type=passport"
 Document = dict[str, object]
@@ -30,7 +34,25 @@ def parse(*replies: object, copies: dict[str, list[str]] | None = None) -> Parse
         data if isinstance(data, bytes) else json.dumps({"errorCode": "0", "data": data}).encode() for data in replies
     ]
     records = [answered(number, last_at=number, reply=body) for number, body in enumerate(bodies)]
-    return parse_answers(ledger_table(records), copies or {})
+    return joined(parse_by_type(ledger_table(records), copies or {}))
+
+
+def parse_by_type(answered: pa.Table, copies: dict[str, list[str]]) -> list[Parsed]:
+    found = by_type(answered["reply"]).items()
+    return [parse_answers(answered.take(pa.array(rows)), name, copies) for name, rows in found]
+
+
+def joined(parts: list[Parsed]) -> Parsed:
+    """All of them, dead letters in the order of their items."""
+    letters = pa.concat_tables([DEAD_LETTERS_SCHEMA.empty_table(), *(one.dead_letters for one in parts)])
+    documents: dict[str, list[pa.Table]] = defaultdict(list)
+    for table, rows in chain.from_iterable(one.documents.items() for one in parts):
+        documents[table].append(rows)
+    return Parsed(
+        {table: pa.concat_tables(rows) for table, rows in sorted(documents.items())},
+        letters.sort_by("last_at"),
+        sum(one.without_row for one in parts),
+    )
 
 
 def extras(*replies: object) -> list[dict[str, object]]:

@@ -28,7 +28,7 @@ PATH = f"{TABLE}/run_id=run-1/part-1.parquet"
 
 def rows(count: int = 3) -> TableRows:
     body = success(("passport", CANNED["passport"])).body
-    parsed = parse_answers(ledger_table([answered(number, reply=body) for number in range(count)]), {})
+    parsed = parse_answers(ledger_table([answered(number, reply=body) for number in range(count)]), "passport", {})
     return TableRows(TABLE, "run-1", "part-1", parsed.documents[TABLE])
 
 

@@ -1,0 +1,58 @@
+"""Answered ledger rows -> the same rows by the type of their documents, enough of one at a time.
+
+To read replies of one type together costs as much for ten as for a hundred, and a few MB of a journal hold few of a
+rare type. So these wait for more of theirs, while what is common goes on at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+ENOUGH_ROWS = 256
+ENOUGH_BYTES = 1024 * 1024
+"""What waits of a type at the most; half as many rows cost a fifth more CPU where twelve types take turns."""
+_TOGETHER = 128
+"""Replies that are Python's bytes at the same time."""
+_TYPE = re.compile(rb'"type"\s*:\s*"(\w+)"')
+SEVERAL = ""
+"""In place of a type: none, or more than one."""
+
+
+class SortedReplies:
+    """Takes rows in pieces, and gives those of a type when there are enough."""
+
+    def __init__(self, enough_rows: int = ENOUGH_ROWS, enough_bytes: int = ENOUGH_BYTES) -> None:
+        self._enough_rows, self._enough_bytes = enough_rows, enough_bytes
+        self._waiting: dict[str, list[pa.Table]] = defaultdict(list)
+
+    def add(self, answered: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+        """Take some; the rows of each type of which there are enough by now, in the order in which they came."""
+        for name, rows in by_type(answered["reply"]).items():
+            waiting = self._waiting[name]
+            waiting.append(answered if len(rows) == len(answered) else answered.take(pa.array(rows)))
+            is_enough = sum(map(len, waiting)) >= self._enough_rows
+            if is_enough or sum(piece.nbytes for piece in waiting) >= self._enough_bytes:
+                yield name, pa.concat_tables(self._waiting.pop(name))
+
+    def rest(self) -> Iterator[tuple[str, pa.Table]]:
+        """What waits; then nothing does."""
+        while self._waiting:
+            name, waiting = self._waiting.popitem()
+            yield name, pa.concat_tables(waiting)
+
+
+def by_type(replies: pa.ChunkedArray) -> dict[str, npt.NDArray[np.int64]]:
+    """Rows of replies by the one type that their documents seem to have, or `SEVERAL`."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for start in range(0, len(replies), _TOGETHER):
+        for row, body in enumerate(replies.slice(start, _TOGETHER).to_pylist(), start):
+            types = _TYPE.findall(body)
+            is_one = len(types) == 1 or len(set(types)) == 1
+            found[types[0].decode() if is_one else SEVERAL].append(row)
+    return {name: np.array(rows, np.int64) for name, rows in found.items()}
