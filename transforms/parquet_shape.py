@@ -1,6 +1,6 @@
 """How a table's Parquet files are laid out, so that a query reads little of them.
 
-Some hundred rows at a time stand in the order of their pictures' URIs, which then take a third of the room. Ids are
+Some hundred rows at a time stand in the order of their pictures' URIs, which take a quarter less room so. Ids are
 random, so that their bounds say nothing: a Bloom filter in each row group says whether it can hold one. Boxes have no bounds worth keeping. Only encodings of Parquet's first version are used: every engine reads them.
 """
 
