@@ -1,7 +1,8 @@
 """How a table's Parquet files are laid out, so that a query reads little of them.
 
 Some hundred rows at a time stand in the order of their pictures' URIs, which take a quarter less room so. Ids are
-random, so that their bounds say nothing: a Bloom filter in each row group says whether it can hold one. Boxes have no bounds worth keeping. Only encodings of Parquet's first version are used: every engine reads them.
+random, and their bounds say nothing: a Bloom filter in each row group says whether it can hold one. Boxes have no
+bounds worth keeping. Only encodings of Parquet's first version are used: every engine reads them.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import pyarrow.compute as pc
 
 ROW_GROUP_ROWS = 16_384
 GROUP_BYTES = 12 * 1024 * 1024
-"""Bounds of a row group, which is in memory as a whole. Four times the rows make a file 3 % smaller and no query faster."""
+"""Bounds of a row group, which is in memory as a whole. Four times as many make a file 3 % smaller, no query faster."""
 _PAGE_BYTES = 64 * 1024
-"""A column is packed page by page: with the usual 1 MB most columns would be one page, and a group be held once more."""
+"""A column is packed page by page. With the usual 1 MB most columns would be one page: a group would be held twice."""
 _COMPRESSION = "zstd"
 _FALSE_POSITIVES = 0.01
 _LOOKED_UP = ("item_id", "id", "person_number", "document_number")
