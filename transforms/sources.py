@@ -22,6 +22,7 @@ from schemas.outcomes import OUTCOMES, Outcome
 from transforms.buckets import Listed, is_in_bucket, list_objects, object_at
 from transforms.elements import Picture
 from transforms.globs import is_glob, parse_glob
+from transforms.local_names import list_names
 from transforms.object_file import open_object
 from transforms.pictures import MAX_PICTURE_BYTES
 from transforms.store_errors import StoreError
@@ -126,8 +127,7 @@ def _list_local(path: Path) -> Iterator[Picture]:
     pattern = glob.escape(str(path)) if path.exists() else str(path)
     if path.is_dir():
         pattern = str(Path(pattern, "**"))
-    names = glob.iglob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute patterns
-    pictures = (_describe_local(uri_of_path(name), name) for name in names)
+    pictures = (_describe_local(uri_of_path(name), name) for name in list_names(pattern))
     yield from (picture for picture in pictures if picture.version is not None)
 
 
