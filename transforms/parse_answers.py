@@ -18,6 +18,9 @@ from transforms.layout import DOCUMENTS as DOCUMENTS_FOLDER
 from transforms.parse_one_by_one import parse_one_by_one
 from transforms.parse_together import parse_together
 
+ANSWER_COLUMNS = ("item_id", "operation", "uris", "labels", "http_status", "attempts", "first_at", "last_at", "reply")
+"""Columns of the ledger that rows are made from, of documents and of dead letters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
@@ -31,7 +34,7 @@ class Parsed:
 def parse_answers(answered: pa.Table, document_type: str, copies: Mapping[str, list[str]]) -> Parsed:
     """Every document of answered ledger rows, which are quickly read where they are of that type and in the usual form.
 
-    `copies` are URIs of copies by item id; they follow the URIs that were sent.
+    Of the ledger, `ANSWER_COLUMNS` are enough. `copies` are URIs of copies by item id; they follow those that were sent.
     """
     found: dict[str, list[Documents]] = defaultdict(list)
     left = list(range(len(answered)))
@@ -52,6 +55,8 @@ def parse_answers(answered: pa.Table, document_type: str, copies: Mapping[str, l
 
 
 def _dead_letters(rows: pa.Table, deaths: list[tuple[int, str]]) -> pa.Table:
+    if not deaths:
+        return DEAD_LETTERS_SCHEMA.empty_table()
     taken = rows.take(pa.array([row for row, _ in deaths], pa.int64()))
     outcomes = [OUTCOMES[code] for _, code in deaths]
     said: dict[str, list[object]] = {
@@ -77,7 +82,9 @@ def _table(
     if (np.diff(rows) < 0).any():
         order = np.argsort(rows, kind="stable")
         rows, own = rows[order], own.take(pa.array(order))
-    taken = answered.select(["item_id", "operation", "uris", "labels", "last_at"]).take(pa.array(rows))
+    taken = answered.select(["item_id", "operation", "uris", "labels", "last_at"])
+    if not np.array_equal(rows, np.arange(len(answered))):  # usually each answer is a document
+        taken = taken.take(pa.array(rows))
     taken = taken.set_column(2, "uris", _with_copies(taken, copies)).rename_columns({"last_at": "called_at"})
     schema = schema_of(document_type)
     names = frozenset(taken.column_names)

@@ -20,7 +20,7 @@ from transforms.elements import Part, PartCounts, Settled, SettledAs
 from transforms.frames import FIELDS, read_stored
 from transforms.layout import DEAD_LETTERS, LEDGER, parquet_file
 from transforms.parquet_shape import together
-from transforms.parse_answers import parse_answers
+from transforms.parse_answers import ANSWER_COLUMNS, parse_answers
 from transforms.sort_replies import SortedReplies
 from transforms.storage import Folder
 
@@ -94,8 +94,8 @@ class _Reader:
         self._at += len(ledger)
         is_answered = np.asarray(pc.equal(ledger["outcome"], SettledAs.ANSWERED.value))
         is_dead = np.asarray(pc.equal(ledger["outcome"], SettledAs.DEAD.value))
-        answered = _rows(ledger, shown & is_answered)
-        dead = _rows(ledger, shown & is_dead).select(DEAD_LETTERS_SCHEMA.names)
+        answered = _rows(ledger.select(ANSWER_COLUMNS), shown & is_answered)
+        dead = _rows(ledger.select(DEAD_LETTERS_SCHEMA.names), shown & is_dead)
         kept = _rows(ledger, keep)
         counts = replace(
             _calls(part, kept), answered=len(answered), dead=len(dead), dead_letters=_value_counts(dead["code"])
