@@ -34,7 +34,7 @@ class Parsed:
 def parse_answers(answered: pa.Table, document_type: str, copies: Mapping[str, list[str]]) -> Parsed:
     """Every document of answered ledger rows, which are quickly read where they are of that type and in the usual form.
 
-    Of the ledger, `ANSWER_COLUMNS` are enough. `copies` are URIs of copies by item id; they follow those that were sent.
+    Of the ledger, `ANSWER_COLUMNS` are enough. `copies` are URIs of copies by item id; they follow the sent ones.
     """
     found: dict[str, list[Documents]] = defaultdict(list)
     left = list(range(len(answered)))
