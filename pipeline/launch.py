@@ -77,7 +77,7 @@ def fail(run: Run, message: str, error: Exception | None = None) -> int:
     """Say in one line why a run did not come to its end; the exit status."""
     _LOG.debug(message, exc_info=error)
     print(f"{message}; the same command, or --run_id={run.run_id}, goes on with it", file=sys.stderr)
-    return exit_status_of(_innermost(error) if error else None)
+    return exit_status_of(error)
 
 
 def _innermost(error: BaseException) -> BaseException:

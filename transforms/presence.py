@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 
 _LOG = logging.getLogger("cardbeam")
-LINGER_S = 2.0
+LINGER_S = 1.0
+"""A gap between two bundles is shorter; and a worker that is done keeps a part of the quota idle for so long."""
 
 
 class Presence:
