@@ -1,7 +1,7 @@
 """Ledger + journals -> what is settled already, by source and by content.
 
-Ledger files are read by their key columns alone, and an id takes 16 bytes, so that one
-worker holds ten million settled pictures in some 400 MB.
+Ledger files are read by their key columns alone, and an id takes 16 bytes: a settled picture
+takes 56, ten million some 560 MB in each worker.
 """
 
 from __future__ import annotations
