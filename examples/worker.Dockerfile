@@ -8,7 +8,7 @@ FROM apache/beam_python3.11_sdk:2.77.0
 
 # Everything is here: without this each worker starts with a virtual environment of its own.
 ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
-# One heap for all threads and for Arrow, as run.sh sets it: a tenth less memory.
+# One heap for all threads and for Arrow, as run.sh sets it: less memory.
 ENV MALLOC_ARENA_MAX=1 ARROW_DEFAULT_MEMORY_POOL=system
 
 COPY setup.py pyproject.toml /cardbeam/
