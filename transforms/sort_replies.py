@@ -14,14 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from schemas.documents import DOCUMENTS
+
 ENOUGH_ROWS = 512
 ENOUGH_BYTES = 1024 * 1024
 """What waits of a type at the most; half as many rows cost a fifth more CPU where twelve types take turns."""
 _TOGETHER = 128
 """Replies that are Python's bytes at the same time."""
 _TYPE = re.compile(rb'"type"\s*:\s*"(\w+)"')
-SEVERAL = ""
-"""In place of a type: none, or more than one."""
+_KNOWN = {name.encode(): name for name in DOCUMENTS}
+OTHER = ""
+"""In place of a type: none, several, or one that the contract does not have."""
 
 
 class SortedReplies:
@@ -60,11 +63,11 @@ class _Waiting:
 
 
 def by_type(replies: pa.ChunkedArray) -> dict[str, npt.NDArray[np.int64]]:
-    """Rows of replies by the one type that their documents seem to have, or `SEVERAL`."""
+    """Rows of replies by the one type that their documents seem to have, or `OTHER`."""
     found: dict[str, list[int]] = defaultdict(list)
     for start in range(0, len(replies), _TOGETHER):
         for row, body in enumerate(replies.slice(start, _TOGETHER).to_pylist(), start):
             types = _TYPE.findall(body)
             is_one = len(types) == 1 or len(set(types)) == 1
-            found[types[0].decode() if is_one else SEVERAL].append(row)
+            found[_KNOWN.get(types[0], OTHER) if is_one else OTHER].append(row)
     return {name: np.array(rows, np.int64) for name, rows in found.items()}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.records import answered, hex_id
 from transforms.read_part import ledger_table
-from transforms.sort_replies import SEVERAL, SortedReplies
+from transforms.sort_replies import OTHER, SortedReplies, by_type
 
 BODIES = {
     "passport": b'{"data": [{"type": "passport"}]}',
     "chip_id_card_back": b'{"data": [{"type":"chip_id_card_back"}, {"type" : "chip_id_card_back"}]}',
-    SEVERAL: b'{"data": [{"type": "passport"}, {"type": "chip_id_card_back"}]}',
+    OTHER: b'{"data": [{"type": "passport"}, {"type": "chip_id_card_back"}]}',
 }
 Given = list[tuple[str, list[str]]]
 
@@ -31,9 +32,16 @@ def sort(pieces: list[list[str]], *, enough_rows: int = 1000, enough_bytes: int 
 
 def test_a_rare_type_waits_for_more() -> None:
     """What is common goes on at once, what is rare when there is enough of it, or at the end."""
-    freed, left = sort([["passport", "passport", SEVERAL], ["passport", SEVERAL]], enough_rows=2)
-    assert freed == [[("passport", [hex_id(0), hex_id(1)])], [(SEVERAL, [hex_id(2), hex_id(4)])]]
+    freed, left = sort([["passport", "passport", OTHER], ["passport", OTHER]], enough_rows=2)
+    assert freed == [[("passport", [hex_id(0), hex_id(1)])], [(OTHER, [hex_id(2), hex_id(4)])]]
     assert left == [("passport", [hex_id(3)])]
+
+
+def test_what_has_not_one_known_type_is_together() -> None:
+    """Replies of several types, of none and of one that the contract does not have wait under one name."""
+    bodies = [BODIES[OTHER], b"", b'{"data": [{"type": "library_card"}]}', BODIES["passport"]]
+    found = by_type(pa.chunked_array([bodies], pa.binary()))
+    assert {name: rows.tolist() for name, rows in found.items()} == {OTHER: [0, 1, 2], "passport": [3]}
 
 
 def test_large_answers_do_not_wait() -> None:
