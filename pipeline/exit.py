@@ -16,9 +16,14 @@ EXIT_REFUSED = 5
 
 def exit_status_of(error: BaseException | None) -> int:
     """How an error ends the process, whatever wraps it: a store refused the credentials, or any other failure."""
-    while error is not None and error.__cause__ is not None:
+    return EXIT_REFUSED if error and isinstance(innermost(error), StoreRefused) else EXIT_FAILED
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The error that the others were raised from."""
+    while error.__cause__ is not None:
         error = error.__cause__
-    return EXIT_REFUSED if isinstance(error, StoreRefused) else EXIT_FAILED
+    return error
 
 
 class UsageError(Exception):

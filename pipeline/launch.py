@@ -13,7 +13,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TypeOptions
 
 from pipeline.claim import claimed
-from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError, exit_status_of
+from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError, exit_status_of, innermost
 from pipeline.progress import show_progress
 from pipeline.report import report_if_possible
 from pipeline.runs import Run, begin, find_run, with_run
@@ -80,18 +80,12 @@ def fail(run: Run, message: str, error: Exception | None = None) -> int:
     return exit_status_of(error)
 
 
-def _innermost(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
 def cause(error: BaseException) -> str:
     """The innermost error: in words where they are the operating system's or our own, else its kind and place.
 
     Other libraries put values into their messages, and a value may be card text.
     """
-    error = _innermost(error)
+    error = innermost(error)
     if isinstance(error, (OSError, SourceError)):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)

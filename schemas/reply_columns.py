@@ -96,9 +96,8 @@ def _read_json(bodies: pa.ChunkedArray, document_type: str) -> pa.StructArray:
     _, offsets, lines = objects.buffers()
     schema = _wire_schema(document_type)
     try:
-        pa.StringArray.from_buffers(len(objects), offsets, lines).validate(
-            full=True
-        )  # the reader itself takes texts that are no UTF-8
+        # the reader itself takes texts that are no UTF-8
+        pa.StringArray.from_buffers(len(objects), offsets, lines).validate(full=True)
         rows = pj.read_json(
             pa.BufferReader(lines),
             read_options=pj.ReadOptions(use_threads=False, block_size=lines.size + 1),
