@@ -29,8 +29,9 @@ def chunks(max_calls: int) -> Iterator[int]:
 class Budget:
     """Hands out calls, one at a time, to the threads of a process."""
 
-    def __init__(self, granted: Iterator[int]) -> None:
-        self._granted = granted
+    def __init__(self, grant: Callable[[], Iterator[int]]) -> None:
+        """`grant` gives chunks until there are no more; it is begun again where it has failed."""
+        self._grant, self._chunks = grant, grant()
         self._left = 0
         self._lock = threading.Lock()
 
@@ -41,7 +42,7 @@ class Budget:
             OSError: the store that shares the budget cannot be used.
         """
         with self._lock:
-            self._left = self._left or next(self._granted, 0)
+            self._left = self._left or self._next_chunk()
             if not self._left:
                 return False
             self._left -= 1
@@ -52,15 +53,22 @@ class Budget:
         with self._lock:
             self._left += 1
 
+    def _next_chunk(self) -> int:
+        try:
+            return next(self._chunks, 0)
+        except OSError:
+            self._chunks = self._grant()  # a generator that has failed is at its end: the budget would seem to be
+            raise
+
 
 def endless() -> Budget:
     """No bound on the calls."""
-    return Budget(iter(lambda: 1_000_000_000, 0))
+    return Budget(lambda: iter(lambda: 1_000_000_000, 0))
 
 
 def of_one(max_calls: int) -> Budget:
     """The whole budget, for a worker that is alone."""
-    return Budget(iter((max_calls,)))
+    return Budget(lambda: iter((max_calls,)))
 
 
 def shared(folder: Folder, run_id: str, session: str, max_calls: int, new_id: Callable[[], str]) -> Budget:
@@ -74,4 +82,4 @@ def shared(folder: Folder, run_id: str, session: str, max_calls: int, new_id: Ca
             if path not in taken and folder.create(path, new_id().encode()):
                 yield size
 
-    return Budget(claim())
+    return Budget(claim)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.budget import Budget, chunks, endless, of_one, shared
-from transforms.storage import LocalFolder
+from transforms.storage import LocalFolder, StoredFile
 
 
 @given(st.integers(0, 10_000_000))
@@ -53,3 +55,31 @@ def test_a_call_that_was_given_back_can_be_taken_again() -> None:
     budget.give_back()
     assert [budget.take(), budget.take()] == [True, False]
     assert endless().take()
+
+
+@dataclass(frozen=True)
+class _AwayAtFirst(LocalFolder):
+    """Fails the first time that it is asked for a listing, and for a file."""
+
+    away: set[str] = field(default_factory=lambda: {"list", "create"})
+
+    def _fail_once(self, deed: str) -> None:
+        if deed in self.away:
+            self.away.remove(deed)
+            raise OSError(deed)
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        self._fail_once("list")
+        return super().list(prefix)
+
+    def create(self, path: str, content: bytes) -> bool:
+        self._fail_once("create")
+        return super().create(path, content)
+
+
+def test_a_store_that_is_away_for_a_while_does_not_end_the_budget(tmp_path: Path) -> None:
+    budget = shared(_AwayAtFirst(str(tmp_path)), "run", "session", 100, _ids())
+    for deed in ("list", "create"):
+        with pytest.raises(OSError, match=deed):
+            budget.take()
+    assert _taken(budget) == 100
