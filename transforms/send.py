@@ -134,7 +134,11 @@ class Sender:
             self._stop.pull(BUDGET)
         if self.is_stopped:
             raise Stopped
-        wait = self._throttle.wait(lambda: self.is_stopped)
+        try:
+            wait = self._throttle.wait(lambda: self.is_stopped)
+        except BaseException:  # a rate service that cannot be asked raises what it likes
+            self._budget.give_back()
+            raise
         if self.is_stopped:
             wait.leave()
             self._budget.give_back()

@@ -15,6 +15,7 @@ from tests.servers import Answer, CardServer, Received, failure, success
 from transforms.budget import of_one
 from transforms.card_client import CardClient, Sent
 from transforms.layout import run_file
+from transforms.rate_service import NotAllowed
 from transforms.retry import RetryPolicy
 from transforms.send import Sender, Stopped
 from transforms.stop import BUDGET, STOP_FILE, UNREACHABLE, StopReason, StopSwitch, read_stop
@@ -33,13 +34,14 @@ class Rig:
     folder: LocalFolder
     open_client: Callable[..., CardClient]
     max_calls: int = 0
+    ask: Callable[[], None] = lambda: None
     now_s: float = 0.0
     slept_s: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.sender = Sender(
             self.open_client(self.server.base_url),
-            Throttle(0, lambda: self.now_s, self._pass),
+            Throttle(0, lambda: self.now_s, self._pass, ask=self.ask),
             StopSwitch(self.folder, "r1"),
             RetryPolicy(5, 600.0),
             jitter=lambda: 1.0,
@@ -178,6 +180,21 @@ def test_the_budget_counts_every_attempt(rig_of: Callable[..., Rig]) -> None:
         assert [rig.send() for _ in range(4)] == [("answered", 3), ("answered", 1), "stopped", "stopped"]
         assert len(server.received) == 4
     assert rig.stopped_by == BUDGET
+
+
+def test_a_call_that_a_rate_service_kept_from_being_made_is_not_of_the_budget(rig_of: Callable[..., Rig]) -> None:
+    """The service fails once; the one call that is allowed is made after that."""
+    answers = iter([NotAllowed("no answer")])
+
+    def ask() -> None:
+        if (error := next(answers, None)) is not None:
+            raise error
+
+    with CardServer(lambda got: ANSWERED) as server:
+        rig = rig_of(server, max_calls=1, ask=ask)
+        with pytest.raises(NotAllowed):
+            rig.send()
+        assert rig.send() == ("answered", 1)
 
 
 def test_a_budget_that_suffices_stops_nothing(rig_of: Callable[..., Rig]) -> None:
