@@ -26,23 +26,25 @@ change, a hold-up of `HELD_UP_S` is stood (W below is longer by that).
    most the slots of its view at t-W, which held all of S. More workers in a view, or a higher
    rank, never make for more slots: (Q-1-r) // n + 1 falls in both. So the slots in use are at
    most those of the view S: together Q. The throttle's log keeps each worker within its slots.
+5. A lease that was removed counts no longer at once, unlike a dead one: u removes it only when all
+   its requests have ended, the last of them a window ago (`quiet_s`). So u is not in S from then on.
 
 **The first** of a run need not wait so long, and do not where a watch asks for it: they begin 2.5 s
 sooner, but a worker that joins a second after them costs its share for 3 s, which a backfill need not
 pay. A worker is one of the first if it lists before it writes its lease for the first time, finds none,
 and has it written within `FIRST_WITHIN_S` (F). It begins anew with its first listing F + 2 D or more
 after that write, and sends W later.
-5. Let s and u be first ones. s's listing before its write, at b, did not show u: u was written
+6. Let s and u be first ones. s's listing before its write, at b, did not show u: u was written
    after b-D. So u's listing, F + 2 D later, is from after b+F+D: s had been written by b+F, and
    shows. So each of them counts all of them, from its first permission on, and 4 holds for them.
-6. A worker that is not a first one waits as 1 says, and the first ones count it as 2 and 3 say:
+7. A worker that is not a first one waits as 1 says, and the first ones count it as 2 and 3 say:
    they list on without a gap. Who sent before them was gone by b, more than W before.
 
 **Costs.** A write, a listing and a removal for each worker and `RENEW_S`; a wait of L + D + W
 (6 s for whole rates) before a worker's first permission, less than 3 s of which its share is
-idle, or of F + 2 D + W and up to one renewal (4 s) for the first ones; a dead worker's share is idle
-for T + D + W + two renewals (9 s) at the most. Where workers are more than slots, some wait with
-none until another leaves.
+idle, or of F + 2 D + W and up to one renewal (4 s) for the first ones; the share of one that is done is
+idle for a window and a renewal (2 s), a dead worker's for T + D + W + two renewals (9 s) at the most.
+Where workers are more than slots, some wait with none until another leaves.
 """
 
 from __future__ import annotations
@@ -106,9 +108,10 @@ class View:
             if worker != self._worker:
                 self._see(worker, count, started_s, last_s)
         for worker, other in self._others.items():
-            is_gone = worker not in counts or started_s - other.changed_s > DEAD_AFTER_S
-            if is_gone and other.is_alive:
-                other.is_alive, other.counts_until_s = False, ended_s + _window_s(self._quota)
+            is_dead = started_s - other.changed_s > DEAD_AFTER_S
+            if other.is_alive and (is_dead or worker not in counts):
+                other.is_alive = False
+                other.counts_until_s = ended_s + (_window_s(self._quota) if is_dead else 0.0)
         self._forget(ended_s, counts)
 
     def slots(self, now_s: float) -> int:
@@ -162,6 +165,11 @@ class Lease:
         self._view, self._written_s = View(worker, quota), -math.inf
         self._known_s = self._begins_s = math.inf
 
+    @property
+    def quiet_s(self) -> float:
+        """How long ago the last request must have ended when this worker leaves."""
+        return self._quota.guarded_s
+
     def slots(self, now_s: float) -> int:
         """Slots that may be used now: none before the others must know of us, none after they may have given us up."""
         with self._lock:
@@ -199,7 +207,9 @@ class Lease:
             self._delete(self._objects[: self._objects.index(before)])
 
     def leave(self) -> None:
-        """Give the share back. Nothing is given from now on until the lease was renewed and waited for.
+        """Give the share back, `quiet_s` after the last request has ended.
+
+        Nothing is given from now on until the lease was renewed and waited for.
 
         Raises:
             OSError: the store did not remove it; the others will take it for dead.

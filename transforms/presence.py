@@ -7,6 +7,7 @@ while. Between two bundles the share stays, so that no bundle waits for it again
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -45,20 +46,20 @@ class Presence:
             self._left_s = time.monotonic()
 
     def _run(self) -> None:
-        while not self._is_over():
+        while (wait_s := self._until_over_s()) > 0:
             for beat in self._beats:
                 _do(beat)
-            time.sleep(self._every_s)
+            time.sleep(min(self._every_s, wait_s))
 
-    def _is_over(self) -> bool:
-        """Whether nothing came for a while; then the share is given back."""
+    def _until_over_s(self) -> float:
+        """How long it is until nothing came for a while; 0 where the share was given back for that."""
         linger_s = self._linger_s()
         with self._lock:
-            if self._under_way or time.monotonic() - self._left_s < linger_s:
-                return False
-            _do(self._leave)
-            self._is_running = False
-            return True
+            wait_s = math.inf if self._under_way else self._left_s + linger_s - time.monotonic()
+            if wait_s <= 0:
+                _do(self._leave)
+                self._is_running = False
+            return wait_s
 
 
 def _do(step: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ listing as well as between any two of its steps; an object shows in listings lat
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ class Worker:
     def __init__(self, world: World, number: int, quota: Quota, rate_per_s: float, pause_chance: float) -> None:
         self.world, self.name = world, f"{world.random.getrandbits(64):016x}"
         self._zero_s = world.random.uniform(-1e6, 1e6)
-        self._pause_chance, self._busy_until_s = pause_chance, 0.0
+        self._pause_chance, self._busy_until_s, self._sent_s = pause_chance, 0.0, -math.inf
         self.is_alive = self.is_sending = True
         folder = LateFolder(world, self._true_s, pause_chance)
         self.lease = Lease(folder, "run", quota, self.name, self._clock, begins_soon=True)
@@ -107,7 +108,7 @@ class Worker:
     def _renew(self) -> None:
         if not self.is_alive or self._waits_for(self._renew):
             return
-        if not self.is_sending:
+        if not self.is_sending and self._true_s() >= self._sent_s + self.lease.quiet_s:
             self.lease.leave()
             return
         with suppress(OSError):
@@ -120,7 +121,8 @@ class Worker:
         permit = Permit()
         delay_s = self.throttle.try_at(self._true_s() + self._zero_s, permit)
         if delay_s <= 0:
-            permit.left_s = self._true_s() + self._zero_s
+            self._sent_s = self._true_s()
+            permit.left_s = self._sent_s + self._zero_s
             self.world.permissions.append((self.world.now_s, self.name))
         self.world.at(self._true_s() + max(delay_s, 1e-4), self._send)
 

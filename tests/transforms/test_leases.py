@@ -73,9 +73,9 @@ def test_the_first_workers_of_a_run_keep_the_quota_however_far_apart_they_begin(
         assert min(times_s) < 5.0
 
 
-@pytest.mark.parametrize("deed", ["kill", "leave"])
+@pytest.mark.parametrize(("deed", "within_s"), [("kill", 12), ("leave", 4)])
 @pytest.mark.parametrize("rate_per_s", [20, 200])
-def test_the_share_of_a_worker_that_is_gone_is_back_in_use_within_15_s(rate_per_s: float, deed: str) -> None:
+def test_the_share_of_a_worker_that_is_gone_is_back_in_use_soon(rate_per_s: float, deed: str, within_s: float) -> None:
     world, quota = World(Random(1)), Quota.of(rate_per_s)
     workers = [Worker(world, number, quota, rate_per_s, 0.0) for number in range(4)]
     world.at(40.0, getattr(workers[0], deed))
@@ -86,7 +86,7 @@ def test_the_share_of_a_worker_that_is_gone_is_back_in_use_within_15_s(rate_per_
 
     assert sent_between(10, 40) >= 0.98 * 30 * rate_per_s
     assert sent_between(41, 42) <= 0.8 * rate_per_s
-    assert sent_between(55, 80) >= 0.98 * 25 * rate_per_s
+    assert sent_between(40 + within_s, 80) >= 0.98 * (40 - within_s) * rate_per_s
 
 
 def test_a_newcomer_takes_over_its_share_without_a_long_gap() -> None:
@@ -130,6 +130,16 @@ def test_a_lease_that_does_not_change_is_dead_after_a_while_and_counts_for_one_m
         view.take({"a": 1, "b": second}, float(second), float(second))
     died_s = DEAD_AFTER_S + 1
     assert [view.slots(11.9), view.slots(died_s)] == [10, 5]
+
+
+def test_a_lease_that_was_removed_counts_no_longer_and_one_that_comes_again_is_a_newcomer() -> None:
+    view = View("b", Quota(10, 1.0))
+    slots = []
+    for second in range(12):
+        others = {"a": second} if second not in (5, 6) else {}
+        view.take({"b": second, **others}, float(second), float(second))
+        slots.append(view.slots(second + 0.9))
+    assert slots == [0, 5, 5, 5, 5, 10, 10, 10, 10, 10, 5, 5]
 
 
 def test_a_view_that_is_too_old_gives_nothing_and_a_new_one_only_a_window_later() -> None:

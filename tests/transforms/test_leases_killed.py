@@ -66,3 +66,13 @@ def test_a_worker_is_present_while_something_is_under_way_and_leaves_once_a_whil
         assert beats[:4] == ["fail", "beat"] * 2  # what fails stops neither the others nor the next time
         left.clear()
         beats.clear()
+
+
+def test_a_worker_leaves_as_soon_as_it_may() -> None:
+    """The wait for it is cut short where the next beat is far; not before it may."""
+    left = threading.Event()
+    presence = Presence([], left.set, 30.0, lambda: 0.3)
+    with presence:
+        pass
+    assert not left.wait(0.2)
+    assert left.wait(10)
