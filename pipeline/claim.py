@@ -31,6 +31,8 @@ from transforms.storage import Folder
 CLAIM_FILE = f"{RUNS}/claim.json"
 BEAT_S = 5.0
 _BEATS_TO_WAIT = 3
+_END_WITHIN_S = 15.0
+"""For so long workers whose job was cancelled may call on, with what they have at hand (see `worker`)."""
 
 
 def end_process() -> None:
@@ -65,12 +67,12 @@ def claimed(
 
 
 def refuse_living_workers(folder: Folder, sleep: Callable[[float], None] = time.sleep) -> None:
-    """See whether workers of an earlier launch still call: then its job still runs on a cluster.
+    """See whether workers of an earlier launch call on and on: then its job still runs on a cluster.
 
     Raises:
         UsageError: they do.
     """
-    if not await_workers(folder, 0.0, sleep):
+    if not await_workers(folder, _END_WITHIN_S, sleep):
         raise UsageError(
             "workers of an earlier launch still call for this --output: wait for their job to end, or cancel it"
         )

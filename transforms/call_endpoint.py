@@ -31,7 +31,7 @@ from transforms.in_flight import InFlight
 from transforms.packed import unpack
 from transforms.settings import Settings
 from transforms.sources import CANNOT_OPEN, SourceError, open_source
-from transforms.worker import TOGETHER, Session, Worker
+from transforms.worker import Session, Worker
 
 
 class CallEndpoint(beam.PTransform):
@@ -70,7 +70,7 @@ class _SettleFn(beam.DoFn):
         return Worker(self._settings, self._session, self._answered.get(), credentials)
 
     def start_bundle(self) -> None:
-        self._in_flight: InFlight[WindowedValue] = InFlight(self._worker.executor, self._worker.places, TOGETHER)
+        self._in_flight: InFlight[WindowedValue] = self._worker.open_bundle()
 
     def process(
         self,

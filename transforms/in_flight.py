@@ -55,11 +55,14 @@ class InFlight(Generic[Ending]):
     """The work of one bundle on an executor, within the places of the process.
 
     Where there is no room the bundle sleeps until `together` have ended, or one some time later: to
-    wake it for each takes turns from those who work.
+    wake it for each takes turns from those who work. So much as `ahead` says may wait before it sleeps.
     """
 
-    def __init__(self, executor: Executor, places: Places, together: int = 1) -> None:
-        self._executor, self._places, self._together = executor, places, together
+    def __init__(
+        self, executor: Executor, places: Places, together: int = 1, ahead: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._executor, self._places, self._together, self._ahead = executor, places, together, ahead
+        self._waiting: deque[tuple[Callable[[], Ending], int]] = deque()
         self._done: deque[_Done[Ending]] = deque()
         self._change = threading.Condition()
         self._awaited = 0
@@ -67,16 +70,27 @@ class InFlight(Generic[Ending]):
 
     def submit(self, work: Callable[[], Ending], size_bytes: int = 0) -> Iterator[Ending]:
         """Start work as soon as there is room; the endings that have come by then."""
-        while not self._places.take(size_bytes, waits=not self._under_way):
-            yield from self._take(at_least=min(self._together, self._under_way))
-        self._under_way += 1
-        self._executor.submit(self._run, work, size_bytes)
-        yield from self._take(at_least=0)
+        self._waiting.append((work, size_bytes))
+        return self._start(leave=self._ahead())
 
     def drain(self) -> Iterator[Ending]:
-        """Wait for all that is left."""
+        """Start what waits, and wait for all that is left."""
+        yield from self._start(leave=0)
         while self._under_way:
             yield from self._take(at_least=min(self._together, self._under_way))
+
+    def _start(self, leave: int) -> Iterator[Ending]:
+        """Start what there is room for; sleep until no more than `leave` wait."""
+        while self._waiting:
+            work, size_bytes = self._waiting[0]
+            while not self._places.take(size_bytes, waits=len(self._waiting) > leave and not self._under_way):
+                if len(self._waiting) <= leave:
+                    return
+                yield from self._take(at_least=min(self._together, self._under_way))
+            self._waiting.popleft()
+            self._under_way += 1
+            self._executor.submit(self._run, work, size_bytes)
+            yield from self._take(at_least=0)
 
     def _run(self, work: Callable[[], Ending], size_bytes: int) -> None:
         try:

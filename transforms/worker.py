@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from apache_beam.options.pipeline_options import (
     DebugOptions,
@@ -24,7 +25,7 @@ from transforms.attempt import LastAttempt
 from transforms.card_client import CardClient, Credentials
 from transforms.claims import Claims
 from transforms.elements import Ending, Fate, Request
-from transforms.in_flight import Places
+from transforms.in_flight import InFlight, Places
 from transforms.journal import Journal, open_journal
 from transforms.leases import RENEW_S, Lease
 from transforms.limit import MOST, Limit
@@ -48,6 +49,9 @@ TOGETHER = 4
 """Endings that a bundle waits for at a time."""
 _QUEUED = 2 * TOGETHER
 """Requests that wait for a thread, so that one that has ended goes on with the next instead of falling asleep."""
+_AHEAD_S, _MOST_AHEAD = 10.0, 2000
+"""What a bundle holds beside those on a cluster, in seconds of this worker's share and in requests, a kB each. With it
+a worker calls on while the runner starts a job again that lost another worker; so much later a cancelled job ends."""
 _UNKNOWN_SIZE_BYTES = 1024 * 1024
 
 
@@ -90,10 +94,11 @@ class Worker:
         folder, run_id = open_folder(settings.output.output), settings.output.run_id
         endpoint, rate = settings.endpoint, settings.rate
         stop = StopSwitch(folder, run_id)
-        throttle, renew, leave = _throttle(folder, run_id, rate, session)
+        throttle, lease = _throttle(folder, run_id, rate, session)
         self._attempts = LastAttempt(folder, run_id)
         looks = [stop.look] if session.is_alone else [stop.look, self._attempts.look]
-        self._presence = Presence([renew, *looks], leave, RENEW_S, linger(folder, run_id, session, stop))
+        beats, leave, quiet_s = ([lease.renew, *looks], lease.leave, lease.quiet_s) if lease else (looks, _nothing, 0.0)
+        self._presence = Presence(beats, leave, RENEW_S, linger(folder, run_id, session, stop, quiet_s))
         self._limit = Limit(throttle.rate_per_s, throttle.pace)
         most = rate.max_in_flight or MOST
         calls: Callable[[], int] = (lambda: most) if rate.max_in_flight else self._limit.most
@@ -126,6 +131,14 @@ class Worker:
             knows_by_source=settings.input.dedupe == "source",
         )
         self._reads = endpoint.transfer != "url"
+        self._throttle, self._looks_ahead = throttle, not session.is_alone and not session.watches
+
+    def open_bundle(self) -> InFlight[Any]:
+        """What is under way of a bundle that begins."""
+        return InFlight(self.executor, self.places, TOGETHER, self._ahead if self._looks_ahead else lambda: 0)
+
+    def _ahead(self) -> int:
+        return int(min(_MOST_AHEAD, _AHEAD_S * self._throttle.rate_per_s()))
 
     def settle(self, request: Request, claims: Claims, attempt: str = "") -> Ending:
         """The whole way of one request, and what its length teaches; none where its attempt at the job is over."""
@@ -146,7 +159,9 @@ class Worker:
         return 2 * sum(_UNKNOWN_SIZE_BYTES if size is None else size for size in sizes)
 
 
-def linger(folder: Folder, run_id: str, session: Session, stop: StopSwitch) -> Callable[[], float]:
+def linger(
+    folder: Folder, run_id: str, session: Session, stop: StopSwitch, least_s: float = 0.0
+) -> Callable[[], float]:
     """How long a worker without a request keeps its share of the rate: longer where more come every few seconds."""
 
     def linger_s() -> float:
@@ -159,21 +174,19 @@ def linger(folder: Folder, run_id: str, session: Session, stop: StopSwitch) -> C
             return LINGER_S if control is None or control.is_ending else _LINGER_WATCHING_S
         return LINGER_S
 
-    return linger_s
+    return lambda: max(least_s, linger_s())
 
 
-def _throttle(
-    folder: Folder, run_id: str, rate: RateSettings, session: Session
-) -> tuple[Throttle, Callable[[], None], Callable[[], None]]:
-    """The throttle, and what renews this worker's share of it and gives it back."""
+def _throttle(folder: Folder, run_id: str, rate: RateSettings, session: Session) -> tuple[Throttle, Lease | None]:
+    """The throttle, and what says which part of the rate is this worker's, where there are others."""
     rate_per_s = rate.max_requests_per_second
     if rate.rate_limit_service:
-        return Throttle(rate_per_s, ask=asker(rate.rate_limit_service)), _nothing, _nothing
+        return Throttle(rate_per_s, ask=asker(rate.rate_limit_service)), None
     if session.is_alone or not rate_per_s:
-        return Throttle(rate_per_s), _nothing, _nothing
+        return Throttle(rate_per_s), None
     quota, name = Quota.of(rate_per_s), uuid.uuid4().hex
     lease = Lease(folder, run_id, quota, name, time.monotonic, begins_soon=session.watches)
-    return Throttle(rate_per_s, shares=lease), lease.renew, lease.leave
+    return Throttle(rate_per_s, shares=lease), lease
 
 
 def _budget(folder: Folder, run_id: str, rate: RateSettings, session: Session) -> budget.Budget:
@@ -185,4 +198,4 @@ def _budget(folder: Folder, run_id: str, rate: RateSettings, session: Session) -
 
 
 def _nothing() -> None:
-    """A worker that holds no lease has none to renew."""
+    """A worker that holds no lease has none to give back."""

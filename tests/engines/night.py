@@ -49,7 +49,9 @@ class Night:
     """Places for calls under way, over all workers and both strikes: no more may be paid twice."""
     busiest_second: int
     used: float
-    """Of the allowed rate, over the seconds in which there were workers and work."""
+    """Of the allowed rate, up to the first strike and from the silence after it to the second."""
+    used_in_all: float
+    """The same with what survivors of the first strike called until that silence."""
     pauses_s: list[float | None]
     took_s: float
     said: str
@@ -70,7 +72,8 @@ class Night:
                 f"  paid twice      {self.paid_twice} (bound {self.most_under_way}: under way at two strikes)",
                 f"  after a strike  {pauses}",
                 f"  busiest second  {self.busiest_second} of {rate:g} allowed",
-                f"  rate used       {self.used:.3f} while there were workers and work",
+                f"  rate used       {self.used:.3f} before the first strike and after its silence",
+                f"  until silence   {self.used_in_all:.3f} with what survivors call while a lost share is idle",
             ]
         )
 
@@ -132,6 +135,7 @@ def run_night(
         in_flight * engine.workers * len(struck_s),
         most_in_a_second(came_s),
         used(came_s, struck_s, rate),
+        used_in_all(came_s, struck_s, rate),
         [silence and silence[1] - silence[0] for silence in silences],
         took_s,
         out + err,
@@ -189,6 +193,13 @@ def used(came_s: Sequence[float], struck_s: Sequence[float], rate: float) -> flo
         [one for one in came_s if again_s <= one <= struck_s[1]],
     ]
     return sum(len(span) - 1 for span in spans) / sum(span[-1] - span[0] for span in spans) / rate
+
+
+def used_in_all(came_s: Sequence[float], struck_s: Sequence[float], rate: float) -> float:
+    """Calls over what was allowed from the first of them to the second strike, but for the silence after the first."""
+    until_s, again_s = silence_after(came_s, struck_s[0]) or (struck_s[0], struck_s[0])
+    span = [one for one in came_s if one <= struck_s[1]]
+    return (len(span) - 1) / (span[-1] - span[0] - (again_s - until_s)) / rate
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -73,14 +73,17 @@ def test_workers_of_an_earlier_launch_are_let_be_while_they_renew_their_leases(
     folder: Folder, is_renewed: bool
 ) -> None:
     folder.write(f"runs/r1/{LEASES}/ab-000000007.lease", b"")
+    waits: list[float] = []
 
-    def sleep(_: float) -> None:
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
         if is_renewed:
-            folder.write(f"runs/r1/{LEASES}/ab-000000008.lease", b"")
+            folder.write(f"runs/r1/{LEASES}/ab-{7 + len(waits):09d}.lease", b"")
 
     if is_renewed:
         with pytest.raises(UsageError, match="workers of an earlier launch still call"):
             refuse_living_workers(folder, sleep)
+        assert 10 < sum(waits) < 20  # those of a cancelled job would have ended by then
     else:
         refuse_living_workers(folder, sleep)
         assert list(folder.list("runs")) == []

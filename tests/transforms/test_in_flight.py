@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 
 import pytest
@@ -98,3 +99,22 @@ def test_a_failure_is_raised_in_the_bundle(threads: ThreadPoolExecutor) -> None:
 def test_nothing_under_way_is_drained_at_once(threads: ThreadPoolExecutor) -> None:
     """An empty bundle ends."""
     assert list(InFlight(threads, Places(lambda: 1)).drain()) == []
+
+
+def test_what_waits_beside_is_started_without_a_sleep_and_ends_with_the_rest(threads: ThreadPoolExecutor) -> None:
+    """With one place and three ahead, four are taken while the first is held up; the fifth waits for it."""
+    goes_on = threading.Event()
+    ran: list[int] = []
+
+    def work(number: int) -> int:
+        if not number:
+            goes_on.wait(PATIENCE_S)
+        ran.append(number)
+        return number
+
+    in_flight: InFlight[int] = InFlight(threads, Places(lambda: 1), ahead=lambda: 3)
+    taken = [list(in_flight.submit(partial(work, number))) for number in range(4)]
+    threading.Timer(0.1, goes_on.set).start()
+    fifth = list(in_flight.submit(partial(work, 4)))
+    assert (taken, fifth[:1], goes_on.is_set()) == ([[]] * 4, [0], True)
+    assert sorted(fifth + list(in_flight.drain())) == ran == list(range(5))
