@@ -46,6 +46,8 @@ class FreshAnswered(SharedAnswered):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._output, self._fresh = settings.output, Shared()
+        self._held: Fresh | None = None
+        """Beam holds only what was shared last: another would be loaded, and the index of our worker never kept up."""
 
     def get(self) -> Answered:
         """The process's index."""
@@ -53,8 +55,8 @@ class FreshAnswered(SharedAnswered):
 
     def fresh(self) -> Fresh:
         """The process's index with what keeps it up to date."""
-        fresh: Fresh = self._fresh.acquire(partial(Fresh, open_folder(self._output.output), self._output.run_id))
-        return fresh
+        self._held = self._fresh.acquire(partial(Fresh, open_folder(self._output.output), self._output.run_id))
+        return self._held
 
     def refresh(self) -> None:
         """Know what others settled since this was loaded, or since the last time."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from apache_beam.utils.shared import Shared
 
 from tests.records import answered, copy, hex_id
 from transforms.answered import Standing
 from transforms.elements import Settled
-from transforms.fresh_answered import Fresh, batch_of, group_key
+from transforms.fresh_answered import Fresh, FreshAnswered, batch_of, group_key
 from transforms.journal import LocalJournal
+from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from transforms.storage import LocalFolder
 
 RUN = "run-1"
@@ -50,6 +52,18 @@ def test_a_batch_is_caught_up_with_once(folder: LocalFolder) -> None:
     assert fresh.answered.of_item(hex_id(2)) is Standing.NEW
     fresh.catch_up("2.b")
     assert fresh.answered.of_item(hex_id(2)) is Standing.ANSWERED_HERE
+
+
+def test_the_index_that_a_process_has_taken_is_the_one_that_is_kept_up(folder: LocalFolder) -> None:
+    """Beam lets go of what is shared when the next thing is, a worker say, unless somebody holds it."""
+    output = OutputSettings(folder.root, RUN)
+    shared = FreshAnswered(Settings(InputSettings(("in",)), EndpointSettings(), RateSettings(), output))
+    taken = shared.get()
+    Shared().acquire(lambda: Fresh(folder, "another"))
+    shared.refresh()
+    settle(folder, answered(2))
+    shared.catch_up(group_key("1.a", "1000"))
+    assert taken.of_item(hex_id(2)) is Standing.ANSWERED_HERE
 
 
 def test_a_group_names_its_batch() -> None:
