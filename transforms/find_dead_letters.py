@@ -58,7 +58,7 @@ def find_dead_letters(folder: Folder, run_id: str, replay: ReplaySettings) -> It
 def _dead_rows(folder: Folder, run_id: str, replay: ReplaySettings) -> Iterator[dict[str, Any]]:
     for file in folder.list(LEDGER):
         of_run = run_id_of(file.path)
-        if of_run == run_id or (replay.run_id and of_run not in replay.run_id):
+        if not file.path.endswith(".parquet") or of_run == run_id or (replay.run_id and of_run not in replay.run_id):
             continue
         with folder.open(file.path) as opened:
             rows = pq.read_table(opened, columns=_COLUMNS)
