@@ -67,7 +67,11 @@ class Folder(Files, Protocol):
         """The whole file; FileNotFoundError where there is none."""
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
-        """Every file under a folder, at any depth, in the order of paths; none where it does not exist."""
+        """Every file under a folder, at any depth, in the order of paths; none where it does not exist.
+
+        Raises:
+            OSError: it cannot be listed; to take it for empty would be to pay for all of it again.
+        """
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove files; one that is gone already is no error."""
@@ -121,7 +125,7 @@ class LocalFolder:
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
         """Walk the folder."""
-        for folder, folders, names in os.walk(self._at(prefix)):
+        for folder, folders, names in os.walk(self._at(prefix), onerror=_unless_gone):
             folders.sort()
             for name in sorted(names):
                 path = Path(folder, name)
@@ -140,6 +144,11 @@ class LocalFolder:
         for parent in sorted(parents, key=lambda folder: len(folder.parts), reverse=True):
             with suppress(OSError):  # not empty, or gone already
                 parent.rmdir()
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _write_beside(target: Path, content: bytes | memoryview) -> Path:

@@ -36,6 +36,15 @@ def test_what_is_not_there_is_not_found(folder: LocalFolder) -> None:
     assert list(folder.list("none")) == []
 
 
+def test_a_folder_that_cannot_be_listed_is_an_error(folder: LocalFolder) -> None:
+    """It is not taken for an empty one, as if nothing in it were settled: here its name leads to itself."""
+    folder.write("ledger/run_id=1/a", b"")
+    Path(folder.root, "journal").symlink_to("journal")
+    assert list(folder.list("ledger")) == [StoredFile("ledger/run_id=1/a", 0)]
+    with pytest.raises(OSError, match="symbolic links"):
+        list(folder.list("journal"))
+
+
 def test_a_file_opens_in_the_middle(folder: LocalFolder) -> None:
     """An open file can be read from anywhere, as a reader of Parquet does."""
     folder.write("a", bytes(range(256)))
