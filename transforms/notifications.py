@@ -53,7 +53,11 @@ def _form_encoded(bucket: str, key: str) -> _Place:
 
 
 def _of_url(url: str) -> _Place:
-    container, _, key = unquote(urlsplit(url).path).lstrip("/").partition("/")
+    try:
+        path = urlsplit(url).path
+    except ValueError:  # a bracket without the other
+        path = ""
+    container, _, key = unquote(path).lstrip("/").partition("/")
     return container, (key,)
 
 

@@ -65,6 +65,13 @@ def test_what_is_no_notification_is_said_beside_what_is() -> None:
     ]
 
 
+@pytest.mark.parametrize("url", ["https://[a/cards/b.jpg", "https://a]/cards/b.jpg", "no URL", ""])
+def test_what_is_no_url_is_a_fault(url: str) -> None:
+    """An error would be raised again and again: the message is not behind us until it is read."""
+    event = {"eventType": "Microsoft.Storage.BlobCreated", "data": {"url": url}}
+    assert read([event]) == [Fault("it has no data.url that names an object")]
+
+
 @given(st.binary(max_size=40) | JSON.map(lambda found: json.dumps(found).encode()))
 def test_whatever_comes_is_named_or_a_fault(content: bytes) -> None:
     assert all(isinstance(found, Named | Fault) for found in read_message(content, {}))
