@@ -56,12 +56,21 @@ class StopSwitch:
         self.is_pulled = False
 
     def pull(self, reason: StopReason) -> None:
-        """Stop sending, in this process at once."""
+        """Stop sending, in this process at once.
+
+        Raises:
+            OSError: the reason was not written. It goes on then, and who meets the reason next pulls again: a process
+                that stopped without a word would leave a run that nobody can end.
+        """
         with self._lock:
             if self.is_pulled:
                 return
             self.is_pulled = True
-            self._folder.write(self._path, orjson.dumps(asdict(reason)))
+            try:
+                self._folder.write(self._path, orjson.dumps(asdict(reason)))
+            except OSError:
+                self.is_pulled = False
+                raise
 
     def look(self) -> None:
         """Learn of a switch that another worker pulled; one that ran out of budget stops itself alone."""

@@ -81,6 +81,20 @@ def in_turn(*answers: Answer) -> Callable[[Received], Answer]:
     return lambda got: left.pop(0) if len(left) > 1 else left[0]
 
 
+def test_a_stop_that_could_not_be_written_is_pulled_again(rig_of: Callable[..., Rig]) -> None:
+    """Nobody stops without a word: who meets the reason next writes it."""
+    with CardServer(in_turn(failure("4"))) as server:
+        rig = rig_of(server)
+        there = Path(rig.folder.root, "runs")
+        there.write_bytes(b"")  # a file where the folder is to be
+        with pytest.raises(NotADirectoryError):
+            rig.send()
+        there.unlink()
+        assert rig.send() == "stopped"
+        assert rig.send() == "stopped"
+        assert (rig.stopped_by and rig.stopped_by.status, len(server.received)) == ("out_of_requests", 2)
+
+
 def test_a_request_is_sent_until_it_is_settled(rig_of: Callable[..., Rig]) -> None:
     """What passes is asked again after its wait; the last attempt comes back with the number of all."""
     with CardServer(in_turn(Answer(status=500), Answer(status=502), ANSWERED)) as server:
