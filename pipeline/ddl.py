@@ -83,6 +83,17 @@ def column_lines(dialect: Dialect, fields: Sequence[pa.Field], comment: str) -> 
     return ",\n".join(lines)
 
 
+def read_files(files: str) -> str:
+    """DuckDB's query for the rows of Parquet files, the run by their path.
+
+    By its last folder, not as a Hive partition: every folder above would be one, and hide a column of its name.
+    """
+    return (
+        f"SELECT * EXCLUDE (filename), regexp_extract(filename, '/run_id=([^/]+)/[^/]+$', 1) AS run_id\n"
+        f"FROM read_parquet({files}, filename = true, hive_partitioning = false, union_by_name = true)"
+    )
+
+
 def _duckdb(place: _Place, table: Table) -> Iterator[str]:
     """A view, for DuckDB keeps no table over files; runs without a receipt are left out as it is asked."""
     name = place.named(table)
@@ -91,9 +102,9 @@ def _duckdb(place: _Place, table: Table) -> Iterator[str]:
     typed = ", ".join(f"CAST({place.dialect.name(f.name)} AS {place.dialect.type_of(f.type)}) AS "
                       f"{place.dialect.name(f.name)}" for f in [*table.schema, RUN_ID])  # fmt: skip
     yield (
-        f"CREATE OR REPLACE VIEW {name} AS\nSELECT {typed}\nFROM read_parquet({files}, hive_partitioning = true, "
-        "hive_types_autocast = false, union_by_name = true)\n"
-        f"WHERE run_id IN (SELECT run_id FROM read_json({receipts}, columns = {{run_id: 'VARCHAR'}}))"
+        f"CREATE OR REPLACE VIEW {name} AS\nSELECT {typed}\nFROM ({read_files(files)})\n"
+        f"WHERE run_id IN (SELECT run_id FROM read_json({receipts}, columns = {{run_id: 'VARCHAR'}}, "
+        "hive_partitioning = false))"
     )
     for field in [*table.schema, RUN_ID]:
         said = place.dialect.text(field.metadata[b"doc"].decode())

@@ -8,20 +8,30 @@ WITH newest AS (
     SELECT *, row_number() OVER (PARTITION BY operation, uris ORDER BY last_at DESC) AS age FROM dead_letters
 )
 SELECT newest.* EXCLUDE (age) FROM newest
-WHERE age = 1 AND (stage = 'parse' OR NOT (
-    item_id IN (SELECT item_id FROM ledger WHERE outcome = 'answered')
-    OR (operation, uris) IN (SELECT (operation, uris) FROM ledger WHERE outcome <> 'dead')
-))
+WHERE age = 1 AND (stage = 'parse' OR item_id NOT IN (SELECT item_id FROM ledger WHERE outcome = 'answered'))
+AND NOT EXISTS (
+    SELECT 1 FROM ledger AS later
+    WHERE later.operation = newest.operation AND later.uris = newest.uris AND later.last_at > newest.last_at
+      AND later.item_id <> newest.item_id
+      AND later.item_id IN (SELECT item_id FROM ledger WHERE outcome = 'answered')
+)
 """
-"""Dead letters that no later answer settled, the newest of each request."""
+"""Dead letters that no later answer settled, the newest of each request: neither one about the same pictures, nor one
+about others that took their places, themselves or as copies."""
 
 LATEST_ANSWERS = """
 CREATE VIEW latest_answers AS
-SELECT operation, uris[1] AS uri, max(called_at) AS called_at,
+WITH places AS (
+    SELECT operation, run_id, item_id, called_at,
+           unnest(uris[:-:CASE WHEN operation = 'ekyc/cards' THEN 2 ELSE 1 END]) AS uri  -- of two sides the first
+    FROM documents
+)
+SELECT operation, uri, max(called_at) AS called_at,
        arg_max(run_id, (called_at, run_id)) AS run_id, arg_max(item_id, (called_at, run_id)) AS item_id
-FROM documents GROUP BY ALL
+FROM places GROUP BY operation, uri
 """
-"""The newest answer of each place: a picture taken again under the same name replaces the older one."""
+"""The newest answer of each place: a picture taken again under the same name replaces the older one. Copies have
+places of their own."""
 
 LATEST = """
 CREATE VIEW "latest_{0}" AS

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pipeline.ddl import RUN_ID, TABLES, Table, column_lines
+from pipeline.ddl import RUN_ID, TABLES, Table, column_lines, read_files
 from pipeline.dialects import DIALECTS
 from pipeline.exit import UsageError
 from pipeline.runs import ended_runs
 from pipeline.view_statements import JOINED_VIEWS, LATEST, RUNS_TABLE
 from schemas.arrow import COMMON_COLUMNS
 from schemas.documents import DOCUMENT_TYPES
-from transforms.layout import DOCUMENTS, run_file
+from transforms.layout import run_file
 from transforms.receipt import RECEIPT_FILE
 from transforms.storage import Folder, open_folder
 
@@ -42,7 +42,7 @@ def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duc
     with `only_run` the views but `runs` show that one, and no other file is opened.
 
     Raises:
-        UsageError: DuckDB is not installed, or no run has ended there.
+        UsageError: DuckDB is not installed, no run has ended there, or a file is gone.
     """
     try:
         import duckdb  # noqa: PLC0415  # an extra
@@ -56,10 +56,16 @@ def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duc
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET parquet_metadata_cache = true")  # each view looks at every file again
-    with _reachable(connection, folder, files) as root:
-        for table in TABLES.values():
-            _make_view(connection, table, [f"{root}/{path}" for path in files.get(table.folder, ())])
-        _make_joined_views(connection)
+    try:
+        with _reachable(connection, folder, files) as root:
+            for table in TABLES.values():
+                _make_view(connection, table, [f"{root}/{path}" for path in files.get(table.folder, ())])
+            _make_joined_views(connection)
+    except duckdb.Error as error:  # at this point it tells of files, not of what is in them
+        told = str(error).splitlines()[0]
+        raise UsageError(
+            f"--output {output} is not whole: {told}; publish makes tables again, sql --unfinished shows what is there"
+        ) from None
     connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
     return connection
 
@@ -128,11 +134,7 @@ def _make_view(connection: duckdb.DuckDBPyConnection, table: Table, paths: list[
     read = ""
     if paths:
         listed = ", ".join(map(_DUCKDB.text, paths))
-        columns = "* EXCLUDE (type)" if table.folder.startswith(DOCUMENTS) else "*"  # the path says the type
-        read = (
-            f" UNION ALL BY NAME SELECT {columns} FROM read_parquet([{listed}], "
-            "hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
-        )
+        read = f" UNION ALL BY NAME {read_files(f'[{listed}]')}"
     connection.execute(f'CREATE VIEW "{table.name}" AS SELECT * FROM empty."{table.name}"{read}')
     for field in fields:
         said = _DUCKDB.text(field.metadata[b"doc"].decode())

@@ -102,6 +102,25 @@ def test_dead_letters_open(nights: duckdb.DuckDBPyConnection) -> None:
     assert nights.sql(counts).fetchall() == [(13, 10)]
 
 
+def test_one_night_is_read_alone(nights: duckdb.DuckDBPyConnection) -> None:
+    """Who asks for one run opens its files and no other's."""
+    ((_, plan),) = nights.sql(f"EXPLAIN ANALYZE SELECT count(id) FROM passport WHERE run_id = '{SECOND}'").fetchall()
+    assert "Scanning Files: 1/2" in plan
+
+
+def test_a_file_that_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table's file that a receipt names and nobody finds is one error; what is there can be seen all the same."""
+    root = write_nights(tmp_path).root
+    for file in Path(root, "documents/type=passport", f"run_id={FIRST}").iterdir():
+        file.unlink()
+    for verb in ("sql", "report"):
+        (asked,) = {"sql": ["SELECT 1"], "report": [f"--run_id={FIRST}"]}[verb]
+        assert main([verb, f"--output={root}", asked]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"run.sh {verb}: --output {root} is not whole: IO Error: No files found")
+    assert main(["sql", f"--output={root}", "--unfinished", "SELECT 'seen'"]) == 0
+
+
 @pytest.mark.parametrize(
     ("front", "back", "expected"),
     [

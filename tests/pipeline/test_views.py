@@ -1,0 +1,76 @@
+"""What is the newest, and what is still open, is told by time and place, whatever was copied, moved or touched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+
+from pipeline.ddl import statements
+from pipeline.views import connect
+from tests.pipeline.nights import FIRST, SECOND, death, settled, write_run
+from transforms.storage import LocalFolder
+
+_NUMBER = "079300000001"
+_SIDES = (("chip_id_card_front", {"id": _NUMBER}), ("chip_id_card_back", {"person_number": _NUMBER}))
+
+
+def _answer(*documents: tuple[str, dict[str, str]]) -> bytes:
+    data = [{"type": name, "info": info, "valid": "True"} for name, info in documents]
+    return json.dumps({"errorCode": "0", "data": data}).encode()
+
+
+def test_latest_of_copies(tmp_path: Path) -> None:
+    """Two places that hold one picture, and then another, have one newest answer, whichever of them went first."""
+    folder = LocalFolder(str(tmp_path))
+    for run_id, uris in ((FIRST, ("a.jpg", "b.jpg")), (SECOND, ("b.jpg", "a.jpg"))):
+        first = settled(run_id, 0, uris[:1], reply=_answer(("passport", {"id": run_id})))
+        copy = settled(run_id, 1, uris[1:], item_id=first.item_id, outcome="copy", attempts=0)
+        write_run(folder, run_id, [first, copy])
+    connection = connect(folder.root)
+    assert connection.sql("SELECT id, uris FROM latest_passport").fetchall() == [(SECOND, ["b.jpg", "a.jpg"])]
+    newest = connection.sql("SELECT uri, run_id FROM latest_answers ORDER BY uri")
+    assert newest.fetchall() == [("a.jpg", SECOND), ("b.jpg", SECOND)]
+
+
+def test_latest_of_sides(tmp_path: Path) -> None:
+    """Of a pair the front is the place: a back that goes with another front replaces nothing."""
+    folder = LocalFolder(str(tmp_path))
+    answer = _answer(*_SIDES)
+    write_run(folder, FIRST, [settled(FIRST, 0, ("f.jpg", "b.jpg"), reply=answer)])
+    write_run(folder, SECOND, [settled(SECOND, 0, ("g.jpg", "b.jpg"), reply=answer)])
+    found = connect(folder.root).sql("SELECT uris FROM latest_chip_id_card_front ORDER BY ALL").fetchall()
+    assert found == [(["f.jpg", "b.jpg"],), (["g.jpg", "b.jpg"],)]
+
+
+def test_dead_letters_after_an_answer(tmp_path: Path) -> None:
+    """A worse picture in the place of an answered one is open; so is a dead one that was only touched since."""
+    folder = LocalFolder(str(tmp_path))
+    touched = death(FIRST, 1, "b.jpg", "error_1", "no card", False)
+    write_run(folder, FIRST, [settled(FIRST, 0, ("a.jpg",), reply=_answer(("passport", {}))), touched])
+    again = settled(SECOND, 1, ("b.jpg",), item_id=touched.item_id, outcome="copy", attempts=0)
+    write_run(folder, SECOND, [death(SECOND, 0, "a.jpg", "unreadable_image", "no picture", False), again])
+    found = connect(folder.root).sql("SELECT uris[1], run_id, code FROM dead_letters_open ORDER BY ALL").fetchall()
+    assert found == [("a.jpg", SECOND, "unreadable_image"), ("b.jpg", FIRST, "error_1")]
+
+
+def test_an_unread_answer(tmp_path: Path) -> None:
+    """An answer that no table could take stays open until its picture is replaced by one that is read."""
+    folder = LocalFolder(str(tmp_path))
+    write_run(folder, FIRST, [settled(FIRST, 0, ("a.jpg",), reply=_answer(("new_card", {})))])
+    open_now = "SELECT code FROM dead_letters_open"
+    assert connect(folder.root).sql(open_now).fetchall() == [("unknown_type",)]
+    write_run(folder, SECOND, [settled(SECOND, 0, ("a.jpg",), reply=_answer(("passport", {})))])
+    assert connect(folder.root).sql(open_now).fetchall() == []
+
+
+def test_an_output_that_looks_like_a_partition(tmp_path: Path) -> None:
+    """A folder above the output that is called as a column is hides none of its values."""
+    folder = LocalFolder(str(tmp_path / "country=vn" / "run_id=mine"))
+    write_run(folder, FIRST, [settled(FIRST, 0, ("a.jpg",), reply=_answer(("passport", {"country": "VNM"})))])
+    told = [("VNM", FIRST)]
+    assert connect(folder.root).sql("SELECT country, run_id FROM passport").fetchall() == told
+    connection = duckdb.connect()
+    connection.execute("; ".join(statements("duckdb", "cardbeam", folder.root, [])))
+    assert connection.sql("SELECT country, run_id FROM cardbeam.passport").fetchall() == told
