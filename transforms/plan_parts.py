@@ -118,7 +118,9 @@ def _copies_by_part(drafts: list[_Draft], shown_ids: Ids, shown_parts: Rows) -> 
 
 
 def _ledger_paths(folder: Folder, run_id: str) -> Iterator[str]:
-    return (file.path for file in folder.list(of_run(LEDGER, run_id)) if file.path.endswith(".parquet"))
+    """The largest first: where a crash left one beside those that it was merged from, these are the repeated ones."""
+    files = sorted(folder.list(of_run(LEDGER, run_id)), key=lambda file: -file.size_bytes)
+    return (file.path for file in files if file.path.endswith(".parquet"))
 
 
 def _ledger_drafts(folder: Folder, paths: Iterable[str]) -> Iterator[_Draft]:

@@ -6,14 +6,13 @@ once the run's receipt names them. Small parts are merged, so that a day is not 
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
+from operator import attrgetter
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -21,18 +20,17 @@ from transforms.elements import FOUND, Fate, Part, PartCounts, SettledAs, Writte
 from transforms.end_run import end_run
 from transforms.layout import JOURNAL, LEDGER, of_run, parquet_file
 from transforms.merge_files import merge
-from transforms.plan_parts import PART_RECORDS, plan_file, plan_new_parts, plan_parts
+from transforms.plan_parts import PART_BYTES, PART_RECORDS, plan_file, plan_new_parts, plan_parts
 from transforms.receipt import WATCHING, Receipt, make_receipt, write_receipt
 from transforms.settings import Settings
 from transforms.storage import Folder
-from transforms.table_file import TableRows, write_parquet
 from transforms.tally import Counts
 from transforms.unnamed_files import UnnamedFiles
 from transforms.write_part import write_part
 
 MOST_SMALL = 32
-"""So many small parts are made one."""
-_SMALL_RECORDS = PART_RECORDS // 2
+"""So many small parts are made one, or as many of them as go into one."""
+_SMALL_RECORDS, _SMALL_BYTES = PART_RECORDS // 2, PART_BYTES // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,17 @@ class _Published:
     @property
     def records(self) -> int:
         """Rows of its ledger file."""
-        return sum(file.rows for file in self.files if file.table == LEDGER)
+        return sum(file.rows for file in self.ledger)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its ledger file."""
+        return sum(file.size_bytes for file in self.ledger)
+
+    @property
+    def ledger(self) -> list[WrittenFile]:
+        """Its ledger file; none, where all of its records are in others."""
+        return [file for file in self.files if file.table == LEDGER]
 
     def shows(self, part: Part) -> bool:
         """Whether the tables hold what a later plan of the same records asks for."""
@@ -95,7 +103,7 @@ class Publisher:
             self._parts[part.name] = self._write(part)
         small = self._small()
         if len(small) >= MOST_SMALL:
-            self._merge(small)
+            self._merge(next(_together(small)))
         return sum(self._parts[part.name].records for part in parts if part.name in self._parts)
 
     def write_receipt(self, open_requests: int, now: datetime) -> None:
@@ -117,7 +125,8 @@ class Publisher:
         self._to_delete, self._stale = [], []
         self.publish_all()
         if len(small := self._small()) > 1:
-            self._merge(small)
+            for parts in _together(small):
+                self._merge(parts)
             self._folder.delete(self._stale)
             self.publish_all()  # a merged part was compared with itself alone
         tally = {**self._tally(), Fate.DEFERRED.value: open_requests if is_stopped else 0}
@@ -144,18 +153,19 @@ class Publisher:
         return _Published(part, counts, _copies(self._folder, path) if has_ledger else 0, tuple(files))
 
     def _small(self) -> list[_Published]:
-        return [one for one in self._parts.values() if 0 < one.records <= _SMALL_RECORDS]
+        parts = self._parts.values()
+        return [one for one in parts if 0 < one.records <= _SMALL_RECORDS and one.size_bytes <= _SMALL_BYTES]
 
     def _merge(self, small: list[_Published]) -> None:
         """One ledger file of several, and the tables of it. The old ones are there until the receipt names the new."""
-        names = sorted(one.part.name for one in small)
-        name = f"part-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}"
-        ledgers = [_ledger(self._folder, parquet_file(LEDGER, self._run_id, one)) for one in names]
-        written = write_parquet(self._folder, TableRows(LEDGER, self._run_id, name, pa.concat_tables(ledgers)))
+        if len(small) < 2:
+            return
+        (written,) = merge(self._folder, chain.from_iterable(one.ledger for one in small))
         merged = self._write(plan_file(self._folder, self._run_id, written.path))
         self._stale += [file.path for one in small for file in one.files]
-        self._parts = {key: one for key, one in self._parts.items() if key not in names}
-        self._parts[name] = merged
+        names = {one.part.name for one in small}
+        self._parts = {name: one for name, one in self._parts.items() if name not in names}
+        self._parts[merged.part.name] = merged
 
     def _is_repeated(self, part: Part) -> bool:
         """Whether another ledger file holds all of its rows: a crash left both."""
@@ -197,6 +207,18 @@ class Publisher:
                 yield file.path
 
 
+def _together(small: Iterable[_Published]) -> Iterator[list[_Published]]:
+    """Small parts by what makes one, the smallest first: any two do."""
+    parts: list[_Published] = []
+    for one in sorted(small, key=attrgetter("size_bytes")):
+        records, size_bytes = (sum(map(attrgetter(of), [*parts, one])) for of in ("records", "size_bytes"))
+        if records > PART_RECORDS or size_bytes > PART_BYTES:
+            yield parts
+            parts = []
+        parts.append(one)
+    yield parts
+
+
 def _writer(path: str) -> str:
     return path.rpartition("-")[0]
 
@@ -206,11 +228,6 @@ def _described(folder: Folder, run_id: str, path: str) -> WrittenFile:
         rows = pq.ParquetFile(file).metadata.num_rows
         size_bytes = file.seek(0, 2)
     return WrittenFile(run_id, LEDGER, path, rows, size_bytes)
-
-
-def _ledger(folder: Folder, path: str) -> pa.Table:
-    with folder.open(path) as file:
-        return pq.ParquetFile(file).read()
 
 
 def _copies(folder: Folder, path: str) -> int:

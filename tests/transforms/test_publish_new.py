@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import random
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import count
 from pathlib import Path
 
+import orjson
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
@@ -18,7 +21,7 @@ from tests.records import answered, copy, dead
 from transforms.elements import Settled
 from transforms.frames import encode
 from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
-from transforms.plan_parts import plan_parts
+from transforms.plan_parts import PART_BYTES, plan_parts
 from transforms.publish_new import MOST_SMALL, Publisher
 from transforms.receipt import WATCHING, Receipt, read_receipt
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
@@ -159,3 +162,33 @@ def test_segments_go_once_their_writer_has_begun_another(folder: LocalFolder) ->
     assert not publisher.has_new()
     publisher.write_receipt(0, BEGAN)
     assert [file.path for file in folder.list(JOURNAL)] == [second]
+
+
+def test_a_crash_before_merged_files_are_gone_leaves_no_record_twice(folder: LocalFolder) -> None:
+    publisher = publisher_of(folder)
+    before = [publish(publisher, folder, copy(item, source=item)) for item in range(MOST_SMALL)][-1]
+    publisher = publisher_of(folder)
+    publisher.publish_all()
+    publisher.write_receipt(0, BEGAN)
+    after = read_receipt(folder, RUN)
+    last = publisher.finish(0, BEGAN, is_stopped=False)
+    assert after is not None
+    assert before.requests["found"] == MOST_SMALL
+    assert (after.requests, last.requests) == (before.requests, before.requests)
+    assert rows_of(folder, last, LEDGER).total() == MOST_SMALL
+
+
+def test_what_is_merged_at_once_is_no_more_than_a_part_holds(folder: LocalFolder) -> None:
+    """Thumbnails make parts large."""
+    publisher = publisher_of(folder)
+    for item in range(MOST_SMALL):
+        image = base64.b64encode(random.Random(item).randbytes(PART_BYTES // 25)).decode()
+        reply = orjson.dumps({"errorCode": "0", "data": [{"type": "of another contract", "image": image}]})
+        folder.write(SEGMENT.replace("000000", f"{item:06}"), encode(answered(item, source=item, reply=reply)))
+        publisher.publish_new()
+    publisher.write_receipt(0, BEGAN)
+    receipt = read_receipt(folder, RUN)
+    assert receipt is not None
+    ledger = [file for file in receipt.files if file["path"].startswith(LEDGER)]
+    assert sum(file["rows"] for file in ledger) == MOST_SMALL
+    assert (len(ledger) < MOST_SMALL, max(file["bytes"] for file in ledger) < PART_BYTES) == (True, True)
