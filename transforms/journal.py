@@ -178,6 +178,8 @@ class ObjectJournal:
         self._writer = uuid.uuid4().hex
         self._sequence = 0
         self._pending: list[bytes] = []
+        self._tried = 0
+        """So many of them stand in an object that may be there already: its put failed, or its reply was lost."""
         self._lock = threading.Lock()
         self._put_lock = threading.Lock()
         self._closed = threading.Event()
@@ -197,22 +199,31 @@ class ObjectJournal:
             self.flush()
 
     def flush(self) -> None:
-        """Put what was taken as one object.
+        """Put what was taken as one object, after the one that could not be put before.
 
         Raises:
             OSError: the store does not take it; the records stay here for the next flush.
         """
         with self._put_lock:
+            if self._tried:
+                self._put(self._tried)
             with self._lock:
-                batch = self._pending.copy()
-            if not batch:
-                return
-            self._behind_at_s = min(self._behind_at_s, self._clock() + self._flush_s)
-            self._folder.write(_segment_name(self._run_id, self._sequence, self._writer), b"".join(batch))
-            self._behind_at_s = float("inf")
-            self._sequence += 1
-            with self._lock:
-                del self._pending[: len(batch)]
+                records = len(self._pending)
+            if records:
+                self._put(records)
+
+    def _put(self, records: int) -> None:
+        """Put the first so many: under one name the same, for a store may take a put long after it seemed to fail."""
+        self._tried = records
+        with self._lock:
+            batch = self._pending[:records]
+        self._behind_at_s = min(self._behind_at_s, self._clock() + self._flush_s)
+        self._folder.write(_segment_name(self._run_id, self._sequence, self._writer), b"".join(batch))
+        self._behind_at_s = float("inf")
+        self._sequence += 1
+        self._tried = 0
+        with self._lock:
+            del self._pending[:records]
 
     def close(self) -> None:
         """Stop the clock and put what is left."""

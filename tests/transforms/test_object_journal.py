@@ -49,6 +49,28 @@ def test_what_a_bucket_refuses_is_kept_for_the_next_flush(refusing: Refusing, er
     assert stored_records(refusing) == [answered(1), dead(2)]
 
 
+def test_an_object_is_the_same_however_often_it_is_put(tmp_path: Path) -> None:
+    """A put whose reply was lost may arrive after the next: it must not undo what that one brought."""
+
+    class Lagging(LocalFolder):
+        def write(self, path: str, content: bytes) -> None:
+            if late:
+                LocalFolder.write(self, path, content)
+            else:
+                late.append((path, content))
+                raise OSError("no reply in time")
+
+    late: list[tuple[str, bytes]] = []
+    journal = ObjectJournal(Lagging(str(tmp_path)), "r1", FLUSH_NEVER_S)
+    journal.append(answered(1))
+    with pytest.raises(OSError, match="no reply"):
+        journal.flush()
+    journal.append(answered(2))
+    journal.flush()
+    LocalFolder(str(tmp_path)).write(*late[0])
+    assert stored_records(LocalFolder(str(tmp_path))) == [answered(1), answered(2)]
+
+
 def test_whoever_brings_a_record_to_a_store_in_trouble_waits_for_it(refusing: Refusing) -> None:
     """Once a put is overdue every append puts what there is, and raises if it cannot; before that it does not."""
     now_s = [0.0]
