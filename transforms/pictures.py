@@ -6,11 +6,12 @@ picture whose end looks cut off is decoded to be sure.
 
 from __future__ import annotations
 
+import struct
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from schemas.outcomes import OUTCOMES, Outcome
 
@@ -26,6 +27,9 @@ phone's 108 or 200 megapixels give is refused, too: a dead letter of code `too_l
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000")
 """What cameras and scanners make. Pillow opens forty more, some by running other programs on them."""
+
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, ArithmeticError, struct.error)
+"""What Pillow raises of a damaged file: while it looks for the format it catches some of it, while it reads none."""
 
 _CONTENT_TYPES = {"MPO": "image/jpeg"}
 """Phones write JPEGs with a second picture behind the first; whoever takes JPEGs takes them."""
@@ -56,7 +60,7 @@ def look_at(content: bytes) -> Look:
         return _look_at_image(content)
     except Image.DecompressionBombError:
         return _refuse("too_large")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError):
+    except _DAMAGED:
         return _refuse("unreadable_image")
 
 

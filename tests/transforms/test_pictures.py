@@ -135,6 +135,16 @@ def test_a_file_of_too_many_bytes_is_refused(jpeg: bytes) -> None:
     assert look_at(largest + b"\0") == TOO_LARGE
 
 
+def test_a_number_of_another_kind_or_size_is_damage(draw: Callable[..., bytes]) -> None:
+    """Pillow puts errors of Python's own on them: here a fraction for a place, and a box without end."""
+    tiff = bytearray(save(Image.new("RGB", (8, 8)), "TIFF"))
+    strips_at = tiff.index(struct.pack("<HHI", 273, 4, 1))
+    tiff[strips_at + 2] = 5
+    jp2 = draw(1, "JPEG2000")
+    box = struct.pack(">I4sQ", 1, b"free", 2**64 - 1)
+    assert [look_at(bytes(tiff)), look_at(jp2[:12] + box + jp2[12:])] == [UNREADABLE, UNREADABLE]
+
+
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(TYPES)), st.data())
 def test_damage_never_raises(draw: Callable[..., bytes], image_format: str, data: st.DataObject) -> None:
