@@ -39,13 +39,24 @@ def _at_least(settings: Any, **least: float) -> Iterator[Problem]:
 
 
 def _place_problems(option: str, uri: str) -> Iterator[Problem]:
-    """A URI that names less than was meant: what is left of it would be the working folder, or every bucket."""
+    """A URI that no file could hold, or that names less than was meant: what is left would be all there is."""
+    if not _is_text(uri):
+        yield f"--{option} is no UTF-8 text: give it as file:///PATH, with %FF say for each byte that is none"
+        return
     scheme, _, rest = uri.partition("://")
     host = rest.partition("/")[0]
     if scheme == "file" and host not in ("", "localhost"):
         yield f"--{option} {uri} names the host {host}, expected file:///PATH"
     if scheme in BUCKET_SCHEMES and not host:
         yield f"--{option} {uri} names no bucket, expected {scheme}://BUCKET/…"
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:  # bytes of the command line that are no UTF-8 stand in it as surrogates
+        return False
+    return True
 
 
 def output_problems(output: str, advice: str = "give the output folder of the run") -> Iterator[Problem]:

@@ -43,6 +43,8 @@ def picture(tmp_path: Path, jpeg: bytes) -> Path:
         (["--input=IN/*.png", "--output=OUT"], "--input IN/*.png holds no picture"),
         (["--input=", "--output=OUT"], "--input is empty: give a glob, a folder or a manifest"),
         (["--input=file://in", "--output=OUT"], "--input file://in names the host in, expected file:///PATH"),
+        (["--input=IN/\udcff", "--output=OUT"], "--input is no UTF-8 text: give it as file:///PATH"),
+        ([*_GIVEN, "--output=OUT\udcff"], "--output is no UTF-8 text: give it as file:///PATH"),
         (["--input=s3://", "--output=OUT"], "--input s3:// names no bucket, expected s3://BUCKET/…"),
         (["--input=IN/*.jpg", "--output=s3://"], "--output s3:// names no bucket, expected s3://BUCKET/…"),
         (["--input=IN/*.jpg", "--output=file://out"], "--output file://out names the host out, expected file:///PATH"),
