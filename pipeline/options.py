@@ -15,6 +15,7 @@ from typing import Any, NoReturn, get_type_hints
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.exit import UsageError
+from transforms.own_files import gives_own_files
 from transforms.settings import (
     EndpointSettings,
     InputSettings,
@@ -48,7 +49,24 @@ def parse_run(verb: str, description: str, arguments: Sequence[str]) -> tuple[Se
     """The settings of a run and the options of its runner. Raises as `parse` does."""
     concerns = (InputSettings, EndpointSettings, RateSettings, OutputSettings)
     found, options = parse(verb, description, arguments, *concerns)
-    return Settings(*found), options
+    settings = Settings(*found)
+    refuse_own_files(settings)
+    return settings, options
+
+
+def refuse_own_files(settings: Settings) -> None:
+    """See whether the tables would be taken for pictures: more of them each night, and no end of them in a watch.
+
+    Raises:
+        UsageError: an input holds the output.
+    """
+    output = settings.output.output
+    for source in settings.input.input:
+        if gives_own_files(source, output):
+            raise UsageError(
+                f"--input {source} holds --output {output}, whose files would be taken for pictures: name pictures "
+                "alone, as …/**/*.jpg does, or give an output elsewhere"
+            )
 
 
 def parse(

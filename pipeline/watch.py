@@ -20,7 +20,7 @@ from apache_beam.runners.portability.prism_runner import PrismJobServer
 
 from pipeline.exit import EXIT_COMPLETE, UsageError
 from pipeline.launch import check_credentials
-from pipeline.options import parse
+from pipeline.options import parse, refuse_own_files
 from pipeline.watch_run import watch_a_run
 from transforms.find_cards import find
 from transforms.manifests import is_manifest
@@ -40,12 +40,16 @@ from transforms.worker import is_one_process
 RUNNER = "PrismRunner"
 """The local runner that goes on for ever; the one of the other verbs runs a stage after the other, each to its end."""
 
+_TO_THE_END = frozenset({"FnApiRunner", "BundleBasedDirectRunner"})
+"""Runners that would list for ever before the first call, and hear no signal."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Read new pictures as they appear under the inputs; tables follow within seconds. SIGTERM or Ctrl-C ends it."""
     concerns = (InputSettings, WatchSettings, EndpointSettings, RateSettings, OutputSettings)
     (inputs, watching, *others), options = parse("watch", str(main.__doc__), arguments, *concerns, runner=RUNNER)
     settings = Settings(inputs, *others)
+    refuse_own_files(settings)
     _check_inputs(settings.input)
     try:
         check_news(settings, watching, is_heard_here=is_one_process(options))
@@ -65,9 +69,11 @@ def _set_up(options: PipelineOptions) -> None:
     """Have the runner stream; find Prism, if it is the runner.
 
     Raises:
-        UsageError: there is none, and it cannot be downloaded.
+        UsageError: the runner cannot watch; or there is no Prism, and it cannot be downloaded.
     """
     standard, prism = options.view_as(StandardOptions), options.view_as(PrismRunnerOptions)
+    if standard.runner in _TO_THE_END:
+        raise UsageError(f"--runner {standard.runner} runs each stage to its end, so it cannot watch: leave it out")
     standard.streaming = True
     if standard.runner != RUNNER:
         return

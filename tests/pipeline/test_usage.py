@@ -96,6 +96,23 @@ def test_bad_usage(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("verb", ["backfill", "plan", "watch"])
+def test_an_output_among_the_pictures(verb: str, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tables that the next run would take for pictures are refused by every verb that lists."""
+    assert main([verb, f"--input={picture.parent}", f"--output={picture.parent}/tables"]) == 2
+    assert f"--input {picture.parent} holds --output {picture.parent}/tables" in capsys.readouterr().err
+    assert list(picture.parent.iterdir()) == [picture]
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_runner_that_cannot_watch(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A runner that would never come to the first call is refused."""
+    given = [f"--input={picture.parent}", f"--output={tmp_path / 'out'}", "--runner=FnApiRunner"]
+    assert main(["watch", *given]) == 2
+    assert "--runner FnApiRunner runs each stage to its end" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("verb", ["ddl", "report", "sql", "status"])
 def test_an_output_that_cannot_be(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Verbs that only read an output refuse one of an unknown scheme as the others do, with status 2."""
