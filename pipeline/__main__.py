@@ -36,6 +36,8 @@ _VERBS = {
     "report": _Verb("pipeline.report", "a page about a run, to look at in the morning"),
     "endpoint": _Verb("endpoint.__main__", "the embedded card endpoint"),
 }
+_OF_RUN_SH = {"bench": "the benchmarks", "test": "the tests", "check": "the tests, with linters and types"}
+"""Verbs that `run.sh` serves by itself, and what they do."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,7 +45,8 @@ def main(arguments: Sequence[str]) -> int:
     verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if verb in ("-h", "--help", "help"):
         print("usage: run.sh VERB [options]; run.sh VERB --help tells the options\n")
-        print("\n".join(f"  {name:<10} {known.does}" for name, known in _VERBS.items()))
+        does = {**{name: known.does for name, known in _VERBS.items()}, **_OF_RUN_SH}
+        print("\n".join(f"  {name:<10} {what}" for name, what in does.items()))
         return 0
     if verb not in _VERBS:
         print(f"run.sh: {verb} is no verb; expected one of {', '.join(_VERBS)}", file=sys.stderr)

@@ -18,6 +18,7 @@ from pipeline import backfill, views
 from pipeline.exit import UsageError
 from pipeline.runs import read_run, run_ids
 from transforms.storage import LocalFolder
+from transforms.uris import local_path
 
 _HERE = Path(__file__).resolve().parent.parent
 _CARDS = _HERE / "cards"
@@ -36,8 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--output", default=str(_OUTPUT), help="Where the tables go; the last demo's are removed. Default: %(default)s"
     )
-    output = Path(parser.parse_args(list(arguments)).output)
-    _empty(output)
+    output = _empty(parser.parse_args(list(arguments)).output)
     os.environ["CARD_API_KEY"], os.environ["CARD_API_SECRET"] = "demo", secrets.token_hex(16)
     with endpoint() as base_url:
         status = backfill.main(
@@ -53,12 +53,16 @@ def main(arguments: Sequence[str]) -> int:
     return status
 
 
-def _empty(output: Path) -> None:
+def _empty(asked: str) -> Path:
     """Remove what the last demo wrote, and nothing else: another output holds answers that were paid for."""
+    output = local_path(asked)
+    if output is None or output.is_file():
+        raise UsageError(f"--output {asked} is no folder on this machine, where a demo's tables go")
     if output.exists():
         if output != _OUTPUT and any(output.iterdir()) and not _is_of_demo(output):
             raise UsageError(f"--output {output} is neither empty nor a demo's: give another, or remove it first")
         shutil.rmtree(output)
+    return output
 
 
 def _is_of_demo(output: Path) -> bool:

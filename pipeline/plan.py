@@ -10,7 +10,7 @@ from pipeline.exit import EXIT_COMPLETE, UsageError
 from pipeline.options import parse_run
 from transforms.answered import Answered, load_answered
 from transforms.elements import Request
-from transforms.find_cards import find
+from transforms.find_cards import check_inputs, find
 from transforms.settings import RateSettings
 from transforms.sources import SourceError
 from transforms.storage import open_folder
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     settings, _ = parse_run("plan", str(main.__doc__), arguments)
     answered = load_answered(open_folder(settings.output.output), settings.output.run_id or _NO_RUN)
     try:
+        check_inputs(settings.input)
         requests = (request for source in settings.input.input for request in find(source, settings.input))
         plan = make_plan(requests, answered)
     except SourceError as error:

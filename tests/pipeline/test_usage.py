@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from pipeline import publish
 from pipeline.__main__ import main
-from tests.pipeline.cli import ENVIRONMENT
+from tests.pipeline.cli import ENVIRONMENT, ROOT
 from tests.pipeline.nights import SECOND, settled, write_run
 from tests.servers import CardServer, Received, failure, success
 from transforms.storage import LocalFolder
@@ -264,6 +265,33 @@ def test_a_demo_removes_only_a_demo(
     assert main(["demo", f"--output={tmp_path}"]) == 2
     assert f"--output {tmp_path} is neither empty nor a demo's" in capsys.readouterr().err
     assert there.read_bytes() == content
+
+
+@pytest.mark.parametrize("output", ["s3://tables/cards", "FILE"])
+def test_a_demo_is_local(
+    output: str, picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A demo into a bucket, or onto a file, is refused; nothing is made of the URI's letters."""
+    monkeypatch.chdir(picture.parent)
+    output = output.replace("FILE", str(picture))
+    assert main(["demo", f"--output={output}"]) == 2
+    assert f"--output {output} is no folder on this machine" in capsys.readouterr().err
+    assert list(picture.parent.iterdir()) == [picture]
+
+
+def test_plan_of_nothing(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An input without a picture is refused by the plan, as the backfill will refuse it."""
+    source = picture.parent / "*.png"
+    assert main(["plan", f"--input={source}", f"--output={tmp_path / 'out'}"]) == 2
+    assert f"--input {source} holds no picture" in capsys.readouterr().err
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    """`run.sh --help` names the verbs that the README lists, and those that run.sh serves by itself too."""
+    assert main(["--help"]) == 0
+    told = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
+    table = Path(ROOT, "README.md").read_text().split("| verb | does |\n| --- | --- |\n")[1].split("\n\n")[0]
+    assert told == {name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.split(" | ")[0])}
 
 
 @pytest.mark.parametrize(
