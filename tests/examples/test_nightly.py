@@ -59,6 +59,23 @@ def test_cron(cardbeam: Path, tmp_path: Path, jpeg: bytes) -> None:
         assert subprocess.run([*command, *told], env=environment, capture_output=True, check=False).returncode == 1
 
 
+def test_crontab(cardbeam: Path, tmp_path: Path) -> None:
+    """Each line of the table, run by sh with the little that cron gives, has what the settings' file says."""
+    cardbeam.joinpath("run.sh").write_text('#!/bin/sh\necho "$CARD_API_KEY" "$@"\nexit 3\n')
+    shutil.copytree(EXAMPLES, cardbeam / "examples")
+    settings = tmp_path / "cardbeam.env"
+    settings.write_text("INPUT='s3://photos/**/*.jpg'\nOUTPUT=s3://tables\nCARD_API_KEY=key\n")
+    lines = [line for line in (EXAMPLES / "crontab").read_text().splitlines() if not line.startswith("#")]
+    given = {"PATH": "/usr/bin:/bin", "STATE_DIRECTORY": str(tmp_path)}
+    given |= dict(line.split("=", 1) for line in lines if not line[0].isdigit())
+    given |= {"CARDBEAM": str(cardbeam), "SETTINGS": str(settings)}
+    commands = [line.split(maxsplit=5)[5].replace("/run/lock", str(tmp_path)) for line in lines if line[0].isdigit()]
+    for command in commands:
+        found = subprocess.run(["sh", "-c", command], env=given, capture_output=True, text=True, check=False)
+        assert (found.returncode, found.stderr) == (3, "")
+        assert found.stdout.startswith("key backfill --input=s3://photos/**/*.jpg --output=s3://tables\n")
+
+
 def test_systemd(tmp_path: Path) -> None:
     """systemd takes both units as they are."""
     analyze = shutil.which("systemd-analyze")
