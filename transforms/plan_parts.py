@@ -53,11 +53,20 @@ class _Draft:
 
 
 def plan_parts(
-    folder: Folder, run_id: str, *, part_records: int = PART_RECORDS, part_bytes: int = PART_BYTES
+    folder: Folder,
+    run_id: str,
+    *,
+    part_records: int = PART_RECORDS,
+    part_bytes: int = PART_BYTES,
+    is_growing: bool = False,
 ) -> list[Part]:
-    """Every part of a run: its ledger files, and its journal cut into new ones within the bounds."""
+    """Every part of a run: its ledger files, and its journal cut into new ones within the bounds.
+
+    Where a journal `is_growing`, spans end with the last whole record: what looks torn may only be half written.
+    """
     ledger = _ledger_drafts(folder, _ledger_paths(folder, run_id))
-    return _parts(run_id, [*ledger, *_journal_drafts(folder, run_id, part_records, part_bytes)])
+    read_up_to: Mapping[str, int] | None = {} if is_growing else None
+    return _parts(run_id, [*ledger, *_journal_drafts(folder, run_id, part_records, part_bytes, read_up_to)])
 
 
 def plan_new_parts(folder: Folder, run_id: str, read_up_to: Mapping[str, int]) -> list[Part]:

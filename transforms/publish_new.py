@@ -80,10 +80,10 @@ class Publisher:
         self._to_delete: list[str] = []
         self._receipt: Receipt | None = None
 
-    def publish_all(self) -> None:
+    def publish_all(self, *, is_growing: bool = True) -> None:
         """Everything that ledger and journal hold, each part compared with all others: what did not change is left."""
         planned = {}
-        for part in plan_parts(self._folder, self._run_id):
+        for part in plan_parts(self._folder, self._run_id, is_growing=is_growing):
             before = self._parts.get(part.name)
             if not part.spans and self._is_repeated(part):
                 self._stale.append(parquet_file(LEDGER, self._run_id, part.name))
@@ -123,12 +123,12 @@ class Publisher:
         """The tables as a backfill leaves them, and the receipt. What is still open was deferred, or is a gap."""
         self._folder.delete([*self._to_delete, *self._stale])
         self._to_delete, self._stale = [], []
-        self.publish_all()
+        self.publish_all(is_growing=False)
         if len(small := self._small()) > 1:
             for parts in _together(small):
                 self._merge(parts)
             self._folder.delete(self._stale)
-            self.publish_all()  # a merged part was compared with itself alone
+            self.publish_all(is_growing=False)  # a merged part was compared with itself alone
         tally = {**self._tally(), Fate.DEFERRED.value: open_requests if is_stopped else 0}
         tally[FOUND] = sum(tally.values()) + (0 if is_stopped else open_requests)
         files = list(self._merged_files())

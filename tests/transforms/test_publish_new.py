@@ -164,6 +164,20 @@ def test_segments_go_once_their_writer_has_begun_another(folder: LocalFolder) ->
     assert [file.path for file in folder.list(JOURNAL)] == [second]
 
 
+def test_a_record_that_is_being_written_is_not_passed_over(folder: LocalFolder) -> None:
+    """All is published anew after each failure of the store, while workers write; its segment goes when it is read."""
+    publisher = publisher_of(folder)
+    first, second = encode(answered(1)), encode(answered(2))
+    folder.write(SEGMENT, first + second[:20])
+    publisher.publish_all()
+    folder.write(SEGMENT, first + second + encode(answered(4)))
+    folder.write(SEGMENT.replace("000000", "000001"), encode(answered(3)))
+    publisher.publish_new()
+    publisher.write_receipt(0, BEGAN)
+    receipt = publisher.finish(0, BEGAN, is_stopped=False)
+    assert (receipt.requests["answered"], rows_of(folder, receipt, PASSPORT).total()) == (4, 4)
+
+
 def test_a_crash_before_merged_files_are_gone_leaves_no_record_twice(folder: LocalFolder) -> None:
     publisher = publisher_of(folder)
     before = [publish(publisher, folder, copy(item, source=item)) for item in range(MOST_SMALL)][-1]
