@@ -66,6 +66,8 @@ async def _from_form(request: Request, names: Sequence[str], bounds: TransferBou
     try:
         async with body.form(max_files=8, max_fields=8) as form:
             return [await _part(form.get(name)) for name in names]
+    except UnicodeError:  # of a charset that names, or a text in a picture's place, cannot be written in
+        raise Refused("6") from None
     except HTTPException as error:
         if error.status_code == 400:  # Starlette's answer to a form that can't be parsed
             raise Refused("6") from None

@@ -30,6 +30,12 @@ def post(endpoint: RunningEndpoint, query: str, **sent: object) -> tuple[int, ob
     return said(requests.post(f"{endpoint.base_url}/ekyc/card{query}", **{"auth": AUTH, "timeout": 60, **sent}))
 
 
+def _text_in(charset: str) -> dict[str, object]:
+    """A form whose text is said to be in some charset: half a character, where that has a meaning in it."""
+    form = b'--b\r\nContent-Disposition: form-data; name="img"\r\n\r\n+2AA-\r\n--b--\r\n'
+    return {"data": form, "headers": {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"}}
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -67,6 +73,7 @@ def test_anyone_may_call_where_that_is_asked_for(start: Start) -> None:
         ("?format_type=file", {"json": {"img": FRONT_TEXT}}),
         ("?format_type=file", {"data": b"no parts", "headers": {"Content-Type": "multipart/form-data"}}),
         ("?format_type=file", {"data": b"no parts", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}),
+        *(("?format_type=file", _text_in(charset)) for charset in ("utf-7", "undefined")),
         ("?format_type=base64", {"files": {"img": picture_of(FRONT)}}),
         ("?format_type=base64", {"data": b"{"}),
         ("?format_type=base64", {"json": [FRONT_TEXT]}),
