@@ -8,9 +8,12 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 
 def local_name(uri: str) -> str | None:
-    """The path that a local URI names (`/a/b`, `a/b`, `file:///a/b`), None for any other."""
+    """The path that a local URI names (`/a/b`, `a/b`, `file:///a/b`), None for any other; no URI names no file, ""."""
     if uri.startswith("file://"):
-        return os.fsdecode(unquote_to_bytes(urlsplit(uri).path))
+        try:
+            return os.fsdecode(unquote_to_bytes(urlsplit(uri).path))
+        except ValueError:  # a bracket without the other
+            return ""
     return None if "://" in uri else uri
 
 

@@ -116,6 +116,10 @@ def test_what_is_not_there_has_no_version(folder: Path) -> None:
     """A missing file, a folder and a name beyond all bounds are described without a version, not as an error."""
     for uri in (str(folder / "missing.jpg"), str(folder), str(folder / ("n" * 5000)), "unknown://a/b.jpg"):
         assert describe(uri) == Picture(uri)
+    for uri in ("file://[a/b.jpg", "https://[a/b.jpg"):  # no URIs: the bracket has no other
+        assert describe(uri) == Picture(uri)
+        with pytest.raises(PictureFault):
+            read_picture(uri)
 
 
 @pytest.mark.parametrize(("name", "code"), [("missing.jpg", "not_found"), ("in", "unreadable_source")])
