@@ -40,7 +40,7 @@ from transforms.worker import is_one_process
 RUNNER = "PrismRunner"
 """The local runner that goes on for ever; the one of the other verbs runs a stage after the other, each to its end."""
 
-_TO_THE_END = frozenset({"FnApiRunner", "BundleBasedDirectRunner"})
+_TO_THE_END = frozenset({"FnApiRunner", "BundleBasedDirectRunner", "DirectRunner"})
 """Runners that would list for ever before the first call, and hear no signal."""
 
 

@@ -107,11 +107,14 @@ def test_an_output_among_the_pictures(verb: str, picture: Path, capsys: pytest.C
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_runner_that_cannot_watch(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("runner", ["FnApiRunner", "DirectRunner"])
+def test_a_runner_that_cannot_watch(
+    runner: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A runner that would never come to the first call is refused."""
-    given = [f"--input={picture.parent}", f"--output={tmp_path / 'out'}", "--runner=FnApiRunner"]
+    given = [f"--input={picture.parent}", f"--output={tmp_path / 'out'}", f"--runner={runner}"]
     assert main(["watch", *given]) == 2
-    assert "--runner FnApiRunner runs each stage to its end" in capsys.readouterr().err
+    assert f"--runner {runner} runs each stage to its end" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["ddl", "report", "sql", "status"])
