@@ -83,14 +83,16 @@ class InFlight(Generic[Ending]):
         """Start what there is room for; sleep until no more than `leave` wait."""
         while self._waiting:
             work, size_bytes = self._waiting[0]
-            while not self._places.take(size_bytes, waits=len(self._waiting) > leave and not self._under_way):
-                if len(self._waiting) <= leave:
-                    return
+            is_too_much = len(self._waiting) > leave
+            if self._places.take(size_bytes, waits=is_too_much and not self._under_way):
+                self._waiting.popleft()
+                self._under_way += 1
+                self._executor.submit(self._run, work, size_bytes)
+                yield from self._take(at_least=0)
+            elif is_too_much:
                 yield from self._take(at_least=min(self._together, self._under_way))
-            self._waiting.popleft()
-            self._under_way += 1
-            self._executor.submit(self._run, work, size_bytes)
-            yield from self._take(at_least=0)
+            else:
+                return
 
     def _run(self, work: Callable[[], Ending], size_bytes: int) -> None:
         try:

@@ -135,10 +135,10 @@ class Worker:
 
     def open_bundle(self) -> InFlight[Any]:
         """What is under way of a bundle that begins."""
-        return InFlight(self.executor, self.places, TOGETHER, self._ahead if self._looks_ahead else lambda: 0)
+        return InFlight(self.executor, self.places, TOGETHER, self._ahead)
 
     def _ahead(self) -> int:
-        return int(min(_MOST_AHEAD, _AHEAD_S * self._throttle.rate_per_s()))
+        return int(min(_MOST_AHEAD, _AHEAD_S * self._throttle.rate_per_s())) if self._looks_ahead else 0
 
     def settle(self, request: Request, claims: Claims, attempt: str = "") -> Ending:
         """The whole way of one request, and what its length teaches; none where its attempt at the job is over."""
