@@ -70,9 +70,14 @@ def test_a_worker_is_present_while_something_is_under_way_and_leaves_once_a_whil
 
 def test_a_worker_leaves_as_soon_as_it_may() -> None:
     """The wait for it is cut short where the next beat is far; not before it may."""
-    left = threading.Event()
-    presence = Presence([], left.set, 30.0, lambda: 0.3)
-    with presence:
+    done, left = threading.Event(), threading.Event()
+
+    def linger_s() -> float:
+        done.wait(10)  # else it may look before the request has ended, and again only a beat later
+        return 1.0
+
+    with Presence([], left.set, 30.0, linger_s):
         pass
+    done.set()
     assert not left.wait(0.2)
     assert left.wait(10)
