@@ -56,13 +56,26 @@ class HandedOut:
             self._given[request.uris] = Given(number, request)
 
     def settle(self, known: Known) -> None:
-        """A record settles it; by its URIs, for the picture may have changed before it was read."""
-        given = self._given.pop(known.uris, None)
-        if given is not None:
-            key = self.key_of(given.request)
-            self._keys[key] -= 1
-            if not self._keys[key]:
-                del self._keys[key]
+        """A record settles it: by its URIs, for the picture may have changed before it was read.
+
+        What may be told once more settles no other version: it may be of the one before, and the next be under way.
+        """
+        given = self._given.get(known.uris)
+        if given is not None and (not known.may_be_old or known.source_id == given.request.source_id):
+            self._forget(given)
+
+    def drop_another(self, settled: Request) -> None:
+        """What is there now is settled: another version of it is over, whose record was missed or tells of this one."""
+        given = self._given.get(settled.uris)
+        if given is not None and given.request.source_id != settled.source_id:
+            self._forget(given)
+
+    def _forget(self, given: Given) -> None:
+        del self._given[given.request.uris]
+        key = self.key_of(given.request)
+        self._keys[key] -= 1
+        if not self._keys[key]:
+            del self._keys[key]
 
     def has(self, request: Request) -> bool:
         """Whether it is given out, in this version or another: the next one waits its turn."""

@@ -25,6 +25,8 @@ class Known:
     outcome: str
     retriable: bool
     uris: tuple[str, ...]
+    may_be_old: bool = False
+    """Whether it comes from the ledger, which repeats what the journal said, and again where its files are merged."""
 
 
 class Tail:
@@ -70,4 +72,4 @@ class Tail:
         except FileNotFoundError:
             return  # merged into another since it was listed; that one comes with the next look
         for item_id, source_id, outcome, retriable, uris in zip(*(columns[name] for name in _NAMES), strict=True):
-            yield Known(item_id, source_id, outcome, retriable, tuple(uris))
+            yield Known(item_id, source_id, outcome, retriable, tuple(uris), may_be_old=True)

@@ -164,6 +164,8 @@ class Watcher:
                 self._end_listing()
             for request in listed:  # what an earlier listing showed of it may be no longer so
                 self._waiting.pop(request.uris, None)
+                if self._handed.has(request) and self._is_settled(request):
+                    self._handed.drop_another(request)
             new = new_requests(listed, self._handed, self._is_settled, self._is_whole)
             self._waiting.update((request.uris, request) for request in new)
 

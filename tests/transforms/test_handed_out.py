@@ -53,6 +53,22 @@ def test_a_picture_that_changed_before_it_was_read_is_settled_by_its_uri() -> No
     assert len(handed) == 0
 
 
+def test_a_record_that_is_told_once_more_settles_no_other_version() -> None:
+    handed = HandedOut([Given(0, request(1, version="2"))])
+    handed.settle(replace(settled(request(1)), may_be_old=True))
+    assert len(handed) == 1
+    handed.settle(replace(settled(request(1, version="2")), may_be_old=True))
+    assert len(handed) == 0
+
+
+def test_what_is_there_and_settled_ends_another_version_alone() -> None:
+    handed = HandedOut([Given(0, request(1)), Given(0, request(2))])
+    for there in (request(1, version="2"), request(2), request(3)):
+        handed.drop_another(there)
+    assert [one.request for one in handed] == [request(2)]
+    assert not handed.may_be_copied(request(1))
+
+
 def test_a_likely_copy_of_what_is_under_way_waits_and_copies_in_a_batch_stay_together() -> None:
     handed = HandedOut([Given(0, request(1, size_bytes=7))])
     copy, other, its_copy = request(2, size_bytes=7), request(3, size_bytes=8), request(4, size_bytes=8)

@@ -26,8 +26,8 @@ def folder(tmp_path: Path) -> LocalFolder:
     return LocalFolder(str(tmp_path))
 
 
-def known(one: Settled) -> Known:
-    return Known(one.item_id, one.source_id, one.outcome, one.retriable, one.uris)
+def known(one: Settled, *, may_be_old: bool = False) -> Known:
+    return Known(one.item_id, one.source_id, one.outcome, one.retriable, one.uris, may_be_old)
 
 
 def to_ledger(folder: LocalFolder, name: str, *records: Settled) -> None:
@@ -54,7 +54,7 @@ def test_what_moves_from_the_journal_to_the_ledger_is_not_missed(folder: LocalFo
     assert list(tail.read()) == [known(one)]
     folder.delete([SEGMENT])
     to_ledger(folder, "p1", one, two)
-    assert list(tail.read()) == [known(one), known(two)]
+    assert list(tail.read()) == [known(one, may_be_old=True), known(two, may_be_old=True)]
     assert list(tail.read()) == []
 
 
@@ -63,4 +63,4 @@ def test_a_ledger_that_is_known_already_can_be_left_out(folder: LocalFolder) -> 
     tail = Tail(folder, RUN)
     tail.skip_ledger()
     to_ledger(folder, "p2", answered(2))
-    assert list(tail.read()) == [known(answered(2))]
+    assert list(tail.read()) == [known(answered(2), may_be_old=True)]

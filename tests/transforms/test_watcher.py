@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from transforms.find_cards import find
 from transforms.fresh_answered import Fresh
 from transforms.handed_out import Group
 from transforms.journal import LocalJournal
+from transforms.publish_new import Publisher
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings, WatchSettings
 from transforms.stop import STORAGE_REFUSED, read_stop
 from transforms.storage import LocalFolder
@@ -117,6 +119,34 @@ def test_an_updated_picture_is_given_out_after_its_earlier_version_is_settled(wa
     assert watch.steps(21) == []
     watch.settle("a")
     assert watch.steps(11) == ["a"]
+
+
+def test_an_updated_picture_that_is_under_way_stays_so_when_its_earlier_version_is_published(
+    watch_of: Callable[..., Watch],
+) -> None:
+    watch = watch_of()
+    watch.put("a", b"1")
+    assert watch.steps(11) == ["a"]
+    watch.settle("a")
+    watch.steps(1)
+    watch.put("a", b"22", OLD_S - 30)
+    assert watch.steps(11) == ["a"]
+    Publisher(watch.folder, watch.settings, datetime.now(timezone.utc)).publish_new()
+    assert watch.steps(30) == []
+
+
+def test_a_picture_whose_newer_version_is_settled_is_under_way_no_longer(watch_of: Callable[..., Watch]) -> None:
+    """Its record was missed in the journal, and in the ledger it may be an old one."""
+    watch = watch_of()
+    watch.put("a", b"1")
+    assert watch.steps(11) == ["a"]
+    watch.put("a", b"22", OLD_S - 30)
+    (read,) = find(f"{watch.inputs}/*", watch.settings.input)
+    write(watch.folder, read)
+    Publisher(watch.folder, watch.settings, datetime.now(timezone.utc)).publish_new()
+    watch.folder.delete([file.path for file in watch.folder.list("journal")])
+    watch.steps(11)
+    assert list(watch.watcher._handed) == []
 
 
 def test_a_file_that_changed_just_now_waits(watch_of: Callable[..., Watch]) -> None:
