@@ -6,6 +6,7 @@ writing again.
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 import time
@@ -185,6 +186,7 @@ class ObjectJournal:
         self._closed = threading.Event()
         self._timer = threading.Thread(target=self._flush_regularly, name="journal", daemon=True)
         self._timer.start()
+        atexit.register(self._flush_if_possible)  # interrupted, or failed elsewhere: what was paid for is put still
 
     def append(self, settled: Settled) -> None:
         """Take a record; put it at once if there are many, or if those before it could not be put in time.
@@ -227,14 +229,18 @@ class ObjectJournal:
 
     def close(self) -> None:
         """Stop the clock and put what is left."""
+        atexit.unregister(self._flush_if_possible)
         self._closed.set()
         self._timer.join()
         self.flush()
 
     def _flush_regularly(self) -> None:
         while not self._closed.wait(self._flush_s):
-            with suppress(OSError):  # if it lasts, the flush at the end of the bundle raises it
-                self.flush()
+            self._flush_if_possible()
+
+    def _flush_if_possible(self) -> None:
+        with suppress(OSError):  # if it lasts, the flush at the end of the bundle raises it
+            self.flush()
 
 
 def open_journal(folder: Folder, run_id: str, flush_s: float) -> Journal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from transforms.layout import JOURNAL
 from transforms.storage import LocalFolder
 
 FLUSH_NEVER_S = 1e6
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Refusing(LocalFolder):
@@ -151,3 +154,22 @@ def test_a_bucket_gives_back_what_was_flushed(
     journal.close()
     assert stored_records(folder) == [record for batch in batches for record in batch]
     assert len(list(folder.list(JOURNAL))) == sum(map(bool, batches))
+
+
+_INTERRUPTED = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from tests.records import answered
+from transforms.journal import ObjectJournal
+from transforms.storage import LocalFolder
+
+journal = ObjectJournal(LocalFolder(sys.argv[1]), "r1", 1e6)
+ThreadPoolExecutor(1).submit(journal.append, answered(1))
+sys.exit(130)
+"""
+
+
+def test_a_process_that_ends_early_puts_what_its_calls_brought(tmp_path: Path) -> None:
+    """Interrupted say, or failed elsewhere; calls under way come to their end first."""
+    ended = subprocess.run([sys.executable, "-c", _INTERRUPTED, str(tmp_path)], check=False, cwd=ROOT)
+    assert (ended.returncode, stored_records(LocalFolder(str(tmp_path)))) == (130, [answered(1)])
