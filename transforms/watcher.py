@@ -76,7 +76,8 @@ class Watcher:
         self._listing: Iterator[Request] | None = None
         self._listed_s = self._list_at_s = -math.inf
         self._refusals = 0
-        self._lone_since_s: dict[tuple[str, ...], float] = {}
+        self._lone_since_s: dict[Uris, float] = {}
+        self._lone_before: dict[Uris, float] = {}
         self._most_open = most_open(settings.rate.max_requests_per_second)
 
     def begin(self, number: int) -> None:
@@ -152,11 +153,13 @@ class Watcher:
         if self._listing is None and began_s >= self._list_at_s:
             inputs = self._settings.input
             self._listing = chain.from_iterable(find(source, inputs) for source in inputs.input)
+            self._lone_before, self._lone_since_s = self._lone_since_s, {}
         while self._listing is not None and len(self._waiting) < _WAITING and self._clock() - began_s < _STEP_S:
             try:
                 listed = list(islice(self._listing, _LISTED_AT_ONCE))
             except (SourceError, OSError) as error:  # the next look may be better: a store that is away comes back
                 self._refuse(error)
+                self._lone_since_s = self._lone_before | self._lone_since_s
                 self._end_listing()
                 return
             if not listed:
@@ -196,9 +199,9 @@ class Watcher:
         if any(is_young(self._now_s(), picture.uri, picture.version) for picture in request.pictures):
             return False
         if len(request.pictures) == len(OPERATIONS[self._settings.input.operation].picture_params):
-            self._lone_since_s.pop(request.uris, None)
             return True
-        since_s = self._lone_since_s.setdefault(request.uris, self._clock())
+        since_s = self._lone_before.get(request.uris, self._clock())
+        self._lone_since_s[request.uris] = since_s
         return self._clock() - since_s >= _LONE_S
 
     def _write(self) -> None:

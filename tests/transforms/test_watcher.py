@@ -168,6 +168,17 @@ def test_a_lone_side_waits_for_the_other(watch_of: Callable[..., Watch]) -> None
     assert watch.steps(300) == ["1_front.jpg"]
 
 
+def test_a_lone_side_that_was_gone_waits_anew(watch_of: Callable[..., Watch]) -> None:
+    watch = watch_of(operation="ekyc/cards")
+    watch.put("1_front.jpg", b"1")
+    assert watch.steps(60) == []
+    (watch.inputs / "1_front.jpg").unlink()
+    assert watch.steps(300) == []
+    watch.put("1_front.jpg", b"1")
+    assert watch.steps(60) == []
+    assert watch.steps(300) == ["1_front.jpg"]
+
+
 def test_no_more_is_given_out_than_the_rate_takes(watch_of: Callable[..., Watch]) -> None:
     watch = watch_of(rate=1)
     for number in range(100):
