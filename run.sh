@@ -31,14 +31,25 @@ need() {
   fi
 }
 
-# want COMMAND PACKAGE WHAT: install a system package that some tests use, or say which tests are left out.
-want() {
-  command -v "$1" >/dev/null && return
+# offer WHAT PACKAGE...: install system packages that some tests use, or say which tests are left out.
+offer() {
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "installing $2 ($3)"
-    apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >&2 && return
+    say "installing ${*:2} ($1)"
+    apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${@:2}" >&2 && return
   fi
-  say "$2 is not installed: tests of $3 are left out"
+  say "not installed: ${*:2}; tests of $1 are left out"
+}
+
+# want COMMAND PACKAGE WHAT: offer the package where there is no such command.
+want() {
+  command -v "$1" >/dev/null || offer "$3" "$2"
+}
+
+# want_fonts: offer those that cards are drawn with.
+want_fonts() {
+  local packages
+  read -ra packages < <(cd "$here" && "$venv/bin/python" -c 'from endpoint.specimens import fonts; print(*fonts.missing_packages())')
+  [ ${#packages[@]} = 0 ] || offer "cards that are drawn" "${packages[@]}"
 }
 
 # need_command COMMAND PACKAGE WHAT: as need, where there is no such command.
@@ -117,10 +128,11 @@ case $verb in
     case " $* " in *" --runner"*|*" --prism_location"*) ;; *) install_prism ;; esac
     ;;
   publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
-  test) install endpoint,iceberg,kafka,report,sql,test; install_tessdata ;;
+  test) install endpoint,iceberg,kafka,report,sql,test; install_tessdata; want_fonts ;;
   check)
     install browser,check,endpoint,iceberg,kafka,report,spark,sql,test
     install_tessdata
+    want_fonts
     want chromium chromium "the report in a browser"
     want java default-jre-headless "Spark and Kafka"
     want mvn maven "Flink, Kafka, and Iceberg in Spark"

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import ImageFont
 
 _ROOT = Path("/usr/share/fonts")
-MRZ_FONT = _ROOT / "opentype/ocr-b/OCRB.otf"
+MRZ_FONT, MRZ_PACKAGE = _ROOT / "opentype/ocr-b/OCRB.otf", "fonts-ocr-b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,13 @@ FACES: dict[str, Face] = {
 }
 
 
+def missing_packages() -> tuple[str, ...]:
+    """The Debian packages that would bring the font files which are not here."""
+    files = [(MRZ_FONT, MRZ_PACKAGE)]
+    files += [(_ROOT / file, face.package) for face in FACES.values() for file in (face.regular, face.bold)]
+    return tuple(sorted({package for path, package in files if not path.exists()}))
+
+
 class FontMissing(FileNotFoundError):
     """A font file is not installed; the message names the Debian package."""
 
@@ -55,7 +62,7 @@ def font(face: str, size_px: int, *, bold: bool = False) -> ImageFont.FreeTypeFo
 @lru_cache(maxsize=50)
 def mrz_font(size_px: int) -> ImageFont.FreeTypeFont:
     """OCR-B, the font of machine-readable zones (ICAO 9303 part 3), at a size in pixels; raises FontMissing."""
-    return _open(MRZ_FONT, size_px, "fonts-ocr-b")
+    return _open(MRZ_FONT, size_px, MRZ_PACKAGE)
 
 
 def _open(path: Path, size_px: int, package: str) -> ImageFont.FreeTypeFont:

@@ -17,7 +17,9 @@ from endpoint.mrz_format import FORMATS, TD1
 from endpoint.pictures import Pixels
 from endpoint.specimens.fonts import mrz_font
 from endpoint.specimens.mrz_lines import zone_lines
+from tests.endpoint.fonts import needs_fonts
 
+pytestmark = needs_fonts
 HOLDER = Holder(
     country="VNM",
     nationality="VNM",

@@ -17,15 +17,15 @@ from endpoint.places import Gazetteer
 from endpoint.reader import Card, CardReader
 from endpoint.specimens.disturb import Condition, at_an_angle, disturbed, quarter_turns
 from endpoint.specimens.draw import Box, Specimen, Style, draw
-from endpoint.specimens.fonts import MRZ_FONT
 from endpoint.specimens.layouts import LAYOUTS, Layout
 from endpoint.specimens.people import TUNING, someone
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
+from tests.endpoint.fonts import needs_fonts
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not MRZ_FONT.exists(), reason="the Debian package fonts-ocr-b is not installed"),
+    needs_fonts,
 ]
 
 FORMS = {

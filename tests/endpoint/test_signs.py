@@ -14,12 +14,12 @@ from endpoint.reader import ways_to_lie
 from endpoint.signs import signs_of
 from endpoint.specimens.disturb import CONDITIONS, disturbed
 from endpoint.specimens.draw import Style, draw
-from endpoint.specimens.fonts import MRZ_FONT
 from endpoint.specimens.layouts import LAYOUTS
 from endpoint.specimens.people import TUNING, someone
 from endpoint.warning_codes import is_number_12, warnings_of
+from tests.endpoint.fonts import needs_fonts
 
-pytestmark = pytest.mark.skipif(not MRZ_FONT.exists(), reason="the Debian package fonts-ocr-b is not installed")
+pytestmark = needs_fonts
 
 
 @pytest.mark.slow

@@ -14,15 +14,15 @@ from endpoint.places import Gazetteer
 from endpoint.specimens import __main__ as command
 from endpoint.specimens.disturb import CONDITIONS, disturbed
 from endpoint.specimens.draw import Style, draw
-from endpoint.specimens.fonts import MRZ_FONT
 from endpoint.specimens.layouts import LAYOUTS, Layout
 from endpoint.specimens.people import TUNING, UNSEEN, Person, number_12, someone
 from endpoint.warning_codes import is_number_12
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
+from tests.endpoint.fonts import needs_fonts
 
 CARDS = Path(__file__).parents[3] / "cards"
-pytestmark = pytest.mark.skipif(not MRZ_FONT.exists(), reason="the Debian package fonts-ocr-b is not installed")
+pytestmark = needs_fonts
 
 
 @pytest.fixture(scope="module")
