@@ -49,6 +49,8 @@ class _Load:
 
     pieces: Sequence[bytes] | None
     admit: Admit
+    timeout_s: float | None
+    """For sending it all: urllib3 would give it the time that a connection may take, too short for a big picture."""
     left: Callable[[], object] | None = None
 
 
@@ -79,6 +81,7 @@ class _Admitted(HTTPConnection):
         if load is None or load.left is None:
             super().send(data)
             return
+        self.sock.settimeout(load.timeout_s)
         _send_all(self.sock, [data, *(load.pieces or ())], load.left)
 
 
@@ -166,7 +169,7 @@ class Lines:
             NotAdmitted: `admit` raised.
             urllib3.exceptions.HTTPError: the network did.
         """
-        load = _Load(pieces, admit)
+        load = _Load(pieces, admit, self._timeout.read_timeout)
         headers = dict(call.headers)
         if pieces is not None:
             headers["Content-Length"] = str(sum(map(len, pieces)))

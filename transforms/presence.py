@@ -53,7 +53,7 @@ class Presence:
 
     def _until_over_s(self) -> float:
         """How long it is until nothing came for a while; 0 where the share was given back for that."""
-        linger_s = self._linger_s()
+        linger_s = _asked(self._linger_s)
         with self._lock:
             wait_s = math.inf if self._under_way else self._left_s + linger_s - time.monotonic()
             if wait_s <= 0:
@@ -67,4 +67,16 @@ def _do(step: Callable[[], None]) -> None:
         step()
     except Exception as error:  # a store's client may raise anything, and the next time may be better: a thread that
         # ended would end the sending without a word
-        _LOG.warning("the run's folder could not be used: %s", type(error).__name__)
+        _warn(error)
+
+
+def _asked(linger_s: Callable[[], float]) -> float:
+    try:
+        return linger_s()
+    except Exception as error:  # as above
+        _warn(error)
+        return LINGER_S
+
+
+def _warn(error: Exception) -> None:
+    _LOG.warning("the run's folder could not be used: %s", type(error).__name__)

@@ -81,3 +81,15 @@ def test_a_worker_leaves_as_soon_as_it_may() -> None:
     done.set()
     assert not left.wait(0.2)
     assert left.wait(10)
+
+
+def test_a_worker_goes_on_where_it_cannot_learn_how_long_to_stay() -> None:
+    """Whatever is raised there ends no beat, and the worker leaves in the end."""
+    beats, left = threading.Event(), threading.Event()
+
+    def linger_s() -> float:
+        raise ValueError("what was written there is no JSON")
+
+    with Presence([beats.set], left.set, 0.05, linger_s):
+        assert beats.wait(10)
+    assert left.wait(10)

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 import trustme
+from requests.auth import HTTPBasicAuth
+from urllib3 import Timeout
 
 from schemas.outcomes import OUTCOMES
 from tests.servers import CardServer, success
 from transforms.card_client import CardClient, Sent
+from transforms.lines import Lines
 
 ANSWERED = success(("passport", {"id": "B0000001"}))
 REPLY = ANSWERED.body
@@ -114,3 +117,31 @@ def test_over_tls_the_same_arrives(
     assert [attempt.outcome for attempt in attempts] == [OUTCOMES["answered"]] * 2
     sent = [part.content for got in server.received for part in got.pictures]
     assert sent == [picture[0].url.encode() if transfer == "url" else picture[0].content] * 2
+
+
+def test_a_picture_may_take_longer_to_send_than_a_connection_to_open() -> None:
+    """The time-out of connecting is over when the connection stands; the sending has the one of the call."""
+    pieces = [bytes(1024 * 1024)] * 32  # more than what both sides' buffers hold
+
+    def take_late(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            time.sleep(1.5)
+            left = sum(map(len, pieces))
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += connection.recv(1)
+            while left:
+                left -= len(connection.recv(min(left, 1024 * 1024)))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with listening() as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/api/v2"
+        thread = threading.Thread(target=take_late, args=(server,), daemon=True)
+        thread.start()
+        lines = Lines(url, HTTPBasicAuth("key", "secret"), 1, Timeout(connect=0.5, read=30.0))
+        call = lines.prepare("POST", url, {}, {})
+        with lines.send(call, pieces, lambda: lambda: None) as response:
+            assert (response.status, response.read()) == (200, b"{}")
+        lines.close()
+        thread.join(30)
