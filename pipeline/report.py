@@ -129,9 +129,9 @@ def shown(value: object) -> str:
 
 _WHAT_NOW = {
     "complete": "The run is complete",
-    "out_of_requests": "The account's requests ran out; the same command goes on later",
-    "budget": "The run stopped at --max_calls; the same command goes on with it",
-    "failed": "The run failed; the same command goes on with it",
+    "out_of_requests": "The account's requests ran out; the same command, given later, takes up what is left",
+    "budget": "The run stopped at --max_calls; the same command takes up what is left",
+    "failed": "The run failed; the same command takes up what is left",
     WATCHING: "The run watches",
 }
 

@@ -76,7 +76,8 @@ def test_stopped() -> None:
     """A run that stopped is told what to do, and counts that do not add up are said."""
     requests = {"found": 9, "answered_before": 1, "answered": 3, "dead": 0, "deferred": 4}
     assert sentence({"status": "out_of_requests", "requests": requests, "reconciled": False}) == (
-        "The account's requests ran out; the same command goes on later: of 9 pictures found 1 were answered before, "
+        "The account's requests ran out; the same command, given later, takes up what is left: "
+        "of 9 pictures found 1 were answered before, "
         "3 were answered now and 0 could not be read, 4 left for later, but the counts do not add up."
     )
 
