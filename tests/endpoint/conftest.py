@@ -41,6 +41,13 @@ class RunningEndpoint:
         params = {"format_type": "file", **params}
         return requests.post(f"{self.base_url}/{operation}", params=params, files=files, auth=AUTH, timeout=60)
 
+    def wait_until_reading(self) -> None:
+        """Return once a worker reads the SLOW or ENDLESS picture that was sent."""
+        give_up_at = time.monotonic() + START_WITHIN_S
+        while not (self.log_path.parent / simple_reader.BEGUN).exists():
+            assert time.monotonic() < give_up_at, "no worker reads"
+            time.sleep(0.01)
+
     def workers(self) -> list[psutil.Process]:
         return worker_processes(self.process.pid)
 

@@ -1,7 +1,7 @@
 """A reader that is no card reader but a real one: what it finds on a picture is said by the picture's colour.
 
 It runs in real worker processes, so a test steers a worker by what it sends. What has to be remembered
-across processes stands in the folder that NOTES names.
+across processes, or seen by the test, is a file in the folder that NOTES names.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from schemas.fields import Kind
 
 NAME = "tests.endpoint.simple_reader:SimpleReader"
 NOTES = "SIMPLE_READER_NOTES"
+BEGUN = "begun"
+"""The note that a SLOW or an ENDLESS picture is being read."""
 
 FRONT, BACK, BLANK = (10, 10, 200), (10, 200, 10), (255, 255, 255)
 PHOTOCOPY, SEVERAL, PROCESS = (128, 128, 128), (200, 10, 10), (200, 200, 10)
@@ -74,10 +76,9 @@ def _types(colour: object) -> list[str]:
 
 
 def _act(colour: object) -> None:
-    if colour == SLOW:
-        time.sleep(SLOW_S)
-    elif colour == ENDLESS:
-        time.sleep(600)
+    if colour in (SLOW, ENDLESS):
+        (_notes() / BEGUN).touch()
+        time.sleep(SLOW_S if colour == SLOW else 600)
     elif colour == MEETING:
         _meet()
     elif colour == BUSY:

@@ -77,7 +77,7 @@ def test_a_killed_worker_costs_no_answer(start: Start) -> None:
     endpoint = start("--workers=1")
     with ThreadPoolExecutor(1) as threads:
         reading = threads.submit(endpoint.post_file, "ekyc/card", picture_of(SLOW))
-        time.sleep(0.25)  # half of what the picture takes
+        endpoint.wait_until_reading()
         os.kill(endpoint.workers()[0].pid, signal.SIGKILL)
         assert reading.result().status_code == 200
     assert endpoint.post_file("ekyc/card", picture_of(FRONT)).status_code == 200
@@ -95,7 +95,7 @@ def test_time_in_which_the_server_was_suspended_is_on_no_picture_s_account(start
     [worker] = endpoint.workers()
     with ThreadPoolExecutor(1) as threads:
         reading = threads.submit(endpoint.post_file, "ekyc/card", picture_of(SLOW))
-        time.sleep(0.25)  # half of what the picture takes
+        endpoint.wait_until_reading()
         worker.suspend()
         endpoint.process.send_signal(signal.SIGSTOP)
         time.sleep(1.5)

@@ -62,7 +62,7 @@ def test_what_is_being_read_is_answered_before_it_stops(start: Start) -> None:
     replies: list[requests.Response] = []
     reading = threading.Thread(target=lambda: replies.append(endpoint.post_file("ekyc/card", picture_of(SLOW))))
     reading.start()
-    time.sleep(0.25)  # half of what the picture takes
+    endpoint.wait_until_reading()
     endpoint.process.terminate()
     reading.join()
     assert [reply.status_code for reply in replies] == [200]
@@ -72,7 +72,7 @@ def test_it_stops_in_time_although_a_picture_never_ends(start: Start) -> None:
     endpoint = start("--workers=1", "--card_timeout_s=600")
     family = psutil.Process(endpoint.process.pid).children(recursive=True)
     threading.Thread(target=_ignore_the_end, args=(endpoint,), daemon=True).start()
-    time.sleep(0.5)
+    endpoint.wait_until_reading()
     endpoint.process.terminate()
     assert endpoint.process.wait(timeout=60) == 0
     assert gone(family)

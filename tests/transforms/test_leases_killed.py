@@ -71,16 +71,21 @@ def test_a_worker_is_present_while_something_is_under_way_and_leaves_once_a_whil
 def test_a_worker_leaves_as_soon_as_it_may() -> None:
     """The wait for it is cut short where the next beat is far; not before it may."""
     done, left = threading.Event(), threading.Event()
+    left_at_s: list[float] = []
 
     def linger_s() -> float:
         done.wait(10)  # else it may look before the request has ended, and again only a beat later
-        return 1.0
+        return 0.2
 
-    with Presence([], left.set, 30.0, linger_s):
-        pass
+    def leave() -> None:
+        left_at_s.append(time.monotonic())
+        left.set()
+
+    with Presence([], leave, 30.0, linger_s):
+        ended_at_s = time.monotonic()
     done.set()
-    assert not left.wait(0.2)
     assert left.wait(10)
+    assert left_at_s[0] - ended_at_s >= 0.2
 
 
 def test_a_worker_goes_on_where_it_cannot_learn_how_long_to_stay() -> None:
