@@ -21,6 +21,8 @@ class _Verb:
     does: str
     is_resumed: bool = False
     """Whether the same command goes on with what was interrupted."""
+    extra: str = ""
+    """The extra of the package without which the module cannot be imported."""
 
 
 _VERBS = {
@@ -34,7 +36,7 @@ _VERBS = {
     "sql": _Verb("pipeline.sql", "SQL over the tables"),
     "ddl": _Verb("pipeline.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
     "report": _Verb("pipeline.report", "a page about a run, to look at in the morning"),
-    "endpoint": _Verb("endpoint.__main__", "the embedded card endpoint"),
+    "endpoint": _Verb("endpoint.__main__", "the embedded card endpoint", extra="endpoint"),
 }
 _OF_RUN_SH = {"bench": "the benchmarks", "test": "the tests", "check": "the tests, with linters and types"}
 """Verbs that `run.sh` serves by itself, and what they do."""
@@ -59,6 +61,11 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
     try:
         status: int = importlib.import_module(_VERBS[verb].module).main(arguments)
         sys.stdout.flush()
+    except ModuleNotFoundError as error:
+        if not (extra := _VERBS[verb].extra):
+            raise
+        print(f"run.sh {verb}: {error.name} is not installed; pip install 'cardbeam[{extra}]'", file=sys.stderr)
+        return EXIT_USAGE
     except UsageError as error:
         print(f"run.sh {verb}: {error}; see run.sh {verb} --help", file=sys.stderr)
         return EXIT_USAGE

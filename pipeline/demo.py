@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from pipeline import backfill, views
 from pipeline.exit import UsageError
+from pipeline.parser import Parser
 from pipeline.runs import read_run, run_ids
 from transforms.storage import LocalFolder
 from transforms.uris import local_path
@@ -33,11 +33,14 @@ _QUERY = (
 
 def main(arguments: Sequence[str]) -> int:
     """A backfill over the bundled cards, read by the embedded endpoint on a free port of this machine."""
-    parser = argparse.ArgumentParser(prog="run.sh demo", description=main.__doc__)
+    parser = Parser(prog="run.sh demo", description=main.__doc__)
     parser.add_argument(
         "--output", default=str(_OUTPUT), help="Where the tables go; the last demo's are removed. Default: %(default)s"
     )
-    output = _empty(parser.parse_args(list(arguments)).output)
+    asked = parser.parse_all(arguments)
+    if not _CARDS.is_dir():
+        raise UsageError(f"the cards are not in {_CARDS}: they are no part of the package; run the demo in a checkout")
+    output = _empty(asked.output)
     os.environ["CARD_API_KEY"], os.environ["CARD_API_SECRET"] = "demo", secrets.token_hex(16)
     with endpoint() as base_url:
         status = backfill.main(

@@ -7,14 +7,14 @@ of one of its runners.
 from __future__ import annotations
 
 import argparse
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
-from typing import Any, NoReturn, get_type_hints
+from typing import Any, get_type_hints
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.exit import UsageError
+from pipeline.parser import Parser, unknown_option
 from transforms.own_files import gives_own_files
 from transforms.settings import (
     EndpointSettings,
@@ -43,11 +43,6 @@ _EXPERIMENTS = (
     "--experiments=data_buffer_time_limit_ms=100",
 )
 """Of several values of one experiment Beam takes the first, so a user's own goes before these."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
 
 
 def parse_run(verb: str, description: str, arguments: Sequence[str]) -> tuple[Settings, PipelineOptions]:
@@ -88,7 +83,7 @@ def parse(
     """
     parser = _our_parser(verb, description, concerns, runner)
     ours, rest = parser.parse_known_args(list(arguments))
-    _refuse_unknown(rest, _option_names(parser))
+    _refuse_unknown(rest, parser.option_names())
     kinds: dict[str, Any] = {}
     found = [_group(concern, ours, kinds) for concern in concerns]
     if problems := [problem for group in found for problem in group.problems()]:
@@ -96,12 +91,10 @@ def parse(
     return found, PipelineOptions([*_with_default_runner(rest, runner or DEFAULT_RUNNER), *_EXPERIMENTS])
 
 
-def _our_parser(verb: str, description: str, concerns: Sequence[type], runner: str | None) -> argparse.ArgumentParser:
+def _our_parser(verb: str, description: str, concerns: Sequence[type], runner: str | None) -> Parser:
     others = f"Every option of Beam and of the runner is taken too: --runner (default {runner}, which runs on this "
     others += "machine), --temp_location, --flink_master, …"
-    parser = _Parser(
-        prog=f"run.sh {verb}", description=description, allow_abbrev=False, epilog=others if runner else None
-    )
+    parser = Parser(prog=f"run.sh {verb}", description=description, epilog=others if runner else None)
     names: set[str] = set()
     for concern in concerns:
         group = parser.add_argument_group(_TITLES.get(concern, verb))
@@ -137,22 +130,14 @@ def _group(concern: type, ours: argparse.Namespace, kinds: dict[str, Any]) -> An
     return concern(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-def _option_names(parser: argparse.ArgumentParser) -> list[str]:
-    return [name for action in parser._actions for name in action.option_strings]  # no public list
-
-
-def _refuse_unknown(rest: Sequence[str], ours: Iterable[str]) -> None:
-    beam_parser = _Parser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+def _refuse_unknown(rest: Sequence[str], ours: Sequence[str]) -> None:
+    beam_parser = Parser(add_help=False, conflict_handler="resolve")
     for group in PipelineOptions.__subclasses__():
         if "_add_argparse_args" in vars(group):
             group._add_argparse_args(beam_parser)  # Beam's own hook for this
     _, unknown = beam_parser.parse_known_args(list(rest))
-    if not unknown:
-        return
-    name = unknown[0].split("=")[0]
-    known = sorted({*ours, *_option_names(beam_parser)} - _HIDDEN_RUNNER_OPTIONS)
-    nearest = difflib.get_close_matches(name, known, n=1)
-    raise UsageError(f"{name} is no option" + (f"; did you mean {nearest[0]}?" if nearest else ""))
+    if unknown:
+        raise unknown_option(unknown[0], {*ours, *beam_parser.option_names()} - _HIDDEN_RUNNER_OPTIONS)
 
 
 def _with_default_runner(rest: Sequence[str], runner: str) -> list[str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pipeline.exit import EXIT_COMPLETE, UsageError
+from pipeline.parser import Parser
 from pipeline.views import connect
 from transforms.settings import output_problems
 from transforms.uris import local_path
@@ -43,23 +43,13 @@ def main(arguments: Sequence[str]) -> int:
     return EXIT_COMPLETE
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog="run.sh sql", description=main.__doc__, allow_abbrev=False)
+    parser = Parser(prog="run.sh sql", description=main.__doc__)
     parser.add_argument("--output", required=True, help="The output folder of a backfill, local or in a bucket.")
     parser.add_argument("--format", choices=tuple(_WRITERS), default="table", help="Default: %(default)s.")
     parser.add_argument("--unfinished", action="store_true", help="Show runs without a receipt too, as far as they go.")
     parser.add_argument("query", nargs="?", help="SQL; SHOW TABLES lists the views. Default: a prompt.")
-    asked, rest = parser.parse_known_args(list(arguments))
-    if rest:
-        name = rest[0].split("=")[0]
-        nearest = difflib.get_close_matches(name, parser._option_string_actions, n=1)  # no public list
-        raise UsageError(f"{name} is no option" + (f"; did you mean {nearest[0]}?" if nearest else ""))
-    return asked
+    return parser.parse_all(arguments)
 
 
 def _run(connection: DuckDBPyConnection, script: str, write: Callable[[DuckDBPyRelation], None]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import publish
+from pipeline import demo, publish
 from pipeline.__main__ import main
 from tests.pipeline.cli import ENVIRONMENT, ROOT
 from tests.pipeline.nights import SECOND, settled, write_run
@@ -280,6 +280,33 @@ def test_a_demo_is_local(
     assert main(["demo", f"--output={output}"]) == 2
     assert f"--output {output} is no folder on this machine" in capsys.readouterr().err
     assert list(picture.parent.iterdir()) == [picture]
+
+
+def test_a_demo_without_its_cards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An installed package has no cards: a demo says so, and makes nothing."""
+    monkeypatch.setattr(demo, "_CARDS", tmp_path / "cards")
+    assert main(["demo", f"--output={tmp_path / 'out'}"]) == 2
+    assert "they are no part of the package; run the demo in a checkout" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["demo", "sql", "status"])
+def test_an_unknown_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Verbs that take no option of Beam name the nearest of their own."""
+    assert main([verb, "--output=o", "--outptu=x"]) == 2
+    said = f"run.sh {verb}: --outptu is no option; did you mean --output?; see run.sh {verb} --help\n"
+    assert capsys.readouterr().err == said
+
+
+def test_an_endpoint_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the packages of the endpoint are missing, one line names the extra that has them."""
+    monkeypatch.delitem(sys.modules, "endpoint.__main__", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert main(["endpoint", "--help"]) == 2
+    said = "run.sh endpoint: uvicorn is not installed; pip install 'cardbeam[endpoint]'\n"
+    assert capsys.readouterr().err == said
 
 
 def test_plan_of_nothing(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
