@@ -21,17 +21,27 @@ about others that took their places, themselves or as copies."""
 
 LATEST_ANSWERS = """
 CREATE VIEW latest_answers AS
-WITH places AS (
-    SELECT operation, run_id, item_id, called_at,
+WITH answers AS (
+    SELECT operation, item_id, arg_max(run_id, (called_at, run_id)) AS run_id, max(called_at) AS called_at
+    FROM documents GROUP BY ALL
+),
+seen AS (
+    SELECT operation, item_id, run_id, called_at, called_at AS seen_at, uris FROM documents
+    UNION ALL
+    SELECT operation, item_id, answers.run_id, called_at, last_at AS seen_at, uris
+    FROM ledger JOIN answers USING (operation, item_id) WHERE outcome = 'copy'
+),
+places AS (
+    SELECT * EXCLUDE (uris),
            unnest(uris[:-:CASE WHEN operation = 'ekyc/cards' THEN 2 ELSE 1 END]) AS uri  -- of two sides the first
-    FROM documents
+    FROM seen
 )
-SELECT operation, uri, max(called_at) AS called_at,
-       arg_max(run_id, (called_at, run_id)) AS run_id, arg_max(item_id, (called_at, run_id)) AS item_id
+SELECT operation, uri, arg_max(called_at, (seen_at, run_id)) AS called_at,
+       arg_max(run_id, (seen_at, run_id)) AS run_id, arg_max(item_id, (seen_at, run_id)) AS item_id
 FROM places GROUP BY operation, uri
 """
 """The newest answer of each place: a picture taken again under the same name replaces the older one. Copies have
-places of their own."""
+places of their own, and where an earlier picture is put back, its answer of then is the newest again."""
 
 LATEST = """
 CREATE VIEW "latest_{0}" AS

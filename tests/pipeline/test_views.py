@@ -34,6 +34,22 @@ def test_latest_of_copies(tmp_path: Path) -> None:
     assert newest.fetchall() == [("a.jpg", SECOND), ("b.jpg", SECOND)]
 
 
+def test_latest_of_a_picture_put_back(tmp_path: Path) -> None:
+    """Where a picture was replaced and is put back, its first answer is the newest, with the time of its own call."""
+    folder = LocalFolder(str(tmp_path))
+    first, second = (
+        settled(run_id, 0, ("a.jpg",), reply=_answer(("passport", {"id": run_id}))) for run_id in (FIRST, SECOND)
+    )
+    write_run(folder, FIRST, [first])
+    write_run(folder, SECOND, [second, settled(SECOND, 1, ("a.jpg",), item_id=first.item_id, outcome="copy")])
+    connection = connect(folder.root)
+    assert connection.sql("SELECT id, run_id FROM latest_passport").fetchall() == [(FIRST, FIRST)]
+    newest = connection.sql(
+        "SELECT uri, item_id, called_at = (SELECT min(called_at) FROM passport) FROM latest_answers"
+    )
+    assert newest.fetchall() == [("a.jpg", first.item_id, True)]
+
+
 def test_latest_of_sides(tmp_path: Path) -> None:
     """Of a pair the front is the place: a back that goes with another front replaces nothing."""
     folder = LocalFolder(str(tmp_path))
