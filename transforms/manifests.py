@@ -43,6 +43,11 @@ def _text_rows(file: IO[bytes]) -> _NumberedRows:
 
 def _csv_rows(file: IO[bytes]) -> _NumberedRows:
     reader = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
+    names = [name for name in reader.fieldnames or () if name]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise _BadRow(
+            reader.line_num, f"columns that are named twice: {', '.join(repeated)}; only one of each would count"
+        )
     for row in reader:
         if None in row or None in row.values():
             raise _BadRow(reader.line_num, "not as many values as the first line has names")

@@ -107,6 +107,7 @@ def test_a_manifest_may_hold_nothing(suffix: str, tmp_path: Path) -> None:
     [
         ("m.txt", b"a.jpg\n\xff\n", "not UTF-8 text"),
         ("m.csv", b"name\na.jpg\n", "line 2: expected uri, got name"),
+        ("m.csv", b"uri,uri,n,n\na.jpg,b.jpg,1,2\n", "line 1: columns that are named twice: n, uri"),
         ("m.csv", b"uri,n\na.jpg,1\nb.jpg\n", "line 3: not as many values"),
         ("m.csv", b"uri,n\na.jpg,1,2\n", "line 2: not as many values"),
         ("m.csv", b'uri\n"a.jpg\n', "after line 0"),
