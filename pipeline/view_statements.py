@@ -21,23 +21,20 @@ about others that took their places, themselves or as copies."""
 
 LATEST_ANSWERS = """
 CREATE VIEW latest_answers AS
-WITH answers AS (
-    SELECT operation, item_id, arg_max(run_id, (called_at, run_id)) AS run_id, max(called_at) AS called_at
-    FROM documents GROUP BY ALL
-),
-seen AS (
+WITH seen AS (
     SELECT operation, item_id, run_id, called_at, called_at AS seen_at, uris FROM documents
     UNION ALL
-    SELECT operation, item_id, answers.run_id, called_at, last_at AS seen_at, uris
-    FROM ledger JOIN answers USING (operation, item_id) WHERE outcome = 'copy'
+    SELECT operation, item_id, documents.run_id, called_at, last_at, ledger.uris
+    FROM ledger JOIN documents USING (operation, item_id) WHERE outcome = 'copy'
 ),
 places AS (
     SELECT * EXCLUDE (uris),
            unnest(uris[:-:CASE WHEN operation = 'ekyc/cards' THEN 2 ELSE 1 END]) AS uri  -- of two sides the first
     FROM seen
 )
-SELECT operation, uri, arg_max(called_at, (seen_at, run_id)) AS called_at,
-       arg_max(run_id, (seen_at, run_id)) AS run_id, arg_max(item_id, (seen_at, run_id)) AS item_id
+SELECT operation, uri, arg_max(called_at, (seen_at, called_at, run_id)) AS called_at,
+       arg_max(run_id, (seen_at, called_at, run_id)) AS run_id,
+       arg_max(item_id, (seen_at, called_at, run_id)) AS item_id
 FROM places GROUP BY operation, uri
 """
 """The newest answer of each place: a picture taken again under the same name replaces the older one. Copies have

@@ -11,8 +11,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 _LOG = logging.getLogger("cardbeam")
+_Got = TypeVar("_Got")
 LINGER_S = 1.0
 """A gap between two bundles is shorter; and a worker that is done keeps a part of the quota idle for so long."""
 
@@ -48,35 +50,24 @@ class Presence:
     def _run(self) -> None:
         while (wait_s := self._until_over_s()) > 0:
             for beat in self._beats:
-                _do(beat)
+                _tried(beat, None)
             time.sleep(min(self._every_s, wait_s))
 
     def _until_over_s(self) -> float:
         """How long it is until nothing came for a while; 0 where the share was given back for that."""
-        linger_s = _asked(self._linger_s)
+        linger_s = _tried(self._linger_s, LINGER_S)
         with self._lock:
             wait_s = math.inf if self._under_way else self._left_s + linger_s - time.monotonic()
             if wait_s <= 0:
-                _do(self._leave)
+                _tried(self._leave, None)
                 self._is_running = False
             return wait_s
 
 
-def _do(step: Callable[[], None]) -> None:
+def _tried(step: Callable[[], _Got], otherwise: _Got) -> _Got:
     try:
-        step()
+        return step()
     except Exception as error:  # a store's client may raise anything, and the next time may be better: a thread that
         # ended would end the sending without a word
-        _warn(error)
-
-
-def _asked(linger_s: Callable[[], float]) -> float:
-    try:
-        return linger_s()
-    except Exception as error:  # as above
-        _warn(error)
-        return LINGER_S
-
-
-def _warn(error: Exception) -> None:
-    _LOG.warning("the run's folder could not be used: %s", type(error).__name__)
+        _LOG.warning("the run's folder could not be used: %s", type(error).__name__)
+        return otherwise

@@ -9,7 +9,8 @@ from pathlib import Path
 from PIL import ImageFont
 
 _ROOT = Path("/usr/share/fonts")
-MRZ_FONT, MRZ_PACKAGE = _ROOT / "opentype/ocr-b/OCRB.otf", "fonts-ocr-b"
+_MRZ_FONT = _ROOT / "opentype/ocr-b/OCRB.otf"
+_MRZ_PACKAGE = "fonts-ocr-b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ FACES: dict[str, Face] = {
 
 def missing_packages() -> tuple[str, ...]:
     """The Debian packages that would bring the font files which are not here."""
-    files = [(MRZ_FONT, MRZ_PACKAGE)]
+    files = [(_MRZ_FONT, _MRZ_PACKAGE)]
     files += [(_ROOT / file, face.package) for face in FACES.values() for file in (face.regular, face.bold)]
     return tuple(sorted({package for path, package in files if not path.exists()}))
 
@@ -62,7 +63,7 @@ def font(face: str, size_px: int, *, bold: bool = False) -> ImageFont.FreeTypeFo
 @lru_cache(maxsize=50)
 def mrz_font(size_px: int) -> ImageFont.FreeTypeFont:
     """OCR-B, the font of machine-readable zones (ICAO 9303 part 3), at a size in pixels; raises FontMissing."""
-    return _open(MRZ_FONT, size_px, MRZ_PACKAGE)
+    return _open(_MRZ_FONT, size_px, _MRZ_PACKAGE)
 
 
 def _open(path: Path, size_px: int, package: str) -> ImageFont.FreeTypeFont:
