@@ -14,7 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 from schemas.contract import OPERATIONS
 from transforms.elements import FOUND, Counted, Request
 from transforms.looks import look_at_all
-from transforms.manifests import is_manifest, read_manifest
+from transforms.manifests import is_manifest, read_manifest, unknown_list
 from transforms.pairs import compile_sides, pair_sides
 from transforms.settings import InputSettings
 from transforms.sources import SourceError, list_pictures
@@ -93,6 +93,8 @@ def check_inputs(settings: InputSettings) -> None:
         SourceError: an input cannot be listed or read, or holds nothing.
     """
     for source in settings.input:
+        if (error := unknown_list(source)) is not None:
+            raise SourceError(error)
         found = _requests(source, settings)
         count = sum(1 for _ in (found if is_manifest(source) else islice(found, 1)))
         if not count:

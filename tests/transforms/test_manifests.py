@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from datetime import date
@@ -16,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.elements import Picture, Request
-from transforms.manifests import is_manifest, read_manifest
+from transforms.manifests import is_manifest, read_manifest, unknown_list
 from transforms.sources import SourceError
 
 Rows = list[dict[str, str]]
+KINDS = [f"{kind}{gz}" for kind in (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet") for gz in ("", ".gz")]
 PAIRS = [{"front_uri": "s3://b/f.jpg", "back_uri": "s3://b/b.jpg", "customer": "7"}]
 
 
@@ -34,29 +36,34 @@ def one(uri: str, **labels: str) -> Request:
 def write(path: Path, rows: Rows) -> Path:
     """The same rows in the form that the file's name says."""
     names = list(rows[0]) if rows else ["uri"]
-    if path.suffix == ".csv":
+    if path.suffix == ".gz":
+        plain = write(path.with_suffix(""), rows)
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+    elif path.suffix in (".csv", ".tsv"):
         out = io.StringIO()
-        writer = csv.DictWriter(out, names)
+        writer = csv.DictWriter(out, names, delimiter="," if path.suffix == ".csv" else "\t")
         writer.writeheader()
         writer.writerows(rows)
         path.write_text(out.getvalue(), "utf-8", newline="")
-    elif path.suffix == ".jsonl":
+    elif path.suffix in (".jsonl", ".ndjson"):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     else:
         pq.write_table(pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in names])), path)
     return path
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", KINDS)
 def test_columns_beside_the_uri_are_labels(suffix: str, tmp_path: Path) -> None:
-    """Each row is a request in its place; every other column is a label, an empty one too."""
+    """Each row is a request in its place; every other column is a label, an empty one too. Spaces around a URI are
+    part of it where the format has marks around a text."""
     rows = [
         {"uri": "s3://b/a,1.jpg", "customer": "Trần", "note": ""},
         {"uri": " gs://b/b.jpg ", "customer": '"7"', "note": "x\ny"},
     ]
+    is_text = suffix.startswith((".csv", ".tsv"))
     assert requests(write(tmp_path / f"m{suffix}", rows)) == [
         one("s3://b/a,1.jpg", customer="Trần", note=""),
-        one("gs://b/b.jpg", customer='"7"', note="x\ny"),
+        one("gs://b/b.jpg" if is_text else " gs://b/b.jpg ", customer='"7"', note="x\ny"),
     ]
 
 
@@ -84,14 +91,50 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     assert requests(tmp_path / "m.jsonl") == [one("a.jpg", n="1"), one("b.jpg")]
 
 
-def test_values_that_are_no_text_become_json(tmp_path: Path) -> None:
-    """Numbers, lists and dates of a label are written as JSON; null is no label."""
-    row = '{"uri": "a.jpg", "n": 7, "ok": true, "tags": ["x"], "none": null}\n'
+def test_labels_that_are_no_text_are_what_csv_gives(tmp_path: Path) -> None:
+    """Numbers keep their digits, dates and times are plain text in any year and to the nanosecond; null is no label."""
+    row = (
+        '{"uri": "a.jpg", "n": 7, "big": 36893488147419103232, "price": 1.50, "ok": true, "tags": ["x", 1.0],'
+        ' "deep": {"é": 1e3}, "none": null}\n'
+    )
     (tmp_path / "m.jsonl").write_text(row)
-    table = pa.table({"uri": ["a.jpg"], "day": [date(2026, 11, 22)], "price": [Decimal("1.50")], "none": [None]})
-    pq.write_table(table, tmp_path / "m.parquet")
-    assert requests(tmp_path / "m.jsonl") == [one("a.jpg", n="7", ok="true", tags='["x"]')]
-    assert requests(tmp_path / "m.parquet") == [one("a.jpg", day='"2026-11-22"', price='"1.50"')]
+    columns = {
+        "uri": pa.array(["a.jpg"]),
+        "day": pa.array([date(2026, 11, 22)]),
+        "far": pa.array([4_000_000], pa.date32()),
+        "at": pa.array([1_700_000_000_123_456_789], pa.timestamp("ns", "UTC")),
+        "price": pa.array([Decimal("1.50")]),
+        "big": pa.array([2**64 - 1], pa.uint64()),
+        "kind": pa.array(["x"]).dictionary_encode(),
+        "raw": pa.array([b"\xff\x00"]),
+        "tags": pa.array([["x", "y"]]),
+        "none": pa.nulls(1),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "m.parquet")
+    assert requests(tmp_path / "m.jsonl") == [
+        one(
+            "a.jpg",
+            n="7",
+            big="36893488147419103232",
+            price="1.50",
+            ok="true",
+            tags='["x",1.0]',
+            deep='{"é":1e3}',
+        )
+    ]
+    assert requests(tmp_path / "m.parquet") == [
+        one(
+            "a.jpg",
+            day="2026-11-22",
+            far="12921-08-18",
+            at="2023-11-14 22:13:20.123456789Z",
+            price="1.50",
+            big="18446744073709551615",
+            kind="x",
+            raw="ff00",
+            tags='["x","y"]',
+        )
+    ]
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".csv", ".jsonl", ".parquet"])
@@ -115,6 +158,14 @@ def test_a_manifest_may_hold_nothing(suffix: str, tmp_path: Path) -> None:
         ("m.jsonl", b'{"uri": "a.jpg"}\n\n{"uri": \n', "line 3: not JSON"),
         ("m.jsonl", b'["a.jpg"]\n', "line 1: JSON, but not an object"),
         ("m.jsonl", b'{"uri": 7}\n', "line 1: uri is empty"),
+        ("m.tsv", b"uri\turi\na.jpg\tb.jpg\n", "line 1: columns that are named twice: uri"),
+        ("m.jsonl", b'{"uri": "b.jpg", "uri": "a.jpg"}\n', "line 1: columns that are named twice: uri"),
+        ("m.jsonl", b'{"uri": "a.jpg", "n": NaN}\n', "line 1: not JSON"),
+        ("m.jsonl", b'{"uri": "a.jpg", "n": ' + b"[" * 100_000 + b"\n", "line 1: not JSON"),
+        ("m.jsonl", b'{"uri": "a.jpg", "n": "\\ud800"}\n', "line 1: not JSON"),
+        ("m.csv.gz", b"uri\na.jpg\n", "cannot be read as a manifest"),
+        ("m.csv.gz", gzip.compress(b"uri\na.jpg\n")[:-9], "cannot be read as a manifest"),
+        ("m.parquet.gz", gzip.compress(b"no parquet"), "cannot be read as a manifest"),
         ("m.jsonl", b"{}\n", "line 1: expected uri, got nothing"),
         ("m.jsonl", b'{"front_uri": "a.jpg"}\n', "line 1: expected uri, got front_uri"),
         ("m.parquet", b"no parquet", "cannot be read as a manifest"),
@@ -160,13 +211,40 @@ def test_a_missing_manifest_is_said(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("uri", "is_one"),
     [
-        *[(uri, True) for uri in ("s3://b/m.csv", "a/M.TXT", "m.jsonl", "m.parquet")],
-        *[(uri, False) for uri in ("a/*.jpg", "a", "s3://b/", "m.json", "csv")],
+        *[(uri, True) for uri in ("s3://b/m.csv", "a/M.TXT", "m.jsonl", "m.parquet", "m.tsv", "m.ndjson", "M.CSV.GZ")],
+        *[(uri, False) for uri in ("a/*.jpg", "a", "s3://b/", "m.json", "csv", ".gz", "m.jpg.gz")],
     ],
 )
 def test_a_manifest_is_known_by_its_name(uri: str, is_one: bool) -> None:
     """The suffix tells a manifest from a glob or a folder, in any case of letters."""
     assert is_manifest(uri) is is_one
+
+
+@pytest.mark.parametrize("name", ["m.json", "list.XLSX", "s3://b/all.zip", "m.csv.bz2", "photos.tar.gz", "x.gz"])
+def test_a_list_in_an_unread_format_is_refused(name: str) -> None:
+    """A spreadsheet or an archive is refused by name with the formats that are read; it is never sent as an image."""
+    assert str(unknown_list(name)).startswith(f"--input {name}: a .{name.rpartition('.')[2].lower()} file is neither")
+
+
+@pytest.mark.parametrize("name", ["m.csv.gz", "a/*.jpg", "folder", "card.heic", "s3://b/", "a.jpeg"])
+def test_manifests_and_images_are_not_refused(name: str) -> None:
+    """Whatever may be an image, a folder, a glob or a manifest is taken."""
+    assert unknown_list(name) is None
+
+
+def test_parquet_with_a_name_twice_is_refused(tmp_path: Path) -> None:
+    """Two columns of one name in Parquet are one error: only one of them could be read."""
+    table = pa.table([["a.jpg"], ["1"], ["2"]], names=["uri", "n", "n"])
+    pq.write_table(table, tmp_path / "m.parquet")
+    with pytest.raises(SourceError, match="line 1: columns that are named twice: n"):
+        requests(tmp_path / "m.parquet")
+
+
+def test_a_uri_column_of_numbers_is_no_text(tmp_path: Path) -> None:
+    """Numbers are labels, never URIs."""
+    pq.write_table(pa.table({"uri": [7]}), tmp_path / "m.parquet")
+    with pytest.raises(SourceError, match="line 1: uri is empty, or no text"):
+        requests(tmp_path / "m.parquet")
 
 
 NAMES = st.text("abc_", min_size=1, max_size=4).filter(lambda name: name != "uri")
@@ -175,7 +253,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00
 
 @settings(max_examples=60)
 @given(
-    st.sampled_from([".csv", ".jsonl", ".parquet"]),
+    st.sampled_from(KINDS),
     st.lists(NAMES, max_size=3, unique=True).flatmap(
         lambda names: st.lists(st.fixed_dictionaries({"uri": TEXT, **dict.fromkeys(names, TEXT)}), max_size=5)
     ),
@@ -185,4 +263,5 @@ def test_every_kind_reads_what_was_written(tmp_path_factory: pytest.TempPathFact
     rows = [{**row, "uri": f"u{row['uri']}"} for row in rows]
     path = write(tmp_path_factory.mktemp("manifest") / f"m{suffix}", rows)
     read = [{"uri": request.uris[0], **dict(request.labels)} for request in requests(path)]
-    assert read == [{**row, "uri": row["uri"].strip()} for row in rows]
+    is_text = suffix.startswith((".csv", ".tsv"))
+    assert read == [{**row, "uri": row["uri"].strip() if is_text else row["uri"]} for row in rows]
