@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-import pypdfium2 as pdfium  # type: ignore[import-untyped]  # ships no types
+import pypdfium2 as pdfium
 from PIL import ExifTags, Image
 
 from endpoint.answers import is_pdf

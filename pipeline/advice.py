@@ -6,6 +6,8 @@ ADVICE: dict[str, str] = {
     "error_1": "have the picture taken again: no card is seen on it",
     "error_3": "have the picture taken again: it is no picture",
     "unreadable_image": "have the picture taken again: it is not a whole one",
+    "password_protected": "ask for the PDF without a password",
+    "unsupported_format": "convert the file to JPEG, or ask for a JPEG, PNG or PDF",
     "too_large": "shrink the picture",
     "http_413": "shrink the picture",
     "lone_side": "complete the manifest: a side is missing",

@@ -106,7 +106,16 @@ def test_codes_are_their_own_keys() -> None:
     [
         (
             Stage.READ,
-            {"not_found", "lone_side", "unreadable_source", "forbidden", "no_url", "unreadable_image", "too_large"},
+            {
+                "not_found",
+                "lone_side",
+                "unreadable_source",
+                "forbidden",
+                "no_url",
+                "unreadable_image",
+                "password_protected",
+                "too_large",
+            },
         ),
         (Stage.PARSE, {"unknown_type", "bad_document", "no_document"}),
     ],

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from schemas.outcomes import OUTCOMES
+from schemas.outcomes import OUTCOMES, Stage
 from transforms.pictures import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, Look, look_at
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # pytest has filters of its own
@@ -117,6 +119,72 @@ def test_bytes_after_the_end_do_no_harm(image_format: str, draw: Callable[..., b
 def test_a_pdf_may_begin_late(pdf: bytes) -> None:
     """Readers look for a PDF's mark in its first kilobyte."""
     assert look_at(b"\r\n" * 100 + pdf) == Look("application/pdf")
+
+
+def rc4(key: bytes, text: bytes) -> bytes:
+    """The cipher of the first encrypted PDFs (ISO 32000-1, 7.6.2)."""
+    state, j, out = list(range(256)), 0, bytearray()
+    for i in range(256):
+        j = (j + state[i] + key[i % len(key)]) % 256
+        state[i], state[j] = state[j], state[i]
+    i = j = 0
+    for byte in text:
+        i = (i + 1) % 256
+        j = (j + state[i]) % 256
+        state[i], state[j] = state[j], state[i]
+        out.append(byte ^ state[(state[i] + state[j]) % 256])
+    return bytes(out)
+
+
+def encrypted_pdf(password: bytes) -> bytes:
+    """A PDF of one empty page under a user's password (ISO 32000-1, 7.6.3, revision 2)."""
+    padding = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9FE6453697A")
+    owner, permissions, document_id = b"o" * 32, struct.pack("<i", -4), b"i" * 16
+    key = hashlib.md5((password + padding)[:32] + owner + permissions + document_id).digest()[:5]
+    user = rc4(key, padding)
+    return (
+        b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+        b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\n4 0 obj<</Filter/Standard/V 1/R 2/P -4/O<"
+        + owner.hex().encode() + b">/U<" + user.hex().encode() + b">>>endobj\ntrailer<</Root 1 0 R/Encrypt 4 0 R/ID[<"
+        + document_id.hex().encode() + b"><" + document_id.hex().encode() + b">]>>\n%%EOF\n"
+    )  # fmt: skip
+
+
+def test_a_locked_pdf_is_refused() -> None:
+    """A PDF that asks for a password is refused by its own name; one that only forbids printing is sent."""
+    locked, restricted = look_at(encrypted_pdf(b"secret")), look_at(encrypted_pdf(b""))
+    assert (locked, restricted) == (Look(None, OUTCOMES["password_protected"]), Look("application/pdf"))
+
+
+def test_a_pdf_without_its_table_is_a_pdf(pdf: bytes) -> None:
+    """Readers look for the objects themselves where a program left out or misplaced `startxref`."""
+    assert look_at(pdf.replace(b"startxref", b"startxxxx")) == Look("application/pdf")
+
+
+def test_a_pdf_without_a_page_is_unreadable() -> None:
+    """A mark and an end mark alone are no document."""
+    assert look_at(b"%PDF-1.4\nstartxref\n0\n%%EOF\n") == UNREADABLE
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_may_lack_its_end_mark(*, progressive: bool) -> None:
+    """A JPEG whose scan is whole is sent, with a second picture or without; one that lacks data of it is refused."""
+    whole = save(Image.effect_noise((600, 400), 60).convert("RGB"), "JPEG", progressive=progressive)
+    assert whole.endswith(b"\xff\xd9")
+    assert look_at(whole[:-2]) == Look("image/jpeg")
+    assert [look_at(whole[:-cut]) for cut in (40, 400, 4000)] == [UNREADABLE] * 3
+
+
+def test_a_jpeg_may_speak_of_pdf() -> None:
+    """A comment within a JPEG does not make it a PDF."""
+    assert look_at(save(Image.new("RGB", (40, 30)), "JPEG", comment=b"%PDF-1.4")) == Look("image/jpeg")
+
+
+@pytest.mark.parametrize("brand", ["heic", "heix", "mif1", "avif", "avis"])
+def test_an_image_of_another_format_has_its_own_code(brand: str) -> None:
+    """HEIC and AVIF, which phones make, are told from damaged files: the remedy is to convert them."""
+    content = b"\0\0\0\x18ftyp" + brand.encode() + b"\0\0\0\0mif1heic" + b"\0" * 100
+    assert look_at(content) == Look(None, replace(OUTCOMES["unsupported_format"], stage=Stage.READ))
 
 
 def test_a_picture_of_too_many_pixels_is_refused_unread() -> None:
