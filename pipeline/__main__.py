@@ -68,7 +68,7 @@ def _run(verb: str, arguments: Sequence[str]) -> int:
         return EXIT_USAGE
     except UsageError as error:
         print(f"run.sh {verb}: {error}; see run.sh {verb} --help", file=sys.stderr)
-        return EXIT_USAGE
+        return exit_status_of(error)
     except BrokenPipeError:  # who reads our output has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it ends
         return _EXIT_PIPE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.store_errors import StoreRefused
+from collections.abc import Iterator
 
 EXIT_COMPLETE = 0
 EXIT_USAGE = 2
@@ -15,16 +15,23 @@ EXIT_REFUSED = 5
 
 
 def exit_status_of(error: BaseException | None) -> int:
-    """How an error ends the process, whatever wraps it: a store refused the credentials, or any other failure."""
-    return EXIT_REFUSED if error and isinstance(innermost(error), StoreRefused) else EXIT_FAILED
+    """How an error ends the process, whatever wraps it: the innermost that says so by its `exit_status` decides."""
+    statuses = [status for one in _causes(error) if (status := getattr(one, "exit_status", None)) is not None]
+    return int(statuses[-1]) if statuses else EXIT_FAILED
 
 
 def innermost(error: BaseException) -> BaseException:
     """The error that the others were raised from."""
-    while error.__cause__ is not None:
+    return list(_causes(error))[-1]
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
         error = error.__cause__
-    return error
 
 
 class UsageError(Exception):
     """What was asked cannot be done; the message says what was got and what was expected."""
+
+    exit_status = EXIT_USAGE

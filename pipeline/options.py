@@ -25,6 +25,7 @@ from transforms.settings import (
     Settings,
     WatchSettings,
 )
+from transforms.uris import normal_uri
 
 DEFAULT_RUNNER = "FnApiRunner"
 _TITLES: dict[type, str] = {
@@ -35,6 +36,7 @@ _TITLES: dict[type, str] = {
     RateSettings: "rate and cost",
     OutputSettings: "output",
 }
+_URIS = frozenset({"input", "output"})
 _HIDDEN_RUNNER_OPTIONS = frozenset({"-h", "--help"})
 _EXPERIMENTS = (
     # else Beam asks pip at each launch what is installed on this machine, for the workers' log: half a second and more
@@ -126,8 +128,13 @@ def _group(concern: type, ours: argparse.Namespace, kinds: dict[str, Any]) -> An
     names = [
         field.name for field in fields(concern) if kinds.setdefault(field.name, own[field.name]) == own[field.name]
     ]
-    values = {name: getattr(ours, name) for name in names}
-    return concern(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    return concern(**{name: _value(name, getattr(ours, name)) for name in names})
+
+
+def _value(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_value(name, one) for one in value)
+    return normal_uri(value) if name in _URIS else value
 
 
 def _refuse_unknown(rest: Sequence[str], ours: Sequence[str]) -> None:

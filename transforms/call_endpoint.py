@@ -7,7 +7,9 @@ of the process.
 
 from __future__ import annotations
 
+import codecs
 import os
+import string
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
@@ -32,6 +34,9 @@ from transforms.packed import unpack
 from transforms.settings import Settings
 from transforms.sources import CANNOT_OPEN, SourceError, open_source
 from transforms.worker import Session, Worker
+
+_AROUND_A_SECRET = f"{string.whitespace}\ufeff\u00a0"
+"""What editors and copying put around a secret: no key begins or ends with it."""
 
 
 class CallEndpoint(beam.PTransform):
@@ -126,11 +131,11 @@ def read_credentials(uri: str | None) -> Credentials:
         where = f"--credentials_uri {uri}"
         try:
             with open_source(uri) as file:
-                found = orjson.loads(file.read())
+                found = orjson.loads(file.read().removeprefix(codecs.BOM_UTF8))
         except CANNOT_OPEN:  # a JSON error would quote the file
             raise SourceError(f"{where} cannot be read as JSON") from None
     values = [found.get(name) for name in ("api_key", "api_secret")] if isinstance(found, dict) else []
-    texts = [value for value in values if isinstance(value, str) and value]
+    texts = [text for value in values if isinstance(value, str) and (text := value.strip(_AROUND_A_SECRET))]
     if len(texts) != 2:
         raise SourceError(f"{where} holds no api_key and api_secret")
     return Credentials(*texts)

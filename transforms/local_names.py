@@ -1,6 +1,7 @@
-"""Pattern -> names on a disk, as a stream.
+"""Pattern -> names of files on a disk, as a stream.
 
-Python's `glob` makes a list of all names of a folder before it gives the first: 6 MB for 100,000 pictures.
+Python's `glob` makes a list of all names of a folder before it gives the first (6 MB for 100,000 pictures), takes a
+folder that cannot be listed for an empty one, and walks into a folder again by each link to it.
 """
 
 from __future__ import annotations
@@ -8,46 +9,81 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import translate
 
-_HERE = f".{os.sep}"
+_ANY_DEPTH = "**"
+_WILD = re.compile(r"[*?[]")
+_SLASHES = re.compile(f"{os.sep}+")
+_Folder = tuple[int, int, int]
 
 
 def list_names(pattern: str) -> Iterator[str]:
-    """All files that `glob` finds, and some folders: `*` and `**` pass over names that begin with a dot.
+    """All files that `glob` finds, each folder walked into once: `*` and `**` pass over names that begin with a dot.
 
     Raises:
         OSError: a folder that the pattern leads into cannot be listed.
     """
-    folder, name = os.path.split(pattern)
-    if name == "**":
-        folder, name = pattern, "*"
-    if not glob.has_magic(name):
-        yield from glob.iglob(pattern, recursive=True)  # noqa: PTH207  # names, not Paths
+    pattern = _SLASHES.sub(os.sep, pattern)
+    if (wild := _WILD.search(pattern)) is None:
+        yield from [pattern] if os.path.lexists(pattern) else []
         return
-    matches = re.compile(translate(name)).match
-    for found in _folders(folder):
-        yield from _in_folder(found, matches, takes_hidden=name.startswith("."))
+    start = pattern.rfind(os.sep, 0, wild.start()) + 1
+    steps = [step for step in pattern[start:].split(os.sep) if step]  # noqa: PTH206  # names, not Paths
+    yield from _walk(pattern[:start], steps, set())
 
 
-def _folders(pattern: str) -> Iterator[str]:
-    """Each folder that a pattern names; "" is where we are."""
-    if not glob.has_magic(pattern):
-        yield pattern
+def _walk(folder: str, steps: Sequence[str], visited: set[_Folder]) -> Iterator[str]:
+    """The files below a folder (its name ends with a slash, or is empty where we are) that lie at the given steps."""
+    if not _is_first_visit(folder, len(steps), visited):
         return
-    start = "" if os.path.isabs(pattern) else _HERE  # noqa: PTH117  # or a first `**` would not name where we are
-    for found in glob.iglob(os.path.join(start, pattern, ""), recursive=True):  # noqa: PTH118, PTH207
-        yield found.removeprefix(start)
+    step, rest = steps[0], steps[1:]
+    if step == _ANY_DEPTH:
+        if rest:
+            yield from _walk(folder, rest, visited)
+        yield from _list(folder, "*", rest, [_ANY_DEPTH, *rest], visited)
+    elif glob.has_magic(step):
+        yield from _list(folder, step, rest, rest, visited)
+    elif rest:
+        if os.path.isdir(f"{folder}{step}"):  # noqa: PTH112  # names, not Paths
+            yield from _walk(f"{folder}{step}{os.sep}", rest, visited)
+    elif os.path.lexists(f"{folder}{step}"):
+        yield f"{folder}{step}"
 
 
-def _in_folder(folder: str, matches: Callable[[str], object], *, takes_hidden: bool) -> Iterator[str]:
-    try:
-        entries = os.scandir(folder or os.curdir)
-    except (FileNotFoundError, NotADirectoryError):  # gone meanwhile, or never there
-        return
-    with entries:
+def _list(folder: str, step: str, rest: Sequence[str], below: Sequence[str], visited: set[_Folder]) -> Iterator[str]:
+    """The files of a folder that match, where no step is left, then those of the matching folders in it.
+
+    Links come last: a folder keeps its own name where it is found by a link, too.
+    """
+    matches = re.compile(translate(step)).match
+    folders: list[tuple[bool, str]] = []
+    with os.scandir(folder or os.curdir) as entries:
         for entry in entries:
-            is_hidden = entry.name.startswith(".")
-            if (takes_hidden or not is_hidden) and matches(entry.name):
-                yield os.path.join(folder, entry.name)  # noqa: PTH118
+            if (entry.name.startswith(".") and not step.startswith(".")) or not matches(entry.name):
+                continue
+            if _is_folder(entry):
+                if below:
+                    folders.append((entry.is_symlink(), entry.name))
+            elif not rest:
+                yield f"{folder}{entry.name}"
+    for _, name in sorted(folders):
+        yield from _walk(f"{folder}{name}{os.sep}", below, visited)
+
+
+def _is_first_visit(folder: str, steps_left: int, visited: set[_Folder]) -> bool:
+    try:
+        found = os.stat(folder or os.curdir)  # noqa: PTH116  # names, not Paths
+    except (FileNotFoundError, NotADirectoryError):  # gone meanwhile, or never there
+        return False
+    visit = (found.st_dev, found.st_ino, steps_left)
+    is_first = visit not in visited
+    visited.add(visit)
+    return is_first
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, for example
+        return False

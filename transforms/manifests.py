@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from transforms.elements import Picture, Request
 from transforms.sources import CANNOT_OPEN, SourceError, open_source
+from transforms.uris import normal_uri
 
 ONE_SIDE = ("uri",)
 TWO_SIDES = ("front_uri", "back_uri")
@@ -256,7 +257,7 @@ def _request(number: int, row: _Row, names: tuple[str, ...], operation: str) -> 
     if not uris:
         raise _BadRow(number, f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} empty, or no text")
     labels = tuple((name, _label(value)) for name, value in row.items() if name not in names and value is not None)
-    return Request(operation, tuple(map(Picture, uris)), labels)
+    return Request(operation, tuple(Picture(normal_uri(uri)) for uri in uris), labels)
 
 
 def _label(value: object) -> str:

@@ -74,8 +74,8 @@ class InputSettings:
 
     input: tuple[str, ...] = option(
         (),
-        help="A glob or folder on any filesystem (s3://, gs://, local), or a manifest (.txt .csv .jsonl .parquet) with "
-        "the column uri, or front_uri and back_uri; other columns become labels. Repeatable.",
+        help="A glob or folder on any filesystem (s3://, gs://, local), or a manifest (.txt .csv .tsv .jsonl .parquet, "
+        "also with .gz) with the column uri, or front_uri and back_uri; other columns become labels. Repeatable.",
     )
     operation: str = option(
         "ekyc/card",
@@ -149,8 +149,11 @@ class EndpointSettings:
             parts, is_base = urlsplit(""), False
         if not is_base or any(letter.isspace() for letter in self.endpoint_url):
             yield "--endpoint_url is not a URL: expected http(s)://host/path"
-        if parts.username or parts.password or parts.query:
-            yield "--endpoint_url holds credentials or a query: give the base URL alone, credentials by the environment"
+        if parts.username or parts.password or "?" in self.endpoint_url or "#" in self.endpoint_url:
+            yield (
+                "--endpoint_url holds credentials, a query or a fragment: give the base URL alone, credentials by the "
+                "environment"
+            )
         yield from _at_least(self, timeout_s=0.1, max_attempts=1)
 
 

@@ -39,6 +39,8 @@ _CHUNK_BYTES = 1024 * 1024
 class SourceError(Exception):
     """An input that cannot be listed or read; the message names the input and what went wrong."""
 
+    exit_status = 2
+
 
 class PictureFault(Exception):
     """A picture that cannot be read, as the outcome that says so."""
@@ -128,7 +130,10 @@ def _list_local(path: Path) -> Iterator[Picture]:
     if path.is_dir():
         pattern = str(Path(pattern, "**"))
     pictures = (_describe_local(uri_of_path(name), name) for name in list_names(pattern))
-    yield from (picture for picture in pictures if picture.version is not None)
+    try:
+        yield from (picture for picture in pictures if picture.version is not None)
+    except OSError as error:
+        raise SourceError(f"--input {path} cannot be listed: {error.filename}: {error.strerror}") from error
 
 
 def _list_bucket(pattern: str) -> Iterator[Listed]:

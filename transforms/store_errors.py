@@ -11,6 +11,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 _DENIED = re.compile(r"ExpiredToken|InvalidToken|TokenRefreshRequired|AccessDenied|AuthenticationFailed")
 """Refusals under other statuses than 401 and 403: S3 answers 400 where a session token has expired."""
 _NO_CREDENTIALS = re.compile(r"token request|169\.254\.169\.254|metadata\.google\.internal|redentials from|boto3")
+_SERVER_ERROR = 500
 _STATUS = re.compile(r"status:? (?:code:? )?(\d{3})", re.IGNORECASE)
 
 
@@ -19,9 +20,16 @@ class StoreError(OSError):
 
     status: int | None = None
 
+    @property
+    def exit_status(self) -> int | None:
+        """4, where the store itself is in trouble, and may be well again for the next run; else it does not say."""
+        return 4 if self.status is None or self.status >= _SERVER_ERROR else None
+
 
 class StoreRefused(PermissionError):
     """A store did not take our credentials, or not for this."""
+
+    exit_status = 5
 
 
 class StoreUnreachable(StoreError):

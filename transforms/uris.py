@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
+
+_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>/.*)", re.DOTALL)
+"""RFC 3986, 3.1; one letter alone is no scheme here, for it may be a drive."""
+
+
+def normal_uri(uri: str) -> str:
+    """A URI with its scheme as it is compared: in small letters, and `file:/a/b` as `file:///a/b` (RFC 8089)."""
+    if (found := _SCHEME.fullmatch(uri)) is None:
+        return uri
+    scheme, rest = found["scheme"].lower(), found["rest"]
+    if scheme == "file":
+        return f"file://{rest.removeprefix('//')}"
+    return f"{scheme}:{rest}" if rest.startswith("//") else uri
 
 
 def local_name(uri: str) -> str | None:

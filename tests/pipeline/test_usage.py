@@ -64,6 +64,11 @@ def picture(tmp_path: Path, jpeg: bytes) -> Path:
         ([*_GIVEN, "--endpoint_url=http://x:port/api"], "--endpoint_url is not a URL"),
         ([*_GIVEN, "--endpoint_url=http://x y/api"], "--endpoint_url is not a URL"),
         ([*_GIVEN, "--endpoint_url=https://u:p@x/api"], "--endpoint_url holds credentials"),
+        ([*_GIVEN, "--endpoint_url=https://x/api?"], "--endpoint_url holds credentials, a query or a fragment"),
+        ([*_GIVEN, "--endpoint_url=https://x/api#v2"], "--endpoint_url holds credentials, a query or a fragment"),
+        (["--input=S3://", "--output=OUT"], "--input s3:// names no bucket, expected s3://BUCKET/…"),
+        (["--input=FILE:IN/none.csv", "--output=OUT"], "there is no such manifest"),
+        (["--input=IN/list.xlsx", "--output=OUT"], "a .xlsx file is neither an image nor a manifest; expected one of"),
         (["--input=https://x/*.jpg", "--output=OUT"], "a web server lists nothing; name its pictures in a manifest"),
         (
             ["--input=IN/*.jpg", "--output=OUT", "--max_requests_per_second=-1"],

@@ -19,7 +19,7 @@ from transforms.sources import (
     open_source,
     read_picture,
 )
-from transforms.uris import local_path
+from transforms.uris import local_path, normal_uri
 
 
 def seen(path: Path, uri: str | None = None) -> Picture:
@@ -96,11 +96,17 @@ def test_a_name_that_is_no_text_is_a_uri(tmp_path: Path) -> None:
         ("file:///th%E1%BA%BB.jpg", "/thẻ.jpg"),
         ("s3://a/b.jpg", None),
         ("https://a/b.jpg", None),
+        ("FILE:/a/b.jpg", "/a/b.jpg"),
+        ("file:/a/b.jpg", "/a/b.jpg"),
+        ("File://localhost/a/b.jpg", "/a/b.jpg"),
+        ("S3://a/b.jpg", None),
+        ("a:/b.jpg", "a:/b.jpg"),
+        ("a b:/c.jpg", "a b:/c.jpg"),
     ],
 )
 def test_local_uris_are_paths(uri: str, path: str | None) -> None:
-    """A path and a file URI name a local file, any other scheme does not."""
-    assert local_path(uri) == (None if path is None else Path(path))
+    """A path and a file URI in any spelling name a local file, any other scheme does not."""
+    assert local_path(normal_uri(uri)) == (None if path is None else Path(path))
 
 
 def test_a_file_uri_is_listed_and_read(folder: Path) -> None:
