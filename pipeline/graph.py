@@ -19,7 +19,7 @@ from transforms.read_answers import ReadAnswers
 from transforms.receipt import Receipt
 from transforms.settings import OutputSettings, Settings, WatchSettings
 from transforms.tally import Tally
-from transforms.watch_inputs import WatchInputs
+from transforms.watch_inputs import Drain, WatchInputs
 from transforms.write_tables import WriteTables
 
 
@@ -42,7 +42,8 @@ def watch(pipeline: beam.Pipeline, settings: Settings, watching: WatchSettings, 
     answered = FreshAnswered(settings)
     start = pipeline | "Start" >> beam.Impulse()
     left = start | "Watch the inputs" >> WatchInputs(settings, watching, session, answered)
-    left | "Call the endpoint" >> CallEndpoint(settings, answered)
+    endings = left | "Call the endpoint" >> CallEndpoint(settings, answered)
+    endings | "Drain" >> Drain()
 
 
 def _answer(found: Found, settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:

@@ -16,6 +16,7 @@ from pipeline.claim import claimed
 from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError, exit_status_of, innermost
 from pipeline.progress import show_progress
 from pipeline.report import report_if_possible
+from pipeline.runner import opened_runner
 from pipeline.runs import Run, begin, find_run, with_run
 from pipeline.summary import summarise
 from transforms.call_endpoint import read_credentials
@@ -46,7 +47,11 @@ def launch(verb: str, settings: Settings, options: PipelineOptions, build: Build
     with claimed(folder, run.run_id):
         begin(folder, run)
         try:
-            with show_progress(folder, run), beam.Pipeline(options=options) as pipeline:
+            with (
+                show_progress(folder, run),
+                opened_runner(options) as runner,
+                beam.Pipeline(runner=runner, options=options) as pipeline,
+            ):
                 build(pipeline, settings, run.began)
         except Exception as error:  # whatever a runner raises, the user gets one line
             return fail(run, f"run {run.run_id} failed: {cause(error)}", error)

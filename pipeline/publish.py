@@ -14,6 +14,7 @@ from pipeline.exit import EXIT_COMPLETE, UsageError, exit_status_of
 from pipeline.iceberg import CatalogSettings, open_catalog, register
 from pipeline.launch import cause
 from pipeline.options import parse
+from pipeline.runner import opened_runner
 from pipeline.runs import runs_with_answers
 from transforms.receipt import read_receipt
 from transforms.settings import OutputSettings, Problem, option
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError(f"--output {output.output} holds no answers; run a backfill into it first")
     with claimed(folder, output.run_id or "publish"):
         try:
-            with beam.Pipeline(options=options) as pipeline:
+            with opened_runner(options) as runner, beam.Pipeline(runner=runner, options=options) as pipeline:
                 graph.publish(pipeline, output, chosen)
             if catalog is not None:
                 register(catalog, asked.namespace, folder, chosen)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import sys
 import threading
@@ -14,13 +12,12 @@ from itertools import islice
 from pathlib import Path
 from types import FrameType
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, PrismRunnerOptions, StandardOptions
-from apache_beam.runners.portability.prism_runner import PrismJobServer
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from pipeline.exit import EXIT_COMPLETE, UsageError
 from pipeline.launch import check_credentials
 from pipeline.options import parse, refuse_own_files
+from pipeline.prism import PRISM, find_prism
 from pipeline.watch_run import watch_a_run
 from transforms.find_cards import find
 from transforms.manifests import is_manifest
@@ -37,9 +34,6 @@ from transforms.sources import SourceError
 from transforms.uris import local_path
 from transforms.worker import is_one_process
 
-RUNNER = "PrismRunner"
-"""The local runner that goes on for ever; the one of the other verbs runs a stage after the other, each to its end."""
-
 _TO_THE_END = frozenset({"FnApiRunner", "BundleBasedDirectRunner", "DirectRunner"})
 """Runners that would list for ever before the first call, and hear no signal."""
 
@@ -47,7 +41,7 @@ _TO_THE_END = frozenset({"FnApiRunner", "BundleBasedDirectRunner", "DirectRunner
 def main(arguments: Sequence[str]) -> int:
     """Read new pictures as they appear under the inputs; tables follow within seconds. SIGTERM or Ctrl-C ends it."""
     concerns = (InputSettings, WatchSettings, EndpointSettings, RateSettings, OutputSettings)
-    (inputs, watching, *others), options = parse("watch", str(main.__doc__), arguments, *concerns, runner=RUNNER)
+    (inputs, watching, *others), options = parse("watch", str(main.__doc__), arguments, *concerns, runner=PRISM)
     settings = Settings(inputs, *others)
     refuse_own_files(settings)
     _check_inputs(settings.input)
@@ -71,24 +65,12 @@ def _set_up(options: PipelineOptions) -> None:
     Raises:
         UsageError: the runner cannot watch; or there is no Prism, and it cannot be downloaded.
     """
-    standard, prism = options.view_as(StandardOptions), options.view_as(PrismRunnerOptions)
+    standard = options.view_as(StandardOptions)
     if standard.runner in _TO_THE_END:
         raise UsageError(f"--runner {standard.runner} runs each stage to its end, so it cannot watch: leave it out")
     standard.streaming = True
-    if standard.runner != RUNNER:
-        return
-    if prism.prism_log_level == "info":  # its default: a line for each of its own steps
-        prism.prism_log_level = "error"
-    prism.prism_location = prism.prism_location or shutil.which("prism", path=f"{sys.prefix}/bin:{os.environ['PATH']}")
-    try:
-        prism.prism_location = PrismJobServer.local_bin(
-            PrismJobServer(options).path_to_binary(), PrismJobServer.BIN_CACHE
-        )
-    except Exception as error:  # Beam raises several kinds
-        raise UsageError(
-            f"{RUNNER} needs the program prism, and it cannot be downloaded: give --prism_location, or install it "
-            f"with go install github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam.__version__}"
-        ) from error
+    if standard.runner == PRISM:
+        find_prism(options)
 
 
 def _check_inputs(inputs: InputSettings) -> None:

@@ -27,6 +27,7 @@ from pipeline import graph
 from pipeline.claim import await_workers, claimed
 from pipeline.launch import cause, exit_status, fail
 from pipeline.report import report_if_possible
+from pipeline.runner import opened_runner
 from pipeline.runs import RUN_FILE, Run, find_run, with_run
 from pipeline.summary import summarise
 from transforms.handed_out import Given
@@ -71,11 +72,7 @@ def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOp
         try:
             with _beating(folder, run, session, watching, ending), _publishing(folder, run, publisher, watching):
                 _LOG.info("run %s watches", run.run_id)
-                pipeline = beam.Pipeline(options=copy.deepcopy(options))  # a runner writes into them
-                graph.watch(pipeline, settings, watching, session)
-                with _children_ignoring_interrupts():
-                    result = pipeline.run()
-                result.wait_until_finish()
+                _run_graph(settings, watching, copy.deepcopy(options), session)  # a runner writes into them
             stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
             receipt = publisher.finish(_still_open(folder, run.run_id), _now(), is_stopped=stop is not None)
         except Exception as error:  # whatever a runner raises, the user gets one line
@@ -84,6 +81,16 @@ def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOp
         if page := report_if_possible(folder, run.run_id):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return exit_status(folder, receipt)
+
+
+def _run_graph(settings: Settings, watching: WatchSettings, options: PipelineOptions, session: str) -> None:
+    """Run the graph until it ends by itself."""
+    with opened_runner(options) as runner:
+        pipeline = beam.Pipeline(runner=runner, options=options)
+        graph.watch(pipeline, settings, watching, session)
+        with _children_ignoring_interrupts():
+            result = pipeline.run()
+        result.wait_until_finish()
 
 
 def _begin(folder: Folder, run: Run) -> None:

@@ -40,6 +40,25 @@ class WatchInputs(beam.PTransform):
         return watched | "Spread" >> beam.Reshuffle()
 
 
+class Drain(beam.PTransform):
+    """Elements of the last stage -> nothing. Prism waits in a busy loop for each bundle of a stage without an output:
+    an empty one that another stage reads costs nothing, and spares a core for as long as any call is in flight."""
+
+    def expand(self, last: beam.PCollection[Any]) -> beam.PCollection[None]:
+        """Drop each element, and hand nothing on to a stage of its own."""
+        nothing = last | "Drop" >> beam.FlatMap(_nothing)
+        return nothing | "Break fusion" >> beam.Reshuffle() | "Read" >> beam.Map(_none)
+
+
+def _nothing(element: Any) -> tuple[None, ...]:
+    del element
+    return ()
+
+
+def _none(element: None) -> None:
+    """Nothing comes."""
+
+
 class _Steps(OffsetRestrictionTracker):
     """Batches by number. It lets itself be stopped after one, never be split: a second half would list as well."""
 

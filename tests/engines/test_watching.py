@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.engines import install
@@ -18,6 +23,9 @@ pytestmark = pytest.mark.slow
 
 PICTURES = 60
 FAST = ("--interval_s=1", "--publish_every_s=2", "--max_requests_per_second=50")
+
+
+WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +78,59 @@ def test_no_requests_left_ends_it_with_what_is_deferred(prism: str, tmp_path: Pa
     assert child.returncode == 3, err
     assert "out_of_requests" in out
     assert "3 found, 0 answered before, 0 duplicates, 1 answered, 0 dead, 2 deferred" in out
+
+
+@contextmanager
+def watching(tmp_path: Path, server: CardServer, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A watch over a folder with one image, from that image's row on."""
+    draw_pictures(tmp_path / "drawn", 2)
+    (tmp_path / "in").mkdir()
+    shutil.copy(tmp_path / "drawn" / "000000.png", tmp_path / "in")
+    given = [f"--input={tmp_path}/in", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
+    child = cli.start("watch", *given, *FAST, *options)
+    try:
+        wait_for(child, lambda: any(tmp_path.glob("out/documents/type=passport/*/*.parquet")))
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def wait_for(child: subprocess.Popen[str], is_there: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + WITHIN_S
+    while not is_there():
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+
+
+def prism_of(child: subprocess.Popen[str]) -> psutil.Process:
+    (found,) = (one for one in psutil.Process(child.pid).children(recursive=True) if one.name().startswith("prism"))
+    return found
+
+
+def test_it_outlives_the_timeout_of_its_job_server(prism: str, tmp_path: Path) -> None:
+    """--job_server_timeout ends no watch, and a slow call takes no core of Prism; SIGTERM ends both in order."""
+    with (
+        CardServer(lambda got: answer(got, 6.0 * (len(server.calls) > 1))) as server,
+        watching(tmp_path, server, prism, "--job_server_timeout=3") as child,
+    ):
+        runner = prism_of(child)
+        shutil.copy(tmp_path / "drawn" / "000001.png", tmp_path / "in")
+        wait_for(child, lambda: len(server.calls) == 2)
+        cpu_s, began_s = sum(runner.cpu_times()[:2]), time.monotonic()
+        time.sleep(4.0)  # in the call, and beyond the timeout
+        share = (sum(runner.cpu_times()[:2]) - cpu_s) / (time.monotonic() - began_s)
+        child.send_signal(signal.SIGTERM)
+        out, err = child.communicate(timeout=WITHIN_S)
+    assert (child.returncode, "2 answered" in out) == (0, True), err
+    assert not runner.is_running()
+    assert share < 0.5
+
+
+def test_a_killed_watch_leaves_no_prism(prism: str, tmp_path: Path) -> None:
+    """Prism ends with the process that started it, also where that one is killed alone."""
+    with CardServer(lambda got: answer(got, 0.0)) as server, watching(tmp_path, server, prism) as child:
+        runner = prism_of(child)
+        child.kill()
+        assert psutil.wait_procs([runner], timeout=WITHIN_S) == ([runner], [])
