@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 from schemas.contract import ERROR_CODES, SUCCESS
 
@@ -19,13 +20,27 @@ class Action(Enum):
     ANSWERED = "answered"
     RETRY = "retry"
     DEAD = "dead"
-    STOP_OUT_OF_REQUESTS = "out_of_requests"
-    STOP_REFUSED = "refused"
-    STOP_AT_FAULT = "at_fault"
+    STOP = "stop"
+    """The run stops at once, whatever other images met: the account has no requests left."""
 
 
-STOPS = frozenset({Action.STOP_OUT_OF_REQUESTS, Action.STOP_REFUSED, Action.STOP_AT_FAULT})
-"""Actions that end the sending of the whole run; what is left is deferred."""
+class Signal(Enum):
+    """What an outcome tells about the calls of other images: the input of the circuit breaker."""
+
+    SUCCESS = "success"
+    """The endpoint answered (errorCode 0 to 3): it works, and takes the credentials and the call."""
+    OWN = "own"
+    """This image's own failure; it tells nothing about others."""
+    DOUBTFUL = "doubtful"
+    """This image's own failure, unless many different images meet it in a row."""
+    UNAVAILABLE = "unavailable"
+    """No answer. It may be this image's own: an endpoint may fail on one image alone."""
+    UNREACHABLE = "unreachable"
+    """No answer, and nothing was sent: never an image's own."""
+    REFUSED = "refused"
+    """Credentials refused."""
+    BAD_REQUEST = "bad_request"
+    """The endpoint blames the caller."""
 
 
 class Stage(Enum):
@@ -38,7 +53,7 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One row of the table. `max_attempts` bounds this outcome below the run's own bound."""
+    """One row of the table. `max_attempts` bounds the attempts with this outcome, below the bound on all attempts."""
 
     code: str
     action: Action
@@ -47,6 +62,7 @@ class Outcome:
     retriable: bool = False
     slows_down: bool = False
     max_attempts: int | None = None
+    signal: Signal = Signal.OWN
 
 
 def _table(*rows: Outcome) -> dict[str, Outcome]:
@@ -57,21 +73,30 @@ def _read(code: str, message: str, retriable: bool = False) -> Outcome:
     return Outcome(code, Action.DEAD, message, Stage.READ, retriable)
 
 
-def _error(code: str, action: Action, retriable: bool = False) -> Outcome:
-    return Outcome(f"error_{code}", action, ERROR_CODES[code], retriable=retriable)
+def _error(code: str, action: Action, signal: Signal = Signal.SUCCESS, *, retriable: bool = False) -> Outcome:
+    return Outcome(f"error_{code}", action, ERROR_CODES[code], retriable=retriable, signal=signal)
+
+
+def _no_answer(code: str, signal: Signal, message: str, **others: Any) -> Outcome:
+    return Outcome(code, Action.RETRY, message, signal=signal, **others)
 
 
 OUTCOMES: dict[str, Outcome] = _table(
-    Outcome("answered", Action.ANSWERED, "Answered"),
+    Outcome("answered", Action.ANSWERED, "Answered", signal=Signal.SUCCESS),
     _error("1", Action.DEAD),
     _error("2", Action.RETRY, retriable=True),
     _error("3", Action.DEAD),
-    _error("4", Action.STOP_OUT_OF_REQUESTS, retriable=True),
-    _error("5", Action.STOP_REFUSED, retriable=True),
-    _error("6", Action.STOP_AT_FAULT, retriable=True),
-    Outcome("timeout", Action.RETRY, "No answer within the time-out", retriable=True, slows_down=True),
-    Outcome("connection", Action.RETRY, "The connection was refused, reset or not found", retriable=True),
-    Outcome("bad_reply", Action.RETRY, "HTTP 200 that is not the contract's JSON; kept in the ledger", max_attempts=3),
+    _error("4", Action.STOP, Signal.OWN, retriable=True),
+    _error("5", Action.DEAD, Signal.REFUSED, retriable=True),
+    _error("6", Action.DEAD, Signal.BAD_REQUEST, retriable=True),
+    _no_answer("timeout", Signal.UNAVAILABLE, "No response within the timeout", retriable=True, slows_down=True),
+    _no_answer("unreachable", Signal.UNREACHABLE, "No connection to the endpoint could be opened", retriable=True),
+    _no_answer(
+        "connection", Signal.DOUBTFUL, "The connection was lost after the request", retriable=True, max_attempts=3
+    ),
+    _no_answer(
+        "bad_reply", Signal.UNAVAILABLE, "HTTP 200 that is not the contract's JSON; kept in the ledger", max_attempts=3
+    ),
     Outcome("unsupported_format", Action.DEAD, "A file of a format that the endpoint does not take"),
     _read("not_found", "There is no picture at this URI", retriable=True),
     _read("lone_side", "The call takes two sides, front and back, and one is missing"),
@@ -89,14 +114,8 @@ OUTCOMES: dict[str, Outcome] = _table(
 _OF_THE_ENDPOINT = re.compile(r"http_[0-9]{3}|error_([0-9]{1,4}|unknown)")
 """Codes that are made of what the endpoint said."""
 
-_STATUS_ACTIONS: dict[int, Action] = {
-    401: Action.STOP_REFUSED,
-    403: Action.STOP_REFUSED,
-    408: Action.RETRY,
-    413: Action.DEAD,
-    425: Action.RETRY,
-    429: Action.RETRY,
-}
+_NO_ANSWER = frozenset({408, 425, 429})
+"""Statuses below 500 that pass."""
 
 
 def is_code_of_a_death(name: str) -> bool:
@@ -110,7 +129,7 @@ def outcome_of_error_code(error_code: str, transfer: str) -> Outcome:
         return OUTCOMES["answered"]
     if error_code not in ERROR_CODES:
         known = error_code if error_code.isdigit() and len(error_code) <= 4 else "unknown"
-        return Outcome(f"error_{known}", Action.DEAD, "An errorCode outside the contract")
+        return Outcome(f"error_{known}", Action.DEAD, "An errorCode outside the contract", signal=Signal.DOUBTFUL)
     outcome = OUTCOMES[f"error_{error_code}"]
     if error_code == "2" and transfer != "url":  # no URL was sent: asking again changes nothing
         return replace(outcome, action=Action.DEAD, retriable=False)
@@ -120,17 +139,27 @@ def outcome_of_error_code(error_code: str, transfer: str) -> Outcome:
 def outcome_of_status(status: int) -> Outcome:
     """An HTTP status other than 200 -> Outcome.
 
-    Other 2xx are replies outside the contract; 5xx pass; all that is left (redirects, 400,
-    404, 405, 415, …) says that the caller is at fault.
+    Other 2xx are replies outside the contract; 5xx pass; all that is left (redirects, 400, 404, 405, …) says that the
+    caller is at fault.
     """
     if 200 <= status < 300:
         return OUTCOMES["bad_reply"]
-    default = Action.RETRY if status >= 500 else Action.STOP_AT_FAULT
-    action = _STATUS_ACTIONS.get(status, default)
+    if status == 415:
+        return OUTCOMES["unsupported_format"]
+    action, signal = _meaning_of(status)
     return Outcome(
         f"http_{status}",
         action,
         f"The endpoint answered HTTP {status}",
-        retriable=action is not Action.DEAD,
+        retriable=signal is not Signal.OWN,
         slows_down=status in (429, 503),
+        signal=signal,
     )
+
+
+def _meaning_of(status: int) -> tuple[Action, Signal]:
+    if status >= 500 or status in _NO_ANSWER:
+        return Action.RETRY, Signal.UNAVAILABLE
+    if status in (401, 403):
+        return Action.DEAD, Signal.REFUSED
+    return Action.DEAD, Signal.OWN if status == 413 else Signal.BAD_REQUEST

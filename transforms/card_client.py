@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from requests import codes
 from requests.auth import HTTPBasicAuth
 from urllib3 import Timeout
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, ProxyError
 from urllib3.exceptions import TimeoutError as TooLong
 from urllib3.fields import RequestField
 from urllib3.filepost import choose_boundary
@@ -67,6 +67,10 @@ class Attempt:
     latency_s: float = 0.0
 
 
+_NOT_OPENED = (ConnectTimeoutError, ProxyError)
+"""Errors of opening a connection, refused ones and unknown hosts among them."""
+
+
 class _TooLate(Exception):
     """The reply trickled in for longer than the time-out."""
 
@@ -114,9 +118,11 @@ class CardClient:
         returns is called when the head of the request has left.
         """
         started_s = self._clock()
+        is_open = False
 
         def begin() -> Callable[[], object]:
-            nonlocal started_s
+            nonlocal started_s, is_open
+            is_open = True
             left = admit()
             started_s = self._clock()
             return left
@@ -129,7 +135,8 @@ class CardClient:
         except NotAdmitted as refusal:
             raise (refusal.__cause__ or refusal) from None
         except (HTTPError, _TooLate) as error:
-            return Attempt(_outcome_of(error), latency_s=self._clock() - started_s)
+            was_sent = is_open and not isinstance(error, _NOT_OPENED)
+            return Attempt(_outcome_of(error, was_sent=was_sent), latency_s=self._clock() - started_s)
         outcome = outcome_of_reply(status, body, self._transfer)
         kept = body if status == codes.ok else None
         return Attempt(outcome, status, kept, seconds_of(retry_after, time.time()), self._clock() - started_s)
@@ -194,10 +201,11 @@ def _json(named: Sequence[tuple[str, Sent]]) -> Iterator[bytes]:
     yield b'"}'
 
 
-def _outcome_of(error: HTTPError | _TooLate) -> Outcome:
-    """A time-out or a fault of the connection; to urllib3 a refused one is a time-out too."""
-    is_timeout = isinstance(error, (_TooLate, TooLong)) and not isinstance(error, NewConnectionError)
-    return OUTCOMES["timeout" if is_timeout else "connection"]
+def _outcome_of(error: HTTPError | _TooLate, *, was_sent: bool) -> Outcome:
+    """No connection, a time-out, or a connection that was lost after the request."""
+    if not was_sent:
+        return OUTCOMES["unreachable"]
+    return OUTCOMES["timeout" if isinstance(error, (_TooLate, TooLong)) else "connection"]
 
 
 def outcome_of_reply(status: int, body: bytes, transfer: str) -> Outcome:
@@ -212,7 +220,7 @@ def outcome_of_reply(status: int, body: bytes, transfer: str) -> Outcome:
         except BadReply:
             return OUTCOMES["bad_reply"]
     outcome = outcome_of_status(status)
-    if outcome.code in ("http_400", "http_415", "http_422"):
+    if status in (codes.bad_request, codes.unsupported_media_type, codes.unprocessable):
         try:
             reply = parse_reply(body)
         except BadReply:

@@ -7,8 +7,9 @@ the attempts) and never above the ceiling.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas.outcomes import Action
 from transforms.card_client import Attempt
@@ -42,15 +43,24 @@ def send_until_settled(
     jitter: Callable[[], float],
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
-) -> tuple[Attempt, int]:
-    """Send, and again while the outcome says so: the last attempt, and how many were sent."""
-    attempt, number = send(), 1
+    may_retry: Callable[[], bool] = lambda: True,
+) -> Attempt:
+    """Send, and retry while the outcome says so, within the policy: the last attempt.
+
+    An outcome with a bound of its own counts its own attempts alone. One that did not come as often as its bound
+    allows is retriable: a later run has the attempts that are left.
+    """
+    seen: Counter[str] = Counter()
+    attempt = send()
     first_back_s = clock()
     while attempt.outcome.action is Action.RETRY:
-        most = min(policy.max_attempts, attempt.outcome.max_attempts or policy.max_attempts)
-        wait_s = next_wait_s(number, attempt.retry_after_s, jitter())
-        if number >= most or clock() - first_back_s + wait_s > policy.max_elapsed_s:
-            break
+        seen[attempt.outcome.code] += 1
+        bound = min(policy.max_attempts, attempt.outcome.max_attempts or policy.max_attempts)
+        is_final = seen[attempt.outcome.code] >= bound
+        wait_s = next_wait_s(seen.total(), attempt.retry_after_s, jitter())
+        is_late = clock() - first_back_s + wait_s > policy.max_elapsed_s
+        if is_final or seen.total() >= policy.max_attempts or is_late or not may_retry():
+            return attempt if is_final else replace(attempt, outcome=replace(attempt.outcome, retriable=True))
         sleep(wait_s)
-        attempt, number = send(), number + 1
-    return attempt, number
+        attempt = send()
+    return attempt

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from schemas.outcomes import OUTCOMES, STOPS, Action, Outcome
+from schemas.outcomes import Action, Outcome, Signal
 from transforms.budget import Budget, endless
 from transforms.card_client import Attempt, CardClient, Sent
 from transforms.in_flight import Places
@@ -97,12 +97,12 @@ class Sender:
 
     def _send(self, operation: str, pictures: Sequence[Sent]) -> Delivery:
         waits: list[Wait] = []
-        queued_s = 0.0
+        queued_s, attempts = 0.0, 0
 
         def attempt_once() -> Attempt:
             if self.is_stopped:
                 raise Stopped
-            nonlocal queued_s
+            nonlocal queued_s, attempts
             came_s = self._clock()
             self._lines.take(0, waits=True)
             queued_s += self._clock() - came_s
@@ -117,11 +117,12 @@ class Sender:
                 self._lines.give_back(0)
                 for wait in waits:
                     wait.leave()  # also where it could not
+            attempts += 1
             if attempt.outcome.slows_down:
                 self._throttle.slow_down(min(attempt.retry_after_s or _SLOW_DOWN_S, LONGEST_WAIT_S))
             return attempt
 
-        attempt, attempts = send_until_settled(attempt_once, self._policy, jitter=self._jitter, sleep=self._sleep)
+        attempt = send_until_settled(attempt_once, self._policy, jitter=self._jitter, sleep=self._sleep)
         if (reason := self._reason_to_stop(attempt.outcome)) is not None:
             self._stop.pull(reason)
             raise Stopped
@@ -151,11 +152,12 @@ class Sender:
         What blames the caller ends the run at once while nothing was settled yet, later only when
         it comes several times in a row: one bad picture cannot cause it.
         """
-        if outcome is OUTCOMES["connection"] and not self._is_proven:
+        if outcome.signal is Signal.UNREACHABLE and not self._is_proven:
             return UNREACHABLE
-        if outcome.action is not Action.STOP_AT_FAULT:
+        if outcome.signal is not Signal.BAD_REQUEST:
             self._faults_in_a_row = 0
-            return reason_of(outcome) if outcome.action in STOPS else None
+            stops = outcome.action is Action.STOP or outcome.signal is Signal.REFUSED
+            return reason_of(outcome) if stops else None
         self._faults_in_a_row += 1
         is_everyones = not self._is_proven or self._faults_in_a_row >= _FAULTS_IN_A_ROW
         return reason_of(outcome) if is_everyones else None

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from schemas.outcomes import Action, Outcome
+from schemas.outcomes import Outcome, Signal
 from transforms.layout import run_file
 from transforms.storage import Folder
 
@@ -35,15 +35,15 @@ STORAGE_REFUSED = StopReason(
 )
 
 _REASONS = {
-    Action.STOP_OUT_OF_REQUESTS: ("out_of_requests", 3, "the account has no requests left; resume when it has"),
-    Action.STOP_REFUSED: ("failed", 5, "the credentials were refused; check CARD_API_KEY and CARD_API_SECRET"),
-    Action.STOP_AT_FAULT: ("failed", 2, "the endpoint takes no such call; check --endpoint_url and --transfer"),
+    Signal.OWN: ("out_of_requests", 3, "the account has no requests left; resume when it has"),
+    Signal.REFUSED: ("failed", 5, "the credentials were refused; check CARD_API_KEY and CARD_API_SECRET"),
+    Signal.BAD_REQUEST: ("failed", 2, "the endpoint takes no such call; check --endpoint_url and --transfer"),
 }
 
 
 def reason_of(outcome: Outcome) -> StopReason:
     """The reason that a stopping outcome gives."""
-    status, exit_status, advice = _REASONS[outcome.action]
+    status, exit_status, advice = _REASONS[outcome.signal]
     return StopReason(status, exit_status, outcome.code, f"{outcome.message}: {advice}")
 
 

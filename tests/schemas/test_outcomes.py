@@ -3,95 +3,116 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from schemas.contract import ERROR_CODES
 from schemas.outcomes import (
     OUTCOMES,
-    STOPS,
     Action,
+    Outcome,
+    Signal,
     Stage,
     is_code_of_a_death,
     outcome_of_error_code,
     outcome_of_status,
 )
 
-ANSWERED, RETRY, DEAD = Action.ANSWERED, Action.RETRY, Action.DEAD
-EMPTY, REFUSED, AT_FAULT = Action.STOP_OUT_OF_REQUESTS, Action.STOP_REFUSED, Action.STOP_AT_FAULT
+ANSWERED, RETRY, DEAD, STOP = Action.ANSWERED, Action.RETRY, Action.DEAD, Action.STOP
+SUCCESS, OWN, DOUBTFUL, UNAVAILABLE = Signal.SUCCESS, Signal.OWN, Signal.DOUBTFUL, Signal.UNAVAILABLE
+REFUSED, BAD_REQUEST = Signal.REFUSED, Signal.BAD_REQUEST
+
+Meaning = tuple[Action, Signal, bool]
+"""What happens now, what it tells about other images, and whether a later run tries again."""
+
+
+def meaning(outcome: Outcome) -> Meaning:
+    return outcome.action, outcome.signal, outcome.retriable
 
 
 @pytest.mark.parametrize(
-    ("error_code", "transfer", "code", "action", "retriable"),
+    ("error_code", "transfer", "code", "expected"),
     [
-        ("0", "file", "answered", ANSWERED, False),
-        ("1", "file", "error_1", DEAD, False),
-        ("2", "url", "error_2", RETRY, True),
-        ("2", "file", "error_2", DEAD, False),
-        ("2", "base64", "error_2", DEAD, False),
-        ("3", "url", "error_3", DEAD, False),
-        ("4", "file", "error_4", EMPTY, True),
-        ("5", "file", "error_5", REFUSED, True),
-        ("6", "file", "error_6", AT_FAULT, True),
-        ("77", "file", "error_77", DEAD, False),
-        ("Nguyễn Văn Mẫu", "file", "error_unknown", DEAD, False),
-        ("12345678901", "file", "error_unknown", DEAD, False),
+        ("0", "file", "answered", (ANSWERED, SUCCESS, False)),
+        ("1", "file", "error_1", (DEAD, SUCCESS, False)),
+        ("2", "url", "error_2", (RETRY, SUCCESS, True)),
+        ("2", "file", "error_2", (DEAD, SUCCESS, False)),
+        ("2", "base64", "error_2", (DEAD, SUCCESS, False)),
+        ("3", "url", "error_3", (DEAD, SUCCESS, False)),
+        ("4", "file", "error_4", (STOP, OWN, True)),
+        ("5", "file", "error_5", (DEAD, REFUSED, True)),
+        ("6", "file", "error_6", (DEAD, BAD_REQUEST, True)),
+        ("77", "file", "error_77", (DEAD, DOUBTFUL, False)),
+        ("Nguyễn Văn Mẫu", "file", "error_unknown", (DEAD, DOUBTFUL, False)),
+        ("12345678901", "file", "error_unknown", (DEAD, DOUBTFUL, False)),
     ],
 )
-def test_error_codes(error_code: str, transfer: str, code: str, action: Action, retriable: bool) -> None:
-    """Each errorCode has its meaning; one outside the table is dead, and its text is kept out of the code."""
+def test_error_codes(error_code: str, transfer: str, code: str, expected: Meaning) -> None:
+    """Each errorCode has its meaning; one outside the table is final, and its text is kept out of the code."""
     outcome = outcome_of_error_code(error_code, transfer)
-    assert (outcome.code, outcome.action, outcome.retriable) == (code, action, retriable)
+    assert (outcome.code, meaning(outcome)) == (code, expected)
 
 
-@pytest.mark.parametrize(
-    ("statuses", "action", "retriable"),
-    [
-        ((401, 403), REFUSED, True),
-        ((400, 404, 405, 415), AT_FAULT, True),
-        ((300, 301, 302, 303, 307, 308), AT_FAULT, True),
-        ((408, 425, 429, 500, 502, 503, 504, 520, 599), RETRY, True),
-        ((413,), DEAD, False),
-    ],
-)
-def test_statuses(statuses: tuple[int, ...], action: Action, retriable: bool) -> None:
-    """Each HTTP status has its meaning, and its number stands in the code."""
-    for status in statuses:
-        outcome = outcome_of_status(status)
-        assert (outcome.code, outcome.action, outcome.retriable) == (f"http_{status}", action, retriable)
+def _expected(status: int) -> tuple[str, Meaning]:
+    if status < 300:
+        return "bad_reply", (RETRY, UNAVAILABLE, False)
+    if status == 415:
+        return "unsupported_format", (DEAD, OWN, False)
+    if status == 413:
+        return "http_413", (DEAD, OWN, False)
+    if status in (401, 403):
+        return f"http_{status}", (DEAD, REFUSED, True)
+    if status in (408, 425, 429) or status >= 500:
+        return f"http_{status}", (RETRY, UNAVAILABLE, True)
+    return f"http_{status}", (DEAD, BAD_REQUEST, True)
+
+
+def test_every_status_has_an_outcome() -> None:
+    """Every HTTP status but 200 has its code, what happens now, what it tells about others, and what a rerun does."""
+    outcomes = {status: outcome_of_status(status) for status in range(201, 1000)}
+    found = {status: (outcome.code, meaning(outcome)) for status, outcome in outcomes.items()}
+    assert found == {status: _expected(status) for status in range(201, 1000)}
 
 
 def test_being_too_fast_slows_the_worker_down() -> None:
-    """HTTP 429 and 503 and a time-out slow down whoever sends; other faults do not."""
+    """HTTP 429 and 503 and a timeout slow down whoever sends; other failures do not."""
     slowing = {status for status in range(300, 600) if outcome_of_status(status).slows_down}
     assert slowing == {429, 503}
     assert {code for code, outcome in OUTCOMES.items() if outcome.slows_down} == {"timeout"}
 
 
-@pytest.mark.parametrize("status", [201, 202, 204, 206])
-def test_success_without_an_answer_is_a_bad_reply(status: int) -> None:
-    """The contract answers with 200 alone."""
-    assert outcome_of_status(status) is OUTCOMES["bad_reply"]
+def test_what_may_be_billed_is_tried_three_times() -> None:
+    """A response that is not the contract's and a connection lost after the request are tried three times at most."""
+    bounds = {code: outcome.max_attempts for code, outcome in OUTCOMES.items() if outcome.max_attempts}
+    assert bounds == {"bad_reply": 3, "connection": 3}
+    assert outcome_of_status(503).max_attempts is None
 
 
-def test_a_bad_reply_may_have_been_paid_for() -> None:
-    """A reply that is not the contract's is asked for three times at the most and not by later runs."""
-    outcome = OUTCOMES["bad_reply"]
-    assert (outcome.action, outcome.max_attempts, outcome.retriable) == (RETRY, 3, False)
+def test_the_retriable_codes() -> None:
+    """The codes of the table that a later run tries again, all of them."""
+    retriable = {code for code, outcome in OUTCOMES.items() if outcome.retriable}
+    read = {"not_found", "unreadable_source", "forbidden", "no_url"}
+    assert retriable == read | {"error_2", "error_4", "error_5", "error_6", "timeout", "unreachable", "connection"}
 
 
-@given(st.integers(201, 599))
-def test_every_status_has_an_outcome(status: int) -> None:
-    """No status other than 200 counts as answered, and whatever dies for good is not retriable."""
-    outcome = outcome_of_status(status)
-    assert outcome.action is not ANSWERED
-    assert outcome.retriable == (outcome.action not in (DEAD, ANSWERED) and outcome.code != "bad_reply")
+def test_what_each_call_tells_about_other_images() -> None:
+    """The circuit breaker's input: the signal of each outcome of a call."""
+    signals: dict[Signal, set[str]] = {}
+    for code, outcome in OUTCOMES.items():
+        if outcome.stage is Stage.CALL:
+            signals.setdefault(outcome.signal, set()).add(code)
+    assert signals == {
+        Signal.SUCCESS: {"answered", "error_1", "error_2", "error_3"},
+        Signal.OWN: {"error_4", "unsupported_format"},
+        Signal.DOUBTFUL: {"connection"},
+        Signal.UNAVAILABLE: {"timeout", "bad_reply"},
+        Signal.UNREACHABLE: {"unreachable"},
+        Signal.REFUSED: {"error_5"},
+        Signal.BAD_REQUEST: {"error_6"},
+    }
 
 
-def test_stops_are_those_that_concern_every_request() -> None:
-    """An empty account, refused credentials and a caller at fault stop the run; nothing else does."""
-    assert set(STOPS) == {EMPTY, REFUSED, AT_FAULT}
-    assert {code for code, outcome in OUTCOMES.items() if outcome.action in STOPS} == {"error_4", "error_5", "error_6"}
+def test_an_account_without_requests_alone_stops_a_run_at_once() -> None:
+    """No other outcome stops a run by itself."""
+    assert {code for code, outcome in OUTCOMES.items() if outcome.action is STOP} == {"error_4"}
 
 
 def test_codes_are_their_own_keys() -> None:
@@ -126,7 +147,9 @@ def test_stages_say_where_a_request_died(stage: Stage, codes: set[str]) -> None:
     assert {OUTCOMES[code].action for code in codes} == {DEAD}
 
 
-@pytest.mark.parametrize("code", ["error_1", "error_77", "error_unknown", "http_503", "timeout", "unknown_type"])
+@pytest.mark.parametrize(
+    "code", ["error_1", "error_77", "error_unknown", "http_503", "timeout", "unknown_type", "unsupported_format"]
+)
 def test_codes(code: str) -> None:
     """What the endpoint may say, and what the table holds, is the code of a dead letter."""
     assert is_code_of_a_death(code)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.outcomes import OUTCOMES, Action, Outcome, outcome_of_error_code, outcome_of_status
+from schemas.outcomes import OUTCOMES, Outcome, Signal, outcome_of_error_code, outcome_of_status
 from tests.servers import Answer, CardServer, Fault, envelope, failure, success
 from transforms.card_client import Attempt, CardClient, Sent, outcome_of_reply, seconds_of
 
@@ -61,7 +61,7 @@ def test_a_redirect_is_not_followed(status: int, client_of: Callable[..., CardCl
         answer = Answer(status=status, headers={"Location": f"{elsewhere.base_url}/ekyc/card"})
         with CardServer(lambda got: answer) as server:
             attempt = client_of(server.base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-        assert attempt.outcome.action is Action.STOP_AT_FAULT
+        assert attempt.outcome.signal is Signal.BAD_REQUEST
         assert (len(server.received), elsewhere.received) == (1, [])
 
 
@@ -99,14 +99,14 @@ def test_a_broken_connection_is_a_connection_fault(fault: Fault, client_of: Call
     assert len(server.received) == 1
 
 
-def test_nobody_there_is_a_connection_fault(client_of: Callable[..., CardClient]) -> None:
-    """A refused connection and a host that does not exist are faults of the connection."""
+def test_nobody_there_is_unreachable(client_of: Callable[..., CardClient]) -> None:
+    """A refused connection and a host that does not exist: nothing was sent, so it is no image's own failure."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     for base_url in (f"http://127.0.0.1:{port}/api/v2", "http://no-such-host.invalid/api/v2"):
         attempt = client_of(base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-        assert timeless(attempt) == Attempt(OUTCOMES["connection"])
+        assert timeless(attempt) == Attempt(OUTCOMES["unreachable"])
 
 
 def test_silence_is_a_time_out(client_of: Callable[..., CardClient]) -> None:

@@ -113,7 +113,7 @@ def test_over_tls_the_same_arrives(
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
         client = client_of(server.base_url, transfer=transfer)
         attempts = [client.call("ekyc/card", picture) for _ in range(2)]
-    assert stranger.outcome == OUTCOMES["connection"]
+    assert stranger.outcome == OUTCOMES["unreachable"]
     assert [attempt.outcome for attempt in attempts] == [OUTCOMES["answered"]] * 2
     sent = [part.content for got in server.received for part in got.pictures]
     assert sent == [picture[0].url.encode() if transfer == "url" else picture[0].content] * 2

@@ -42,7 +42,10 @@ class Endpoint:
         self.now_s += seconds
 
     def settle(self, policy: RetryPolicy, jitter: float = 1.0) -> tuple[Attempt, int]:
-        return send_until_settled(self.send, policy, jitter=lambda: jitter, sleep=self.sleep, clock=lambda: self.now_s)
+        attempt = send_until_settled(
+            self.send, policy, jitter=lambda: jitter, sleep=self.sleep, clock=lambda: self.now_s
+        )
+        return attempt, len(self.sent_at_s)
 
 
 @given(st.integers(1, 500), RETRY_AFTERS_S, JITTERS)
@@ -108,18 +111,55 @@ def test_retry_after_zero_does_not_burn_the_attempts() -> None:
         (OUTCOMES["bad_reply"], 3),
         (OUTCOMES["error_2"], 5),
         (OUTCOMES["timeout"], 5),
-        (OUTCOMES["connection"], 5),
+        (OUTCOMES["unreachable"], 5),
+        (OUTCOMES["connection"], 3),
         (outcome_of_status(500), 5),
     ],
 )
 def test_an_outcome_says_how_often(outcome: Outcome, count: int) -> None:
-    """Of five attempts allowed a last word takes one, a bad reply three, what passes five."""
+    """Of five attempts allowed a last word takes one, what may be billed three, what passes five."""
     assert Endpoint([(Attempt(outcome), 0.0)]).settle(RetryPolicy(5, 600)) == (Attempt(outcome), count)
 
 
 def test_a_bound_of_an_outcome_raises_no_other() -> None:
     """Where two attempts are allowed, a bad reply does not take three."""
     assert Endpoint([(Attempt(OUTCOMES["bad_reply"]), 0.0)]).settle(RetryPolicy(2, 600))[1] == 2
+
+
+GARBAGE = Attempt(OUTCOMES["bad_reply"], 200, b"<html>")
+LOST = Attempt(OUTCOMES["connection"])
+
+
+@pytest.mark.parametrize(
+    ("came", "code", "sent", "is_retriable"),
+    [
+        ([AGAIN, AGAIN, GARBAGE, ANSWERED], "answered", 4, False),
+        ([AGAIN, AGAIN, GARBAGE, GARBAGE, GARBAGE], "bad_reply", 5, False),
+        ([AGAIN, AGAIN, AGAIN, AGAIN, GARBAGE], "bad_reply", 5, True),
+        ([AGAIN, GARBAGE, AGAIN, GARBAGE, AGAIN], "http_503", 5, True),
+        ([GARBAGE, LOST, GARBAGE, LOST, GARBAGE], "bad_reply", 5, False),
+        ([LOST, AGAIN, LOST, LOST, ANSWERED], "connection", 4, True),
+    ],
+)
+def test_an_outcome_counts_its_own_attempts_alone(
+    came: list[Attempt], code: str, sent: int, is_retriable: bool
+) -> None:
+    """Garbage is final after three garbage responses, however many other failures lie between; with fewer of them a
+    later run has the rest of the three."""
+    attempt, count = Endpoint([(one, 0.0) for one in came]).settle(RetryPolicy(5, 600))
+    assert (attempt.outcome.code, count, attempt.outcome.retriable) == (code, sent, is_retriable)
+
+
+def test_no_retry_where_none_may_be_made() -> None:
+    """Whoever sends may have the retries end early; what failed for now is then left to a later run."""
+    sent: list[Attempt] = []
+
+    def send() -> Attempt:
+        sent.append(GARBAGE)
+        return GARBAGE
+
+    attempt = send_until_settled(send, RetryPolicy(5, 600), jitter=lambda: 0.0, may_retry=lambda: False)
+    assert (len(sent), attempt.outcome.retriable, attempt.body) == (1, True, GARBAGE.body)
 
 
 def test_an_exception_ends_it() -> None:

@@ -183,7 +183,7 @@ def test_an_endpoint_that_goes_away_kills_no_run(rig_of: Callable[..., Rig]) -> 
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
         rig.send()
-    assert rig.send() == ("connection", 5)
+    assert rig.send() == ("unreachable", 5)
     assert rig.stopped_by is None
 
 
