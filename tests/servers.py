@@ -74,7 +74,12 @@ class CardServer:
     """
 
     def __init__(
-        self, answer: Callable[[Received], Answer], *, keeps_content: bool = True, tls: ssl.SSLContext | None = None
+        self,
+        answer: Callable[[Received], Answer],
+        *,
+        keeps_content: bool = True,
+        tls: ssl.SSLContext | None = None,
+        port: int = 0,
     ) -> None:
         self.answer = answer
         self.received: list[Received] = []
@@ -82,7 +87,7 @@ class CardServer:
         self.closing = threading.Event()
         self._keeps_content = keeps_content
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"cards": self}))
+        self._server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), {"cards": self}))
         self._scheme = "https" if tls else "http"
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
