@@ -26,6 +26,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline import graph
 from pipeline.claim import await_workers, claimed
 from pipeline.launch import cause, exit_status, fail
+from pipeline.period import end_period, remaining_s
 from pipeline.report import report_if_possible
 from pipeline.runner import opened_runner
 from pipeline.runs import RUN_FILE, Run, find_run, with_run
@@ -75,6 +76,7 @@ def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOp
                 _run_graph(settings, watching, copy.deepcopy(options), session)  # a runner writes into them
             stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
             receipt = publisher.finish(_still_open(folder, run.run_id), _now(), is_stopped=stop is not None)
+            end_period(folder)
         except Exception as error:  # whatever a runner raises, the user gets one line
             return fail(run, f"run {run.run_id} failed: {cause(error)}", error)
         print(summarise(receipt, settings.output.output))
@@ -111,7 +113,7 @@ def _beating(
     folder: Folder, run: Run, session: str, watching: WatchSettings, ending: threading.Event
 ) -> Iterator[None]:
     """Tell the graph to go on, every few seconds; and to end, once we are told to or its hours are over."""
-    until_s = time.monotonic() + watching.run_hours * 3600
+    until_s = time.monotonic() + remaining_s(folder, watching.run_hours, time.time())
 
     def is_ending() -> bool:
         return ending.is_set() or time.monotonic() >= until_s

@@ -9,14 +9,15 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 
 from schemas.contract import OPERATIONS
 from transforms.answered import Standing
 from transforms.elements import Picture, Request
-from transforms.find_cards import find
 from transforms.fresh_answered import Fresh
 from transforms.handed_out import OPEN_FILE, Given, Group, HandedOut, Uris, decode, encode, new_requests, to_give
+from transforms.input_listing import InputListing
 from transforms.layout import run_file
 from transforms.looks import look_at_all
 from transforms.news import News
@@ -24,8 +25,8 @@ from transforms.settings import Settings, WatchSettings
 from transforms.sources import SourceError
 from transforms.stop import STORAGE_REFUSED, StopSwitch
 from transforms.storage import Folder
-from transforms.store_errors import StoreRefused
 from transforms.tail import Known, Tail
+from transforms.unpaired import UnpairedSides
 from transforms.uris import local_name
 
 _LOG = logging.getLogger("cardbeam")
@@ -74,10 +75,10 @@ class Watcher:
         self._told: dict[Uris, Request] = {}
         self._again: list[Request] = []
         self._listing: Iterator[Request] | None = None
+        self._inputs = InputListing(settings.input, clock)
         self._listed_s = self._list_at_s = -math.inf
         self._refusals = 0
-        self._lone_since_s: dict[Uris, float] = {}
-        self._lone_before: dict[Uris, float] = {}
+        self._unpaired = UnpairedSides(folder, clock, now_s)
         self._most_open = most_open(settings.rate.max_requests_per_second)
 
     def begin(self, number: int) -> None:
@@ -90,6 +91,7 @@ class Watcher:
         open_still = [one for one in given if one.request.source_id not in settled]
         self._handed = HandedOut((one for one in open_still if one.number < number), by_source=self._handed.by_source)
         self._again = [one.request for one in open_still if one.number >= number]
+        self._unpaired.load()
 
     def step(self, number: int) -> list[Group] | None:
         """Wait a little for something to give out, and give it out; None at the end of the watch."""
@@ -151,19 +153,11 @@ class Watcher:
         """Look for what is new, if it is time: a second of it, so that what is found or told meanwhile is given out."""
         began_s = self._clock()
         if self._listing is None and began_s >= self._list_at_s:
-            inputs = self._settings.input
-            self._listing = chain.from_iterable(find(source, inputs) for source in inputs.input)
-            self._lone_before, self._lone_since_s = self._lone_since_s, {}
+            self._listing = self._inputs.requests()
+            self._unpaired.begin_listing()
         while self._listing is not None and len(self._waiting) < _WAITING and self._clock() - began_s < _STEP_S:
-            try:
-                listed = list(islice(self._listing, _LISTED_AT_ONCE))
-            except (SourceError, OSError) as error:  # the next look may be better: a store that is away comes back
-                self._refuse(error)
-                self._lone_since_s = self._lone_before | self._lone_since_s
-                self._end_listing()
-                return
+            listed = list(islice(self._listing, _LISTED_AT_ONCE))
             if not listed:
-                self._refusals = 0
                 self._end_listing()
             for request in listed:  # what an earlier listing showed of it may be no longer so
                 self._waiting.pop(request.uris, None)
@@ -176,10 +170,9 @@ class Watcher:
         is_told = self._news is not None and not self._news.is_away
         self._listing, self._listed_s = None, self._clock()
         self._list_at_s = self._listed_s + (self._watch.safety_interval_s if is_told else self._watch.interval_s)
-
-    def _refuse(self, error: Exception) -> None:
-        _LOG.warning("the inputs could not be listed: %s", error)
-        self._refusals += isinstance(error.__cause__ or error, StoreRefused)
+        with suppress(OSError):  # the next listing keeps the times
+            self._unpaired.end_listing(is_whole=self._inputs.is_whole)
+        self._refusals = 0 if self._inputs.is_whole else self._refusals + self._inputs.is_refused
         if self._refusals >= _REFUSALS:
             self._stop.pull(STORAGE_REFUSED)
 
@@ -200,9 +193,7 @@ class Watcher:
             return False
         if len(request.pictures) == len(OPERATIONS[self._settings.input.operation].picture_params):
             return True
-        since_s = self._lone_before.get(request.uris, self._clock())
-        self._lone_since_s[request.uris] = since_s
-        return self._clock() - since_s >= _LONE_S
+        return self._unpaired.waited_s(request.uris) >= _LONE_S
 
     def _write(self) -> None:
         content = encode(self._handed)

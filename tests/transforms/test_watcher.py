@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import chain, repeat
 from pathlib import Path
@@ -200,7 +202,7 @@ def test_a_listing_goes_on_where_it_stayed_for_want_of_room(
         begun.append(source)
         return find(source, inputs)
 
-    monkeypatch.setattr("transforms.watcher.find", find_and_count)
+    monkeypatch.setattr("transforms.input_listing.find", find_and_count)
     watch = watch_of()
     expected = [f"{number:02}" for number in range(20)]
     for number, name in enumerate(expected):
@@ -271,9 +273,48 @@ def test_a_listing_that_fails_is_tried_again_and_refused_ones_stop_the_run(
     def fails(*_: object, **__: object) -> None:
         raise next(errors)
 
-    monkeypatch.setattr("transforms.watcher.find", fails)
+    monkeypatch.setattr("transforms.input_listing.find", fails)
     assert watch.steps(25) == []
     assert read_stop(watch.folder, f"runs/{RUN}/stop.json") is None
     watch.steps(12)
     assert read_stop(watch.folder, f"runs/{RUN}/stop.json") == STORAGE_REFUSED
-    assert "the inputs could not be listed: away" in caplog.text
+    assert [record.message for record in caplog.records] == ["input cannot be listed, and is tried again: away"]
+
+
+def test_one_input_that_vanishes_and_returns_is_two_lines_and_stops_no_other(
+    watch_of: Callable[..., Watch], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is under another input is processed meanwhile, and no side is taken for gone."""
+    caplog.set_level(logging.INFO, "cardbeam")
+    watch = watch_of(operation="ekyc/cards")
+    other = watch.inputs.parent / "other"
+    other.mkdir()
+    sources = (f"{watch.inputs}/*", str(other))
+    watch.settings = replace(watch.settings, input=replace(watch.settings.input, input=sources))
+    watch.begin(0)
+    watch.put("1_front.jpg", b"1")
+    assert watch.steps(60) == []
+    watch.inputs.rename(watch.inputs.parent / "away")
+    for name in ("2_front.jpg", "2_back.jpg"):
+        (other / name).write_bytes(name.encode())
+        os.utime(other / name, (OLD_S, OLD_S))
+    assert watch.steps(120) == ["2_front.jpg"]
+    (watch.inputs.parent / "away").rename(watch.inputs)
+    assert watch.steps(140) == ["1_front.jpg"]
+    folder = watch.inputs
+    assert [record.message for record in caplog.records] == [
+        f"input cannot be listed, and is tried again: --input {folder}/*: {folder} does not exist",
+        f"input can be listed again, after 0:02:02: --input {folder}/*",
+    ]
+
+
+def test_a_side_waits_from_when_it_was_first_listed_through_every_restart(watch_of: Callable[..., Watch]) -> None:
+    """A watch that is killed every minute still processes an unpaired side in time."""
+    watch = watch_of(operation="ekyc/cards")
+    watch.put("1_front.jpg", b"1")
+    given: list[list[str]] = []
+    for _ in range(6):
+        given.append(watch.steps(58))
+        watch.settings = replace(watch.settings, output=replace(watch.settings.output, run_id=f"run-{len(given)}"))
+        watch.begin(0)
+    assert given == [[], [], [], [], [], ["1_front.jpg"]]
