@@ -41,8 +41,8 @@ class UnpairedSides:
         with suppress(OSError):  # not there; or the store is away: then they count from now
             self._written = self._folder.read(UNPAIRED_FILE)
         clock_s, now_s = self._clock(), self._now_s()
-        for since_s, *uris in _decode(self._written):
-            self._since[tuple(uris)] = (clock_s - max(0.0, now_s - since_s), min(since_s, now_s))
+        for since_s, uris in _decode(self._written):
+            self._since[uris] = (clock_s - max(0.0, now_s - since_s), min(since_s, now_s))
 
     def begin_listing(self) -> None:
         """From now on a listing shows which sides are there."""
@@ -71,14 +71,14 @@ class UnpairedSides:
         self._written = content
 
 
-def _decode(content: bytes) -> list[tuple[float, str]]:
+def _decode(content: bytes) -> list[tuple[float, Uris]]:
     """What the file holds; nothing where it is missing or damaged: then the sides wait from now on."""
     try:
         rows = orjson.loads(content)
     except orjson.JSONDecodeError:
         return []
-    return [row for row in rows if isinstance(row, list) and _is_row(row)] if isinstance(rows, list) else []
+    return [(row[0], tuple(row[1:])) for row in rows if _is_row(row)] if isinstance(rows, list) else []
 
 
-def _is_row(row: list[object]) -> bool:
-    return len(row) > 1 and isinstance(row[0], float) and all(isinstance(uri, str) for uri in row[1:])
+def _is_row(row: object) -> bool:
+    return isinstance(row, list) and [type(one) for one in row] == [float, *[str] * (len(row) - 1)] and len(row) > 1
