@@ -2,26 +2,24 @@
 
 Beam gives `--job_server_timeout`, 300 s by default, to two streams of a job server as the deadline of their whole
 life: the job's states and its messages. A job that runs longer would seem to fail, on each runner that has the streams
-before the job starts, as Prism does. They are opened again without one, once the job has started; the deadline of
-every single request to the job server stays.
+before the job starts, as Prism does (Flink does not). Here they are opened without one; the first state, and the
+answer to every other request, must come within the time as before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
-from apache_beam.portability.api import beam_job_api_pb2
+from apache_beam.portability.api import beam_job_api_pb2_grpc
 from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.portability.prism_runner import PrismRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from pipeline.prism import prism_server
-
-Started = tuple[str, Any, Any]
-"""The job's id, its messages and its states."""
 
 
 @contextmanager
@@ -55,17 +53,40 @@ def without_deadline(runner: PortableRunner) -> None:
     create = runner.create_job_service_handle
 
     def create_job_service_handle(job_service: Any, options: PipelineOptions) -> Any:
-        handle = create(job_service, options)
-        handle.run = _reopening(handle.run, job_service)
-        return handle
+        is_remote = isinstance(job_service, beam_job_api_pb2_grpc.JobServiceStub)
+        return create(_OpenStreams(job_service) if is_remote else job_service, options)
 
     runner.create_job_service_handle = create_job_service_handle
 
 
-def _reopening(run: Callable[[str], Started], job_service: Any) -> Callable[[str], Started]:
-    def run_and_reopen(preparation_id: str) -> Started:
-        job_id, *_ = run(preparation_id)
-        messages = job_service.GetMessageStream(beam_job_api_pb2.JobMessagesRequest(job_id=job_id))
-        return job_id, messages, job_service.GetStateStream(beam_job_api_pb2.GetJobStateRequest(job_id=job_id))
+class _OpenStreams:
+    """A job server whose streams have no deadline. Each is opened once: Beam's Java job servers tell no further
+    listener of a state once one before it is gone."""
 
-    return run_and_reopen
+    def __init__(self, job_service: Any) -> None:
+        self._job_service = job_service
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._job_service, name)
+
+    def GetMessageStream(self, request: Any, timeout: float | None = None) -> Any:  # Beam's name
+        """What the job prints; nobody waits for it."""
+        del timeout
+        return self._job_service.GetMessageStream(request)
+
+    def GetStateStream(self, request: Any, timeout: float | None = None) -> Iterator[Any]:
+        """The job's states; the present one comes at once, so it has the deadline."""
+        stream = self._job_service.GetStateStream(request)
+        return stream if timeout is None else _starting_within(stream, timeout)
+
+
+def _starting_within(stream: Any, seconds: float) -> Iterator[Any]:
+    timer = threading.Timer(seconds, stream.cancel)
+    timer.daemon = True
+    timer.start()
+    try:
+        for element in stream:
+            timer.cancel()
+            yield element
+    finally:
+        timer.cancel()

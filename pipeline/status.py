@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.exit import EXIT_COMPLETE, UsageError
+from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError
+from pipeline.liveness import Observer, is_alive
 from pipeline.options import parse
 from pipeline.runs import Run, read_run, run_ids
 from pipeline.summary import summarise
+from pipeline.watch_lines import watch_lines
 from transforms.count_found import FOUND_FILE
 from transforms.elements import SettledAs
 from transforms.frames import FIELDS, read_stored
@@ -25,7 +27,7 @@ from transforms.layout import JOURNAL, LEDGER, of_run, run_file
 from transforms.receipt import read_receipt
 from transforms.settings import Problem, option, output_problems
 from transforms.storage import Folder, StoredFile, open_folder
-from transforms.watch_control import SILENT_S, read_control
+from transforms.watcher import still_open
 
 _of_row = itemgetter(*map(FIELDS.index, ("outcome", "attempts", "last_at")))
 _RATE_OVER_S = 60
@@ -150,7 +152,8 @@ def _words(run: Run, status: Status) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Tell how a run stands, while it runs and after; the newest where --run_id does not name one."""
+    """Tell how a run stands, while it runs and after; the newest where --run_id does not name one. Exit 4 if its
+    process is gone and it did not end."""
     (asked,), _ = parse("status", str(main.__doc__), arguments, StatusSettings, runner=None)
     folder = open_folder(asked.output)
     known = run_ids(folder)
@@ -160,12 +163,22 @@ def main(arguments: Sequence[str]) -> int:
     run = read_run(folder, run_id) if run_id in known else None
     if run is None:
         raise UsageError(f"there is no run {run_id} in --output {asked.output}; there are {', '.join(known)}")
-    counter = RecordCounter(folder, run_id)
-    while (receipt := read_receipt(folder, run_id)) is None or not receipt.has_ended:
+    return _show(folder, run, asked)
+
+
+def _show(folder: Folder, run: Run, asked: StatusSettings) -> int:
+    """Print how the run stands, again and again if that is asked for until it has ended; the exit status."""
+    counter, observer = RecordCounter(folder, run.run_id), Observer(folder, run.run_id)
+    while (receipt := read_receipt(folder, run.run_id)) is None or not receipt.has_ended:
+        lives = observer.look() if asked.watch else is_alive(observer)
         if receipt is None:
-            print(f"run {run_id}  {line(run, counter.look(time.time()))}", flush=True)
+            print(f"run {run.run_id}  {line(run, counter.look(time.time()))}", flush=True)
         else:
-            print(f"{summarise(receipt, asked.output)}\n  watching   {_sign_of_life(folder, run_id)}", flush=True)
+            print(summarise(receipt, asked.output))
+            print("\n".join(watch_lines(folder, run.run_id, time.time())), flush=True)
+        if lives is False:
+            print(f"  DEAD       {_epitaph(folder, run.run_id)}", flush=True)
+            return EXIT_FAILED
         if not asked.watch:
             return EXIT_COMPLETE
         time.sleep(_REDRAW_S)
@@ -173,10 +186,8 @@ def main(arguments: Sequence[str]) -> int:
     return EXIT_COMPLETE
 
 
-def _sign_of_life(folder: Folder, run_id: str) -> str:
-    """Whether the process that watches still says so."""
-    control = read_control(folder, run_id)
-    silent_s = int(time.time()) - control.at_s if control else 0
-    if control is None or silent_s > SILENT_S:
-        return f"no sign of life for {timedelta(seconds=silent_s)!s}: the same command goes on with it"
-    return "it is coming to its end" if control.is_ending else "new pictures are taken"
+def _epitaph(folder: Folder, run_id: str) -> str:
+    """What is known of a run whose process is gone."""
+    in_flight = still_open(folder, run_id)
+    calls = f"up to {in_flight:,} calls were in flight" if in_flight else "no call was in flight"
+    return f"its process is gone, and it did not end; {calls}. Rerun the same command to resume"

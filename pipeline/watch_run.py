@@ -31,16 +31,14 @@ from pipeline.report import report_if_possible
 from pipeline.runner import opened_runner
 from pipeline.runs import RUN_FILE, Run, find_run, with_run
 from pipeline.summary import summarise
-from transforms.handed_out import Given
 from transforms.layout import run_file
 from transforms.leases import LEASES
 from transforms.publish_new import Publisher
 from transforms.settings import Settings, WatchSettings
 from transforms.stop import STOP_FILE, StopReason, StopSwitch, read_stop
 from transforms.storage import Folder, open_folder
-from transforms.tail import Tail
 from transforms.watch_control import BEAT_S, Control, write_control
-from transforms.watcher import open_requests
+from transforms.watcher import open_requests, still_open
 
 _LOG = logging.getLogger("cardbeam")
 _LOOK_S = 1.0
@@ -75,7 +73,7 @@ def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOp
                 _LOG.info("run %s watches", run.run_id)
                 _run_graph(settings, watching, copy.deepcopy(options), session)  # a runner writes into them
             stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
-            receipt = publisher.finish(_still_open(folder, run.run_id), _now(), is_stopped=stop is not None)
+            receipt = publisher.finish(still_open(folder, run.run_id), _now(), is_stopped=stop is not None)
             end_period(folder)
         except Exception as error:  # whatever a runner raises, the user gets one line
             return fail(run, f"run {run.run_id} failed: {cause(error)}", error)
@@ -173,18 +171,6 @@ def _repeating(name: str, steps: Callable[[], Iterator[float]]) -> Iterator[None
     finally:
         over.set()
         thread.join()
-
-
-def _still_open(folder: Folder, run_id: str) -> int:
-    """Requests that were given out and that no record settles."""
-    given: list[Given] = open_requests(folder, run_id)
-    if not given:
-        return 0
-    uris, sources = set(), set()
-    for known in Tail(folder, run_id).read():
-        uris.add(known.uris)
-        sources.add(known.source_id)
-    return sum(one.request.uris not in uris and one.request.source_id not in sources for one in given)
 
 
 def _now() -> datetime:

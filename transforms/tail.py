@@ -12,7 +12,7 @@ from transforms.frames import FIELDS, read_stored
 from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.storage import Folder, StoredFile
 
-_NAMES = ("item_id", "source_id", "outcome", "retriable", "uris")
+_NAMES = ("item_id", "source_id", "outcome", "retriable", "uris", "code")
 _of_row = itemgetter(*map(FIELDS.index, _NAMES))
 
 
@@ -27,6 +27,7 @@ class Known:
     uris: tuple[str, ...]
     may_be_old: bool = False
     """Whether it comes from the ledger, which repeats what the journal said, and again where its files are merged."""
+    code: str | None = None
 
 
 class Tail:
@@ -59,8 +60,8 @@ class Tail:
         start = self._read_up_to.get(file.path, 0)
         try:
             for row, end in read_stored(self._folder, file.path, start, file.size_bytes):
-                item_id, source_id, outcome, retriable, uris = _of_row(row)
-                yield Known(item_id, source_id, outcome, retriable, tuple(uris))
+                item_id, source_id, outcome, retriable, uris, code = _of_row(row)
+                yield Known(item_id, source_id, outcome, retriable, tuple(uris), code=code)
                 self._read_up_to[file.path] = end
         except FileNotFoundError:
             return  # taken over by the ledger since it was listed
@@ -71,5 +72,5 @@ class Tail:
                 columns = pq.read_table(file, columns=list(_NAMES)).to_pydict()
         except FileNotFoundError:
             return  # merged into another since it was listed; that one comes with the next look
-        for item_id, source_id, outcome, retriable, uris in zip(*(columns[name] for name in _NAMES), strict=True):
-            yield Known(item_id, source_id, outcome, retriable, tuple(uris), may_be_old=True)
+        for item_id, source_id, outcome, retriable, uris, code in zip(*(columns[name] for name in _NAMES), strict=True):
+            yield Known(item_id, source_id, outcome, retriable, tuple(uris), may_be_old=True, code=code)

@@ -28,6 +28,7 @@ from transforms.storage import Folder
 from transforms.tail import Known, Tail
 from transforms.unpaired import UnpairedSides
 from transforms.uris import local_name
+from transforms.watch_status import StatusWriter
 
 _LOG = logging.getLogger("cardbeam")
 _STEP_S = 1.0
@@ -79,6 +80,7 @@ class Watcher:
         self._listed_s = self._list_at_s = -math.inf
         self._refusals = 0
         self._unpaired = UnpairedSides(folder, clock, now_s)
+        self._status = StatusWriter(folder, settings.output.run_id, clock, now_s)
         self._most_open = most_open(settings.rate.max_requests_per_second)
 
     def begin(self, number: int) -> None:
@@ -92,6 +94,7 @@ class Watcher:
         self._handed = HandedOut((one for one in open_still if one.number < number), by_source=self._handed.by_source)
         self._again = [one.request for one in open_still if one.number >= number]
         self._unpaired.load()
+        self._status.note_found(one.request.uris for one in open_still)
 
     def step(self, number: int) -> list[Group] | None:
         """Wait a little for something to give out, and give it out; None at the end of the watch."""
@@ -104,8 +107,10 @@ class Watcher:
             if requests := self._next():
                 self._handed.add(number, requests)
                 self._write()
+                self._tell()
                 return self._handed.groups(requests)
             self._write()
+            self._tell()
             if self._clock() - began_s >= _HOLD_S:
                 return []
             if self._listing is None or len(self._waiting) >= _WAITING:
@@ -137,6 +142,7 @@ class Watcher:
             try:
                 requests = look_at_all(Request(operation, (Picture(uri),)) for uri in uris)
                 self._told |= {request.uris: request for request in requests if request.source_id is not None}
+                self._status.note_found(self._told)
             except SourceError as error:
                 _LOG.warning("what was told of could not be looked at, and is listed: %s", error)
                 must_list = True
@@ -164,12 +170,16 @@ class Watcher:
                 if self._handed.has(request) and self._is_settled(request):
                     self._handed.drop_another(request)
             new = new_requests(listed, self._handed, self._is_settled, self._is_whole)
-            self._waiting.update((request.uris, request) for request in new)
+            found = {request.uris: request for request in new}
+            self._waiting |= found
+            self._status.note_found(found)
 
     def _end_listing(self) -> None:
         is_told = self._news is not None and not self._news.is_away
         self._listing, self._listed_s = None, self._clock()
         self._list_at_s = self._listed_s + (self._watch.safety_interval_s if is_told else self._watch.interval_s)
+        handed = (one.request.uris for one in self._handed)
+        self._status.note_listing([*self._waiting, *self._told, *handed])
         with suppress(OSError):  # the next listing keeps the times
             self._unpaired.end_listing(is_whole=self._inputs.is_whole)
         self._refusals = 0 if self._inputs.is_whole else self._refusals + self._inputs.is_refused
@@ -179,6 +189,7 @@ class Watcher:
     def _learn(self, records: Iterator[Known]) -> Iterator[Known]:
         """Deaths that a later run tries again are left alone in this one."""
         for known in records:
+            self._status.note_record(known)
             if known.retriable and known.source_id is not None:
                 self._failed_here.add(known.source_id)
             yield known
@@ -194,6 +205,14 @@ class Watcher:
         if len(request.pictures) == len(OPERATIONS[self._settings.input.operation].picture_params):
             return True
         return self._unpaired.waited_s(request.uris) >= _LONE_S
+
+    def _tell(self) -> None:
+        self._status.write(
+            waiting=len(self._waiting.keys() | self._told.keys()),
+            in_flight=len(self._handed),
+            unpaired=len(self._unpaired),
+            failing_inputs=self._inputs.failing,
+        )
 
     def _write(self) -> None:
         content = encode(self._handed)
@@ -220,3 +239,15 @@ def open_requests(folder: Folder, run_id: str) -> list[Given]:
         return decode(folder.read(run_file(run_id, OPEN_FILE)))
     except FileNotFoundError:
         return []
+
+
+def still_open(folder: Folder, run_id: str) -> int:
+    """How many requests were given out and have no record."""
+    given = open_requests(folder, run_id)
+    if not given:
+        return 0
+    uris, sources = set(), set()
+    for known in Tail(folder, run_id).read():
+        uris.add(known.uris)
+        sources.add(known.source_id)
+    return sum(one.request.uris not in uris and one.request.source_id not in sources for one in given)

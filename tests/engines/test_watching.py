@@ -73,7 +73,7 @@ def test_no_requests_left_ends_it_with_what_is_deferred(prism: str, tmp_path: Pa
         out, err = child.communicate(timeout=60)
     assert (refused.returncode, "is under way" in refused.stderr) == (2, True)
     assert "watching" in asked.stdout, asked
-    assert "new pictures are taken" in asked.stdout, asked
+    assert "new images are processed" in asked.stdout, asked
     assert rows.stdout.split() == ["count_star()", "1"], rows
     assert child.returncode == 3, err
     assert "out_of_requests" in out
@@ -129,8 +129,11 @@ def test_it_outlives_the_timeout_of_its_job_server(prism: str, tmp_path: Path) -
 
 
 def test_a_killed_watch_leaves_no_prism(prism: str, tmp_path: Path) -> None:
-    """Prism ends with the process that started it, also where that one is killed alone."""
+    """Prism ends with the process that started it, also where that one is killed alone; `status` tells it is dead."""
     with CardServer(lambda got: answer(got, 0.0)) as server, watching(tmp_path, server, prism) as child:
         runner = prism_of(child)
         child.kill()
-        assert psutil.wait_procs([runner], timeout=WITHIN_S) == ([runner], [])
+        gone = psutil.wait_procs([runner], timeout=WITHIN_S)
+        asked = cli.run("status", f"--output={tmp_path}/out")
+    assert gone == ([runner], [])
+    assert (asked.returncode, "DEAD       its process is gone" in asked.stdout) == (4, True), asked

@@ -28,6 +28,7 @@ class JobServer(services.JobServiceServicer):
 
     def __init__(self, *, shows_before_run: bool) -> None:
         self._shows_before_run, self._is_running = shows_before_run, threading.Event()
+        self.streams = 0
 
     def DescribePipelineOptions(self, request, context):
         return api.DescribePipelineOptionsResponse()
@@ -42,6 +43,7 @@ class JobServer(services.JobServiceServicer):
     def GetStateStream(self, request, context):
         if not self._is_running.is_set() and not self._shows_before_run:
             context.abort(grpc.StatusCode.NOT_FOUND, "no such job")
+        self.streams += 1
         yield api.JobStateEvent(state=api.JobState.STARTING)
         self._is_running.wait()
         time.sleep(RUNS_FOR_S)
@@ -87,9 +89,25 @@ def run(options: PipelineOptions) -> object:
 @pytest.mark.parametrize("shows_before_run", [True, False])
 def test_a_job_outlives_the_timeout_of_its_job_server(shows_before_run: bool, recwarn: pytest.WarningsRecorder) -> None:
     """A job that runs longer than --job_server_timeout ends as done, and no thread that reads of it fails."""
-    with serving(JobServer(shows_before_run=shows_before_run)) as endpoint:
+    server = JobServer(shows_before_run=shows_before_run)
+    with serving(server) as endpoint:
         state = run(options_for(endpoint))
-    assert (state, [one for one in recwarn if "Thread" in one.category.__name__]) == (PipelineState.DONE, [])
+    failed = [one for one in recwarn if "Thread" in one.category.__name__]
+    assert (state, failed, server.streams) == (PipelineState.DONE, [], 1)
+
+
+def test_a_job_server_that_shows_no_state_is_not_waited_for() -> None:
+    """The present state has the deadline; without it the job is started, and its states are asked for again."""
+
+    class Silent(JobServer):
+        def GetStateStream(self, request, context):
+            if not self._is_running.is_set():
+                self._is_running.wait()
+                context.abort(grpc.StatusCode.CANCELLED, "too late")
+            yield from super().GetStateStream(request, context)
+
+    with serving(Silent(shows_before_run=True)) as endpoint:
+        assert run(options_for(endpoint)) == PipelineState.DONE
 
 
 def test_a_job_server_that_does_not_answer_is_not_waited_for() -> None:

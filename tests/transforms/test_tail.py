@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> LocalFolder:
 
 
 def known(one: Settled, *, may_be_old: bool = False) -> Known:
-    return Known(one.item_id, one.source_id, one.outcome, one.retriable, one.uris, may_be_old)
+    return Known(one.item_id, one.source_id, one.outcome, one.retriable, one.uris, may_be_old, one.code)
 
 
 def to_ledger(folder: LocalFolder, name: str, *records: Settled) -> None:
