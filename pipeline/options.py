@@ -28,6 +28,7 @@ from transforms.settings import (
 from transforms.uris import normal_uri
 
 DEFAULT_RUNNER = "FnApiRunner"
+BUFFER_LIMIT = "data_buffer_time_limit_ms=100"
 _TITLES: dict[type, str] = {
     InputSettings: "pictures",
     WatchSettings: "watching",
@@ -42,7 +43,7 @@ _EXPERIMENTS = (
     # else Beam asks pip at each launch what is installed on this machine, for the workers' log: half a second and more
     "--experiments=disable_logging_submission_environment",
     # else a worker hands on what a step gives by 10 MB, held several times over: 27 MB for a night of 300,000 pictures
-    "--experiments=data_buffer_time_limit_ms=100",
+    f"--experiments={BUFFER_LIMIT}",
 )
 """Of several values of one experiment Beam takes the first, so a user's own goes before these."""
 

@@ -12,11 +12,11 @@ from itertools import islice
 from pathlib import Path
 from types import FrameType
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, StandardOptions
 
 from pipeline.exit import EXIT_COMPLETE, UsageError
 from pipeline.launch import check_credentials
-from pipeline.options import parse, refuse_own_files
+from pipeline.options import BUFFER_LIMIT, parse, refuse_own_files
 from pipeline.prism import PRISM, find_prism
 from pipeline.watch_run import watch_a_run
 from transforms.find_cards import find
@@ -69,6 +69,9 @@ def _set_up(options: PipelineOptions) -> None:
     if standard.runner in _TO_THE_END:
         raise UsageError(f"--runner {standard.runner} runs each stage to its end, so it cannot watch: leave it out")
     standard.streaming = True
+    debug = options.view_as(DebugOptions)
+    # bundles are short here, and with it Beam's Java runners leave a thread behind for some of them, without end
+    debug.experiments = [one for one in debug.experiments or () if one != BUFFER_LIMIT]
     if standard.runner == PRISM:
         find_prism(options)
 
