@@ -42,6 +42,8 @@ from transforms.watcher import open_requests, still_open
 
 _LOG = logging.getLogger("cardbeam")
 _LOOK_S = 1.0
+_SOON_S = 0.2
+"""How soon after a signal the graph is told to end."""
 _TAKE_OVER_S = 60.0
 _TAKEN_OVER = StopReason("failed", 4, "taken_over", "The watch was begun again; its calls are left to the new one")
 
@@ -120,8 +122,8 @@ def _beating(
         for number in itertools.count():
             is_last = is_ending()
             write_control(folder, run.run_id, Control(session, int(time.time()), is_last, number))
-            for _ in range(round(BEAT_S / _LOOK_S)):
-                yield _LOOK_S
+            for _ in range(round(BEAT_S / _SOON_S)):
+                yield _SOON_S
                 if is_ending() and not is_last:
                     break
 
