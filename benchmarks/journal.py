@@ -40,6 +40,9 @@ _RUN = "bench"
 class _NoJournal:
     """Keeps nothing."""
 
+    def check(self) -> None:
+        """There is nothing that could fail."""
+
     def append(self, settled: Settled) -> None:
         """Forget it."""
 
@@ -56,6 +59,10 @@ class _Timed:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.waited_s: list[float] = []
+
+    def check(self) -> None:
+        """As the journal does."""
+        self._journal.check()
 
     def append(self, settled: Settled) -> None:
         """Time the journal's own."""
@@ -110,7 +117,7 @@ def _run(
 ) -> dict[str, float]:
     client = CardClient(base_url, Credentials("bench", "bench"), connections=threads)
     policy, stop = RetryPolicy(1, 60.0), StopSwitch(folder, _RUN)
-    sender = Sender(client, Throttle(0.0), stop, policy, jitter=random.random, sleep=time.sleep)
+    sender = Sender(client, Throttle(0.0), stop, policy, jitter=random.random, sleep=time.sleep, check=journal.check)
     settler = Settler(load_answered(folder, _RUN), sender, journal)
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(threads) as executor:

@@ -26,9 +26,9 @@ import pyarrow.parquet as pq
 from schemas.documents import DOCUMENTS
 from schemas.fields import Field, Kind
 from transforms.elements import Request, Settled, SettledAs
-from transforms.frames import encode
 from transforms.layout import JOURNAL, LEDGER, of_run, parquet_file
 from transforms.read_part import ledger_table
+from transforms.record_format import encode, frames, header, key_of
 from transforms.sources import describe
 
 _ROWS_PER_FILE = 100_000
@@ -169,10 +169,12 @@ def publish_of(answers: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, of_run(JOURNAL, "past"))
         folder.mkdir(parents=True)
+        key = key_of("writer-000000")
         with Path(folder, "writer-000000.journal").open("wb") as segment:
+            segment.write(header(key))
             for number in range(answers):
                 request = Request("ekyc/card", (describe(f"/in/{number}.jpg"),))
-                segment.write(encode(sample_record(request, number, with_reply=True)))
+                segment.write(frames(key, number, [encode(sample_record(request, number, with_reply=True))]))
         first = measure("publish", f"--output={scratch}")
         again = measure("publish", f"--output={scratch}")
         idle = measure("publish", f"--output={_empty_run(Path(scratch, 'idle'))}")
@@ -189,7 +191,7 @@ def publish_of(answers: int) -> dict[str, object]:
 def _empty_run(output: Path) -> Path:
     folder = output / of_run(JOURNAL, "past")
     folder.mkdir(parents=True)
-    Path(folder, "writer-000000.journal").touch()
+    Path(folder, "writer-000000.journal").write_bytes(header(key_of("writer-000000")))
     return output
 
 

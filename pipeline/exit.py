@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+_OF_A_STEP = "_tagged_with_step"
+"""What Beam marks its error with that it raises while it handles that of a step, without naming it as the cause."""
 EXIT_COMPLETE = 0
 EXIT_USAGE = 2
 EXIT_LATER = 3
@@ -28,7 +30,7 @@ def innermost(error: BaseException) -> BaseException:
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__
+        error = error.__cause__ or (error.__context__ if hasattr(error, _OF_A_STEP) else None)
 
 
 class UsageError(Exception):

@@ -21,8 +21,9 @@ from pipeline.runs import Run, read_run, run_ids
 from pipeline.summary import summarise
 from pipeline.watch_lines import watch_lines
 from transforms.count_found import FOUND_FILE
+from transforms.damaged_file import warn
 from transforms.elements import SettledAs
-from transforms.frames import FIELDS, read_stored
+from transforms.frames import FIELDS, HEADER_BYTES, list_segments, read_stored
 from transforms.layout import JOURNAL, LEDGER, of_run, run_file
 from transforms.receipt import read_receipt
 from transforms.settings import Problem, option, output_problems
@@ -80,8 +81,8 @@ class RecordCounter:
 
     def look(self, now_s: float) -> Status:
         """How the run stands now."""
-        for file in self.folder.list(of_run(JOURNAL, self.run_id)):
-            if file.size_bytes > self._read_up_to.get(file.path, 0):
+        for file in list_segments(self.folder, of_run(JOURNAL, self.run_id)):
+            if file.size_bytes > self._read_up_to.get(file.path, HEADER_BYTES):
                 with suppress(FileNotFoundError):  # taken over by the ledger since it was listed
                     self._count_segment(file)
         for file in self.folder.list(of_run(LEDGER, self.run_id)):
@@ -102,7 +103,8 @@ class RecordCounter:
 
     def _count_segment(self, file: StoredFile) -> None:
         """What came to a segment since the last look."""
-        for row, end in read_stored(self.folder, file.path, self._read_up_to.get(file.path, 0), file.size_bytes):
+        start = self._read_up_to.get(file.path, 0)
+        for row, end in read_stored(self.folder, file.path, start, file.size_bytes, on_damage=warn):
             outcome, attempts, last_at = _of_row(row)
             self._read_up_to[file.path] = end
             self._journal_from_us = min(self._journal_from_us or last_at, last_at)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import strategies as st
 
+from transforms.damaged_file import OnDamage, refuse
 from transforms.elements import Settled, SettledAs
-from transforms.frames import FIELDS, decode_row, frames
+from transforms.frames import list_segments, read_stored
 from transforms.layout import JOURNAL
-from transforms.storage import LocalFolder
+from transforms.record_format import encode, frames, header, key_of
+from transforms.record_types import FIELDS
+from transforms.storage import Folder
 
 ANSWER = json.dumps({"errorCode": "0", "data": [{"type": "passport", "info": {"id": "B0000001"}}]}).encode()
 
@@ -56,21 +60,37 @@ def copy(item: int, *, last_at: int = 0, source: int | None = None, **others: ob
     return replace(record, **{**nothing_sent, **others})
 
 
-def decode(frame: bytes) -> Settled:
-    """A whole frame as the record that was written."""
-    record = dict(zip(FIELDS, decode_row(frame), strict=True))
-    labels = tuple((key, value) for key, value in record["labels"])
-    return Settled(**{**record, "uris": tuple(record["uris"]), "labels": labels})
+def segment(path: str, records: Iterable[Settled]) -> bytes:
+    """A segment of a journal, as it grows on a disk; its bytes depend on the name of its file."""
+    return header(key_of(path)) + frames(key_of(path), 0, list(map(encode, records)))
 
 
-def read_segment(segment: bytes) -> Iterator[tuple[Settled, int]]:
-    """Every whole record of a segment, with the byte after it."""
-    return ((decode(segment[start:end]), end) for start, end in frames(segment))
+def write_segment(folder: Folder, path: str, records: Iterable[Settled]) -> None:
+    """Put a segment with some records in place."""
+    folder.write(path, segment(path, records))
 
 
-def stored_records(folder: LocalFolder) -> list[Settled]:
+def ends(path: str, records: Sequence[Settled]) -> list[int]:
+    """Where the records of a segment end; the first number is where its header does."""
+    return [len(segment(path, records[:number])) for number in range(len(records) + 1)]
+
+
+def record_of(row: Sequence[Any]) -> Settled:
+    """What was read from a segment, as the record that was written."""
+    values = dict(zip(FIELDS, row, strict=True))
+    labels = tuple((key, value) for key, value in values["labels"])
+    return Settled(**{**values, "uris": tuple(values["uris"]), "labels": labels})
+
+
+def read_segment(folder: Folder, path: str, on_damage: OnDamage = refuse) -> list[Settled]:
+    """Every whole record of a segment."""
+    size_bytes = len(folder.read(path))
+    return [record_of(row) for row, _ in read_stored(folder, path, 0, size_bytes, on_damage=on_damage)]
+
+
+def stored_records(folder: Folder) -> list[Settled]:
     """All records of all journals of an output, as a reader finds them."""
-    return [one for file in folder.list(JOURNAL) for one, _ in read_segment(folder.read(file.path))]
+    return [one for file in list_segments(folder, JOURNAL) for one in read_segment(folder, file.path)]
 
 
 TEXT = st.text(max_size=12)
@@ -94,6 +114,6 @@ RECORDS: st.SearchStrategy[Settled] = st.builds(
     retriable=st.booleans(),
     latency_s=st.none() | st.floats(0, 600, width=32),
     picture_bytes=st.none() | st.integers(0, 2**40),
-    reply=st.none() | st.binary(max_size=60) | st.just(b"CBJ1" * 9),
+    reply=st.none() | st.binary(max_size=60) | st.just(b"CBJ2" * 9),
 )
 """Any record at all; replies may be empty, and may hold the mark that a frame begins with."""

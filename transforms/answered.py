@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from apache_beam.utils.shared import Shared
 
 from transforms.elements import Settled, SettledAs
-from transforms.frames import FIELDS, read_stored
+from transforms.frames import FIELDS, list_segments, read_stored
 from transforms.ids import Ids, Index, Numbers, room, to_hex, to_ids
 from transforms.layout import JOURNAL, LEDGER, run_id_of
 from transforms.settings import Settings
@@ -241,7 +241,7 @@ def _keys_of_file(folder: Folder, path: str, *, is_here: bool) -> pa.Table | Non
 
 
 def _journal_keys(folder: Folder, run_id: str) -> Iterator[pa.Table]:
-    for file in folder.list(JOURNAL):
+    for file in list_segments(folder, JOURNAL):
         rows = (_keys_of_row(row) for row, _ in read_stored(folder, file.path, 0, file.size_bytes))
         with suppress(FileNotFoundError):  # taken over by the ledger since it was listed
             yield _key_table(rows, is_here=run_id_of(file.path) == run_id)

@@ -156,6 +156,8 @@ class Part:
     superseded: frozenset[int] = frozenset()
     copies: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Item ids with the URIs of a copy, one entry a copy."""
+    records: int | None = None
+    """Rows of its spans or of its file, as they were planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ class PartCounts:
     first_call_s: float | None = None
     last_call_s: float | None = None
     """When the first call began and the last was answered, seconds since 1970."""
+    damaged: tuple[tuple[str, int], ...] = ()
+    """Segments of the journal that are damaged within its spans, and how many of their records are lost."""
 
 
 @dataclass(frozen=True, slots=True)

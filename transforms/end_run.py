@@ -20,6 +20,7 @@ from schemas.arrow import schema_of
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from transforms.budget import BUDGET_FOLDER
 from transforms.elements import Fate, PartCounts, WrittenFile
+from transforms.frames import list_segments
 from transforms.layout import (
     DEAD_LETTERS,
     DOCUMENT_TABLES,
@@ -157,7 +158,9 @@ def _clear(folder: Folder, run_id: str, files: Iterable[WrittenFile], parts: Ite
     for part in parts:
         for span in part.spans:
             read_up_to[span.path] = max(read_up_to[span.path], span.end)
-    read = [found.path for found in folder.list(of_run(JOURNAL, run_id)) if found.size_bytes == read_up_to[found.path]]
+    damaged = {path for part in parts for path, _ in part.damaged}
+    segments = [found for found in list_segments(folder, of_run(JOURNAL, run_id)) if found.path not in damaged]
+    read = [found.path for found in segments if found.size_bytes == read_up_to[found.path]]
     folder.delete([*strays, *read, *_of_workers(folder, run_id)])
 
 

@@ -1,86 +1,155 @@
-"""A settled input as bytes and back: the frames that a journal's segments are rows of.
+"""Records of a stored segment, read piece by piece. What is damaged is passed over, counted and named.
 
-A frame is a magic, lengths, a CRC-32, the record's fields as a JSON list, the reply as it came, and an end
-mark. A reader skips what is torn or damaged and finds the next whole frame, so no crash makes a journal unreadable.
+A frame that reaches beyond the end of a segment that grows is not damaged: its writer was killed, or still writes it,
+and nobody counts on a record before it is durable.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
+import os
 from collections.abc import Iterator
 from io import BytesIO
-from operator import attrgetter
-from typing import Any
+from typing import Any, BinaryIO
 
-import orjson
+from transforms.damaged_file import DamagedFile, OnDamage, refuse
+from transforms.layout import JOURNAL_SUFFIX
+from transforms.record_format import (
+    HEAD_BYTES,
+    HEADER_BYTES,
+    KEY_BYTES,
+    encode,
+    key_of,
+    read_head,
+    read_header,
+    read_record,
+)
+from transforms.record_types import FIELDS
+from transforms.storage import Folder, StoredFile
 
-from transforms.elements import Settled
-from transforms.storage import Folder
+__all__ = ["FIELDS", "HEADER_BYTES", "encode", "list_segments", "read_stored"]
 
-_HEAD = struct.Struct("<4sIII")
-_MAGIC = b"CBJ1"
-_END = b"\n"
-"""No frame begins with it: else a torn frame and the start of the next one could pass for a whole one."""
 _PIECE_BYTES = 1024 * 1024
 _SMALL_BYTES = 4 * 1024 * 1024
 _Rows = Iterator[tuple[list[Any], int]]
-FIELDS: tuple[str, ...] = Settled.__slots__
-"""What a record holds, in its order; the reply is the last and stands behind the others as it came."""
-_values = attrgetter(*FIELDS[:-1])
 
 
-def encode(settled: Settled) -> bytes:
-    """One record as a frame."""
-    header = orjson.dumps(_values(settled))
-    reply = settled.reply
-    if reply is None:
-        header, reply = header[:-1] + b",null]", b""
-    body = header + reply
-    return b"".join([_HEAD.pack(_MAGIC, len(header), len(reply), zlib.crc32(body)), body, _END])
+def list_segments(folder: Folder, prefix: str) -> Iterator[StoredFile]:
+    """The segments under a folder of the journal; other files that stand there are left alone."""
+    return (file for file in folder.list(prefix) if file.path.endswith(JOURNAL_SUFFIX))
 
 
-def frames(segment: bytes, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, int]]:
-    """Start and end of every whole frame that begins between two bytes; what is torn or damaged is passed over."""
-    while (start := segment.find(_MAGIC, start, stop)) >= 0 and start + _HEAD.size <= len(segment):
-        _, header_bytes, reply_bytes, crc = _HEAD.unpack_from(segment, start)
-        body_end = start + _HEAD.size + header_bytes + reply_bytes
-        end = body_end + len(_END)
-        is_whole = segment[body_end:end] == _END
-        if is_whole and zlib.crc32(memoryview(segment)[start + _HEAD.size : body_end]) == crc:
-            yield start, end
-            start = end
-        else:
-            start += 1
-
-
-def decode_row(frame: bytes) -> list[Any]:
-    """A whole frame as its values in the order of `FIELDS`, lists where the record has tuples."""
-    _, header_bytes, _, _ = _HEAD.unpack_from(frame)
-    row: list[Any] = orjson.loads(frame[_HEAD.size : _HEAD.size + header_bytes])
-    if len(row) < len(FIELDS):
-        row.append(frame[_HEAD.size + header_bytes : -len(_END)])
-    return row
-
-
-def read_rows(segment: bytes, start: int = 0, stop: int | None = None) -> _Rows:
-    """Every whole record of a segment between two bytes as a row, with the byte after it."""
-    return ((decode_row(segment[start:end]), end) for start, end in frames(segment, start, stop))
-
-
-def read_stored(folder: Folder, path: str, start: int, stop: int, piece_bytes: int = _PIECE_BYTES) -> _Rows:
-    """Every whole record of a stored segment between two bytes, a few MB of it in memory at the most.
+def read_stored(
+    folder: Folder,
+    path: str,
+    start: int,
+    stop: int,
+    *,
+    on_damage: OnDamage = refuse,
+    piece_bytes: int = _PIECE_BYTES,
+) -> _Rows:
+    """Every whole record of a segment between two bytes, as a row with the byte after it; a few MB in memory.
 
     Raises:
         FileNotFoundError: the segment is not there.
+        DamagedFile: a part of it is damaged, and `on_damage` raises this.
     """
-    is_small = not start and stop <= _SMALL_BYTES  # one request to a bucket instead of two
+    is_small = start <= HEADER_BYTES and stop <= _SMALL_BYTES  # one request to a bucket instead of several
     with BytesIO(folder.read(path)) if is_small else folder.open(path) as file:
-        file.seek(start)
-        rest, at = b"", start
-        while piece := file.read(min(piece_bytes, stop - at - len(rest))):
-            rest += piece
-            end = 0
-            for row, end in read_rows(rest):
-                yield row, at + end
-            rest, at = rest[end:], at + end
+        yield from _Segment(file, path, on_damage).rows(start, stop, piece_bytes)
+
+
+class _Segment:
+    """A segment under a reader's hands: where it is, and what it has seen of damage."""
+
+    def __init__(self, file: BinaryIO, path: str, on_damage: OnDamage) -> None:
+        self._file, self._path, self._on_damage, self._key = file, path, on_damage, key_of(path)
+        self._data, self._at = b"", 0
+        """Bytes that are not read yet, and where they begin in the segment."""
+        self._needs = 0
+        """Bytes of the frame that they begin with, as far as they do not hold it."""
+        self._next: int | None = None
+        """Number of the next record; None where reading begins in the middle."""
+        self._damaged_at: int | None = None
+        """Where damage begins that no whole record has ended yet."""
+        self._lost_up_to = 0
+        """What follows the highest number of the damaged records whose heads are whole."""
+
+    def rows(self, start: int, stop: int, piece_bytes: int) -> _Rows:
+        """Whole records between two bytes."""
+        header = read_header(self._file.read(HEADER_BYTES), self._key)
+        if not header.is_known:
+            self._on_damage(DamagedFile.of(self._path, header.fault, 1))
+            return
+        self._at = max(start, HEADER_BYTES)
+        if start < HEADER_BYTES and header.fault:
+            self._at = self._damaged_at = start
+        self._next = 0 if start <= HEADER_BYTES else None
+        self._file.seek(self._at)
+        while piece := self._file.read(min(max(piece_bytes, self._needs), stop - self._at - len(self._data))):
+            self._data += piece
+            yield from self._scan(is_end=False)
+        yield from self._scan(is_end=True)
+        self._end(header.size_bytes)
+
+    def _scan(self, *, is_end: bool) -> _Rows:
+        """The records in the bytes at hand. Unless these are the last ones, it stops before a frame that is cut off."""
+        data, used = self._data, 0
+        while used + HEAD_BYTES <= len(data):
+            head = read_head(data, used, self._key)
+            if head is None:
+                self._note_damage(used)
+                found = data.find(self._key, used + 1)
+                used = found if found >= 0 else max(used + 1, len(data) - KEY_BYTES + 1)
+                continue
+            number, _, frame_bytes, _ = head
+            end = used + frame_bytes
+            self._needs = end - len(data)
+            if self._needs > 0 and not (is_end and self._holds_frame(used + 1)):
+                break
+            row = read_record(data, used, head) if self._needs <= 0 else None
+            if row is None:
+                self._note_damage(used)
+                self._lost_up_to = max(self._lost_up_to, number + 1)
+                used += 1
+            elif self._next is not None and number < self._next:  # one that was read, once more
+                self._note_damage(used)
+                used = end
+            else:
+                self._note_record(number, used)
+                used = end
+                yield row, self._at + used
+        self._data, self._at = data[used:], self._at + used
+
+    def _holds_frame(self, start: int) -> bool:
+        """Whether another frame begins in the bytes at hand: the one before it was longer once."""
+        while (start := self._data.find(self._key, start)) >= 0:
+            if read_head(self._data, start, self._key) is not None:
+                return True
+            start += 1
+        return False
+
+    def _note_damage(self, used: int) -> None:
+        if self._damaged_at is None:
+            self._damaged_at = self._at + used
+
+    def _note_record(self, number: int, used: int) -> None:
+        """Report what is missing before a record that is whole."""
+        missing = number - self._next if self._next is not None else int(self._damaged_at is not None)
+        if self._damaged_at is not None or missing:
+            self._report(self._at + used, missing)
+        self._next = number + 1
+
+    def _end(self, whole_bytes: int) -> None:
+        """Report what is damaged at the end. Of a segment that was written at once, nothing may be missing there."""
+        rest = self._data[:KEY_BYTES]
+        is_damaged = self._damaged_at is not None or not self._key.startswith(rest)
+        if not is_damaged and whole_bytes:
+            is_damaged = bool(rest) or self._at == self._file.seek(0, os.SEEK_END) < whole_bytes
+        if is_damaged:
+            self._report(self._at, 1 if self._next is None else max(1, self._lost_up_to - self._next))
+
+    def _report(self, at: int, lost: int) -> None:
+        where = at if self._damaged_at is None else self._damaged_at
+        self._damaged_at = None
+        what = f"is damaged at byte {where:,}, where {lost:,} records are lost"
+        self._on_damage(DamagedFile.of(self._path, what, lost))

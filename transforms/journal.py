@@ -1,7 +1,7 @@
-"""Settled -> disk, before anything depends on it: the write-ahead log of answers.
+"""Records -> disk, before anything depends on them: the write-ahead log of answers.
 
-A segment is a row of frames. Two writers never share a segment, and a segment is never opened for
-writing again.
+Two writers never share a segment, and a segment is never opened for writing again. Nothing is sent before a segment is
+durable, and nothing after a record could not be written.
 """
 
 from __future__ import annotations
@@ -11,22 +11,33 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from transforms.elements import Settled
-from transforms.frames import encode
 from transforms.layout import JOURNAL, JOURNAL_SUFFIX, of_run
-from transforms.storage import Folder
+from transforms.record_format import encode, frames, header, key_of, whole_segment
+from transforms.storage import Folder, make_folder, sync_folder, temporary_path
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 _SEGMENT_BYTES = 32 * 1024 * 1024
 
 
+class JournalFailed(OSError):
+    """A record could not be written: this process sends nothing more. The cause says why."""
+
+
 class Journal(Protocol):
     """Where settled inputs are made durable."""
+
+    def check(self) -> None:
+        """Whether the answer of a request that is sent now can be kept; the first time this writes, to prove it.
+
+        Raises:
+            OSError: it cannot, or an earlier record could not be written.
+        """
 
     def append(self, settled: Settled) -> None:
         """Take one record; durable at return on a disk, after the next flush in a bucket."""
@@ -42,19 +53,91 @@ def _segment_name(run_id: str, sequence: int, writer: str) -> str:
     return f"{of_run(JOURNAL, run_id)}/{writer}-{sequence:06d}{JOURNAL_SUFFIX}"
 
 
+class _Failure:
+    """The first error of a writer, which ends the sending of its process."""
+
+    def __init__(self) -> None:
+        self._error: Exception | None = None
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note an error of the block, and raise it."""
+        try:
+            yield
+        except Exception as error:  # a store's client may raise anything
+            self._error = self._error or error
+            raise
+
+    def check(self) -> None:
+        """Raise, once there was an error."""
+        if self._error is not None:
+            raise JournalFailed(f"the journal cannot be written: {self._error}") from self._error
+
+
 class _Pending:
-    """A frame that is not on disk yet, and the lock that its thread waits for."""
+    """A record that is not on disk yet, and the lock that its thread waits for."""
 
-    __slots__ = ("frame", "is_awaited", "is_durable", "turn")
+    __slots__ = ("encoded", "is_awaited", "is_durable", "turn")
 
-    def __init__(self, frame: bytes) -> None:
-        self.frame, self.is_awaited, self.is_durable = frame, False, False
+    def __init__(self, encoded: bytes) -> None:
+        self.encoded, self.is_awaited, self.is_durable = encoded, False, False
         self.turn = threading.Lock()
         self.turn.acquire()
 
 
+class _Segment:
+    """A segment on a local disk that is being written: its header is durable before its name is there."""
+
+    def __init__(self, path: Path) -> None:
+        self.size_bytes = 0
+        self._path, self._key, self._records = path, key_of(path.name), 0
+        with self._named():
+            make_folder(path.parent)
+            temporary = temporary_path(path)
+            self._file = temporary.open("xb", buffering=0)
+            try:
+                self._write(header(self._key))
+                temporary.rename(path)
+                sync_folder(path.parent)
+            except BaseException:
+                self._file.close()
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def append(self, encoded: Sequence[bytes]) -> None:
+        """Add records; durable at return."""
+        with self._named():
+            self._write(frames(self._key, self._records, encoded))
+        self._records += len(encoded)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Have an error of the operating system name the segment."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
+
+    def cut(self) -> None:
+        """Remove what was written and is not known to be durable, and let go."""
+        with suppress(OSError):
+            self._file.truncate(self.size_bytes)
+        self.close()
+
+    def close(self) -> None:
+        """Let go."""
+        self._file.close()
+
+    def _write(self, content: bytes) -> None:
+        left = memoryview(content)
+        while left:
+            left = left[self._file.write(left) :]
+        _sync(self._file.fileno())
+        self.size_bytes += len(content)
+
+
 class LocalJournal:
-    """Appends to a file; whoever comes while another waits for the disk shares the next wait.
+    """Appends to a file; concurrent appends share one wait for the disk (group commit).
 
     One thread writes for all that came before it, and wakes them when their records are on disk. Of
     those that came meanwhile it wakes the first alone, which writes next.
@@ -64,11 +147,25 @@ class LocalJournal:
         self._folder, self._run_id = folder, run_id
         self._writer = uuid.uuid4().hex
         self._sequence = 0
-        self._file: BinaryIO | None = None
-        self._file_bytes = 0
+        self._segment: _Segment | None = None
+        self._is_proven = False
+        self._failure = _Failure()
         self._pending: list[_Pending] = []
         self._is_writing = False
         self._lock, self._disk = threading.Lock(), threading.Lock()
+        atexit.register(self._flush_if_possible)  # what the disk refused while calls were in flight
+
+    def check(self) -> None:
+        """Raise once a record could not be written; the first time a segment is made.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
+        self._failure.check()
+        if not self._is_proven:
+            with self._disk, self._failure.noted():
+                self._segment = self._segment or self._begin_segment()
+            self._is_proven = True
 
     def append(self, settled: Settled) -> None:
         """Return when the record is on disk.
@@ -87,13 +184,14 @@ class LocalJournal:
 
     def close(self) -> None:
         """Close the segment."""
+        atexit.unregister(self._flush_if_possible)
         with self._disk:
-            if self._file:
-                self._file.close()
-            self._file = None
+            if self._segment:
+                self._segment.close()
+            self._segment = None
 
-    def _append(self, frame: bytes) -> None:
-        own = _Pending(frame)
+    def _append(self, encoded: bytes) -> None:
+        own = _Pending(encoded)
         with self._lock:
             self._pending.append(own)
             own.is_awaited = self._is_writing
@@ -108,7 +206,8 @@ class LocalJournal:
             batch, self._pending = self._pending, []
         is_durable = False
         try:
-            self._write(b"".join([one.frame for one in batch]))
+            with self._failure.noted():
+                self._write([one.encoded for one in batch if one.encoded])
             is_durable = True
         finally:
             self._pass_on(batch, is_durable=is_durable)
@@ -128,34 +227,29 @@ class LocalJournal:
         for one in woken:
             one.turn.release()
 
-    def _write(self, batch: bytes) -> None:
+    def _write(self, encoded: list[bytes]) -> None:
+        if not encoded:
+            return
         with self._disk:
-            file = self._segment()
-            file.write(batch)
-            self._file_bytes += len(batch)
-            file.flush()
-            _sync(file.fileno())
+            if self._segment and self._segment.size_bytes > _SEGMENT_BYTES:
+                self._segment.close()
+                self._segment = None
+            segment = self._segment = self._segment or self._begin_segment()
+            try:
+                segment.append(encoded)
+            except BaseException:  # whatever it is: what is on disk by now is not known
+                self._segment = None
+                segment.cut()
+                raise
 
-    def _segment(self) -> BinaryIO:
-        if self._file and self._file_bytes > _SEGMENT_BYTES:
-            self._file.close()
-            self._file = None
-        if self._file is None:
-            path = Path(self._folder.root, _segment_name(self._run_id, self._sequence, self._writer))
-            self._sequence += 1
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file, self._file_bytes = path.open("xb"), 0
-            _sync_folder(path.parent)
-        return self._file
+    def _begin_segment(self) -> _Segment:
+        path = Path(self._folder.root, _segment_name(self._run_id, self._sequence, self._writer))
+        self._sequence += 1
+        return _Segment(path)
 
-
-def _sync_folder(path: Path) -> None:
-    """Make a new file's name durable, not only its bytes."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def _flush_if_possible(self) -> None:
+        with suppress(OSError):  # it is what the last append raised
+            self.flush()
 
 
 class ObjectJournal:
@@ -175,6 +269,8 @@ class ObjectJournal:
     ) -> None:
         self._clock = clock
         self._behind_at_s = float("inf")
+        self._is_proven = False
+        self._failure = _Failure()
         self._folder, self._run_id, self._flush_s, self._flush_records = folder, run_id, flush_s, flush_records
         self._writer = uuid.uuid4().hex
         self._sequence = 0
@@ -188,14 +284,30 @@ class ObjectJournal:
         self._timer.start()
         atexit.register(self._flush_if_possible)  # interrupted, or failed elsewhere: what was paid for is put still
 
+    def check(self) -> None:
+        """Raise once records could not be put; put them now if those before are overdue. The first time put a segment.
+
+        Raises:
+            OSError: the store takes nothing.
+        """
+        self._failure.check()
+        if not self._is_proven:
+            with self._put_lock, self._failure.noted():
+                if not self._is_proven:
+                    self._put(0)
+            self._is_proven = True
+        elif self._clock() > self._behind_at_s:
+            self.flush()
+
     def append(self, settled: Settled) -> None:
         """Take a record; put it at once if there are many, or if those before it could not be put in time.
 
         Raises:
             OSError: the store takes nothing.
         """
+        encoded = encode(settled)
         with self._lock:
-            self._pending.append(encode(settled))
+            self._pending.append(encoded)
             is_full = len(self._pending) >= self._flush_records
         if is_full or self._clock() > self._behind_at_s:
             self.flush()
@@ -206,6 +318,10 @@ class ObjectJournal:
         Raises:
             OSError: the store does not take it; the records stay here for the next flush.
         """
+        with self._failure.noted():
+            self._flush()
+
+    def _flush(self) -> None:
         with self._put_lock:
             if self._tried:
                 self._put(self._tried)
@@ -219,8 +335,9 @@ class ObjectJournal:
         self._tried = records
         with self._lock:
             batch = self._pending[:records]
+        path = _segment_name(self._run_id, self._sequence, self._writer)
         self._behind_at_s = min(self._behind_at_s, self._clock() + self._flush_s)
-        self._folder.write(_segment_name(self._run_id, self._sequence, self._writer), b"".join(batch))
+        self._folder.write(path, whole_segment(path, batch))
         self._behind_at_s = float("inf")
         self._sequence += 1
         self._tried = 0
@@ -239,8 +356,8 @@ class ObjectJournal:
             self._flush_if_possible()
 
     def _flush_if_possible(self) -> None:
-        with suppress(OSError):  # if it lasts, the flush at the end of the bundle raises it
-            self.flush()
+        with suppress(OSError):  # if it lasts, the next request that is sent or kept raises it
+            self._flush()
 
 
 def open_journal(folder: Folder, run_id: str, flush_s: float) -> Journal:

@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.tables import LEDGER_SCHEMA
+from transforms.damaged_file import pass_over
 from transforms.elements import Part, SettledAs, Span
-from transforms.frames import FIELDS, read_stored
+from transforms.frames import FIELDS, list_segments, read_stored
 from transforms.ids import Ids, Index, to_ids
 from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.record_keys import COPY, Keys, Rows, meeting_others
@@ -111,6 +112,7 @@ def _part(run_id: str, draft: _Draft, repeated: Rows, superseded: Rows, copies: 
         repeated=frozenset(repeated.tolist()),
         superseded=frozenset(superseded.tolist()),
         copies=tuple(copies),
+        records=len(draft.keys),
     )
 
 
@@ -148,11 +150,11 @@ def _journal_drafts(
 ) -> Iterator[_Draft]:
     """Cut the segments into parts. Without `read_up_to` every byte lies in one span, what is torn included."""
     draft = _Begun()
-    for file in folder.list(of_run(JOURNAL, run_id)):
+    for file in list_segments(folder, of_run(JOURNAL, run_id)):
         start = last = (read_up_to or {}).get(file.path, 0)
         if start and file.size_bytes <= start:
             continue
-        for row, last in read_stored(folder, file.path, start, file.size_bytes):
+        for row, last in read_stored(folder, file.path, start, file.size_bytes, on_damage=pass_over):
             draft.add(row)
             if draft.records >= part_records or draft.size_bytes + last - start >= part_bytes:
                 draft.spans.append(Span(file.path, start, last))

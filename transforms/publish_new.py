@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from transforms.elements import FOUND, Fate, Part, PartCounts, SettledAs, WrittenFile
 from transforms.end_run import end_run
+from transforms.frames import HEADER_BYTES, list_segments
 from transforms.layout import JOURNAL, LEDGER, of_run, parquet_file
 from transforms.merge_files import merge
 from transforms.plan_parts import PART_BYTES, PART_RECORDS, plan_file, plan_new_parts, plan_parts
@@ -93,8 +94,8 @@ class Publisher:
 
     def has_new(self) -> bool:
         """Whether something came to the journal since."""
-        segments = self._folder.list(of_run(JOURNAL, self._run_id))
-        return any(file.size_bytes > self._read_up_to.get(file.path, 0) for file in segments)
+        segments = list_segments(self._folder, of_run(JOURNAL, self._run_id))
+        return any(file.size_bytes > self._read_up_to.get(file.path, HEADER_BYTES) for file in segments)
 
     def publish_new(self) -> int:
         """What came to the journal since: how many records."""
@@ -196,14 +197,15 @@ class Publisher:
     def _closed_segments(self) -> Iterator[str]:
         """Segments that are read and to which nothing more is written: their writer has begun another."""
         read = list(self._read_segments())
-        found = [file.path for file in self._folder.list(of_run(JOURNAL, self._run_id))]
+        found = [file.path for file in list_segments(self._folder, of_run(JOURNAL, self._run_id))]
         last = {_writer(path): path for path in found}
         return (path for path in read if last.get(_writer(path), path) != path)
 
     def _read_segments(self) -> Iterator[str]:
-        """Segments whose records are all published."""
-        for file in self._folder.list(of_run(JOURNAL, self._run_id)):
-            if self._read_up_to.get(file.path) == file.size_bytes:
+        """Segments whose records are all published. One that is damaged stays, and so does one that was cut since."""
+        damaged = {path for one in self._parts.values() for path, _ in one.counts.damaged}
+        for file in list_segments(self._folder, of_run(JOURNAL, self._run_id)):
+            if file.path not in damaged and self._read_up_to.get(file.path, HEADER_BYTES) >= file.size_bytes:
                 yield file.path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice, starmap
 from operator import attrgetter
 from typing import Any
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
+from transforms.damaged_file import DamagedFile, OnDamage
 from transforms.elements import Part, PartCounts, Settled, SettledAs
 from transforms.frames import FIELDS, read_stored
 from transforms.layout import DEAD_LETTERS, LEDGER, parquet_file
@@ -47,7 +49,8 @@ def read_part(folder: Folder, part: Part, slice_rows: int = SLICE_ROWS) -> Itera
     None is held here while the next is read: whoever takes one lets it go before.
     """
     reader = _Reader(part)
-    ledger = (_from_journal if part.spans else _from_ledger)(folder, part, slice_rows)
+    from_journal = partial(_from_journal, on_damage=reader.note)
+    ledger = (from_journal if part.spans else _from_ledger)(folder, part, slice_rows)
     return chain(chain.from_iterable(map(reader.read, ledger)), reader.rest())
 
 
@@ -65,6 +68,7 @@ def add_up(part: Part, counts: Sequence[PartCounts]) -> PartCounts:
         calls_by_second=_merged(one.calls_by_second for one in counts),
         first_call_s=min((one.first_call_s for one in counts if one.first_call_s is not None), default=None),
         last_call_s=max((one.last_call_s for one in counts if one.last_call_s is not None), default=None),
+        damaged=_merged(one.damaged for one in counts),
     )
 
 
@@ -83,8 +87,13 @@ class _Reader:
         self._repeated, self._superseded = _in_order(part.repeated), _in_order(part.superseded)
         self._copies: dict[str, list[str]] = defaultdict(list)
         """URIs by item id."""
+        self._damaged: list[tuple[str, int]] = []
         for item_id, uris in part.copies:
             self._copies[item_id] += uris
+
+    def note(self, error: DamagedFile) -> None:
+        """Note a segment that is damaged; what is whole of it is read."""
+        self._damaged.append((error.path, error.records))
 
     def read(self, ledger: pa.Table) -> Iterator[Slice]:
         """The next rows of the ledger with their dead letters, then the documents of which there are enough by now."""
@@ -104,8 +113,18 @@ class _Reader:
         yield from starmap(self._documents, self._replies.add(answered))
 
     def rest(self) -> Iterator[Slice]:
-        """The documents that waited for more of their type."""
-        return starmap(self._documents, self._replies.rest())
+        """The documents that waited for more of their type, and what was damaged.
+
+        Raises:
+            DamagedFile: there are not as many rows as were planned: which of them tables show is not known.
+        """
+        part = self._part
+        if part.records not in (None, self._at):
+            path = part.spans[0].path if part.spans else parquet_file(LEDGER, part.run_id, part.name)
+            raise DamagedFile.of(path, f"held {part.records:,} records when it was read first, now {self._at:,}")
+        yield from starmap(self._documents, self._replies.rest())
+        for path, records in self._damaged:
+            yield Slice({}, PartCounts(part.run_id, part.spans, damaged=((path, records),)))
 
     def _documents(self, document_type: str, answered: pa.Table) -> Slice:
         parsed = parse_answers(answered, document_type, self._copies)
@@ -150,8 +169,9 @@ def _table_of(batch: pa.RecordBatch) -> pa.Table:
     return pa.Table.from_batches([batch])
 
 
-def _from_journal(folder: Folder, part: Part, slice_rows: int) -> Iterator[pa.Table]:
-    rows = (row for span in part.spans for row, _ in read_stored(folder, span.path, span.start, span.end))
+def _from_journal(folder: Folder, part: Part, slice_rows: int, on_damage: OnDamage) -> Iterator[pa.Table]:
+    spans = (read_stored(folder, span.path, span.start, span.end, on_damage=on_damage) for span in part.spans)
+    rows = (row for read in spans for row, _ in read)
     tables = _tables(rows, min(slice_rows, _ROWS_TOGETHER))
     return map(pa.Table.combine_chunks, together(tables, slice_rows, SLICE_BYTES))
 

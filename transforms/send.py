@@ -65,11 +65,13 @@ class Sender:
         budget: Budget | None = None,
         lines: Places | None = None,
         clock: Callable[[], float] = time.monotonic,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
+        """`check` raises where an answer could not be kept."""
         self._client, self._throttle, self._stop, self._policy = client, throttle, stop, policy
         self._jitter, self._sleep = jitter, sleep
         self._budget = budget or endless()
-        self._lines, self._clock = lines or Places(lambda: sys.maxsize), clock
+        self._lines, self._clock, self._check = lines or Places(lambda: sys.maxsize), clock, check
         self._first_request = threading.Lock()
         self._is_proven = False
         self._faults_in_a_row = 0
@@ -140,10 +142,14 @@ class Sender:
         except BaseException:  # a rate service that cannot be asked raises what it likes
             self._budget.give_back()
             raise
-        if self.is_stopped:
+        try:
+            self._check()
+            if self.is_stopped:
+                raise Stopped
+        except BaseException:
             wait.leave()
             self._budget.give_back()
-            raise Stopped
+            raise
         return wait
 
     def _reason_to_stop(self, outcome: Outcome) -> StopReason | None:

@@ -89,7 +89,7 @@ class LocalFolder:
 
     def write(self, path: str, content: bytes | memoryview) -> None:
         """Write beside, flush to disk, rename into place."""
-        _write_beside(self._at(path), content).replace(self._at(path))
+        _put_in_place(_write_beside(self._at(path), content), self._at(path))
 
     @contextmanager
     def writer(self, path: str) -> Iterator[BinaryIO]:
@@ -100,7 +100,7 @@ class LocalFolder:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(self._at(path))
+            _put_in_place(beside, self._at(path))
         finally:
             beside.unlink(missing_ok=True)
 
@@ -113,6 +113,7 @@ class LocalFolder:
             return False
         finally:
             beside.unlink()
+        sync_folder(self._at(path).parent)
         return True
 
     def read(self, path: str) -> bytes:
@@ -151,6 +152,37 @@ def _unless_gone(error: OSError) -> None:
         raise error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, each durable."""
+    if path.is_dir():
+        return
+    try:
+        path.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make names in a folder durable: to flush a file to disk does not."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def temporary_path(target: Path) -> Path:
+    """A name in a file's folder for what is to become the file."""
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+
+
+def _put_in_place(beside: Path, target: Path) -> None:
+    beside.replace(target)
+    sync_folder(target.parent)
+
+
 def _write_beside(target: Path, content: bytes | memoryview) -> Path:
     """A file with the content, on disk, in the target's folder."""
     beside = _beside(target)
@@ -163,8 +195,8 @@ def _write_beside(target: Path, content: bytes | memoryview) -> Path:
 
 def _beside(target: Path) -> Path:
     """A name in the target's folder, which is there then."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target.with_name(f".{target.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+    make_folder(target.parent)
+    return temporary_path(target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from operator import itemgetter
 
 import pyarrow.parquet as pq
 
-from transforms.frames import FIELDS, read_stored
+from transforms.frames import FIELDS, HEADER_BYTES, list_segments, read_stored
 from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.storage import Folder, StoredFile
 
@@ -48,8 +48,8 @@ class Tail:
 
     def read(self) -> Iterator[Known]:
         """What came since the last time. The journal goes first: what leaves it meanwhile is in the ledger by then."""
-        for file in list(self._folder.list(of_run(JOURNAL, self._run_id))):
-            if file.size_bytes > self._read_up_to.get(file.path, 0):
+        for file in list(list_segments(self._folder, of_run(JOURNAL, self._run_id))):
+            if file.size_bytes > self._read_up_to.get(file.path, HEADER_BYTES):
                 yield from self._read_segment(file)
         for file in list(self._folder.list(of_run(LEDGER, self._run_id))):
             if file.path.endswith(".parquet") and file.path not in self._read_up_to:

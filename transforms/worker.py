@@ -122,6 +122,7 @@ class Worker:
             sleep=time.sleep,
             budget=_budget(folder, run_id, rate, session),
             lines=Places(calls),
+            check=self.journal.check,
         )
         self._settler = Settler(
             answered,

@@ -12,9 +12,9 @@ from pathlib import Path
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 from tests.parts import read_part
+from tests.records import write_segment
 from transforms.elements import Settled, SettledAs
 from transforms.end_run import end_run
-from transforms.frames import encode
 from transforms.layout import JOURNAL, of_run
 from transforms.plan_parts import plan_parts
 from transforms.receipt import Receipt
@@ -141,8 +141,7 @@ def second_night(rng: random.Random) -> Iterator[Settled]:
 
 def write_tables(folder: LocalFolder, run_id: str, records: Iterable[Settled]) -> tuple[list[object], list[object]]:
     """The tables of a run, by way of its journal, without a receipt."""
-    segment = b"".join(map(encode, records))
-    folder.write(f"{of_run(JOURNAL, run_id)}/writer-000000.journal", segment)
+    write_segment(folder, f"{of_run(JOURNAL, run_id)}/writer-000000.journal", records)
     parts, files = [], []
     for part in plan_parts(folder, run_id):
         tables, counts = read_part(folder, part)

@@ -12,10 +12,9 @@ from schemas.arrow import schema_of
 from schemas.documents import DOCUMENT_TYPES
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from tests.parts import read_part
-from tests.records import answered, dead
+from tests.records import answered, dead, read_segment, write_segment
 from transforms.elements import PartCounts, WrittenFile
 from transforms.end_run import end_run
-from transforms.frames import encode
 from transforms.plan_parts import plan_parts
 from transforms.receipt import Receipt, read_receipt
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
@@ -34,7 +33,7 @@ def folder(tmp_path: Path) -> LocalFolder:
     """An output with the journal of a run: two answers and a death."""
     output = LocalFolder(str(tmp_path))
     records = [answered(1, last_at=1), answered(2, last_at=2), dead(3, last_at=3)]
-    output.write(JOURNAL, b"".join(map(encode, records)))
+    write_segment(output, JOURNAL, records)
     return output
 
 
@@ -108,8 +107,8 @@ def test_what_an_earlier_attempt_left_is_cleared(folder: LocalFolder) -> None:
 def test_a_journal_that_has_grown_stays(folder: LocalFolder) -> None:
     """A segment that was written to after it was read is kept, and so is one that was not read at all."""
     parts, files = publish(folder)
-    folder.write(JOURNAL, folder.read(JOURNAL) + encode(answered(4, last_at=4)))
-    folder.write(f"journal/run_id={RUN}/2.journal", encode(answered(5, last_at=5)))
+    write_segment(folder, JOURNAL, [*read_segment(folder, JOURNAL), answered(4, last_at=4)])
+    write_segment(folder, f"journal/run_id={RUN}/2.journal", [answered(5, last_at=5)])
     settings = Settings(InputSettings(), EndpointSettings(), RateSettings(), OutputSettings(folder.root, RUN))
     end_run(folder, settings, TALLY, parts, files, started_at=NOW, finished_at=NOW)
     assert [path for path in paths(folder) if path.startswith("journal")] == [
@@ -140,7 +139,7 @@ def test_ending_again_changes_nothing(folder: LocalFolder) -> None:
 def test_a_later_session_adds_to_the_ledger(folder: LocalFolder) -> None:
     """A resumed run has the ledger files of all its sessions, and its tables show the answers of all."""
     end(folder)
-    folder.write(JOURNAL, encode(answered(4, last_at=4)))
+    write_segment(folder, JOURNAL, [answered(4, last_at=4)])
     receipt = end(folder, {"found": 4, "answered": 3, "dead": 1})
     assert receipt.documents == {"passport": 3}
     assert sum(file["rows"] for file in receipt.files if file["path"].startswith("ledger")) == 4

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.records import RECORDS, answered, dead, read_segment, stored_records
 from transforms.elements import Settled
-from transforms.journal import ObjectJournal
+from transforms.journal import JournalFailed, ObjectJournal
 from transforms.layout import JOURNAL
 from transforms.storage import LocalFolder
 
@@ -93,6 +94,33 @@ def test_whoever_brings_a_record_to_a_store_in_trouble_waits_for_it(refusing: Re
     assert len(stored_records(refusing)) == 4
 
 
+def test_a_request_that_comes_to_a_store_in_trouble_waits_for_it(refusing: Refusing) -> None:
+    """Once a put is overdue the next request puts what there is before it may be sent; if it cannot, none may be."""
+    now_s = [0.0]
+    journal = ObjectJournal(refusing, "r1", FLUSH_NEVER_S, clock=lambda: now_s[0])
+    journal.check()
+    journal.append(answered(1))
+    Refusing.errors = [OSError("slow down")]
+    with suppress(OSError):
+        journal._flush()  # as the timer does, which tries again later
+    journal.check()
+    assert stored_records(refusing) == []
+    now_s[0] = FLUSH_NEVER_S + 1
+    journal.check()
+    assert stored_records(refusing) == [answered(1)]
+    Refusing.errors = [OSError("slow down")] * 2
+    journal.append(answered(2))
+    with suppress(OSError):
+        journal._flush()
+    now_s[0] += FLUSH_NEVER_S + 1
+    with pytest.raises(OSError, match=r"^slow down$"):
+        journal.check()
+    with pytest.raises(JournalFailed, match="slow down"):
+        journal.check()
+    journal.close()
+    assert stored_records(refusing) == [answered(1), answered(2)]
+
+
 def test_what_comes_during_a_put_goes_with_the_next(tmp_path: Path) -> None:
     """A record that is appended while a bucket takes those before it is in the next object."""
 
@@ -119,7 +147,7 @@ def test_a_bucket_gets_one_object_for_many_records(tmp_path: Path) -> None:
         journal.append(answered(number))
     assert stored_records(folder) == [answered(number) for number in range(3)]
     journal.close()
-    assert [len(list(read_segment(folder.read(file.path)))) for file in folder.list(JOURNAL)] == [3, 1]
+    assert [len(read_segment(folder, file.path)) for file in folder.list(JOURNAL)] == [3, 1]
 
 
 def test_a_bucket_gets_what_waits_long_enough(tmp_path: Path) -> None:

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.parts import read_part
-from tests.records import answered, copy, dead, hex_id
+from tests.records import answered, copy, dead, ends, hex_id, segment, write_segment
 from transforms.elements import Part, Settled, Span
-from transforms.frames import encode
 from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run, parquet_file
 from transforms.plan_parts import plan_parts
 from transforms.storage import LocalFolder
@@ -41,14 +40,15 @@ def _record(kind: str, item: int, last_at: int, source: int | None) -> Settled:
 
 KIND = st.sampled_from(["answered", "dead", "copy"])
 RECORDS = st.builds(_record, KIND, st.integers(0, 3), st.integers(0, 40), st.none() | st.integers(0, 3))
-SEGMENTS = st.lists(st.tuples(st.lists(RECORDS, max_size=6), st.binary(max_size=3)), max_size=3)
+SEGMENTS = st.lists(st.tuples(st.lists(RECORDS, max_size=6), st.integers(0, 40)), max_size=3)
+"""Records of segments, and bytes of another record that their writer was killed in."""
 
 
 @dataclass(frozen=True)
 class Session:
     """What a session of the run wrote, each segment with its torn tail, and how it ended after publishing."""
 
-    segments: list[tuple[list[Settled], bytes]]
+    segments: list[tuple[list[Settled], int]]
     part_records: int
     clears_journal: bool
     ledger_files_lost: list[bool]
@@ -74,12 +74,14 @@ def publish(folder: LocalFolder, **bounds: int) -> Rows:
 
 
 def write_segments(
-    folder: LocalFolder, name: str, segments: list[tuple[list[Settled], bytes]], records: dict[tuple[str, int], Settled]
+    folder: LocalFolder, name: str, segments: list[tuple[list[Settled], int]], records: dict[tuple[str, int], Settled]
 ) -> None:
     """Write a session's journal. No two records of an item are of the same microsecond, but one may stand twice."""
-    for place, (segment, torn) in enumerate(segments):
-        taken = [records.setdefault((one.item_id, one.last_at), one) for one in segment]
-        folder.write(f"{of_run(JOURNAL, RUN)}/{name}{place}.journal", b"".join(map(encode, taken)) + torn)
+    for place, (written, torn_bytes) in enumerate(segments):
+        taken = [records.setdefault((one.item_id, one.last_at), one) for one in written]
+        path = f"{of_run(JOURNAL, RUN)}/{name}{place}.journal"
+        whole_bytes = len(segment(path, taken))
+        folder.write(path, segment(path, [*taken, answered(99)])[: whole_bytes + torn_bytes])
 
 
 def rows_of(files: Rows, table: str) -> list[dict[str, object]]:
@@ -147,7 +149,7 @@ def test_tables_show_each_request_once(tmp_path_factory: pytest.TempPathFactory,
 @settings(max_examples=20)
 @given(SEGMENTS, st.integers(1, 5), st.booleans())
 def test_the_same_answers_make_the_same_files(
-    tmp_path_factory: pytest.TempPathFactory, segments: list[tuple[list[Settled], bytes]], count: int, is_kept: bool
+    tmp_path_factory: pytest.TempPathFactory, segments: list[tuple[list[Settled], int]], count: int, is_kept: bool
 ) -> None:
     """Published again, from the ledger with or without the journal, every file has its name and its rows."""
     folder = LocalFolder(str(tmp_path_factory.mktemp("output")))
@@ -164,7 +166,7 @@ def test_a_picture_read_at_last(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
     unread = dead(1, last_at=1, source=7, code="unreadable_source")
     answered_later = replace(answer(2, 2), source_id=hex_id(7))
-    folder.write(f"{of_run(JOURNAL, RUN)}/1.journal", encode(unread) + encode(answered_later))
+    write_segment(folder, f"{of_run(JOURNAL, RUN)}/1.journal", [unread, answered_later])
     files = publish(folder)
     assert (len(rows_of(files, PASSPORTS)), rows_of(files, DEAD_LETTERS)) == (1, [])
 
@@ -172,21 +174,18 @@ def test_a_picture_read_at_last(tmp_path: Path) -> None:
 def test_a_journal_is_cut_within_the_bounds(tmp_path: Path) -> None:
     """Parts end at the record that reaches a bound, and every byte lies in one span, the torn ones included."""
     folder = LocalFolder(str(tmp_path))
-    frames = [encode(answer(item, 1)) for item in range(5)]
+    records = [answer(item, 1) for item in range(5)]
     one, two = "journal/run_id=run-1/1.journal", "journal/run_id=run-1/2.journal"
-    folder.write(one, b"".join(frames[:3]) + b"torn")
-    folder.write(two, b"".join(frames[3:]))
-    size = len(frames[0])
-    by_count = [part.spans for part in plan_parts(folder, RUN, part_records=2)]
-    assert by_count == [
-        (Span(one, 0, 2 * size),),
-        (Span(one, 2 * size, 3 * size + 4), Span(two, 0, size)),
-        (Span(two, size, 2 * size),),
+    folder.write(one, segment(one, records[:4])[:-1])
+    write_segment(folder, two, records[3:])
+    (_, _, second, _, torn), (_, fourth, fifth) = ends(one, records[:4]), ends(two, records[3:])
+    spans = [
+        (Span(one, 0, second),),
+        (Span(one, second, torn - 1), Span(two, 0, fourth)),
+        (Span(two, fourth, fifth),),
     ]
-    assert [part.spans for part in plan_parts(folder, RUN, part_bytes=size + 1)][:2] == [
-        (Span(one, 0, 2 * size),),
-        (Span(one, 2 * size, 3 * size + 4), Span(two, 0, size)),
-    ]
+    assert [part.spans for part in plan_parts(folder, RUN, part_records=2)] == spans
+    assert [part.spans for part in plan_parts(folder, RUN, part_bytes=second)] == spans
     assert len(plan_parts(folder, RUN)) == 1
 
 
@@ -195,7 +194,7 @@ def test_a_part_says_what_is_repeated_and_replaced(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
     twin = copy(1, last_at=3, uris=("copies/1.jpg",))
     records = [dead(1, last_at=1), answer(1, 2), answer(1, 2), twin, copy(9, last_at=4), dead(2, last_at=5)]
-    folder.write(f"{of_run(JOURNAL, RUN)}/1.journal", b"".join(map(encode, records)))
+    write_segment(folder, f"{of_run(JOURNAL, RUN)}/1.journal", records)
     (part,) = plan_parts(folder, RUN)
     assert part == Part(
         RUN,
@@ -204,11 +203,12 @@ def test_a_part_says_what_is_repeated_and_replaced(tmp_path: Path) -> None:
         repeated=frozenset({2}),
         superseded=frozenset({0, 2}),
         copies=((hex_id(1), ("copies/1.jpg",)),),
+        records=6,
     )
 
 
 def test_a_run_without_records_has_no_part(tmp_path: Path) -> None:
     """Where nothing was written there is nothing to read; another run's records are not ours."""
     folder = LocalFolder(str(tmp_path))
-    folder.write(f"{of_run(JOURNAL, 'run-2')}/1.journal", encode(answer(1, 1)))
+    write_segment(folder, f"{of_run(JOURNAL, 'run-2')}/1.journal", [answer(1, 1)])
     assert plan_parts(folder, RUN) == []

@@ -17,9 +17,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.parts import read_part
-from tests.records import answered, copy, dead
+from tests.records import answered, copy, dead, read_segment, segment, write_segment
 from transforms.elements import Settled
-from transforms.frames import encode
 from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
 from transforms.plan_parts import PART_BYTES, plan_parts
 from transforms.publish_new import MOST_SMALL, Publisher
@@ -83,21 +82,22 @@ def test_the_last_tables_are_those_of_a_backfill(
     records: list[Settled] = []
     times = count(1)  # of two records of one moment either may be shown
     for number, batches in enumerate(sessions):
-        publisher, written = publisher_of(folder), b""
+        publisher, written = publisher_of(folder), list[Settled]()
         path = f"{of_run(JOURNAL, RUN)}/{number}-000000.journal"
         publisher.publish_all()
         for drawn in batches:
             batch = [replace(one, last_at=next(times)) for one in drawn]
-            written += b"".join(map(encode, batch))
-            folder.write(path, written)
+            written += batch
+            write_segment(folder, path, written)
             records += batch
             publisher.publish_new()
             publisher.write_receipt(0, BEGAN)
         late = answered(50 + number, source=60 + number, last_at=next(times))
-        folder.write(path, written + encode(late) + encode(answered(99))[:torn_bytes])
+        whole_bytes = len(segment(path, [*written, late]))
+        folder.write(path, segment(path, [*written, late, answered(99)])[: whole_bytes + torn_bytes])
         records.append(late)
     receipt = publisher_of(folder).finish(0, BEGAN, is_stopped=False)
-    whole.write(SEGMENT, b"".join(map(encode, records)))
+    write_segment(whole, SEGMENT, records)
     for table in (PASSPORT, DEAD_LETTERS, LEDGER):
         assert rows_of(folder, receipt, table) == as_a_backfill(whole, table)
     assert (receipt.status, receipt.reconciled, list(folder.list(JOURNAL))) == ("complete", True, [])
@@ -110,8 +110,8 @@ def folder(tmp_path: Path) -> LocalFolder:
 
 def publish(publisher: Publisher, folder: LocalFolder, *records: Settled, open_requests: int = 0) -> Receipt:
     """Append to the journal and publish."""
-    before = folder.read(SEGMENT) if any(folder.list(JOURNAL)) else b""
-    folder.write(SEGMENT, before + b"".join(map(encode, records)))
+    before = read_segment(folder, SEGMENT) if any(folder.list(JOURNAL)) else []
+    write_segment(folder, SEGMENT, [*before, *records])
     publisher.publish_new()
     publisher.write_receipt(open_requests, BEGAN + timedelta(seconds=9))
     receipt = read_receipt(folder, RUN)
@@ -156,7 +156,7 @@ def test_segments_go_once_their_writer_has_begun_another(folder: LocalFolder) ->
     publish(publisher, folder, answered(1))
     assert [file.path for file in folder.list(JOURNAL)] == [SEGMENT]
     second = SEGMENT.replace("000000", "000001")
-    folder.write(second, encode(answered(2)))
+    write_segment(folder, second, [answered(2)])
     assert publisher.has_new()
     publisher.publish_new()
     assert not publisher.has_new()
@@ -167,11 +167,10 @@ def test_segments_go_once_their_writer_has_begun_another(folder: LocalFolder) ->
 def test_a_record_that_is_being_written_is_not_passed_over(folder: LocalFolder) -> None:
     """All is published anew after each failure of the store, while workers write; its segment goes when it is read."""
     publisher = publisher_of(folder)
-    first, second = encode(answered(1)), encode(answered(2))
-    folder.write(SEGMENT, first + second[:20])
+    folder.write(SEGMENT, segment(SEGMENT, [answered(1), answered(2)])[:-20])
     publisher.publish_all()
-    folder.write(SEGMENT, first + second + encode(answered(4)))
-    folder.write(SEGMENT.replace("000000", "000001"), encode(answered(3)))
+    write_segment(folder, SEGMENT, [answered(1), answered(2), answered(4)])
+    write_segment(folder, SEGMENT.replace("000000", "000001"), [answered(3)])
     publisher.publish_new()
     publisher.write_receipt(0, BEGAN)
     receipt = publisher.finish(0, BEGAN, is_stopped=False)
@@ -198,7 +197,7 @@ def test_what_is_merged_at_once_is_no_more_than_a_part_holds(folder: LocalFolder
     for item in range(MOST_SMALL):
         image = base64.b64encode(random.Random(item).randbytes(PART_BYTES // 25)).decode()
         reply = orjson.dumps({"errorCode": "0", "data": [{"type": "of another contract", "image": image}]})
-        folder.write(SEGMENT.replace("000000", f"{item:06}"), encode(answered(item, source=item, reply=reply)))
+        write_segment(folder, SEGMENT.replace("000000", f"{item:06}"), [answered(item, source=item, reply=reply)])
         publisher.publish_new()
     publisher.write_receipt(0, BEGAN)
     receipt = read_receipt(folder, RUN)

@@ -12,9 +12,8 @@ import pytest
 
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from tests.parts import read_part
-from tests.records import answered, copy, dead, hex_id
+from tests.records import answered, copy, dead, hex_id, segment, write_segment
 from transforms.elements import Part, PartCounts, Settled
-from transforms.frames import encode
 from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
 from transforms.plan_parts import plan_parts
 from transforms.read_part import ledger_table
@@ -41,7 +40,7 @@ RECORDS = [
 def folder(tmp_path: Path) -> LocalFolder:
     """An output with the journal of a run."""
     output = LocalFolder(str(tmp_path))
-    output.write(f"{of_run(JOURNAL, RUN)}/1.journal", b"".join(map(encode, RECORDS)))
+    write_segment(output, f"{of_run(JOURNAL, RUN)}/1.journal", RECORDS)
     return output
 
 
@@ -122,13 +121,14 @@ def test_a_part_is_the_same_in_any_slices(folder: LocalFolder, slice_rows: int) 
 
 
 def test_a_part_of_nothing_gives_nothing(tmp_path: Path) -> None:
-    """A segment of torn frames alone gives no rows and counts nothing, but says what was read."""
+    """A segment with a torn record alone gives no rows and counts nothing, but says what was read."""
     output = LocalFolder(str(tmp_path))
-    output.write(f"{of_run(JOURNAL, RUN)}/1.journal", b"CBJ1 torn")
+    path = f"{of_run(JOURNAL, RUN)}/1.journal"
+    output.write(path, segment(path, [answered(1)])[:-1])
     part = part_of(output)
     tables, counts = read_part(output, part)
     assert (tables, counts) == ({}, PartCounts(RUN, part.spans, 0, 0, 0, 0, 0, (), (), None, None))
-    assert [(span.start, span.end) for span in part.spans] == [(0, 9)]
+    assert [(span.start, span.end) for span in part.spans] == [(0, len(segment(path, [answered(1)])) - 1)]
 
 
 def test_a_record_is_a_row_of_the_ledger(tmp_path: Path) -> None:

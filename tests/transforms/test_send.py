@@ -35,6 +35,7 @@ class Rig:
     open_client: Callable[..., CardClient]
     max_calls: int = 0
     ask: Callable[[], None] = lambda: None
+    check: Callable[[], None] = lambda: None
     now_s: float = 0.0
     slept_s: list[float] = field(default_factory=list)
 
@@ -47,6 +48,7 @@ class Rig:
             jitter=lambda: 1.0,
             sleep=self._sleep,
             budget=of_one(self.max_calls) if self.max_calls else None,
+            check=self.check,
         )
 
     def _pass(self, seconds: float) -> None:
@@ -208,6 +210,23 @@ def test_a_call_that_a_rate_service_kept_from_being_made_is_not_of_the_budget(ri
         rig = rig_of(server, max_calls=1, ask=ask)
         with pytest.raises(NotAllowed):
             rig.send()
+        assert rig.send() == ("answered", 1)
+
+
+def test_nothing_is_sent_whose_answer_could_not_be_kept(rig_of: Callable[..., Rig]) -> None:
+    """It is looked at when all else is there, right before a request is sent: its call is given back to the budget."""
+    faults = iter([None, OSError(28, "No space left on device")])
+
+    def check() -> None:
+        if (error := next(faults, None)) is not None:
+            raise error
+
+    with CardServer(lambda got: ANSWERED) as server:
+        rig = rig_of(server, max_calls=2, check=check)
+        assert rig.send() == ("answered", 1)
+        with pytest.raises(OSError, match="No space left on device"):
+            rig.send()
+        assert (len(server.received), rig.stopped_by) == (1, None)
         assert rig.send() == ("answered", 1)
 
 

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.records import RECORDS, answered, dead
+from tests.records import RECORDS, answered, dead, segment, write_segment
 from transforms.elements import Settled
-from transforms.frames import encode
 from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.read_part import ledger_table
 from transforms.storage import LocalFolder
@@ -39,7 +38,7 @@ def test_a_segment_that_grows_by_any_bytes_is_read_once(
     tmp_path_factory: pytest.TempPathFactory, records: list[Settled], cuts: list[int]
 ) -> None:
     folder = LocalFolder(str(tmp_path_factory.mktemp("output")))
-    content = b"".join(map(encode, records))
+    content = segment(SEGMENT, records)
     tail, told = Tail(folder, RUN), []
     for cut in sorted({min(cut, len(content)) for cut in cuts} | {len(content)}):
         folder.write(SEGMENT, content[:cut])
@@ -49,7 +48,7 @@ def test_a_segment_that_grows_by_any_bytes_is_read_once(
 
 def test_what_moves_from_the_journal_to_the_ledger_is_not_missed(folder: LocalFolder) -> None:
     one, two = answered(1, source=11), dead(2, source=12, retriable=True)
-    folder.write(SEGMENT, encode(one))
+    write_segment(folder, SEGMENT, [one])
     tail = Tail(folder, RUN)
     assert list(tail.read()) == [known(one)]
     folder.delete([SEGMENT])
