@@ -40,7 +40,7 @@ setup(
         ],
         "report": ["duckdb>=1.4", "fsspec>=2025.1", "jinja2>=3.1", "matplotlib>=3.10"],
         "kafka": ["confluent-kafka>=2.12"],
-        "iceberg": ["pyiceberg[sql-sqlite,pyarrow]>=0.10"],
+        "iceberg": ["pyiceberg[sql-sqlite,pyarrow]>=0.12"],
         "browser": ["playwright>=1.55"],
         "airflow": ["apache-airflow>=3.1"],
         "spark": ["pyspark>=4.1,<4.2"],  # Iceberg's reader for it, which the tests use, is made for one minor version

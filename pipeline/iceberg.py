@@ -1,42 +1,50 @@
-"""The Parquet files of ended runs -> Iceberg tables, by reference: nothing is copied.
+"""Ended runs -> Iceberg tables, which own their files: no maintenance of a table can delete a file of the output.
 
-A run appears in each table by one commit, and in `runs` by the last of them, so that who reads several tables keeps to
-the runs that stand there. `run_id` is not in the files but in their path: the tables are partitioned by it, which is
-how Iceberg takes over Hive tables (its specification, column projection). Columns are matched by name, once, and from
-then on by field id.
+A run appears in each table by one snapshot, or is replaced by one, and in `runs` by the last of them: readers of
+several tables keep to the runs that stand there. A run whose files are unchanged is skipped. The tables are partitioned
+by `run_id`. Columns are matched by name once, and from then on by field id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.ddl import RUN_ID, TABLES, Table
+from pipeline.ddl import RUN_ID, TABLES
 from pipeline.exit import UsageError
+from pipeline.iceberg_copy import NOT_COPIED, Source, UnreadableFile, copy, digest_in, file_source, row_source
 from schemas.arrow import TIMESTAMP, column
 from transforms.bucket_settings import iceberg_options
-from transforms.layout import RUNS
+from transforms.layout import DEAD_LETTERS, DOCUMENTS, JOURNAL, LEDGER, RUNS
 from transforms.receipt import Receipt, read_receipt
 from transforms.settings import Problem, option
 from transforms.storage import Folder
+from transforms.uris import local_path
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.table import Table
 
-_RUNS_SCHEMA = pa.schema(
-    [
-        column("run_id", pa.string(), "Name of the run"),
-        column("status", pa.string(), "How it ended"),
-        column("finished_at", TIMESTAMP, "When it ended"),
-    ]
-)
+_SCHEMAS = {
+    name: pa.schema([*(field for field in table.schema if field.name not in NOT_COPIED), RUN_ID])
+    for name, table in TABLES.items()
+} | {
+    RUNS: pa.schema(
+        [
+            column(RUN_ID.name, pa.string(), "Name of the run"),
+            column("status", pa.string(), "How it ended"),
+            column("finished_at", TIMESTAMP, "When it ended"),
+        ]
+    )
+}
+_OWNER = {"cardbeam.owns-files": "true"}
+"""Property of the tables made here: each of their files was written for them."""
+_OF_OUTPUT = (DOCUMENTS, DEAD_LETTERS, LEDGER, JOURNAL, RUNS, "index")
+"""Folders of the output that no table may be put into or around: maintenance deletes files it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,7 @@ class CatalogSettings:
     catalog: str = option(
         "",
         help="Register the tables in this Iceberg catalog, as ~/.pyiceberg.yaml or PYICEBERG_CATALOG__NAME__… "
-        "configure it. Each run is one commit a table.",
+        "configure it. Each run is one snapshot of a table, with a copy of its files that the table owns.",
     )
     namespace: str = option("cardbeam", help="Namespace of the tables in the catalog.")
 
@@ -73,116 +81,118 @@ def open_catalog(name: str) -> Catalog:
         raise UsageError(f"--catalog {name}: {error}") from None
 
 
+class NotRegistered(Exception):
+    """Runs whose files could not be read; all others are registered. The message names each."""
+
+
 def register(catalog: Catalog, namespace: str, folder: Folder, run_ids: Sequence[str]) -> list[str]:
-    """Make the tables show these runs as their files are now; the runs that have ended, which alone are registered."""
+    """Make the tables show these runs as their files are now; the runs that have ended, which alone are registered.
+
+    Raises:
+        NotRegistered: files of some runs cannot be read.
+        UsageError: a table of that name is not ours, or the catalog places it among the files of the output.
+    """
     catalog.create_namespace_if_not_exists(namespace)
     receipts = [receipt for run_id in run_ids if (receipt := read_receipt(folder, run_id)) is not None]
+    tables = {
+        name: _OneTable(_open(catalog, f"{namespace}.{name}", schema, folder)) for name, schema in _SCHEMAS.items()
+    }
+    unreadable = []
     for receipt in receipts:
-        for table in TABLES.values():
-            folder_of_run = f"{table.folder}/run_id="
-            files = (file for file in receipt.files if file["path"].startswith(folder_of_run))
-            paths = [file["path"] for file in files if file["rows"]]
-            _show_run(_table(catalog, namespace, table), folder, receipt.run_id, paths)
-        _note(catalog, namespace, receipt)
+        try:
+            _register_run(tables, folder, receipt)
+        except UnreadableFile as error:
+            unreadable.append(f"run {receipt.run_id} is not registered: {error}")
+    if unreadable:
+        raise NotRegistered("; ".join([*unreadable, "publish --run_id=RUN makes the files of a run again"]))
     return [receipt.run_id for receipt in receipts]
 
 
-def _table(catalog: Catalog, namespace: str, table: Table) -> IcebergTable:
-    """The table, made where there is none, with the columns of the installed version."""
-    identifier = f"{namespace}.{table.name}"
-    schema = pa.schema([*table.schema, RUN_ID])
-    if catalog.table_exists(identifier):
-        found = catalog.load_table(identifier)
-    else:
-        found = catalog.create_table(identifier, schema)
-        with found.update_spec() as spec:
-            spec.add_identity(RUN_ID.name)
-    return found
-
-
-def _show_run(table: IcebergTable, folder: Folder, run_id: str, paths: list[str]) -> None:
-    """Replace what the table shows of a run, in one commit; columns that it lacks are added first."""
-    schemas = [_schema_of(folder, path) for path in paths]
-    with table.update_schema() as update:
-        for schema in schemas:
-            update.union_by_name(schema)
-    with table.transaction() as transaction:
-        from pyiceberg.table import TableProperties  # noqa: PLC0415  # an extra
-
-        mapping = transaction.table_metadata.schema().name_mapping.model_dump_json()
-        transaction.set_properties({TableProperties.DEFAULT_NAME_MAPPING: mapping})
-        if _shows(table, run_id):
-            transaction.delete(_of_run(run_id))
-        with transaction.update_snapshot(snapshot_properties={"cardbeam.run_id": run_id}).fast_append() as append:
-            for path in paths:
-                append.append_data_file(_data_file(table, transaction.table_metadata, _uri(folder, path), run_id))
-
-
-def _schema_of(folder: Folder, path: str) -> pa.Schema:
-    with folder.open(path) as file:
-        schema: pa.Schema = pq.read_schema(file)
-    return schema
-
-
-def _uri(folder: Folder, path: str) -> str:
-    root = f"file://{Path(folder.root).resolve()}" if folder.is_local else folder.root
-    return f"{root}/{path}"
-
-
-def _data_file(table: IcebergTable, metadata: Any, uri: str, run_id: str) -> DataFile:
-    """What Iceberg notes of a file: size and column statistics from its footer, the run from us."""
-    from pyiceberg.io import pyarrow as reader  # noqa: PLC0415  # an extra
-    from pyiceberg.manifest import DataFile, DataFileContent, FileFormat  # noqa: PLC0415
-    from pyiceberg.typedef import Record  # noqa: PLC0415
-
-    source = table.io.new_input(uri)
-    with source.open() as stream:
-        footer = pq.read_metadata(stream)
-    ids = reader.parquet_path_to_id_mapping(metadata.schema())
-    bare = {ids[path] for path in _without_statistics(footer)}
-    nothing = reader.MetricsMode(reader.MetricModeTypes.NONE)
-    asked = reader.compute_statistics_plan(metadata.schema(), metadata.properties)
-    statistics = reader.data_file_statistics_from_parquet_metadata(
-        parquet_metadata=footer,
-        stats_columns={key: replace(one, mode=nothing) if key in bare else one for key, one in asked.items()},
-        parquet_column_mapping=ids,
-    )
-    return DataFile.from_args(
-        content=DataFileContent.DATA,
-        file_path=uri,
-        file_format=FileFormat.PARQUET,
-        partition=Record(run_id),
-        file_size_in_bytes=len(source),
-        sort_order_id=None,
-        spec_id=metadata.default_spec_id,
-        equality_ids=None,
-        key_metadata=None,
-        **statistics.to_serialized_dict(),
-    )
-
-
-def _without_statistics(footer: pq.FileMetaData) -> Iterator[str]:
-    """Columns that were written without bounds (boxes, say): pyiceberg would warn of each."""
-    groups = (footer.row_group(number) for number in range(footer.num_row_groups))
-    columns = (group.column(number) for group in groups for number in range(group.num_columns))
-    return (column.path_in_schema for column in columns if not column.is_stats_set)
-
-
-def _note(catalog: Catalog, namespace: str, receipt: Receipt) -> None:
-    """Say in `runs` that all tables show the run."""
-    identifier = f"{namespace}.{RUNS}"
-    table = catalog.create_table_if_not_exists(identifier, _RUNS_SCHEMA)
+def _register_run(tables: Mapping[str, _OneTable], folder: Folder, receipt: Receipt) -> None:
+    """All files are looked at before the first table changes; `runs` is last, for it says that the others are done."""
+    sources = {
+        name: [
+            file_source(folder, file["path"])
+            for file in receipt.files
+            if file["path"].startswith(f"{table.folder}/{RUN_ID.name}=") and file["rows"]
+        ]
+        for name, table in TABLES.items()
+    }
     finished_at = pa.array([receipt.finished_at.replace("Z", "")]).cast(pa.timestamp("us")).cast(TIMESTAMP)
-    row = pa.table([[receipt.run_id], [receipt.status], finished_at], schema=_RUNS_SCHEMA)
-    if _shows(table, receipt.run_id):
-        table.overwrite(row, overwrite_filter=_of_run(receipt.run_id))
-    else:
-        table.append(row)
+    columns = [[receipt.run_id], [receipt.status], finished_at]
+    sources[RUNS] = [row_source(pa.table(columns, schema=_SCHEMAS[RUNS]))]
+    for name, of_table in sources.items():
+        tables[name].show(receipt.run_id, of_table)
 
 
-def _of_run(run_id: str) -> str:
-    return f"{RUN_ID.name} = '{run_id}'"
+class _OneTable:
+    """An Iceberg table, and which data files it shows of each run."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._shown: dict[str, list[DataFile]] = {}
+        for task in table.scan(selected_fields=(RUN_ID.name,)).plan_files():
+            self._shown.setdefault(str(task.file.partition[0]), []).append(task.file)
+
+    def show(self, run_id: str, sources: list[Source]) -> None:
+        """Replace what the table shows of a run by one snapshot; none where it shows these sources already."""
+        before = self._shown.get(run_id, [])
+        if sorted(digest_in(file.file_path) for file in before) == sorted(source.digest for source in sources):
+            return
+        provider = self._table.location_provider()
+        with self._table.transaction() as transaction:
+            with transaction.update_schema() as update:
+                for source in sources:
+                    update.union_by_name(source.schema)
+            metadata = transaction.table_metadata
+            files = [copy(self._table.io, provider.new_data_location, metadata, run_id, one) for one in sources]
+            snapshot = transaction.update_snapshot(snapshot_properties={"cardbeam.run_id": run_id})
+            with snapshot.overwrite() if before else snapshot.merge_append() as change:
+                for file in before:
+                    change.delete_data_file(file)
+                for file in files:
+                    change.append_data_file(file)
+        self._shown[run_id] = files
 
 
-def _shows(table: IcebergTable, run_id: str) -> bool:
-    return any(True for _ in table.scan(row_filter=_of_run(run_id)).plan_files())
+def _open(catalog: Catalog, identifier: str, schema: pa.Schema, folder: Folder) -> Table:
+    """The table, made where there is none, with the columns of the installed version."""
+    from pyiceberg.exceptions import NoSuchTableError  # noqa: PLC0415  # an extra
+    from pyiceberg.table import TableProperties  # noqa: PLC0415
+
+    try:
+        table = catalog.load_table(identifier)
+    except NoSuchTableError:
+        merging = {TableProperties.MANIFEST_MERGE_ENABLED: "true"}  # else planning a query reads one for each run
+        table = catalog.create_table(identifier, schema, properties={**_OWNER, **merging})
+    if not _OWNER.items() <= table.properties.items():
+        raise UsageError(
+            f"table {identifier} was not made by this version and may refer to files of {folder.root}; "
+            f"drop it without PURGE, or give another --namespace"
+        )
+    _check_place(table, folder)
+    if table.spec().is_unpartitioned() and table.current_snapshot() is None:
+        with table.update_spec() as spec:
+            spec.add_identity(RUN_ID.name)
+    partitions = [[(field.name, str(field.transform)) for field in spec.fields] for spec in table.specs().values()]
+    if any(fields != [(RUN_ID.name, "identity")] for fields in filter(None, partitions)):
+        raise UsageError(f"table {identifier} is not partitioned by {RUN_ID.name} alone; drop it, then publish again")
+    with table.update_schema() as update:
+        update.union_by_name(schema)
+    return table
+
+
+def _check_place(table: Table, folder: Folder) -> None:
+    """Whether Iceberg's removal of unknown files in the table's place could meet a file of the output, or be met."""
+    provider = table.location_provider()
+    places = {_plain(place) for place in (table.location(), provider.data_path, provider.metadata_path)}
+    for own in (_plain(f"{folder.root}/{name}") for name in _OF_OUTPUT):
+        if any(f"{place}/".startswith(f"{own}/") or f"{own}/".startswith(f"{place}/") for place in places):
+            raise UsageError(f"the catalog places {'.'.join(table.name())} at {table.location()}, which holds files "
+                             f"of {folder.root}; give the catalog another warehouse or --namespace")  # fmt: skip
+
+
+def _plain(uri: str) -> str:
+    """A place without its scheme, of which some stores have two."""
+    path = local_path(uri)
+    return str(path.resolve()) if path is not None else uri.partition("://")[2].rstrip("/")

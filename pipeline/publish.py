@@ -10,8 +10,8 @@ import apache_beam as beam
 
 from pipeline import graph
 from pipeline.claim import claimed
-from pipeline.exit import EXIT_COMPLETE, UsageError, exit_status_of
-from pipeline.iceberg import CatalogSettings, open_catalog, register
+from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError, exit_status_of
+from pipeline.iceberg import CatalogSettings, NotRegistered, open_catalog, register
 from pipeline.launch import cause
 from pipeline.options import parse
 from pipeline.runner import opened_runner
@@ -50,6 +50,11 @@ def main(arguments: Sequence[str]) -> int:
                 graph.publish(pipeline, output, chosen)
             if catalog is not None:
                 register(catalog, asked.namespace, folder, chosen)
+        except UsageError:
+            raise
+        except NotRegistered as error:
+            print(error, file=sys.stderr)
+            return EXIT_FAILED
         except Exception as error:  # whatever a runner raises, the user gets one line
             print(f"publish failed: {cause(error)}; the same command makes the tables whole", file=sys.stderr)
             return exit_status_of(error)

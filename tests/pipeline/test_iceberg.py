@@ -1,34 +1,42 @@
-"""Registered runs are read from Iceberg tables as from the files; half-finished ones are not there."""
+"""Registered runs are read from Iceberg tables as from the files, which the tables never refer to."""
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.ddl import TABLES
-from pipeline.iceberg import register
+from pipeline.exit import UsageError
+from pipeline.iceberg import NotRegistered, register
 from pipeline.views import connect
 from tests.pipeline import cli
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 from tests.pipeline.test_schema_evolution import root as two_versions  # noqa: F401  # a fixture
+from transforms.layout import run_file
+from transforms.receipt import RECEIPT_FILE
 from transforms.storage import LocalFolder
 
 pyiceberg = pytest.importorskip("pyiceberg.catalog.sql")
 
 
-@pytest.fixture
-def catalog(tmp_path: Path) -> Any:
+def open_sqlite(tmp_path: Path, name: str) -> Any:
     """pyiceberg's own SQL catalog, in a file."""
     warehouse = tmp_path / "warehouse"
     warehouse.mkdir()
-    return pyiceberg.SqlCatalog("test", uri=f"sqlite:///{_file(tmp_path)}", warehouse=f"file://{warehouse}")
+    return pyiceberg.SqlCatalog(name, uri=f"sqlite:///{warehouse}/catalog.db", warehouse=warehouse.as_uri())
 
 
-def _file(tmp_path: Path) -> Path:
-    return tmp_path / "warehouse" / "catalog.db"
+@pytest.fixture
+def catalog(tmp_path: Path) -> Any:
+    """An empty catalog."""
+    return open_sqlite(tmp_path, "test")
 
 
 @pytest.fixture
@@ -60,61 +68,215 @@ def test_read_back(catalog: Any, folder: LocalFolder, caplog: pytest.LogCaptureF
     assert connection.sql(f"SELECT {columns} FROM passport ORDER BY id").fetchall() == expected
 
 
-@pytest.mark.slow
-def test_spark(catalog: Any, folder: LocalFolder, iceberg_spark: Any, tmp_path: Path) -> None:
-    """Spark, by Iceberg's own reader over the same catalog, sees the same rows as the views, nested values included."""
-    register(catalog, "cards", folder, [FIRST, SECOND, HALF])
-    settings = {"": "org.apache.iceberg.spark.SparkCatalog", ".type": "jdbc", ".uri": f"jdbc:sqlite:{_file(tmp_path)}",
-                ".warehouse": f"file://{tmp_path}/warehouse"}  # fmt: skip
-    for name, value in settings.items():
-        iceberg_spark.conf.set(f"spark.sql.catalog.test{name}", value)
-    views = connect(folder.root)
-    counts = " UNION ALL ".join(
-        f"SELECT '{name}', run_id, count(*) FROM test.cards.`{name}` GROUP BY 2" for name in TABLES
-    )
-    expected = views.sql(counts.replace("test.cards.", "").replace("`", '"')).fetchall()
-    assert sorted(map(tuple, iceberg_spark.sql(counts).collect())) == sorted(expected)
-    columns = "id, dob, dob_box.right, labels['customer_id'], run_id"
-    found = iceberg_spark.sql(f"SELECT {columns} FROM test.cards.passport WHERE run_id = '{SECOND}' ORDER BY id")
-    asked = f"SELECT {columns} FROM passport WHERE run_id = '{SECOND}' ORDER BY id"
-    assert [tuple(row) for row in found.collect()] == views.sql(asked).fetchall()
-    history = iceberg_spark.sql("SELECT operation, summary['cardbeam.run_id'] FROM test.cards.passport.snapshots")
-    assert [tuple(row) for row in history.collect()] == [("append", FIRST), ("append", SECOND)]
+def _snapshots(catalog: Any, name: str) -> list[tuple[str, str]]:
+    snapshots = catalog.load_table(f"cards.{name}").metadata.snapshots
+    return [(str(one.summary.operation.value), one.summary["cardbeam.run_id"]) for one in snapshots]
 
 
-def test_again(catalog: Any, folder: LocalFolder) -> None:
-    """A run that is registered again replaces itself, in one commit a table; `runs` says which are whole."""
-    register(catalog, "cards", folder, [FIRST])
-    before = catalog.load_table("cards.passport").metadata.snapshots
-    register(catalog, "cards", folder, [FIRST])
-    register(catalog, "cards", folder, [SECOND])
-    table = catalog.load_table("cards.passport")
+def _states(catalog: Any) -> dict[str, str]:
+    """Every table, by where its metadata is: another place after any commit."""
+    return {name: catalog.load_table(f"cards.{name}").metadata_location for name in [*TABLES, "runs"]}
+
+
+def rewrite(folder: LocalFolder, run_id: str, message: str) -> None:
+    """Rewrite the passports of a run under the same names with other content, as a new version may."""
+    place = run_file(run_id, RECEIPT_FILE)
+    receipt = json.loads(folder.read(place))
+    for file in receipt["files"]:
+        if "type=passport" in file["path"] and file["rows"]:
+            path = Path(folder.root, file["path"])
+            rows = pq.ParquetFile(path).read()
+            at = rows.schema.get_field_index("invalid_message")
+            pq.write_table(rows.set_column(at, rows.schema.field(at), pa.array([message] * len(rows))), path)
+            file["bytes"] = path.stat().st_size
+    folder.write(place, json.dumps(receipt).encode())
+
+
+def _messages(catalog: Any, snapshot_id: int | None = None) -> set[tuple[str, str]]:
+    table = catalog.load_table("cards.passport").scan(snapshot_id=snapshot_id)
+    rows = table.to_arrow().select(["run_id", "invalid_message"]).to_pylist()
+    return {(row["run_id"], row["invalid_message"]) for row in rows}
+
+
+def test_unchanged(catalog: Any, folder: LocalFolder) -> None:
+    """Runs whose files are unchanged are skipped: no table gets a commit."""
+    register(catalog, "cards", folder, [FIRST, SECOND])
+    before = _states(catalog)
+    assert register(catalog, "cards", folder, [FIRST, SECOND]) == [FIRST, SECOND]
+    assert _states(catalog) == before
+
+
+def test_replaced(catalog: Any, folder: LocalFolder) -> None:
+    """A run whose files changed is replaced by one snapshot, in the tables that changed; no snapshot lacks the run."""
+    register(catalog, "cards", folder, [FIRST, SECOND])
+    rewrite(folder, FIRST, "first")
+    before = _states(catalog)
+    register(catalog, "cards", folder, [FIRST, SECOND])
+    rewrite(folder, FIRST, "again")
+    register(catalog, "cards", folder, [FIRST, SECOND, FIRST])
+    after = _states(catalog)
+    assert [name for name in before if before[name] != after[name]] == ["passport"]
+    assert _snapshots(catalog, "passport") == [
+        ("append", FIRST), ("append", SECOND), ("overwrite", FIRST), ("overwrite", FIRST)
+    ]  # fmt: skip
+    *_, replaced, newest = catalog.load_table("cards.passport").metadata.snapshots
+    kept = {(run_id, told) for run_id, told in _messages(catalog) if run_id == SECOND}
+    assert _messages(catalog, newest.snapshot_id) == {(FIRST, "again"), *kept}
+    assert _messages(catalog, replaced.snapshot_id) == {(FIRST, "first"), *kept}
     assert _counts(catalog, "passport") == [(FIRST, 30), (SECOND, 29)]
-    assert _counts(catalog, "runs") == [(FIRST, 1), (SECOND, 1)]
-    assert len(before) == 1
-    old = table.scan(snapshot_id=before[0].snapshot_id).to_arrow()
-    assert len(old) == 30
 
 
-def test_crash(catalog: Any, folder: LocalFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A registration that breaks off leaves a run that `runs` does not name; registered again, it is whole and once."""
+def test_own_files(catalog: Any, folder: LocalFolder) -> None:
+    """Tables own their files: none is a file of the output, and no path is ever used again."""
+    root, seen = Path(folder.root).as_uri(), set[str]()
+    for number in range(3):
+        rewrite(folder, FIRST, str(number))
+        register(catalog, "cards", folder, [FIRST])
+        for name in [*TABLES, "runs"]:
+            table = catalog.load_table(f"cards.{name}")
+            shown = {task.file.file_path for task in table.scan().plan_files()}
+            assert not [path for path in shown if path.startswith(root)]
+            assert name != "passport" or not shown & seen
+            seen |= shown
+
+
+def test_no_replies(catalog: Any, folder: LocalFolder) -> None:
+    """Replies as received have one home, the ledger of the output; all other columns are in the tables."""
     register(catalog, "cards", folder, [FIRST])
-    commits = []
+    names = {name: [field.name for field in catalog.load_table(f"cards.{name}").schema().fields] for name in TABLES}
+    expected = {name: [*table.schema.names, "run_id"] for name, table in TABLES.items()}
+    expected["ledger"].remove("reply")
+    assert names == expected
+
+
+def test_values(catalog: Any, folder: LocalFolder) -> None:
+    """Every value of every table arrives as it is in the output."""
+    register(catalog, "cards", folder, [FIRST, SECOND])
+    views = connect(folder.root)
+    for name in TABLES:
+        rows = catalog.load_table(f"cards.{name}").scan().to_arrow()
+        views.register("copied", rows)
+        names = ", ".join(f'"{column}"' for column in rows.column_names)
+        for one, other in (("copied", f'"{name}"'), (f'"{name}"', "copied")):
+            assert views.sql(f"SELECT {names} FROM {one} EXCEPT ALL SELECT {names} FROM {other}").fetchall() == []
+        views.unregister("copied")
+
+
+class _Killed(BaseException):
+    """The process is gone: no handler of errors runs on."""
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+@pytest.mark.parametrize("number", [1, 4, 5])
+def test_killed(
+    catalog: Any, folder: LocalFolder, monkeypatch: pytest.MonkeyPatch, number: int, is_after: bool
+) -> None:
+    """Registration killed before or after any commit: `runs` names no run that is not whole; rerun, it is whole, once.
+
+    The first commit is of a new run, the fourth is its row in `runs`, the fifth replaces a run.
+    """
+    register(catalog, "cards", folder, [FIRST])
+    rewrite(folder, FIRST, "again")
+    commits, commit = [], catalog.commit_table
+
+    def killed(*arguments: Any) -> Any:
+        commits.append(arguments)
+        if len(commits) == number and not is_after:
+            raise _Killed
+        done = commit(*arguments)
+        if len(commits) == number:
+            raise _Killed
+        return done
+
+    with monkeypatch.context() as broken, suppress(_Killed):
+        broken.setattr(catalog, "commit_table", killed)
+        register(catalog, "cards", folder, [SECOND, FIRST])
+    shown = {run_id for run_id, _ in _counts(catalog, "runs")}
+    passports = {run_id for run_id, _ in _counts(catalog, "passport")}
+    assert FIRST in shown and shown <= passports
+    register(catalog, "cards", folder, [SECOND, FIRST])
+    assert _counts(catalog, "runs") == [(FIRST, 1), (SECOND, 1)]
+    assert _counts(catalog, "passport") == [(FIRST, 30), (SECOND, 29)]
+    assert (FIRST, "again") in _messages(catalog)
+
+
+def test_an_error_of_the_catalog(catalog: Any, folder: LocalFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A catalog that is gone ends the registration by its own error."""
+    register(catalog, "cards", folder, [FIRST])
 
     def break_off(*arguments: Any) -> Any:
-        commits.append(arguments)
-        if len(commits) == len(TABLES) // 2:
-            raise ConnectionError("the catalog is gone")
-        return commit(*arguments)
+        raise ConnectionError("the catalog is gone")
 
-    commit = catalog.commit_table
-    with monkeypatch.context() as broken:
+    with monkeypatch.context() as broken, pytest.raises(ConnectionError):
         broken.setattr(catalog, "commit_table", break_off)
-        with pytest.raises(ConnectionError):
-            register(catalog, "cards", folder, [SECOND])
-    assert _counts(catalog, "runs") == [(FIRST, 1)]
-    register(catalog, "cards", folder, [SECOND])
+        register(catalog, "cards", folder, [SECOND])
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "page"])
+def test_a_run_that_cannot_be_read(catalog: Any, folder: LocalFolder, damage: str) -> None:
+    """A file of one run is gone or damaged: that run stays as it was, all others are registered, both are told."""
+    register(catalog, "cards", folder, [FIRST])
+    rewrite(folder, FIRST, "again")
+    (path,) = Path(folder.root).glob(f"documents/type=passport/run_id={FIRST}/*.parquet")
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        path.write_bytes(content[:100] + bytes(2000) + content[2100:])
+    with pytest.raises(NotRegistered, match=f"run {FIRST} is not registered: .*{path.name}.* --run_id="):
+        register(catalog, "cards", folder, [FIRST, SECOND])
+    assert _counts(catalog, "passport") == [(FIRST, 30), (SECOND, 29)]
     assert _counts(catalog, "runs") == [(FIRST, 1), (SECOND, 1)]
+    assert (FIRST, "again") not in _messages(catalog)
+    path.write_bytes(content)
+    register(catalog, "cards", folder, [FIRST, SECOND])
+    assert (FIRST, "again") in _messages(catalog)
+
+
+def test_tables_of_others(catalog: Any, folder: LocalFolder) -> None:
+    """A table that was not made here may refer to files of the output: it is refused, and left as it is."""
+    catalog.create_namespace("cards")
+    catalog.create_table("cards.passport", TABLES["passport"].schema)
+    before = catalog.load_table("cards.passport").metadata_location
+    with pytest.raises(UsageError, match=r"cards\.passport was not made by .* drop it without PURGE"):
+        register(catalog, "cards", folder, [FIRST])
+    assert catalog.load_table("cards.passport").metadata_location == before
+
+
+@pytest.mark.parametrize("namespace", ["ledger", "documents", "runs"])
+def test_a_warehouse_within_the_output(tmp_path: Path, folder: LocalFolder, namespace: str) -> None:
+    """Tables are never put among the files of the output: Iceberg deletes files that it does not know."""
+    uri = f"sqlite:///{tmp_path}/catalog.db"
+    inside = pyiceberg.SqlCatalog("test", uri=uri, warehouse=Path(folder.root).as_uri())
+    with pytest.raises(UsageError, match=f"places {namespace}.9_id_card_front at .*, which holds files of"):
+        register(inside, namespace, folder, [FIRST])
+    register(inside, "beside", folder, [FIRST])
+    assert inside.load_table("beside.passport").scan().to_arrow().num_rows == 30
+
+
+def test_a_table_around_the_output(tmp_path: Path) -> None:
+    """Nor around them: who removes unknown files of the table would remove the ledger."""
+    uri, warehouse = f"sqlite:///{tmp_path}/catalog.db", tmp_path / "warehouse"
+    around = pyiceberg.SqlCatalog("test", uri=uri, warehouse=warehouse.as_uri())
+    folder = write_nights(warehouse / "cards" / "9_id_card_front" / "output")
+    with pytest.raises(UsageError, match="which holds files of"):
+        register(around, "cards", folder, [FIRST])
+
+
+def test_merged_manifests(catalog: Any, folder: LocalFolder) -> None:
+    """Where Iceberg merges manifests, as it does after a hundred runs, each run is still there once."""
+    register(catalog, "cards", folder, [])
+    for name in TABLES:
+        with catalog.load_table(f"cards.{name}").transaction() as transaction:
+            transaction.set_properties({"commit.manifest.min-count-to-merge": "2"})
+    for number in range(3):
+        rewrite(folder, FIRST, str(number))
+        register(catalog, "cards", folder, [FIRST])
+    register(catalog, "cards", folder, [SECOND])
+    table = catalog.load_table("cards.passport")
+    assert len(table.current_snapshot().manifests(table.io)) == 1
     assert _counts(catalog, "passport") == [(FIRST, 30), (SECOND, 29)]
 
 
