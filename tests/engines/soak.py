@@ -51,6 +51,7 @@ class Asked:
     rate: float
     faults: float
     poison: bool
+    sick: bool
     outage_s: float
     kill_every_s: float
     settle_s: float
@@ -123,7 +124,7 @@ class _Watch:
 
 def soak(scratch: Path, options: Sequence[str], asked: Asked) -> Soak:
     """Run it, and hold the tables against what was dropped and what the endpoint did."""
-    result, endpoint = Soak(asked), SoakEndpoint(asked.faults, asked.poison)
+    result, endpoint = Soak(asked), SoakEndpoint(asked.faults, asked.poison, asked.sick)
     inputs, output, temporary = scratch / "in", scratch / "out", scratch / "tmp"
     inputs.mkdir()
     temporary.mkdir()
@@ -334,6 +335,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rate", type=float, default=1.0, help="Images, or pairs, a second.")
     parser.add_argument("--faults", type=float, default=0.15, help="Share of the calls that fail for a moment.")
     parser.add_argument("--no_poison", action="store_true", help="No image that is answered like a wrong call.")
+    parser.add_argument("--no_sick", action="store_true", help="No image that fails for minutes or for good.")
     parser.add_argument("--outage_s", type=float, default=120.0)
     parser.add_argument("--kill_every_s", type=float, default=0.0)
     parser.add_argument("--settle_s", type=float, default=900.0, help="How long is waited for what is due later.")
@@ -346,6 +348,7 @@ def main(arguments: Sequence[str]) -> int:
         given.rate,
         given.faults,
         not given.no_poison,
+        not given.no_sick,
         given.outage_s,
         given.kill_every_s,
         given.settle_s,

@@ -34,6 +34,7 @@ class SoakEndpoint:
 
     share: float
     poison: bool
+    sick: bool = True
     seed: int = 1
     successes: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
@@ -82,7 +83,7 @@ class SoakEndpoint:
     def kind_of(self, key: str) -> str:
         """What an image answers for good or for long; nothing where it is like most."""
         draw = random.Random(f"{self.seed} {key}").random()
-        for kind, share in {**_OF_AN_IMAGE, **(_POISONOUS if self.poison else {})}.items():
+        for kind, share in {**(_OF_AN_IMAGE if self.sick else {}), **(_POISONOUS if self.poison else {})}.items():
             if draw < share:
                 return kind
             draw -= share
