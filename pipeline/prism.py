@@ -26,6 +26,7 @@ PRISM = "PrismRunner"
 _STARTS = 3
 """Another process may take the port between its choice and Prism's start."""
 _LOOK_S = 0.02
+_STOPS_WITHIN_S = 3.0
 _SECRETS = ("CARD_", "AWS_", "AZURE_", "GOOGLE_")
 """Prefixes of variables that Prism does not need: the workers live in this process."""
 
@@ -125,9 +126,12 @@ def _is_listening(child: subprocess.Popen[bytes], endpoint: str, within_s: float
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Kill the guard and Prism, which are the process group."""
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    """Close the guard's standard input: it kills Prism, takes its status and ends. If it does not, kill both."""
     assert child.stdin is not None
     child.stdin.close()
+    try:
+        child.wait(_STOPS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

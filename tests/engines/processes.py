@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -49,3 +50,18 @@ def kill_tree(child: subprocess.Popen[Any]) -> None:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     child.wait()
+
+
+def wait_for_end(pid: int, within_s: float = 20.0) -> bool:
+    """Whether a process has ended within some time; a zombie has."""
+    until_s = time.monotonic() + within_s
+    while not (ended := _has_ended(pid)) and time.monotonic() < until_s:
+        time.sleep(0.02)
+    return ended
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -5,15 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pipeline import guard
+from tests.engines.processes import wait_for_end
 
-WITHIN_S = 20.0
 STARTS = """
 import subprocess, sys
 child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
@@ -22,20 +20,6 @@ child.wait()
 """
 SLEEPS = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 GUARDED = [sys.executable, "-I", "-S", guard.__file__, sys.executable, "-c"]
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def wait_for_end(pid: int) -> bool:
-    until_s = time.monotonic() + WITHIN_S
-    while not has_ended(pid) and time.monotonic() < until_s:
-        time.sleep(0.02)
-    return has_ended(pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
