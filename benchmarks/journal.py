@@ -25,6 +25,7 @@ from transforms.answered import load_answered
 from transforms.card_client import CardClient, Credentials
 from transforms.claims import Claims
 from transforms.elements import Fate, Request, Settled
+from transforms.in_flight import Held
 from transforms.journal import Journal, LocalJournal
 from transforms.retry import RetryPolicy
 from transforms.send import Sender
@@ -135,4 +136,5 @@ def _run(
 
 
 def _settle(settler: Settler, request: Request) -> Fate:
-    return settler.settle(request, Claims()).fate
+    ending = settler.settle(request, Claims())
+    return Fate.DEFERRED if isinstance(ending, Held) else ending.fate

@@ -44,7 +44,11 @@ LEDGER_SCHEMA = pa.schema(
     [
         _ITEM_ID,
         column("source_id", pa.string(), "Hash of operation, URIs, sizes and versions, hex; null where unknown"),
-        column("outcome", pa.string(), "answered, dead, or copy: the same pictures as another request"),
+        column(
+            "outcome",
+            pa.string(),
+            "answered, dead, copy (the same pictures as another request), or not settled yet: retry, deferred",
+        ),
         _OPERATION,
         _URIS,
         _LABELS,

@@ -29,7 +29,7 @@ from transforms.answered import SharedAnswered
 from transforms.card_client import Credentials
 from transforms.claims import Claims
 from transforms.elements import Ending
-from transforms.in_flight import InFlight
+from transforms.in_flight import Held, InFlight
 from transforms.packed import unpack
 from transforms.settings import Settings
 from transforms.sources import CANNOT_OPEN, SourceError, open_source
@@ -114,8 +114,14 @@ class _SettleFn(beam.DoFn):
             self._throttled_s -= whole_s
 
 
-def _ending_at(settle: Callable[[], Ending], timestamp: Timestamp, window: Any) -> WindowedValue:
-    return WindowedValue(settle(), timestamp, (window or GlobalWindow(),))
+def _ending_at(
+    settle: Callable[[], Ending | Held[Ending]], timestamp: Timestamp, window: Any
+) -> WindowedValue | Held[WindowedValue]:
+    def at(ending: Ending) -> WindowedValue:
+        return WindowedValue(ending, timestamp, (window or GlobalWindow(),))
+
+    ending = settle()
+    return ending.then(at) if isinstance(ending, Held) else at(ending)
 
 
 def read_credentials(uri: str | None) -> Credentials:

@@ -43,6 +43,8 @@ class Request:
     operation: str
     pictures: tuple[Picture, ...]
     labels: Labels = ()
+    may_retry: bool = False
+    """Whether this run gives it out again if it fails for now, so that it is no dead letter yet."""
 
     @property
     def uris(self) -> tuple[str, ...]:
@@ -76,6 +78,10 @@ class SettledAs(str, Enum):
     ANSWERED = "answered"
     DEAD = "dead"
     COPY = "copy"
+    RETRY = "retry"
+    """It failed for now, and this run tries it again: not settled yet."""
+    DEFERRED = "deferred"
+    """Its calls were made, or not, in an outage or a run that stopped: not settled, and no failure of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,21 @@
-"""Many calls under way at once inside one bundle; the bundle ends when all of its own have ended.
+"""Many calls in flight at once inside one bundle; the bundle ends when all of its own have ended.
 
-Threads and places belong to the process, what is under way to the bundle. Endings are handed
-out as they come, in no order; a failure in a thread is raised in the bundle.
+Threads and places belong to the process, what is in flight to the bundle. Results are handed out as they come, in no
+order; a failure in a thread is raised in the bundle. Work that only waits for what becomes of other work is held: it
+keeps neither its thread nor its place, so that the other work can run.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from typing import Generic, TypeVar
+from concurrent.futures import Executor, Future
+from typing import Any, Generic, TypeVar
 
 Ending = TypeVar("Ending")
+Other = TypeVar("Other")
 _Done = Callable[[], Ending]
 
 MOST_BYTES = 256 * 1024 * 1024
@@ -20,13 +23,27 @@ _LOOK_S = 0.1
 _PATIENCE_S = 0.02
 
 
-class Places:
-    """How much may be under way at once in a process: so many requests, so many bytes of pictures."""
+class Held(Generic[Ending]):
+    """Work that is done but for its last step, which can be taken once something is decided."""
 
-    def __init__(self, most: Callable[[], int], most_bytes: int = MOST_BYTES) -> None:
-        self._most, self._most_bytes = most, most_bytes
+    def __init__(self, decided: Future[Any], finish: Callable[[], Ending]) -> None:
+        self.decided, self.finish = decided, finish
+
+    def then(self, step: Callable[[Ending], Other]) -> Held[Other]:
+        """The same with another step behind the last."""
+        return Held(self.decided, lambda: step(self.finish()))
+
+
+class Places:
+    """How much may be in flight at once in a process: a number of requests, and of bytes of images."""
+
+    def __init__(
+        self, most: Callable[[], int], most_bytes: int = MOST_BYTES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most, self._most_bytes, self._clock = most, most_bytes, clock
         self._change = threading.Condition()
         self._taken = self._taken_bytes = 0
+        self._idle_since_s = clock()
 
     def take(self, size_bytes: int, *, waits: bool) -> bool:
         """Whether there was a place; with `waits` there is one sooner or later. One alone may be of any size."""
@@ -40,11 +57,23 @@ class Places:
             return True
 
     def give_back(self, size_bytes: int) -> None:
-        """What was under way has ended."""
+        """What was in flight has ended."""
         with self._change:
             self._taken -= 1
             self._taken_bytes -= size_bytes
+            if not self._taken:
+                self._idle_since_s = self._clock()
             self._change.notify()
+
+    def wake(self) -> None:
+        """Have all that wait look again: the bound was raised."""
+        with self._change:
+            self._change.notify_all()
+
+    def idle_s(self) -> float:
+        """Since how many seconds nothing is in flight; 0 while something is."""
+        with self._change:
+            return 0.0 if self._taken else self._clock() - self._idle_since_s
 
     def _has_room(self, size_bytes: int) -> bool:
         fits = self._taken < self._most() and self._taken_bytes + size_bytes <= self._most_bytes
@@ -55,73 +84,119 @@ class InFlight(Generic[Ending]):
     """The work of one bundle on an executor, within the places of the process.
 
     Where there is no room the bundle sleeps until `together` have ended, or one some time later: to
-    wake it for each takes turns from those who work. So much as `ahead` says may wait before it sleeps.
+    wake it for each takes turns from those who work. As much as `ahead` says may wait before it sleeps.
+    `when_held` is called again and again while the bundle waits for nothing but held work.
     """
 
     def __init__(
-        self, executor: Executor, places: Places, together: int = 1, ahead: Callable[[], int] = lambda: 0
+        self,
+        executor: Executor,
+        places: Places,
+        together: int = 1,
+        ahead: Callable[[], int] = lambda: 0,
+        when_held: Callable[[], None] = lambda: None,
     ) -> None:
         self._executor, self._places, self._together, self._ahead = executor, places, together, ahead
-        self._waiting: deque[tuple[Callable[[], Ending], int]] = deque()
+        self._when_held = when_held
+        self._waiting: deque[tuple[Callable[[], Ending | Held[Ending]], int]] = deque()
         self._done: deque[_Done[Ending]] = deque()
         self._change = threading.Condition()
         self._awaited = 0
-        self._under_way = 0
+        self._open = 0
+        """Started and not handed out."""
+        self._held = 0
+        """Of these, held."""
 
-    def submit(self, work: Callable[[], Ending], size_bytes: int = 0) -> Iterator[Ending]:
-        """Start work as soon as there is room; the endings that have come by then."""
+    def submit(self, work: Callable[[], Ending | Held[Ending]], size_bytes: int = 0) -> Iterator[Ending]:
+        """Start work as soon as there is room; the results that have come by then."""
         self._waiting.append((work, size_bytes))
         return self._start(leave=self._ahead())
 
     def drain(self) -> Iterator[Ending]:
         """Start what waits, and wait for all that is left."""
         yield from self._start(leave=0)
-        while self._under_way:
-            yield from self._take(at_least=min(self._together, self._under_way))
+        while self._open:
+            yield from self._take(at_least=min(self._together, self._open))
+            if self._open and self._held == self._open:
+                self._when_held()
 
     def _start(self, leave: int) -> Iterator[Ending]:
         """Start what there is room for; sleep until no more than `leave` wait."""
         while self._waiting:
             work, size_bytes = self._waiting[0]
             is_too_much = len(self._waiting) > leave
-            if self._places.take(size_bytes, waits=is_too_much and not self._under_way):
+            if self._places.take(size_bytes, waits=is_too_much and not self._is_running()):
                 self._waiting.popleft()
-                self._under_way += 1
+                self._open += 1
                 self._executor.submit(self._run, work, size_bytes)
                 yield from self._take(at_least=0)
             elif is_too_much:
-                yield from self._take(at_least=min(self._together, self._under_way))
+                yield from self._take(at_least=min(self._together, self._open))
             else:
                 return
 
-    def _run(self, work: Callable[[], Ending], size_bytes: int) -> None:
+    def _run(self, work: Callable[[], Ending | Held[Ending]], size_bytes: int | None) -> None:
+        """Do work; without a size it has no place to give back."""
+        done: _Done[Ending]
         try:
-            ending = work()
+            result = work()
         except BaseException as error:  # whatever it was, the bundle must see it
-            failure = error
-
-            def fail() -> Ending:
-                raise failure
-
-            self._end(fail, size_bytes)
+            done = _raising(error)
         else:
-            self._end(lambda: ending, size_bytes)
-
-    def _end(self, done: _Done[Ending], size_bytes: int) -> None:
-        self._places.give_back(size_bytes)
+            if isinstance(result, Held):
+                self._hold(result, size_bytes)
+                return
+            done = _giving(result)
+        if size_bytes is not None:
+            self._places.give_back(size_bytes)
         with self._change:
             self._done.append(done)
-            if 0 < self._awaited <= len(self._done):
-                self._change.notify()
+            self._tell()
+
+    def _hold(self, held: Held[Ending], size_bytes: int | None) -> None:
+        with self._change:
+            self._held += 1
+            self._tell()
+        if size_bytes is not None:
+            self._places.give_back(size_bytes)
+        held.decided.add_done_callback(lambda _: self._resume(held))
+
+    def _resume(self, held: Held[Ending]) -> None:
+        with self._change:
+            self._held -= 1
+        self._executor.submit(self._run, held.finish, None)
+
+    def _tell(self) -> None:
+        """Wake the bundle, if as much has ended as it waits for, or nothing runs any more."""
+        if self._awaited and (len(self._done) >= self._awaited or not self._is_running()):
+            self._change.notify()
+
+    def _is_running(self) -> bool:
+        return self._open > self._held + len(self._done)
 
     def _take(self, at_least: int) -> Iterator[Ending]:
-        """What has ended, once there is so much of it."""
+        """What has ended, once there is enough of it; nothing, where nothing has ended for a while."""
         if at_least:
             with self._change:
-                for self._awaited, timeout_s in (at_least, _PATIENCE_S), (1, None):
-                    self._change.wait_for(lambda: len(self._done) >= self._awaited, timeout_s)
-                self._awaited = 0
+                self._await(at_least, _PATIENCE_S)
+                self._await(1, _LOOK_S)
         while self._done:
             done = self._done.popleft()
-            self._under_way -= 1
+            self._open -= 1
             yield done()
+
+    def _await(self, count: int, timeout_s: float) -> None:
+        self._awaited = count
+        self._change.wait_for(lambda: len(self._done) >= count or (self._done and not self._is_running()), timeout_s)
+        self._awaited = 0
+
+
+def _giving(ending: Ending) -> _Done[Ending]:
+    return lambda: ending
+
+
+def _raising(error: BaseException) -> Callable[[], Any]:
+    def fail() -> Any:
+        raise error
+
+    return fail

@@ -64,9 +64,11 @@ def _pack(encoded: bytes | bytearray) -> bytes:
 
 def _encode(request: Request) -> bytes:
     pictures = [(picture.uri, picture.size_bytes, picture.version) for picture in request.pictures]
-    return orjson.dumps((request.operation, pictures, request.labels)) + _END
+    more = (True,) if request.may_retry else ()
+    return orjson.dumps((request.operation, pictures, request.labels, *more)) + _END
 
 
 def _decode(encoded: bytes) -> Request:
-    operation, pictures, labels = orjson.loads(encoded)
-    return Request(operation, tuple(Picture(*one) for one in pictures), tuple((key, value) for key, value in labels))
+    operation, pictures, labels, *more = orjson.loads(encoded)
+    labels = tuple((key, value) for key, value in labels)
+    return Request(operation, tuple(Picture(*one) for one in pictures), labels, *more)

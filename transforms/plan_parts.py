@@ -92,8 +92,8 @@ def _parts(run_id: str, drafts: list[_Draft]) -> list[Part]:
     met = Keys.joined(draft.keys.take(rows) for draft, rows in zip(drafts, meeting, strict=True))
     is_shown = np.zeros(len(met), bool)
     is_shown[met.firsts()] = True
-    is_shown &= met.ranks != COPY
-    is_superseded = (~is_shown & (met.ranks != COPY)) | met.answered_since()
+    is_shown &= met.ranks < COPY
+    is_superseded = (~is_shown & (met.ranks < COPY)) | met.answered_since()
     ends = np.cumsum([len(rows) for rows in meeting])
     by_draft = [np.split(mask, ends[:-1]) for mask in (met.repeated(), is_superseded)]
     copies = _copies_by_part(drafts, met.items[is_shown], np.searchsorted(ends, np.flatnonzero(is_shown), side="right"))

@@ -18,9 +18,11 @@ import pyarrow.compute as pc
 from transforms.elements import SettledAs
 from transforms.ids import Ids, Index, first_of_each, to_ids
 
-ANSWERED, DEAD, COPY = range(3)
-"""Ranks: the lowest of a request's records is the one that tables show."""
-_RANKED = [SettledAs.ANSWERED.value, SettledAs.DEAD.value, SettledAs.COPY.value]
+ANSWERED, DEAD, COPY, RETRY, DEFERRED = range(5)
+"""Ranks: the lowest of a request's records is the one that tables show; from `COPY` on they show none."""
+_RANKED = [
+    one.value for one in (SettledAs.ANSWERED, SettledAs.DEAD, SettledAs.COPY, SettledAs.RETRY, SettledAs.DEFERRED)
+]
 _UNKNOWN = "f" * 32
 """Stands for no source id."""
 Rows = npt.NDArray[np.int64]
@@ -88,7 +90,7 @@ class Keys:
         the source alone tells that both records are of one picture.
         """
         is_death = self.ranks == DEAD
-        settled = self.sources[~is_death & self.has_source]
+        settled = self.sources[np.isin(self.ranks, (ANSWERED, COPY)) & self.has_source]
         index = Index.of(settled, *[np.zeros(len(settled), np.int32)] * 2)
         was_settled: Mask = is_death & (index.find(self.sources) >= 0)
         return was_settled

@@ -41,7 +41,7 @@ def send_until_settled(
     policy: RetryPolicy,
     *,
     jitter: Callable[[], float],
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
     may_retry: Callable[[], bool] = lambda: True,
 ) -> Attempt:

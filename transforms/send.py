@@ -1,39 +1,58 @@
-"""Pictures -> Delivery: one request with its retries, each attempt behind the throttle.
+"""Images -> Delivery: one request with its retries, each attempt behind the throttle.
 
-Here stands what may end the sending of a whole run: the first request goes ahead alone to
-show that the endpoint is there and takes the credentials, the budget is counted, and an
-outcome that concerns every request pulls the stop switch.
+Here stands what may end the sending of a whole run: the budget is counted, and the circuit breaker tells an image's own
+failure from an endpoint that answers nobody. As long as that is open, a failed request is held: its verdict comes with
+the next success, with the end of the run's sending, or when no other image comes.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from enum import Enum
 
 from schemas.outcomes import Action, Outcome, Signal
 from transforms.budget import Budget, endless
 from transforms.card_client import Attempt, CardClient, Sent
+from transforms.circuit_breaker import CircuitBreaker, Failure
 from transforms.in_flight import Places
 from transforms.retry import LONGEST_WAIT_S, RetryPolicy, send_until_settled
-from transforms.stop import BUDGET, UNREACHABLE, StopReason, StopSwitch, reason_of
+from transforms.stop import BUDGET, StopReason, StopSwitch, reason_of
 from transforms.throttle import Throttle, Wait
 
-_FAULTS_IN_A_ROW = 3
+_LOG = logging.getLogger("cardbeam")
 _SLOW_DOWN_S = 0.5
+_BETWEEN_PROBES_S = 1.0
+"""At least so long after a failed probe of an outage the next one is sent. Whoever gives out requests waits longer."""
+
+
+class Verdict(Enum):
+    """Whose failure it is."""
+
+    OWN = "own"
+    """The image's."""
+    DEFERRED = "deferred"
+    """Not the image's: it is sent again when the cause has passed."""
+    UNKNOWN = "unknown"
+    """No other image came that would tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """The last attempt, how many were sent, and what they waited for the throttle."""
 
-    attempt: Attempt
+    attempt: Attempt | None
     attempts: int
     waits: Sequence[Wait] = field(default=())
     queued_s: float = 0.0
-    """What it waited for a line to be free."""
+    """What it waited for a connection to be free."""
+    verdict: Verdict | Future[Verdict] = Verdict.OWN
+    """A future, where other requests decide it."""
 
     @property
     def waited_s(self) -> float:
@@ -46,12 +65,39 @@ class Delivery:
         return sum(wait.at_head_s for wait in self.waits)
 
 
-class Stopped(Exception):
-    """The run stops: this request is deferred."""
+class _NotSent(Exception):
+    """The run stops, or an outage has the calls pause: nothing more of this request is sent."""
+
+
+@dataclass(slots=True)
+class _Sending:
+    """One request on its way."""
+
+    image: str
+    failed_before: bool
+    waits: list[Wait] = field(default_factory=list)
+    queued_s: float = 0.0
+    last: Attempt | None = None
+    attempts: int = 0
+    has_line: bool = False
+    is_probe: bool = False
+    """Whether its last attempt was made while the process probes."""
+
+    def failure(self, outcome: Outcome) -> Failure:
+        """What the circuit breaker takes."""
+        return Failure(self.image, outcome, self.failed_before)
+
+    def delivery(self, verdict: Verdict | Future[Verdict]) -> Delivery:
+        """What came of it."""
+        return Delivery(self.last, self.attempts, self.waits, self.queued_s, verdict)
 
 
 class Sender:
-    """Sends requests; shared by the threads of a process. `lines` bounds how many calls are under way at once."""
+    """Sends requests; shared by the threads of a process.
+
+    `calls` bounds how many are in flight at once. With `pauses` an outage pauses the calls instead of stopping the run.
+    `others_answered` says whether another process of the run had an answer, `first_answered` is told of ours.
+    """
 
     def __init__(
         self,
@@ -61,20 +107,28 @@ class Sender:
         policy: RetryPolicy,
         *,
         jitter: Callable[[], float],
-        sleep: Callable[[float], None],
+        sleep: Callable[[float], object],
         budget: Budget | None = None,
-        lines: Places | None = None,
+        calls: Callable[[], int] = lambda: sys.maxsize,
         clock: Callable[[], float] = time.monotonic,
         check: Callable[[], None] = lambda: None,
+        pauses: bool = False,
+        others_answered: Callable[[], bool] = lambda: False,
+        first_answered: Callable[[], None] = lambda: None,
     ) -> None:
         """`check` raises where an answer could not be kept."""
         self._client, self._throttle, self._stop, self._policy = client, throttle, stop, policy
-        self._jitter, self._sleep = jitter, sleep
+        self._jitter, self._sleep, self._clock = jitter, sleep, clock
         self._budget = budget or endless()
-        self._lines, self._clock, self._check = lines or Places(lambda: sys.maxsize), clock, check
-        self._first_request = threading.Lock()
-        self._is_proven = False
-        self._faults_in_a_row = 0
+        self._others_answered, self._first_answered = others_answered, first_answered
+        self._pauses, self._check_journal = pauses, check
+        self._breaker = CircuitBreaker(pauses=pauses)
+        self._lines = Places(lambda: 1 if self._breaker.is_probing else calls())
+        self._lock = threading.Lock()
+        self._held: list[Future[Verdict]] = []
+        self._has_answered = False
+        self._out_since_s: float | None = None
+        self._next_probe_s = 0.0
 
     @property
     def is_stopped(self) -> bool:
@@ -82,88 +136,164 @@ class Sender:
         return self._stop.is_pulled
 
     def stop(self, reason: StopReason) -> None:
-        """Send nothing more."""
+        """Send nothing more. What is held is deferred."""
         self._stop.pull(reason)
+        self._decide(Verdict.DEFERRED)
 
-    def send(self, operation: str, pictures: Sequence[Sent]) -> Delivery:
-        """Send until settled.
-
-        Raises:
-            Stopped: the run stops, before this request or because of it.
-        """
-        if not self._is_proven:
-            with self._first_request:  # the others wait here until the first has shown the way
-                if not self._is_proven:
-                    return self._send(operation, pictures)
-        return self._send(operation, pictures)
-
-    def _send(self, operation: str, pictures: Sequence[Sent]) -> Delivery:
-        waits: list[Wait] = []
-        queued_s, attempts = 0.0, 0
+    def send(self, operation: str, pictures: Sequence[Sent], image: str, *, failed_before: bool = False) -> Delivery:
+        """Send until it is settled. `image` tells different images apart; `failed_before`: in an earlier run."""
+        sending = _Sending(image, failed_before)
 
         def attempt_once() -> Attempt:
-            if self.is_stopped:
-                raise Stopped
-            nonlocal queued_s, attempts
+            return self._attempt(sending, operation, pictures)
+
+        try:
+            attempt = send_until_settled(
+                attempt_once,
+                self._policy,
+                jitter=self._jitter,
+                sleep=self._sleep,
+                may_retry=lambda: not (self._pauses and sending.is_probe),
+            )
+            sending.last = attempt
+            return sending.delivery(self._verdict(sending, attempt.outcome))
+        except _NotSent:
+            return sending.delivery(Verdict.DEFERRED)
+        finally:
+            self._give_line_back(sending)
+
+    def nothing_more(self) -> None:
+        """No other image will come for now: decide what is held."""
+        with self._lock:
+            tripped = self._breaker.nothing_more() if self._held else None
+        if self.is_stopped:
+            self._decide(Verdict.DEFERRED)
+        elif tripped is not None and not self._others_answered():
+            self.stop(reason_of(tripped))
+        else:
+            self._decide(Verdict.UNKNOWN)
+
+    def _attempt(self, sending: _Sending, operation: str, pictures: Sequence[Sent]) -> Attempt:
+        self._take_line(sending)
+
+        def admit() -> Callable[[], None]:
+            sending.waits.append(self._admit())
+            return sending.waits[-1].leave
+
+        try:
+            sending.last = self._client.call(operation, pictures, admit)
+            sending.attempts += 1
+        finally:
+            for wait in sending.waits:
+                wait.leave()  # also where it could not
+            if not (sending.is_probe and self._breaker.is_probing):  # a probe keeps it until its last attempt
+                self._give_line_back(sending)
+        outcome = sending.last.outcome
+        if outcome.slows_down:
+            self._throttle.slow_down(min(sending.last.retry_after_s or _SLOW_DOWN_S, LONGEST_WAIT_S))
+        self._learn(sending, outcome)
+        return sending.last
+
+    def _take_line(self, sending: _Sending) -> None:
+        self._check(sending)
+        if not sending.has_line:
             came_s = self._clock()
-            self._lines.take(0, waits=True)
-            queued_s += self._clock() - came_s
+            if not self._lines.take(0, waits=not self._breaker.is_open):
+                raise _NotSent
+            sending.queued_s += self._clock() - came_s
+            sending.has_line = True
+            self._check(sending)
+        sending.is_probe = self._breaker.is_probing
 
-            def admit() -> Callable[[], None]:
-                waits.append(self._admit())
-                return waits[-1].leave
+    def _check(self, sending: _Sending) -> None:
+        if self.is_stopped or (self._breaker.is_open and self._clock() < self._next_probe_s):
+            raise _NotSent
 
-            try:
-                attempt = self._client.call(operation, pictures, admit)
-            finally:
-                self._lines.give_back(0)
-                for wait in waits:
-                    wait.leave()  # also where it could not
-            attempts += 1
-            if attempt.outcome.slows_down:
-                self._throttle.slow_down(min(attempt.retry_after_s or _SLOW_DOWN_S, LONGEST_WAIT_S))
-            return attempt
-
-        attempt = send_until_settled(attempt_once, self._policy, jitter=self._jitter, sleep=self._sleep)
-        if (reason := self._reason_to_stop(attempt.outcome)) is not None:
-            self._stop.pull(reason)
-            raise Stopped
-        self._is_proven = True
-        return Delivery(attempt, attempts, waits, queued_s)
+    def _give_line_back(self, sending: _Sending) -> None:
+        if sending.has_line:
+            sending.has_line = False
+            self._lines.give_back(0)
 
     def _admit(self) -> Wait:
         """Wait for the quota; how long that was."""
         if not self.is_stopped and not self._budget.take():
-            self._stop.pull(BUDGET)
+            self.stop(BUDGET)
         if self.is_stopped:
-            raise Stopped
+            raise _NotSent
         try:
             wait = self._throttle.wait(lambda: self.is_stopped)
         except BaseException:  # a rate service that cannot be asked raises what it likes
             self._budget.give_back()
             raise
         try:
-            self._check()
+            self._check_journal()
             if self.is_stopped:
-                raise Stopped
+                raise _NotSent
         except BaseException:
             wait.leave()
             self._budget.give_back()
             raise
         return wait
 
-    def _reason_to_stop(self, outcome: Outcome) -> StopReason | None:
-        """Why this outcome ends the run; None where it is this request's own matter.
+    def _learn(self, sending: _Sending, outcome: Outcome) -> None:
+        """What one attempt tells about the endpoint."""
+        if outcome.signal is Signal.SUCCESS:
+            if self._breaker.has_failures or self._held:
+                self._succeed()
+            return
+        with self._lock:
+            self._breaker.attempt_failed(sending.failure(outcome))
+            is_out = sending.is_probe and self._breaker.is_in_a_row
+        if is_out:
+            self._note_outage(outcome)
 
-        What blames the caller ends the run at once while nothing was settled yet, later only when
-        it comes several times in a row: one bad picture cannot cause it.
-        """
-        if outcome.signal is Signal.UNREACHABLE and not self._is_proven:
-            return UNREACHABLE
-        if outcome.signal is not Signal.BAD_REQUEST:
-            self._faults_in_a_row = 0
-            stops = outcome.action is Action.STOP or outcome.signal is Signal.REFUSED
-            return reason_of(outcome) if stops else None
-        self._faults_in_a_row += 1
-        is_everyones = not self._is_proven or self._faults_in_a_row >= _FAULTS_IN_A_ROW
-        return reason_of(outcome) if is_everyones else None
+    def _note_outage(self, outcome: Outcome) -> None:
+        """Log that an outage begins, once."""
+        with self._lock:
+            begins = self._out_since_s is None
+            if begins:
+                self._out_since_s = self._clock()
+        if begins:
+            _LOG.warning("the endpoint does not answer (%s): one request at a time until it does", outcome.code)
+
+    def _succeed(self) -> None:
+        with self._lock:
+            self._breaker.succeeded()
+            out_since_s, self._out_since_s = self._out_since_s, None
+            is_first, self._has_answered = not self._has_answered, True
+        self._lines.wake()
+        if out_since_s is not None:
+            _LOG.warning("the endpoint answers again, after %.0f s", self._clock() - out_since_s)
+        self._decide(Verdict.OWN)
+        if is_first:
+            self._first_answered()
+
+    def _verdict(self, sending: _Sending, outcome: Outcome) -> Verdict | Future[Verdict]:
+        """Whose failure the last attempt was; a future, where that is not decided yet."""
+        if outcome.action is Action.STOP:
+            self.stop(reason_of(outcome))
+            return Verdict.DEFERRED
+        if outcome.signal in (Signal.SUCCESS, Signal.OWN):
+            return Verdict.OWN
+        with self._lock:
+            was_open = self._breaker.is_open
+            tripped = self._breaker.failed(sending.failure(outcome), was_probe=sending.is_probe)
+            if self._breaker.is_open:
+                self._next_probe_s = self._clock() + _BETWEEN_PROBES_S
+            if tripped is None and not was_open and not self.is_stopped:
+                held: Future[Verdict] = Future()
+                self._held.append(held)
+                return held
+        if self._breaker.is_open:
+            self._note_outage(outcome)
+            self._decide(Verdict.DEFERRED)
+        elif tripped is not None:
+            self.stop(reason_of(tripped))
+        return Verdict.DEFERRED
+
+    def _decide(self, verdict: Verdict) -> None:
+        """Tell all that are held."""
+        with self._lock:
+            held, self._held = self._held, []
+        for one in held:
+            one.set_result(verdict)

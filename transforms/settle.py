@@ -1,4 +1,4 @@
-"""Request -> Ending: one picture's way from its URI to a durable answer.
+"""Request -> Ending: one image's way from its URI to a durable answer.
 
 Known by source? -> read and look -> known by content? -> call -> journal. Each step can
 end it; nothing is paid for that is known, and nothing is known that is not in the journal.
@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from schemas.outcomes import OUTCOMES, Action, Outcome
 from transforms.access import Access
 from transforms.answered import Answered, Standing
 from transforms.card_client import Sent
-from transforms.claims import Claims
+from transforms.claims import Claim, Claims
 from transforms.elements import Ending, Fate, Request, Settled, SettledAs, item_id_of
+from transforms.in_flight import Held
 from transforms.journal import Journal
 from transforms.open_request import Opened, is_refused, open_request
-from transforms.send import Sender, Stopped
+from transforms.send import Delivery, Sender, Verdict
 from transforms.sources import StorageRefused
 from transforms.stop import STORAGE_REFUSED
 
@@ -30,12 +33,36 @@ _FATE_OF_STANDING = {
     Standing.DEAD_BEFORE: Fate.ANSWERED_BEFORE,
 }
 
+_FATE_OF_RECORD = {
+    SettledAs.ANSWERED: Fate.ANSWERED,
+    SettledAs.DEAD: Fate.DEAD,
+    SettledAs.RETRY: Fate.DEFERRED,
+    SettledAs.DEFERRED: Fate.DEFERRED,
+}
+_LEFT = frozenset({SettledAs.RETRY.value, SettledAs.DEFERRED.value})
+"""Records that settle nothing: the request is sent again."""
+
 _CANNOT_FETCH = OUTCOMES["error_2"].code
 
 
 @dataclass(frozen=True, slots=True)
+class _Called:
+    """A request that was sent, or could not be, without what was sent of it."""
+
+    request: Request
+    item_id: str
+    delivery: Delivery
+    size_bytes: int
+    taken_up_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settler:
-    """What settling takes; one for each process, used by all its threads."""
+    """What settling takes; one for each process, used by all its threads.
+
+    `failed_before` says of an item id whether an earlier run failed with it. A run that `watches` records whatever it
+    defers, so that the watch gives it out again.
+    """
 
     answered: Answered
     sender: Sender
@@ -44,9 +71,14 @@ class Settler:
     knows_by_source: bool = False
     access: Access = field(default_factory=Access)
     now_s: Callable[[], float] = time.time
+    failed_before: Callable[[str], bool] = lambda _: False
+    watches: bool = False
 
-    def settle(self, request: Request, claims: Claims) -> Ending:
-        """The whole way of one request. `claims` are those of all requests that may be its copies."""
+    def settle(self, request: Request, claims: Claims) -> Ending | Held[Ending]:
+        """The whole way of one request. `claims` are those of all requests that may be its duplicates.
+
+        It is held where other requests decide whose failure it is, or where it is a duplicate of one that is held.
+        """
         taken_up_at = self._now_us()
         standing, item_id = self.answered.of_source(request.source_id)
         opened = Opened(request)
@@ -62,24 +94,26 @@ class Settler:
             item_id = self._item_id(request, opened)
             standing = self.answered.of_item(item_id)
         is_first, claim = claims.take(item_id)
-        if not is_first:
-            return self._follow(request, item_id, claim.wait(), taken_up_at)
-        ending = Ending(Fate.DEFERRED)
-        try:
-            ending = self._go_first(request, item_id, standing, opened, taken_up_at)
-        finally:
-            claim.settle(ending.fate)
-        return ending
+        if is_first:
+            return _claimed(claim, lambda: self._go_first(request, item_id, standing, opened, taken_up_at))
+        fate = claim.wait()
+        if isinstance(fate, Future):
+            return Held(fate, lambda: self._follow(request, item_id, fate.result(), taken_up_at))
+        return self._follow(request, item_id, fate, taken_up_at)
 
-    def _go_first(self, request: Request, item_id: str, standing: Standing, opened: Opened, taken_up_at: int) -> Ending:
+    def _go_first(
+        self, request: Request, item_id: str, standing: Standing, opened: Opened, taken_up_at: int
+    ) -> Ending | Held[Ending]:
         if standing is not Standing.NEW:
             if opened.pictures:  # it was opened to be known; from now on its source is enough
                 self._keep(self._record(request, item_id, SettledAs.COPY, taken_up_at))
             return Ending(_FATE_OF_STANDING[standing])
         if opened.refused is not None:
-            record = self._record(request, item_id, SettledAs.DEAD, taken_up_at)
-            self._keep(replace(record, **_death(opened.refused)))
-            return Ending(Fate.DEAD)
+            may_retry = request.may_retry and opened.refused.retriable
+            settled_as, fate = (SettledAs.RETRY, Fate.DEFERRED) if may_retry else (SettledAs.DEAD, Fate.DEAD)
+            record = self._record(request, item_id, settled_as, taken_up_at)
+            self._keep(replace(record, **_death(opened.refused, settled_as)))
+            return Ending(fate)
         return self._call(request, item_id, opened.pictures, taken_up_at)
 
     def _item_id(self, request: Request, opened: Opened) -> str:
@@ -87,50 +121,60 @@ class Settler:
             return request.fallback_id
         return item_id_of(request.operation, [picture.content for picture in opened.pictures])
 
-    def _call(self, request: Request, item_id: str, pictures: Sequence[Sent], taken_up_at: int) -> Ending:
-        try:
-            delivery = self.sender.send(request.operation, pictures)
-        except Stopped:
+    def _call(
+        self, request: Request, item_id: str, pictures: Sequence[Sent], taken_up_at: int
+    ) -> Ending | Held[Ending]:
+        delivery = self.sender.send(request.operation, pictures, item_id, failed_before=self.failed_before(item_id))
+        size_bytes = sum(len(picture.content) for picture in pictures)
+        finish = partial(self._finish, _Called(request, item_id, delivery, size_bytes, taken_up_at))
+        if isinstance(delivery.verdict, Future):
+            verdict = delivery.verdict
+            return Held(verdict, lambda: finish(verdict.result()))
+        return finish(delivery.verdict)
+
+    def _finish(self, called: _Called, verdict: Verdict) -> Ending:
+        """Record what came of a call, now that it is known whose failure it is, if it is one."""
+        request, delivery, attempt = called.request, called.delivery, called.delivery.attempt
+        if attempt is None:
+            if self.watches:
+                self._keep(self._record(request, called.item_id, SettledAs.DEFERRED, called.taken_up_at))
             return Ending(Fate.DEFERRED)
-        attempt = delivery.attempt
-        is_answered = attempt.outcome.action is Action.ANSWERED
-        if self.sends_urls and attempt.outcome.code == _CANNOT_FETCH and is_refused(request, self.access):
+        outcome = attempt.outcome
+        if self.sends_urls and outcome.code == _CANNOT_FETCH and is_refused(request, self.access):
             self.sender.stop(STORAGE_REFUSED)
-            return Ending(Fate.DEFERRED)
-        record = self._record(request, item_id, SettledAs.ANSWERED if is_answered else SettledAs.DEAD, taken_up_at)
+            verdict = Verdict.DEFERRED
+        settled_as = _settled_as(outcome, verdict, may_retry=request.may_retry)
+        record = self._record(request, called.item_id, settled_as, called.taken_up_at)
         self._keep(
             replace(
                 record,
-                **({} if is_answered else _death(attempt.outcome)),
+                **({} if settled_as is SettledAs.ANSWERED else _death(outcome, settled_as)),
                 http_status=attempt.status,
                 attempts=delivery.attempts,
                 latency_s=attempt.latency_s,
-                picture_bytes=sum(len(picture.content) for picture in pictures),
+                picture_bytes=called.size_bytes,
                 reply=attempt.body,
             )
         )
-        fate = Fate.ANSWERED if is_answered else Fate.DEAD
-        return Ending(
-            fate,
-            delivery.attempts,
-            attempt.latency_s,
-            delivery.waited_s,
-            delivery.throttled_s,
-            delivery.queued_s,
-        )
+        waits_s = (delivery.waited_s, delivery.throttled_s, delivery.queued_s)
+        return Ending(_FATE_OF_RECORD[settled_as], delivery.attempts, attempt.latency_s, *waits_s)
 
     def _follow(self, request: Request, item_id: str, fate_of_first: Fate, taken_up_at: int) -> Ending:
-        """A copy of a request that went first."""
-        if fate_of_first is Fate.DEFERRED:
+        """A duplicate of a request that went first."""
+        is_deferred = fate_of_first is Fate.DEFERRED
+        if not is_deferred or self.watches:
+            settled_as = SettledAs.DEFERRED if is_deferred else SettledAs.COPY
+            self._keep(self._record(request, item_id, settled_as, taken_up_at))
+        if is_deferred:
             return Ending(Fate.DEFERRED)
-        self._keep(self._record(request, item_id, SettledAs.COPY, taken_up_at))
         was_before = fate_of_first is Fate.ANSWERED_BEFORE
         return Ending(Fate.ANSWERED_BEFORE if was_before else Fate.DUPLICATE)
 
     def _keep(self, settled: Settled) -> None:
         """Make a record durable, then count on it."""
         self.journal.append(settled)
-        self.answered.note(settled)
+        if settled.outcome not in _LEFT:
+            self.answered.note(settled)
 
     def _record(self, request: Request, item_id: str, settled_as: SettledAs, taken_up_at: int) -> Settled:
         return Settled(
@@ -142,17 +186,53 @@ class Settler:
             labels=request.labels,
             first_at=taken_up_at,
             last_at=self._now_us(),
+            retriable=settled_as.value in _LEFT,
         )
 
     def _now_us(self) -> int:
         return int(self.now_s() * 1_000_000)
 
 
-def _death(outcome: Outcome) -> dict[str, Any]:
-    """What a record says of a request that died."""
+def _claimed(claim: Claim, work: Callable[[], Ending | Held[Ending]]) -> Ending | Held[Ending]:
+    """Do the work of a claim's first request, and tell its duplicates what came of it, whatever happens."""
+    fate: Fate | None = Fate.DEFERRED
+    try:
+        ending = work()
+        if isinstance(ending, Held):
+            fate = None
+            claim.hold()
+            return Held(ending.decided, lambda: _told(claim, ending.finish))
+        fate = ending.fate
+        return ending
+    finally:
+        if fate is not None:
+            claim.settle(fate)
+
+
+def _told(claim: Claim, finish: Callable[[], Ending]) -> Ending:
+    fate = Fate.DEFERRED
+    try:
+        ending = finish()
+        fate = ending.fate
+        return ending
+    finally:
+        claim.settle(fate)
+
+
+def _settled_as(outcome: Outcome, verdict: Verdict, *, may_retry: bool) -> SettledAs:
+    if verdict is Verdict.DEFERRED:
+        return SettledAs.DEFERRED
+    if outcome.action is Action.ANSWERED:
+        return SettledAs.ANSWERED
+    is_for_now = outcome.retriable or verdict is Verdict.UNKNOWN
+    return SettledAs.RETRY if may_retry and is_for_now else SettledAs.DEAD
+
+
+def _death(outcome: Outcome, settled_as: SettledAs) -> dict[str, Any]:
+    """What a record says of a request that failed."""
     return {
         "stage": outcome.stage.value,
         "code": outcome.code,
         "message": outcome.message,
-        "retriable": outcome.retriable,
+        "retriable": outcome.retriable or settled_as.value in _LEFT,
     }

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from schemas.outcomes import Outcome, Signal
+from schemas.outcomes import Action, Outcome, Signal
 from transforms.layout import run_file
 from transforms.storage import Folder
 
@@ -29,21 +29,22 @@ class StopReason:
 
 
 BUDGET = StopReason("budget", 3, "max_calls", "The run made as many calls as --max_calls allows; resume it to go on")
-UNREACHABLE = StopReason("failed", 4, "connection", "The endpoint cannot be reached; check --endpoint_url, then resume")
 STORAGE_REFUSED = StopReason(
-    "failed", 5, "storage_refused", "The pictures' storage refuses our credentials; renew them, then resume"
+    "refused", 5, "storage_refused", "The pictures' storage refuses our credentials; renew them, then resume"
 )
 
+_OUT_OF_REQUESTS = ("out_of_requests", 3, "the account has no requests left; rerun the same command when it has")
+_UNAVAILABLE = ("unavailable", 4, "the endpoint is unavailable; check --endpoint_url, then rerun the same command")
 _REASONS = {
-    Signal.OWN: ("out_of_requests", 3, "the account has no requests left; resume when it has"),
-    Signal.REFUSED: ("failed", 5, "the credentials were refused; check CARD_API_KEY and CARD_API_SECRET"),
-    Signal.BAD_REQUEST: ("failed", 2, "the endpoint takes no such call; check --endpoint_url and --transfer"),
+    Signal.REFUSED: ("refused", 5, "the credentials were refused; check CARD_API_KEY and CARD_API_SECRET"),
+    Signal.BAD_REQUEST: ("failed", 2, "the endpoint rejects these calls; check --endpoint_url and --transfer"),
 }
 
 
 def reason_of(outcome: Outcome) -> StopReason:
-    """The reason that a stopping outcome gives."""
-    status, exit_status, advice = _REASONS[outcome.signal]
+    """The reason that an outcome gives which stops the run."""
+    known = _OUT_OF_REQUESTS if outcome.action is Action.STOP else _REASONS.get(outcome.signal, _UNAVAILABLE)
+    status, exit_status, advice = known
     return StopReason(status, exit_status, outcome.code, f"{outcome.message}: {advice}")
 
 
@@ -53,7 +54,16 @@ class StopSwitch:
     def __init__(self, folder: Folder, run_id: str) -> None:
         self._folder, self._path = folder, run_file(run_id, STOP_FILE)
         self._lock = threading.Lock()
-        self.is_pulled = False
+        self._pulled = threading.Event()
+
+    @property
+    def is_pulled(self) -> bool:
+        """Whether nothing more may be sent."""
+        return self._pulled.is_set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep, but not longer than until it is pulled; whether it is."""
+        return self._pulled.wait(timeout_s)
 
     def pull(self, reason: StopReason) -> None:
         """Stop sending, in this process at once.
@@ -65,17 +75,18 @@ class StopSwitch:
         with self._lock:
             if self.is_pulled:
                 return
-            self.is_pulled = True
+            self._pulled.set()
             try:
                 self._folder.write(self._path, orjson.dumps(asdict(reason)))
             except OSError:
-                self.is_pulled = False
+                self._pulled.clear()
                 raise
 
     def look(self) -> None:
         """Learn of a switch that another worker pulled; one that ran out of budget stops itself alone."""
-        if not self.is_pulled and (reason := read_stop(self._folder, self._path)) is not None:
-            self.is_pulled = self.is_pulled or reason.code != BUDGET.code
+        reason = None if self.is_pulled else read_stop(self._folder, self._path)
+        if reason is not None and reason.code != BUDGET.code:
+            self._pulled.set()
 
 
 def read_stop(folder: Folder, path: str) -> StopReason | None:

@@ -25,8 +25,9 @@ from transforms.attempt import LastAttempt
 from transforms.card_client import CardClient, Credentials
 from transforms.claims import Claims
 from transforms.elements import Ending, Fate, Request
-from transforms.in_flight import InFlight, Places
+from transforms.in_flight import Held, InFlight, Places
 from transforms.journal import Journal, open_journal
+from transforms.layout import run_file
 from transforms.leases import RENEW_S, Lease
 from transforms.limit import MOST, Limit
 from transforms.presence import LINGER_S, Presence
@@ -52,6 +53,11 @@ _QUEUED = 2 * TOGETHER
 _AHEAD_S, _MOST_AHEAD = 10.0, 2000
 """What a bundle holds beside those on a cluster, in seconds of this worker's share and in requests, a kB each. With it
 a worker calls on while the runner starts a job again that lost another worker; so much later a cancelled job ends."""
+_IDLE_S, _IDLE_BESIDE_OTHERS_S = 1.0, 15.0
+"""So long after the last request of a process it is taken that no other comes; beside other workers, one of them may be
+answered meanwhile."""
+ANSWERED_FILE = "answered"
+"""In a run's folder, once the endpoint answered any of its workers."""
 _UNKNOWN_SIZE_BYTES = 1024 * 1024
 
 
@@ -119,36 +125,45 @@ class Worker:
             stop,
             RetryPolicy(endpoint.max_attempts, _MAX_ELAPSED_S),
             jitter=random.random,
-            sleep=time.sleep,
+            sleep=stop.wait,
             budget=_budget(folder, run_id, rate, session),
-            lines=Places(calls),
+            calls=calls,
             check=self.journal.check,
+            pauses=session.watches,
+            **({} if session.is_alone else _others(folder, run_id)),
         )
+        self._sender, self._idle_s = sender, _IDLE_S if session.is_alone else _IDLE_BESIDE_OTHERS_S
         self._settler = Settler(
             answered,
             sender,
             self.journal,
             sends_urls=endpoint.transfer == "url",
             knows_by_source=settings.input.dedupe == "source",
+            watches=session.watches,
         )
         self._reads = endpoint.transfer != "url"
         self._throttle, self._looks_ahead = throttle, not session.is_alone and not session.watches
 
     def open_bundle(self) -> InFlight[Any]:
         """What is under way of a bundle that begins."""
-        return InFlight(self.executor, self.places, TOGETHER, self._ahead)
+        return InFlight(self.executor, self.places, TOGETHER, self._ahead, self._when_held)
+
+    def _when_held(self) -> None:
+        """A bundle waits for held requests alone. Where nothing is in flight in the process, nothing decides them."""
+        if self.places.idle_s() >= self._idle_s:
+            self._sender.nothing_more()
 
     def _ahead(self) -> int:
         return int(min(_MOST_AHEAD, _AHEAD_S * self._throttle.rate_per_s())) if self._looks_ahead else 0
 
-    def settle(self, request: Request, claims: Claims, attempt: str = "") -> Ending:
+    def settle(self, request: Request, claims: Claims, attempt: str = "") -> Ending | Held[Ending]:
         """The whole way of one request, and what its length teaches; none where its attempt at the job is over."""
         if self._attempts.is_over(attempt):
             return Ending(Fate.DEFERRED)
         started_s = time.monotonic()
         with self._presence:
             ending = self._settler.settle(request, claims)
-        if ending.latency_s is not None:
+        if isinstance(ending, Ending) and ending.latency_s is not None:
             self._limit.learn(time.monotonic() - started_s - ending.waited_s - ending.queued_s)
         return ending
 
@@ -196,6 +211,22 @@ def _budget(folder: Folder, run_id: str, rate: RateSettings, session: Session) -
     if session.is_alone:
         return budget.of_one(rate.max_calls)
     return budget.shared(folder, run_id, session.session_id, rate.max_calls, lambda: uuid.uuid4().hex)
+
+
+def _others(folder: Folder, run_id: str) -> dict[str, Callable[[], Any]]:
+    """How the workers of a run tell each other that the endpoint answers."""
+    path = run_file(run_id, ANSWERED_FILE)
+
+    def first_answered() -> None:
+        with suppress(OSError):  # the next worker tells it, or each is on its own
+            folder.create(path, b"")
+
+    def others_answered() -> bool:
+        with suppress(OSError):
+            return any(folder.list(path))
+        return False
+
+    return {"first_answered": first_answered, "others_answered": others_answered}
 
 
 def _nothing() -> None:

@@ -11,7 +11,8 @@ from tests.servers import CardServer
 from transforms.answered import load_answered
 from transforms.card_client import CardClient
 from transforms.claims import Claims
-from transforms.elements import Fate, Request, Settled
+from transforms.elements import Ending, Fate, Request, Settled
+from transforms.in_flight import Held
 from transforms.journal import LocalJournal
 from transforms.retry import RetryPolicy
 from transforms.send import Sender
@@ -33,29 +34,41 @@ class Rig:
     run_id: str = "r1"
     transfer: str = "file"
     knows_by_source: bool = False
+    watches: bool = False
     claims: Claims = field(default_factory=Claims)
 
     def __post_init__(self) -> None:
         ticks = count(START_US // 1_000_000)
-        sender = Sender(
+        self.sender = Sender(
             self.open_client(self.server.base_url, transfer=self.transfer),
             Throttle(0),
             StopSwitch(self.folder, self.run_id),
             RetryPolicy(3, 600.0),
             jitter=lambda: 1.0,
             sleep=lambda _: None,
+            pauses=self.watches,
         )
         self.settler = Settler(
             load_answered(self.folder, self.run_id),
-            sender,
+            self.sender,
             LocalJournal(self.folder, self.run_id),
             sends_urls=self.transfer == "url",
             knows_by_source=self.knows_by_source,
             now_s=lambda: float(next(ticks)),
+            watches=self.watches,
         )
 
+    def start(self, request: Request, claims: Claims | None = None) -> Ending | Held[Ending]:
+        """What a thread gets of it."""
+        return self.settler.settle(request, claims or self.claims)
+
     def settle(self, request: Request, claims: Claims | None = None) -> Fate:
-        return self.settler.settle(request, claims or self.claims).fate
+        """Its fate, where no other image comes while it is held."""
+        ending = self.start(request, claims)
+        if isinstance(ending, Held):
+            self.sender.nothing_more()
+            ending = ending.finish()
+        return ending.fate
 
     @property
     def records(self) -> list[Settled]:

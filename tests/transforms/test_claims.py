@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
@@ -44,3 +44,18 @@ def test_items_are_claimed_each_for_itself() -> None:
     claims = Claims()
     assert [claims.take(item_id)[0] for item_id in ("a", "b", "a")] == [True, True, False]
     assert Claims().take("a")[0]
+
+
+def test_a_fate_that_is_held_keeps_no_thread() -> None:
+    """Who waits while the first is called gets a future once it is held, so does who comes later; both learn it."""
+    claims = Claims()
+    _, claim = claims.take("a")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(claim.wait)
+        claim.hold()
+        early = waiting.result(30)
+    _, later = claims.take("a")
+    late = later.wait()
+    assert isinstance(early, Future) and isinstance(late, Future)
+    claim.settle(Fate.DEAD)
+    assert (early.result(0), late.result(0), claim.wait()) == (Fate.DEAD, Fate.DEAD, Fate.DEAD)

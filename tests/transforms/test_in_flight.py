@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 
 import pytest
 
-from transforms.in_flight import InFlight, Places
+from transforms.in_flight import Held, InFlight, Places
 
 PATIENCE_S = 30
 
@@ -118,3 +118,84 @@ def test_what_waits_beside_is_started_without_a_sleep_and_ends_with_the_rest(thr
     fifth = list(in_flight.submit(partial(work, 4)))
     assert (taken, fifth[:1], goes_on.is_set()) == ([[]] * 4, [0], True)
     assert sorted(fifth + list(in_flight.drain())) == ran == list(range(5))
+
+
+class Verdicts:
+    """Work that is held until somebody decides; each counts how often a bundle asked for it."""
+
+    def __init__(self, decides_at: int = 3) -> None:
+        self.decided: list[Future[str]] = []
+        self.asked, self._decides_at = 0, decides_at
+
+    def hold(self, number: int) -> Held[str]:
+        self.decided.append(Future())
+        verdict = self.decided[-1]
+        return Held(verdict, lambda: f"{number}: {verdict.result(0)}")
+
+    def decide(self, verdict: str) -> None:
+        for one in self.decided:
+            if not one.done():
+                one.set_result(verdict)
+
+    def when_held(self) -> None:
+        self.asked += 1
+        if self.asked == self._decides_at:
+            self.decide("nobody came")
+
+
+def test_held_work_keeps_neither_thread_nor_place() -> None:
+    """With one thread and one place, ten are held and an eleventh that runs after them decides all."""
+    verdicts, places = Verdicts(), Places(lambda: 1)
+
+    def decides() -> str:
+        verdicts.decide("another came")
+        return "10"
+
+    with ThreadPoolExecutor(1) as threads:
+        in_flight: InFlight[str] = InFlight(threads, places, when_held=verdicts.when_held)
+        works: list[Callable[[], str | Held[str]]] = [
+            *(partial(verdicts.hold, number) for number in range(10)),
+            decides,
+        ]
+        ended = [one for work in works for one in in_flight.submit(work)] + list(in_flight.drain())
+    assert sorted(ended) == sorted([*(f"{number}: another came" for number in range(10)), "10"])
+    assert (verdicts.asked, places.idle_s() > 0) == (0, True)
+
+
+def test_a_bundle_that_waits_for_held_work_alone_says_so_until_it_is_decided(threads: ThreadPoolExecutor) -> None:
+    """As long as something runs it does not."""
+    verdicts, goes_on = Verdicts(), threading.Event()
+    asked_while_running: list[int] = []
+
+    def runs() -> str:
+        goes_on.wait(0.5)
+        asked_while_running.append(verdicts.asked)
+        return "ran"
+
+    in_flight: InFlight[str] = InFlight(threads, Places(lambda: 4), when_held=verdicts.when_held)
+    ended = [*in_flight.submit(partial(verdicts.hold, 0)), *in_flight.submit(runs), *in_flight.drain()]
+    assert (ended, asked_while_running, verdicts.asked) == (["ran", "0: nobody came"], [0], 3)
+
+
+def test_the_last_step_of_held_work_may_fail(threads: ThreadPoolExecutor) -> None:
+    """It is raised in the bundle, as any failure."""
+
+    def fail() -> str:
+        raise OSError("the disk is full")
+
+    decided: Future[None] = Future()
+    in_flight: InFlight[str] = InFlight(threads, Places(lambda: 1))
+    list(in_flight.submit(lambda: Held(decided, fail)))
+    decided.set_result(None)
+    with pytest.raises(OSError, match="the disk is full"):
+        list(in_flight.drain())
+
+
+def test_a_place_says_since_when_nothing_is_in_flight() -> None:
+    clock = iter([0.0, 5.0, 7.0, 9.0]).__next__
+    places = Places(lambda: 2, clock=clock)
+    idle_s = [places.idle_s()]
+    for step in (places.take, places.take, places.give_back, places.give_back):
+        step(0, **({"waits": False} if step == places.take else {}))
+        idle_s.append(0.0 if step == places.take else places.idle_s())
+    assert idle_s == [5.0, 0.0, 0.0, 0.0, 2.0]

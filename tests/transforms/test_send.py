@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schemas.outcomes import OUTCOMES, outcome_of_status
-from tests.servers import Answer, CardServer, Received, failure, success
+from tests.servers import Answer, CardServer, Fault, Received, failure, key_of, success
 from transforms.budget import of_one
 from transforms.card_client import CardClient, Sent
 from transforms.layout import run_file
 from transforms.rate_service import NotAllowed
 from transforms.retry import RetryPolicy
-from transforms.send import Sender, Stopped
-from transforms.stop import BUDGET, STOP_FILE, UNREACHABLE, StopReason, StopSwitch, read_stop
+from transforms.send import Delivery, Sender, Verdict
+from transforms.stop import BUDGET, STOP_FILE, StopReason, StopSwitch, read_stop
 from transforms.storage import LocalFolder
 from transforms.throttle import Throttle
 
@@ -38,6 +40,7 @@ class Rig:
     check: Callable[[], None] = lambda: None
     now_s: float = 0.0
     slept_s: list[float] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.sender = Sender(
@@ -49,6 +52,8 @@ class Rig:
             sleep=self._sleep,
             budget=of_one(self.max_calls) if self.max_calls else None,
             check=self.check,
+            clock=lambda: self.now_s,
+            **self.options,
         )
 
     def _pass(self, seconds: float) -> None:
@@ -58,12 +63,18 @@ class Rig:
         self.slept_s.append(seconds)
         self._pass(seconds)
 
-    def send(self, number: int = 0) -> tuple[str, int] | str:
-        """The outcome and the attempts of one request, or that it was stopped."""
-        try:
-            delivery = self.sender.send("ekyc/card", [Sent(str(number).encode(), "image/jpeg")])
-        except Stopped:
-            return "stopped"
+    def deliver(self, number: int = 0, **options: Any) -> Delivery:
+        """One request; each number is another image."""
+        return self.sender.send("ekyc/card", [Sent(str(number).encode(), "image/jpeg")], str(number), **options)
+
+    def send(self, number: int = 0, **options: Any) -> tuple[str, int] | str:
+        """The outcome and the attempts of one request, or that it was deferred, or that it is held."""
+        delivery = self.deliver(number, **options)
+        if isinstance(delivery.verdict, Future):
+            return "held"
+        if delivery.verdict is Verdict.DEFERRED:
+            return "deferred"
+        assert delivery.attempt is not None
         return delivery.attempt.outcome.code, delivery.attempts
 
     @property
@@ -92,8 +103,8 @@ def test_a_stop_that_could_not_be_written_is_pulled_again(rig_of: Callable[..., 
         with pytest.raises(NotADirectoryError):
             rig.send()
         there.unlink()
-        assert rig.send() == "stopped"
-        assert rig.send() == "stopped"
+        assert rig.send() == "deferred"
+        assert rig.send() == "deferred"
         assert (rig.stopped_by and rig.stopped_by.status, len(server.received)) == ("out_of_requests", 2)
 
 
@@ -105,11 +116,17 @@ def test_a_request_is_sent_until_it_is_settled(rig_of: Callable[..., Rig]) -> No
         assert (rig.slept_s, len(server.received), rig.stopped_by) == ([0.5, 1.0], 3, None)
 
 
-def test_what_does_not_pass_is_delivered_after_all_attempts(rig_of: Callable[..., Rig]) -> None:
-    """After the last attempt the outcome is the request's own, and others are still sent."""
-    with CardServer(in_turn(*[Answer(status=500)] * 5, ANSWERED)) as server:
+def test_what_does_not_pass_is_held_until_another_image_is_answered(rig_of: Callable[..., Rig]) -> None:
+    """After the last attempt the outcome is the image's own once the endpoint answers another; all attempts count."""
+    with CardServer(in_turn(ANSWERED, *[Answer(status=500)] * 5, ANSWERED)) as server:
         rig = rig_of(server)
-        assert [rig.send(), rig.send()] == [("http_500", 5), ("answered", 1)]
+        rig.send(0)
+        failed = rig.deliver(1)
+        assert isinstance(failed.verdict, Future)
+        was_done = failed.verdict.done()
+        assert rig.send(2) == ("answered", 1)
+        assert (was_done, failed.verdict.result(0), failed.attempts) == (False, Verdict.OWN, 5)
+    assert failed.attempt is not None and failed.attempt.outcome == outcome_of_status(500)
 
 
 @pytest.mark.parametrize(("retry_after", "held_s"), [("7", 7.0), ("86400", 60.0), (None, 0.5), ("0", 0.5)])
@@ -125,75 +142,196 @@ def test_being_too_fast_holds_everyone(retry_after: str | None, held_s: float, r
         assert rig.now_s - started_s == pytest.approx(held_s, abs=0.1)
 
 
+REDIRECT = Answer(status=302, headers={"Location": "/elsewhere"})
+
+
 @pytest.mark.parametrize(
-    ("answer", "status", "exit_status", "code"),
+    ("answer", "status", "exit_status", "code", "attempts"),
     [
-        (failure("4"), "out_of_requests", 3, "error_4"),
-        (failure("5"), "failed", 5, "error_5"),
-        (Answer(status=401), "failed", 5, "http_401"),
-        (Answer(status=403), "failed", 5, "http_403"),
-        (failure("6"), "failed", 2, "error_6"),
-        (Answer(status=404), "failed", 2, "http_404"),
-        (Answer(status=302, headers={"Location": "/elsewhere"}), "failed", 2, "http_302"),
+        (failure("5"), "refused", 5, "error_5", 1),
+        (Answer(status=401), "refused", 5, "http_401", 1),
+        (Answer(status=403), "refused", 5, "http_403", 1),
+        (failure("6"), "failed", 2, "error_6", 1),
+        (Answer(status=404), "failed", 2, "http_404", 1),
+        (REDIRECT, "failed", 2, "http_302", 1),
+        (BUSY, "unavailable", 4, "http_503", 5),
+        (Answer(b"<html>"), "unavailable", 4, "bad_reply", 3),
     ],
 )
-def test_what_concerns_every_request_stops_the_run(
-    answer: Answer, status: str, exit_status: int, code: str, rig_of: Callable[..., Rig]
+def test_what_three_images_meet_before_the_first_answer_stops_the_run(
+    answer: Answer, status: str, exit_status: int, code: str, attempts: int, rig_of: Callable[..., Rig]
 ) -> None:
-    """One such reply to the first request, and nothing more is sent; the reason stands in the run's folder."""
+    """The three are deferred, nothing more is sent, and the reason stands in the run's folder."""
     with CardServer(lambda got: answer) as server:
         rig = rig_of(server)
-        assert [rig.send(), rig.send()] == ["stopped", "stopped"]
-        reason = rig.stopped_by
-        assert len(server.received) == 1
-    assert rig.sender.is_stopped
-    assert reason is not None
+        deliveries = [rig.deliver(number) for number in range(5)]
+        assert len(server.received) == 3 * attempts
+    verdicts = [one.verdict.result(0) if isinstance(one.verdict, Future) else one.verdict for one in deliveries]
+    assert verdicts == [Verdict.DEFERRED] * 5
+    assert [one.attempts for one in deliveries] == [attempts] * 3 + [0] * 2
+    reason = rig.stopped_by
+    assert rig.sender.is_stopped and reason is not None
     assert (reason.status, reason.exit_status, reason.code) == (status, exit_status, code)
 
 
-@pytest.mark.parametrize("answer", [failure("4"), failure("5"), Answer(status=401)])
-def test_an_empty_account_stops_a_run_at_any_time(answer: Answer, rig_of: Callable[..., Rig]) -> None:
-    """What concerns every request does so after a thousand good answers too."""
-    with CardServer(in_turn(ANSWERED, answer)) as server:
+@pytest.mark.parametrize("image", [0, 1])
+@pytest.mark.parametrize(("answer", "status"), [(failure("5"), "refused"), (BUSY, "unavailable"), (REDIRECT, "failed")])
+def test_what_all_images_there_are_meet_stops_the_run(
+    answer: Answer, status: str, image: int, rig_of: Callable[..., Rig]
+) -> None:
+    """Where one or two images are all there are, they are deferred; not dead, and the run not complete."""
+    with CardServer(lambda got: answer) as server:
         rig = rig_of(server)
-        assert [rig.send(), rig.send(), rig.send()] == [("answered", 1), "stopped", "stopped"]
-        assert len(server.received) == 2
+        deliveries = [rig.deliver(number) for number in range(image + 1)]
+        rig.sender.nothing_more()
+    assert [isinstance(one.verdict, Future) and one.verdict.result(0) for one in deliveries] == [Verdict.DEFERRED] * (
+        image + 1
+    )
+    assert rig.stopped_by is not None and rig.stopped_by.status == status
 
 
-def test_one_bad_picture_does_not_stop_a_run(rig_of: Callable[..., Rig]) -> None:
-    """Once something was settled, a lone 400 is that picture's matter; three in a row are everyone's."""
-    bad = Answer(status=400)
-    with CardServer(in_turn(ANSWERED, bad, bad, ANSWERED, bad, bad, bad)) as server:
+@pytest.mark.parametrize("answer", [failure("6"), Answer(status=403), BUSY, Answer(fault=Fault.RESET)])
+def test_images_that_failed_in_an_earlier_run_stop_nothing(answer: Answer, rig_of: Callable[..., Rig]) -> None:
+    """However many there are, and where no other comes: the failures are their own."""
+    with CardServer(lambda got: answer) as server:
         rig = rig_of(server)
-        sent = [rig.send() for _ in range(8)]
-        assert len(server.received) == 7
-    assert sent == [("answered", 1), *[("http_400", 1)] * 2, ("answered", 1), *[("http_400", 1)] * 2, *["stopped"] * 2]
-    assert rig.stopped_by is not None and rig.stopped_by.exit_status == 2
+        deliveries = [rig.deliver(number, failed_before=True) for number in range(4)]
+        rig.sender.nothing_more()
+    assert [isinstance(one.verdict, Future) and one.verdict.result(0) for one in deliveries] == [Verdict.UNKNOWN] * 4
+    assert rig.stopped_by is None
+
+
+def test_another_worker_s_answer_tells_that_the_endpoint_is_there(rig_of: Callable[..., Rig]) -> None:
+    """The only image of this worker failed, and another worker was answered: the failure is the image's own."""
+    with CardServer(lambda got: Answer(status=403)) as server:
+        rig = rig_of(server, options={"others_answered": lambda: True})
+        delivery = rig.deliver()
+        rig.sender.nothing_more()
+    assert isinstance(delivery.verdict, Future) and delivery.verdict.result(0) is Verdict.UNKNOWN
+    assert rig.stopped_by is None
+
+
+def test_the_first_answer_is_told_to_the_others_once(rig_of: Callable[..., Rig]) -> None:
+    told: list[str] = []
+    with CardServer(in_turn(ANSWERED, BUSY, ANSWERED)) as server:
+        rig = rig_of(server, options={"first_answered": lambda: told.append("answered")})
+        for number in range(3):
+            rig.send(number)
+    assert told == ["answered"]
+
+
+@pytest.mark.parametrize("number", [0, 1000])
+def test_an_empty_account_stops_a_run_at_any_time(number: int, rig_of: Callable[..., Rig]) -> None:
+    """One errorCode 4 does, before the first answer and after it; what was held is deferred."""
+    with CardServer(lambda got: failure("4") if got.key == key_of(b"9") else ANSWERED) as server:
+        rig = rig_of(server)
+        sent = [rig.send(one) for one in ((9, 1) if not number else (1, 9, 1))]
+        assert len(server.received) == len(sent) - 1
+    assert sent == [*[("answered", 1)] * (len(sent) - 2), "deferred", "deferred"]
+    assert rig.stopped_by is not None and (rig.stopped_by.status, rig.stopped_by.exit_status) == ("out_of_requests", 3)
+
+
+@pytest.mark.parametrize(
+    "bad", [Answer(status=400), Answer(status=403), failure("5"), failure("6"), Answer(fault=Fault.RESET), BUSY]
+)
+def test_one_bad_image_does_not_stop_a_run(bad: Answer, rig_of: Callable[..., Rig]) -> None:
+    """First, last, or again and again: as long as other images are answered between, each failure is its own."""
+    with CardServer(lambda got: bad if got.key == key_of(b"0") else ANSWERED) as server:
+        rig = rig_of(server)
+        deliveries = [rig.deliver(number % 2 * number) for number in range(40)]
+    verdicts = [one.verdict.result(0) for one in deliveries if isinstance(one.verdict, Future)]
+    assert verdicts == [Verdict.OWN] * 20
+    assert rig.stopped_by is None
 
 
 def test_an_endpoint_that_is_not_there_stops_the_run(rig_of: Callable[..., Rig]) -> None:
-    """If the first request finds nobody in all its attempts, the run ends; nothing is dead."""
+    """If three images find nobody in all their attempts, the run ends as unavailable; nothing is dead."""
     with CardServer(lambda got: ANSWERED) as server:
         pass
     rig = rig_of(server)
-    assert [rig.send(), rig.send()] == ["stopped", "stopped"]
-    assert (rig.stopped_by, len(rig.slept_s)) == (UNREACHABLE, 4)
+    assert [rig.send(number) for number in range(4)] == ["held", "held", "deferred", "deferred"]
+    assert len(rig.slept_s) == 12
+    assert rig.stopped_by == StopReason(
+        "unavailable",
+        4,
+        "unreachable",
+        "No connection to the endpoint could be opened: the endpoint is unavailable; "
+        "check --endpoint_url, then rerun the same command",
+    )
 
 
-def test_an_endpoint_that_goes_away_kills_no_run(rig_of: Callable[..., Rig]) -> None:
-    """After an answer, a request that finds nobody is dead for now, and the run goes on."""
-    with CardServer(lambda got: ANSWERED) as server:
+def test_an_outage_stops_a_run_after_ten_images_and_three_more(
+    rig_of: Callable[..., Rig], caplog: pytest.LogCaptureFixture
+) -> None:
+    """All thirteen are deferred; the outage is one line of the log."""
+    with CardServer(lambda got: ANSWERED if got.key == key_of(b"0") else Answer(status=500)) as server:
         rig = rig_of(server)
-        rig.send()
-    assert rig.send() == ("unreachable", 5)
+        rig.send(0)
+        deliveries = [rig.deliver(number) for number in range(1, 16)]
+        assert len(server.received) == 1 + 13 * 5
+    verdicts = [one.verdict.result(0) if isinstance(one.verdict, Future) else one.verdict for one in deliveries]
+    assert verdicts == [Verdict.DEFERRED] * 15
+    assert rig.stopped_by is not None and rig.stopped_by.status == "unavailable"
+    assert caplog.messages == ["the endpoint does not answer (http_500): one request at a time until it does"]
+
+
+def test_an_outage_that_ends_stops_nothing(rig_of: Callable[..., Rig], caplog: pytest.LogCaptureFixture) -> None:
+    """Its begin and its end are a line of the log each."""
+    with CardServer(in_turn(ANSWERED, *[Answer(status=500)] * (11 * 5), ANSWERED)) as server:
+        rig = rig_of(server)
+        assert [rig.send(number) for number in range(14)] == [
+            ("answered", 1),
+            *["held"] * 11,
+            ("answered", 1),
+            ("answered", 1),
+        ]
+    assert caplog.messages == [
+        "the endpoint does not answer (http_500): one request at a time until it does",
+        "the endpoint answers again, after 14 s",
+    ]
     assert rig.stopped_by is None
+
+
+def test_a_watch_pauses_in_an_outage_and_stops_nothing(
+    rig_of: Callable[..., Rig], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A probe is one attempt; after three images nothing is sent within a second, then one attempt, until an answer."""
+    with CardServer(in_turn(*[BUSY] * 5, ANSWERED)) as server:
+        rig = rig_of(server, options={"pauses": True})
+        rig.sender._throttle = Throttle(0, lambda: rig.now_s, rig._pass)
+        sent, calls = [], []
+        for number, pause_s in enumerate([0.0, 0.0, 0.0, 0.0, 1.1, 0.5, 1.1, 0.0, 1.1, 0.0]):
+            rig.now_s += pause_s
+            sent.append(rig.send(number))
+            calls.append(len(server.received))
+    assert sent == ["held", "held", *["deferred"] * 6, ("answered", 1), ("answered", 1)]
+    assert calls == [1, 2, 3, 3, 4, 4, 5, 5, 6, 7]
+    assert rig.stopped_by is None
+    assert [message.partition(",")[0] for message in caplog.messages] == [
+        "the endpoint does not answer (http_503): one request at a time until it does",
+        "the endpoint answers again",
+    ]
+
+
+def test_refused_credentials_stop_a_watch_in_an_outage_too(rig_of: Callable[..., Rig]) -> None:
+    """Three different images that are refused do, and no image alone however often."""
+    with CardServer(in_turn(*[BUSY] * 3, Answer(status=401))) as server:
+        rig = rig_of(server, options={"pauses": True})
+        for number in (0, 1, 2, 3, 3, 3, 3):
+            rig.send(number)
+            rig.now_s += 60.0
+        assert rig.stopped_by is None
+        for number in (4, 5):
+            rig.send(number)
+            rig.now_s += 60.0
+    assert rig.stopped_by is not None and rig.stopped_by.exit_status == 5
 
 
 def test_the_budget_counts_every_attempt(rig_of: Callable[..., Rig]) -> None:
     """With four calls allowed, an answer after two retries and one more answer are all that is sent."""
     with CardServer(in_turn(BUSY, BUSY, ANSWERED)) as server:
         rig = rig_of(server, max_calls=4)
-        assert [rig.send() for _ in range(4)] == [("answered", 3), ("answered", 1), "stopped", "stopped"]
+        assert [rig.send() for _ in range(4)] == [("answered", 3), ("answered", 1), "deferred", "deferred"]
         assert len(server.received) == 4
     assert rig.stopped_by == BUDGET
 
@@ -238,9 +376,9 @@ def test_a_budget_that_suffices_stops_nothing(rig_of: Callable[..., Rig]) -> Non
     assert rig.stopped_by is None
 
 
-@pytest.mark.parametrize(("first", "sent"), [(ANSWERED, 12), (failure("5"), 1)])
+@pytest.mark.parametrize(("first", "sent"), [(ANSWERED, 12), (failure("4"), 1)])
 def test_the_first_request_goes_alone(first: Answer, sent: int, rig_of: Callable[..., Rig]) -> None:
-    """Of many that come at once one goes ahead; the others follow if it was answered, and stay if it was refused."""
+    """Of many that come at once one goes ahead; the others follow if it was answered, and stay if the run stops."""
     is_first = threading.Semaphore(1)
     alone: list[int] = []
 
@@ -264,14 +402,50 @@ def test_the_first_request_goes_alone(first: Answer, sent: int, rig_of: Callable
         others_came.wait(30)
         outcomes = [one.result() for one in sending]
         assert (alone, len(server.received)) == ([1], sent)
-    assert outcomes == [("answered", 1) if sent > 1 else "stopped"] * 12
+    assert outcomes == [("answered", 1) if sent > 1 else "deferred"] * 12
+
+
+def test_one_request_is_in_flight_in_an_outage(rig_of: Callable[..., Rig]) -> None:
+    """Of sixteen threads that fail together one sends at a time from then on, with all its attempts, until it trips."""
+    together, failed = threading.Barrier(16), threading.Barrier(16)
+    waits = iter([lambda: failed.wait(30)] * 16)
+    lock = threading.Lock()
+    in_flight, most = 0, []
+
+    def answer(got: Received) -> Answer:
+        nonlocal in_flight
+        number = int(got.pictures[0].content)
+        if number == 99:
+            return ANSWERED
+        if server.calls[got.key] == 1:
+            together.wait(30)
+            return Answer(status=500)
+        with lock:
+            in_flight += 1
+            most.append(in_flight)
+        time.sleep(0.005)
+        with lock:
+            in_flight -= 1
+        return Answer(status=500)
+
+    with CardServer(answer) as server, ThreadPoolExecutor(16) as threads:
+        rig = rig_of(server)
+        rig.sender._sleep = lambda _: next(waits, bool)()
+        rig.send(99)
+        deliveries = list(threads.map(rig.deliver, range(16)))
+        attempts = sorted(one.attempts for one in deliveries)
+    assert (set(most), attempts) == ({1}, [1] * 13 + [5] * 3)
+    verdicts = [one.verdict.result(0) if isinstance(one.verdict, Future) else one.verdict for one in deliveries]
+    assert verdicts == [Verdict.DEFERRED] * 16
+    assert rig.stopped_by is not None and rig.stopped_by.status == "unavailable"
 
 
 def test_a_delivery_has_the_last_attempt(rig_of: Callable[..., Rig]) -> None:
     """The delivery is of the last attempt: its status, its body, its outcome; and the waits of all."""
     with CardServer(in_turn(ANSWERED, Answer(b"no", 500))) as server:
         rig = rig_of(server)
-        good, bad = (rig.sender.send("ekyc/card", [Sent(b"x", "image/jpeg")]) for _ in range(2))
+        good, bad = (rig.deliver(number) for number in range(2))
+    assert good.attempt is not None and bad.attempt is not None
     assert (good.attempt.outcome, good.attempt.status, good.attempt.body) == (OUTCOMES["answered"], 200, ANSWERED.body)
     assert (bad.attempt.outcome, bad.attempt.status, bad.attempt.body) == (outcome_of_status(500), 500, None)
     assert (len(good.waits), len(bad.waits)) == (1, 5)

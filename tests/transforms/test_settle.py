@@ -13,6 +13,7 @@ from tests.servers import Answer, CardServer, failure, key_of, success
 from tests.transforms.rig import START_US, Rig
 from transforms.claims import Claims
 from transforms.elements import Ending, Fate, Picture, Request, Settled, item_id_of
+from transforms.in_flight import Held
 from transforms.journal import LocalJournal
 
 ANSWERED = success(("passport", {"id": "B0000001"}))
@@ -54,6 +55,10 @@ def test_an_answer_is_a_record(rig_of: Callable[..., Rig], put: Callable[..., Re
         (failure("88"), "error_88", False, 1, True),
         (Answer(b"<html>"), "bad_reply", False, 3, True),
         (Answer(status=413), "http_413", False, 1, False),
+        (Answer(status=415), "unsupported_format", False, 1, False),
+        (Answer(status=403), "http_403", True, 1, False),
+        (failure("5"), "error_5", True, 1, True),
+        (failure("6"), "error_6", True, 1, True),
         (Answer(status=500), "http_500", True, 3, False),
     ],
 )
@@ -65,13 +70,14 @@ def test_a_death_is_a_record(
     is_kept: bool,
     rig_of: Callable[..., Rig],
     put: Callable[..., Request],
+    draw: Callable[..., bytes],
     jpeg: bytes,
 ) -> None:
-    """What the endpoint will not answer is dead with its code; a reply that may have been paid for is kept."""
-    with CardServer(lambda got: answer) as server:
+    """What the endpoint rejects while it answers others is dead with its code; a reply that may be billed is kept."""
+    with CardServer(lambda got: answer if got.key == key_of(jpeg) else ANSWERED) as server:
         rig = rig_of(server)
-        assert rig.settle(put("a.jpg", jpeg)) is Fate.DEAD
-    (record,) = rig.records
+        assert [rig.settle(put("b.jpg", draw(7))), rig.settle(put("a.jpg", jpeg))] == [Fate.ANSWERED, Fate.DEAD]
+    _, record = rig.records
     assert (record.outcome, record.stage, record.code, record.retriable) == ("dead", "call", code, retriable)
     assert (record.http_status, record.attempts) == (answer.status, attempts)
     assert record.reply == (answer.body if is_kept else None)
@@ -132,14 +138,19 @@ def test_a_url_goes_as_it_is(rig_of: Callable[..., Rig]) -> None:
 def test_a_stopped_run_defers(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:
-    """What the stop meets, and what comes after it, is deferred with its copies: no call, no record, no death."""
+    """What the stop meets, and what comes after it, is deferred with its copies: no call more, no death. The record of
+    what was sent counts the call."""
     requests = [put(f"{number}.jpg", draw(number // 2)) for number in range(6)]
     with CardServer(lambda got: failure("4") if got.key == key_of(draw(1)) else ANSWERED) as server:
         rig = rig_of(server)
         fates = [rig.settle(request) for request in requests]
         assert dict(server.calls) == {key_of(draw(0)): 1, key_of(draw(1)): 1}
     assert fates == [Fate.ANSWERED, Fate.DUPLICATE] + [Fate.DEFERRED] * 4
-    assert [one.outcome for one in rig.records] == ["answered", "copy"]
+    assert [(one.outcome, one.code, one.attempts) for one in rig.records] == [
+        ("answered", None, 1),
+        ("copy", None, 0),
+        ("deferred", "error_4", 1),
+    ]
 
 
 class FullDisk(LocalJournal):
@@ -163,3 +174,118 @@ def test_nothing_is_known_that_is_not_durable(
         assert durable.settle(put("b.jpg", jpeg), claims).fate is Fate.DEFERRED
         assert durable.settle(request, Claims()).fate is Fate.ANSWERED
     assert [one.outcome for one in rig.records] == ["answered"]
+
+
+def _one(records: list[Settled], name: str) -> Settled:
+    """The last record of the image with this name."""
+    return [one for one in records if one.uris[0].endswith(name)][-1]
+
+
+def test_what_fails_first_waits_for_the_next_image(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
+) -> None:
+    """It is no dead letter until another image is answered; then it is one, with its attempts and its reply."""
+    garbage = Answer(b"<html>")
+    with CardServer(lambda got: garbage if got.key == key_of(draw(0)) else ANSWERED) as server:
+        rig = rig_of(server)
+        held = rig.start(put("0.jpg", draw(0)))
+        assert isinstance(held, Held) and not held.decided.done() and rig.records == []
+        assert rig.settle(put("1.jpg", draw(1))) is Fate.ANSWERED
+        assert held.decided.done()
+        assert held.finish().fate is Fate.DEAD
+    record = _one(rig.records, "0.jpg")
+    assert (record.outcome, record.code, record.attempts, record.reply) == ("dead", "bad_reply", 3, garbage.body)
+
+
+def test_what_an_outage_defers_is_recorded_with_its_attempts_and_its_reply(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
+) -> None:
+    """Garbage may be billed: a run that stops on it keeps it, counts its calls, buries nothing; a rerun sends it."""
+    with CardServer(lambda got: Answer(b"<html>")) as server:
+        rig = rig_of(server)
+        requests = [put(f"{number}.jpg", draw(number)) for number in range(4)]
+        started = [rig.start(request) for request in requests]
+        endings = [one.finish() if isinstance(one, Held) else one for one in started]
+        assert len(server.received) == 9
+    assert [(ending.fate, ending.attempts) for ending in endings] == [(Fate.DEFERRED, 3)] * 3 + [(Fate.DEFERRED, 0)]
+    told = sorted((one.uris[0][-5:], one.outcome, one.code, one.attempts, one.reply) for one in rig.records)
+    assert told == [(f"{number}.jpg", "deferred", "bad_reply", 3, b"<html>") for number in range(3)]
+    assert {one.retriable for one in rig.records} == {True}
+    with CardServer(lambda got: ANSWERED) as server:
+        again = rig_of(server, run_id="r2")
+        assert [again.settle(request) for request in requests] == [Fate.ANSWERED] * 4
+        assert len(server.received) == 4
+
+
+@pytest.mark.parametrize("is_outage", [True, False])
+def test_duplicates_of_what_is_held_keep_no_thread(
+    is_outage: bool, rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
+) -> None:
+    """Duplicates of an image that is held are held with it, and share what becomes of it."""
+    with CardServer(lambda got: Answer(status=500) if got.key == key_of(draw(0)) else ANSWERED) as server:
+        rig = rig_of(server)
+        started = [rig.start(put(f"{number}.jpg", draw(0))) for number in range(5)]
+        assert [isinstance(one, Held) for one in started] == [True] * 5
+        if is_outage:
+            rig.sender.nothing_more()
+        else:
+            rig.settle(put("9.jpg", draw(9)))
+        fates = [one.finish().fate for one in started if isinstance(one, Held)]
+        assert server.calls[key_of(draw(0))] == 3
+    assert fates == ([Fate.DEFERRED] * 5 if is_outage else [Fate.DEAD] + [Fate.DUPLICATE] * 4)
+
+
+def test_what_failed_in_an_earlier_run_is_told_to_the_sender(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
+) -> None:
+    """A run over nothing but images that failed before makes dead letters of them and does not stop."""
+    with CardServer(lambda got: Answer(status=403)) as server:
+        rig = rig_of(server)
+        rig.settler = replace(
+            rig.settler, failed_before={item_id_of("ekyc/card", [draw(n)]) for n in range(4)}.__contains__
+        )
+        fates = [rig.settle(put(f"{number}.jpg", draw(number))) for number in range(4)]
+    assert fates == [Fate.DEAD] * 4
+    assert not rig.sender.is_stopped
+
+
+def test_a_watch_gives_a_failed_image_out_again_until_it_may_not(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
+) -> None:
+    """What fails for now is recorded for a retry; the last time, and what is final, as a dead letter."""
+    bad = {key_of(draw(0)): Answer(status=500), key_of(draw(1)): failure("3")}
+    with CardServer(lambda got: bad.get(got.key, ANSWERED)) as server:
+        rig = rig_of(server, watches=True)
+        assert rig.settle(put("9.jpg", draw(9))) is Fate.ANSWERED
+        requests = [put(f"{number}.jpg", draw(number)) for number in range(2)]
+        gone = replace(put("2.jpg", draw(2)), may_retry=True)
+        Path(gone.uris[0]).unlink()
+        fates = [
+            rig.settle(request, Claims()) for request in (*(replace(one, may_retry=True) for one in requests), gone)
+        ]
+        fates.append(rig.settle(requests[0], Claims()))
+    assert fates == [Fate.DEFERRED, Fate.DEAD, Fate.DEFERRED, Fate.DEAD]
+    assert [(one.outcome, one.code, one.retriable) for one in rig.records[1:]] == [
+        ("retry", "http_500", True),
+        ("dead", "error_3", False),
+        ("retry", "not_found", True),
+        ("dead", "http_500", True),
+    ]
+
+
+def test_a_watch_records_whatever_it_defers(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
+) -> None:
+    """In an outage: what was called, what was not, and duplicates, so that each is given out again."""
+    with CardServer(lambda got: Answer(status=503)) as server:
+        rig = rig_of(server, watches=True)
+        requests = [put(f"{number}.jpg", draw(min(number, 3))) for number in range(5)]
+        started = [rig.start(request) for request in requests]
+        fates = [(one.finish() if isinstance(one, Held) else one).fate for one in started]
+        assert len(server.received) == 3
+    assert fates == [Fate.DEFERRED] * 5
+    assert sorted((one.uris[0][-5:], one.outcome, one.attempts) for one in rig.records) == [
+        *((f"{number}.jpg", "deferred", 1) for number in range(3)),
+        *((f"{number}.jpg", "deferred", 0) for number in (3, 4)),
+    ]
+    assert not rig.sender.is_stopped

@@ -57,7 +57,8 @@ def test_a_run_that_is_resumed_pays_nothing(
     requests = [put(f"{number}.jpg", draw(number)) for number in range(2)]
     busy = key_of(draw(1))
     with CardServer(lambda got: Answer(status=500) if got.key == busy else ANSWERED) as server:
-        assert [rig_of(server).settle(request) for request in requests] == [Fate.ANSWERED, Fate.DEAD]
+        first = rig_of(server)
+        assert [first.settle(request) for request in requests] == [Fate.ANSWERED, Fate.DEAD]
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
         assert [rig.settle(request) for request in requests] == [Fate.ANSWERED, Fate.ANSWERED]
