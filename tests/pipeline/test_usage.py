@@ -166,24 +166,31 @@ def test_no_credentials(
 
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize(
-    ("error_code", "status", "words"),
+    ("error_code", "status", "calls", "words"),
     [
-        ("5", 5, "the credentials were refused"),
-        ("6", 2, "the endpoint takes no such call"),
-        ("4", 3, "no requests left"),
+        ("5", 5, 2, "the credentials were refused"),
+        ("6", 2, 2, "the endpoint rejects these calls"),
+        ("4", 3, 1, "no requests left"),
     ],
 )
 def test_stopped_by_the_endpoint(
-    error_code: str, status: int, words: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    error_code: str,
+    status: int,
+    calls: int,
+    words: str,
+    picture: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A refusal that concerns every call ends the run with its status, one call made, nothing dead."""
+    """A refusal that all images there are meet ends the run with its status, its calls counted, nothing dead."""
     Path(picture.parent, "other.jpg").write_bytes(picture.read_bytes() + b"\xff\xd9")
     with CardServer(lambda _: failure(error_code)) as server:
         arguments = [f"--input={picture.parent}", f"--output={tmp_path / 'out'}", f"--endpoint_url={server.base_url}"]
         assert main(["backfill", *arguments]) == status
-    assert len(server.received) == 1
+    assert len(server.received) == calls
     out = capsys.readouterr().out
     assert words in out
+    assert f"{calls} sent, 0 retried, 0 answered" in out
     assert "0 dead, 2 deferred" in out
 
 
@@ -193,7 +200,7 @@ def test_dead_endpoint(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     output = tmp_path / "out"
     arguments = ["backfill", f"--input={picture.parent}", f"--output={output}", "--run_id=night", "--max_attempts=1"]
     assert main([*arguments, "--endpoint_url=http://127.0.0.1:9/api/v2"]) == 4
-    assert "The endpoint cannot be reached" in capsys.readouterr().out
+    assert "unavailable (No connection to the endpoint could be opened" in capsys.readouterr().out
 
     def answer(_: Received) -> object:
         return success(("passport", {"id": "B1"}))
