@@ -16,18 +16,18 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.portability.api import beam_job_api_pb2_grpc
 from apache_beam.runners.portability.portable_runner import PortableRunner
-from apache_beam.runners.portability.prism_runner import PrismRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
-from pipeline.prism import prism_server
+from pipeline.job_server import own_job_server
 
 
 @contextmanager
 def opened_runner(options: PipelineOptions) -> Iterator[PipelineRunner | None]:
-    """The runner for jobs of the block; None where the options name none. Prism runs for as long as the block does.
+    """The runner for jobs of the block; None where the options name none. A job server of its own, such as Prism, runs
+    for as long as the block does.
 
     Raises:
-        PrismFailed: Prism does not start.
+        JobServerFailed: it does not start.
     """
     name = options.view_as(StandardOptions).runner
     if not name:
@@ -37,15 +37,12 @@ def opened_runner(options: PipelineOptions) -> Iterator[PipelineRunner | None]:
     if isinstance(runner, PortableRunner):
         without_deadline(runner)
     portable = options.view_as(PortableOptions)
-    if not isinstance(runner, PrismRunner) or portable.job_endpoint:
-        yield runner
-        return
-    with prism_server(options) as endpoint:
-        portable.job_endpoint = endpoint
+    with own_job_server(runner, options) as endpoint:
+        given, portable.job_endpoint = portable.job_endpoint, endpoint or portable.job_endpoint
         try:
             yield runner
         finally:
-            portable.job_endpoint = None
+            portable.job_endpoint = given
 
 
 def without_deadline(runner: PortableRunner) -> None:

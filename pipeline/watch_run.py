@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import itertools
 import logging
-import signal
 import threading
 import time
 import uuid
@@ -48,19 +47,6 @@ _TAKE_OVER_S = 60.0
 _TAKEN_OVER = StopReason("failed", 4, "taken_over", "The watch was begun again; its calls are left to the new one")
 
 
-@contextmanager
-def _children_ignoring_interrupts() -> Iterator[None]:
-    """Ctrl-C goes to every process of the terminal: a runner that is started here must outlive it, to come to the end.
-
-    What a process ignores its children ignore; a handler they would not take over.
-    """
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOptions, ending: threading.Event) -> int:
     """One run, from its claim to its receipt; the exit status."""
     folder = open_folder(settings.output.output)
@@ -90,9 +76,7 @@ def _run_graph(settings: Settings, watching: WatchSettings, options: PipelineOpt
     with opened_runner(options) as runner:
         pipeline = beam.Pipeline(runner=runner, options=options)
         graph.watch(pipeline, settings, watching, session)
-        with _children_ignoring_interrupts():
-            result = pipeline.run()
-        result.wait_until_finish()
+        pipeline.run().wait_until_finish()
 
 
 def _begin(folder: Folder, run: Run) -> None:
