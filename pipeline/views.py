@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pipeline.ddl import RUN_ID, TABLES, Table, column_lines, read_files
+from pipeline.card_views import MACROS
+from pipeline.ddl import RUN_ID, TABLES, Table, read_files
 from pipeline.dialects import DIALECTS
 from pipeline.exit import UsageError
 from pipeline.runs import ended_runs
-from pipeline.view_statements import JOINED_VIEWS, LATEST, RUNS_TABLE
-from schemas.arrow import COMMON_COLUMNS
-from schemas.documents import DOCUMENT_TYPES
+from pipeline.view import View
+from pipeline.view_statements import RUNS_TABLE, TABLE_COMMENTS, VIEWS
 from transforms.layout import run_file
 from transforms.receipt import RECEIPT_FILE
 from transforms.storage import Folder, open_folder
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _DUCKDB = DIALECTS["duckdb"]
 _READ_AT_ONCE = 16
-_COMMON_NAMES = ", ".join([*(field.name for field in COMMON_COLUMNS), RUN_ID.name])
 
 
 def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duckdb.DuckDBPyConnection:
@@ -60,13 +59,17 @@ def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duc
         with _reachable(connection, folder, files) as root:
             for table in TABLES.values():
                 _make_view(connection, table, [f"{root}/{path}" for path in files.get(table.folder, ())])
-            _make_joined_views(connection)
+            for statement in MACROS:
+                connection.execute(statement)
+            for view in VIEWS:
+                _create(connection, view)
     except duckdb.Error as error:  # at this point it tells of files, not of what is in them
         told = str(error).splitlines()[0]
         raise UsageError(
             f"--output {output} is not whole: {told}; publish makes tables again, sql --unfinished shows what is there"
         ) from None
     connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
+    connection.execute("COMMENT ON TABLE runs IS 'The receipts, one row for each run'")
     return connection
 
 
@@ -129,22 +132,17 @@ def _make_view(connection: duckdb.DuckDBPyConnection, table: Table, paths: list[
     Without a file the view is empty.
     """
     fields = [*table.schema, RUN_ID]
-    connection.execute("CREATE SCHEMA IF NOT EXISTS empty")
-    connection.execute(f'CREATE TABLE empty."{table.name}" (\n{column_lines(_DUCKDB, fields, "")}\n)')
+    nulls = ", ".join(f"NULL::{_DUCKDB.type_of(field.type)} AS {_DUCKDB.name(field.name)}" for field in fields)
     read = ""
     if paths:
         listed = ", ".join(map(_DUCKDB.text, paths))
         read = f" UNION ALL BY NAME {read_files(f'[{listed}]')}"
-    connection.execute(f'CREATE VIEW "{table.name}" AS SELECT * FROM empty."{table.name}"{read}')
+    _create(connection, View(table.name, TABLE_COMMENTS[table.name], f"(SELECT {nulls} WHERE false){read}"))
     for field in fields:
         said = _DUCKDB.text(field.metadata[b"doc"].decode())
         connection.execute(f'COMMENT ON COLUMN "{table.name}"."{field.name}" IS {said}')
 
 
-def _make_joined_views(connection: duckdb.DuckDBPyConnection) -> None:
-    of_types = (f"SELECT '{name}' AS type, {_COMMON_NAMES} FROM \"{name}\"" for name in DOCUMENT_TYPES)
-    connection.execute(f"CREATE VIEW documents AS {' UNION ALL '.join(of_types)}")
-    for statement in JOINED_VIEWS:
-        connection.execute(statement)
-    for name in ("documents", *DOCUMENT_TYPES):
-        connection.execute(LATEST.format(name))
+def _create(connection: duckdb.DuckDBPyConnection, view: View) -> None:
+    connection.execute(f'CREATE VIEW "{view.name}" AS {view.query}')
+    connection.execute(f'COMMENT ON VIEW "{view.name}" IS {_DUCKDB.text(view.comment)}')

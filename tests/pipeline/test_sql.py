@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,6 +59,19 @@ def test_columns(document_type: str, nights: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     told = [(field.name, field.metadata[b"doc"].decode()) for field in schema_of(document_type)]
     assert found == [*told, ("run_id", "The run that wrote the row; the partition")]
+
+
+def test_comments(nights: duckdb.DuckDBPyConnection) -> None:
+    """Every view and table has a comment, and the database lists each column once."""
+    names = {name for (name,) in nights.sql("SHOW TABLES").fetchall()}
+    told = nights.sql(
+        "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal UNION ALL "
+        "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal"
+    ).fetchall()
+    assert {name for name, comment in told if comment} == names
+    assert len(told) == len(names)
+    columns = nights.sql("SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal").fetchall()
+    assert len(columns) == len(set(columns))
 
 
 def test_half_a_run(root: str) -> None:
@@ -136,8 +150,47 @@ def test_a_file_that_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str])
             (True, None),
         ),
         ({"name": "ĐẶNG VĂN MẪU EM"}, {}, (False, "name differs")),
+        ({}, {"sur_name": "", "given_name": ""}, (None, "name unread")),
+        ({}, {"sur_name": " ", "given_name": "<<"}, (None, "name unread")),
+        ({"name": "--"}, {}, (None, "name unread")),
+        ({}, {"sur_name": ""}, (None, "name unread")),
+        ({}, {"given_name": ""}, (None, "name unread")),
+        ({}, {"sur_name": "", "given_name": "VAN NAU"}, (False, "name differs")),
+        ({"name": "ÐẶNG VĂN MẪU"}, {}, (True, None)),
+        ({"name": "Ɖặng Văn Mẫu"}, {}, (True, None)),
+        ({"name": "ðặng văn mẫu"}, {}, (True, None)),
+        ({"name": unicodedata.normalize("NFD", "ĐẶNG VĂN MẪU")}, {}, (True, None)),
+        ({"name": "H'HEN NIÊ"}, {"sur_name": "HHEN", "given_name": "NIE"}, (True, None)),
+        ({"name": "H’HEN NIÊ"}, {"sur_name": "H HEN", "given_name": "NIE"}, (True, None)),
+        ({"id": "079 300 000 001"}, {}, (True, None)),
+        ({"id": "079.300.000.001"}, {"person_number": "079300000001 "}, (True, None)),
+        ({"id": "- -"}, {}, (None, "number unread")),
+        (  # 28 characters: the cut fell between two words
+            {"name": "ĐẶNG CÔNG TẰNG TÔN NỮ THỊ AN HOÀNG"},
+            {"given_name": "CONG TANG TON NU THI AN"},
+            (True, None),
+        ),
+        (  # the next word would not have room
+            {"name": "ĐẶNG CÔNG TẰNG TÔN NỮ NGUYỆT"},
+            {"given_name": "CONG TANG TON NU"},
+            (False, "name differs"),
+        ),
+        (
+            {"name": "ĐẶNG CÔNG TẰNG TÔN NỮ HUYỀN NGHIÊNG"},
+            {"given_name": "CONG TANG TON NU HUYEN"},
+            (True, None),
+        ),
+        (  # it would: the rest is missing for another reason
+            {"name": "ĐẶNG CÔNG TẰNG TÔN NỮ HUYỀN NGHIÊNG"},
+            {"given_name": "CONG TANG TON NU"},
+            (False, "name differs"),
+        ),
+        (
+            {"name": "ĐẶNG CÔNG TẰNG TÔN NỮ HUYỀN NGHIÊNG"},
+            {"given_name": "CONG TANG TON NU HUYNH"},
+            (False, "name differs"),
+        ),
     ],
-    ids=["same", "number", "two", "spelling", "no day", "unread", "cut off", "longer"],
 )
 def test_sides(front: Front, back: Front, expected: tuple[bool | None, str | None], tmp_path: Path) -> None:
     """`sides_agree` compares number, name and birth date as each side writes them, and says what differs."""
@@ -145,6 +198,34 @@ def test_sides(front: Front, back: Front, expected: tuple[bool | None, str | Non
     write_run(LocalFolder(str(tmp_path)), FIRST, [settled(FIRST, 0, ("f.jpg", "b.jpg"), reply=answer)])
     found = connect(str(tmp_path)).sql("SELECT sides_agree, why_not FROM cards")
     assert found.fetchall() == [expected]
+
+
+def test_swapped_backs(tmp_path: Path) -> None:
+    """In an answer with several cards a front goes with the back of its number, else of its name, else of its place."""
+    cards = [("079300000001", "ĐẶNG VĂN MẪU"), ("079300000002", "TRẦN VĂN MẪU"), ("079300000003", "LÊ VĂN MẪU")]
+    sides = [("DANG", "079300000001"), ("TRAN", ""), ("LE", "079300000003")]
+    fronts = [("chip_id_card_front", {**_FRONT, "id": number, "name": name}) for number, name in cards]
+    backs = [("chip_id_card_back", {**_BACK, "sur_name": name, "person_number": number}) for name, number in sides]
+    answers = {
+        "swapped": [fronts[0], backs[2], fronts[2], backs[0]],
+        "turned": [*fronts, backs[1], backs[2], backs[0]],
+        "another": [fronts[0], backs[2], fronts[1]],
+        "more backs": [fronts[2], backs[0], backs[2]],
+    }
+    records = [settled(FIRST, at, (name,), reply=_answer(*told)) for at, (name, told) in enumerate(answers.items())]
+    write_run(LocalFolder(str(tmp_path)), FIRST, records)
+    found = connect(str(tmp_path)).sql("SELECT uris[1], id[-1:], mrz_name[1], why_not FROM cards ORDER BY ALL")
+    assert found.fetchall() == [
+        ("another", "1", "L", "number differs, name differs"),
+        ("another", "2", None, "no back"),
+        ("more backs", "3", "L", None),
+        ("more backs", None, "D", "no front"),
+        ("swapped", "1", "D", None),
+        ("swapped", "3", "L", None),
+        ("turned", "1", "D", None),
+        ("turned", "2", "T", "number unread"),
+        ("turned", "3", "L", None),
+    ]
 
 
 def test_one_side(tmp_path: Path) -> None:

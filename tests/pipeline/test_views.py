@@ -10,6 +10,7 @@ import duckdb
 from pipeline.ddl import statements
 from pipeline.views import connect
 from tests.pipeline.nights import FIRST, SECOND, death, settled, write_run
+from tests.pipeline.nights import HALF as THIRD
 from transforms.storage import LocalFolder
 
 _NUMBER = "079300000001"
@@ -48,6 +49,30 @@ def test_latest_of_a_picture_put_back(tmp_path: Path) -> None:
         "SELECT uri, item_id, called_at = (SELECT min(called_at) FROM passport) FROM latest_answers"
     )
     assert newest.fetchall() == [("a.jpg", first.item_id, True)]
+
+
+def test_latest_of_an_unread_answer(tmp_path: Path) -> None:
+    """Where a picture is replaced by one whose answer holds no document, the former document is not the newest."""
+    folder = LocalFolder(str(tmp_path))
+    first = settled(FIRST, 0, ("a.jpg",), reply=_answer(("passport", {"id": "former"})))
+    write_run(folder, FIRST, [first, settled(FIRST, 1, ("b.jpg",), item_id=first.item_id, outcome="copy")])
+    write_run(folder, SECOND, [settled(SECOND, 0, ("a.jpg",), reply=_answer(("new_card", {})))])
+    connection = connect(folder.root)
+    newest = connection.sql("SELECT uri, run_id FROM latest_answers ORDER BY uri")
+    assert newest.fetchall() == [("a.jpg", SECOND), ("b.jpg", FIRST)]
+    assert connection.sql("SELECT id FROM latest_passport").fetchall() == [("former",)]  # of b.jpg
+    write_run(folder, THIRD, [settled(THIRD, 0, ("b.jpg",), reply=_answer())])
+    assert connect(folder.root).sql("SELECT id FROM latest_passport").fetchall() == []
+
+
+def test_latest_cards(tmp_path: Path) -> None:
+    """`latest_cards` has the newest answer of each place, `cards` all."""
+    folder = LocalFolder(str(tmp_path))
+    for run_id in (FIRST, SECOND):
+        write_run(folder, run_id, [settled(run_id, 0, ("f.jpg", "b.jpg"), reply=_answer(*_SIDES))])
+    connection = connect(folder.root)
+    assert connection.sql("SELECT run_id FROM cards ORDER BY 1").fetchall() == [(FIRST,), (SECOND,)]
+    assert connection.sql("SELECT run_id, id FROM latest_cards").fetchall() == [(SECOND, _NUMBER)]
 
 
 def test_latest_of_sides(tmp_path: Path) -> None:
