@@ -62,6 +62,9 @@ LEDGER_SCHEMA = pa.schema(
         _LAST_AT,
         column("latency_s", pa.float32(), "Seconds from the last attempt's start to its reply"),
         column("picture_bytes", pa.int64(), "Bytes of its pictures together; null where they were not read"),
+        column(
+            "input_id", pa.string(), "Hash of source and labels, hex; null where source_id alone identifies the input"
+        ),
         column("reply", pa.binary(), "The reply as it came; null where none was paid for"),
     ]
 )

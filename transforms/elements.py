@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -72,6 +73,19 @@ def item_id_of(operation: str, contents: Sequence[bytes]) -> str:
     return _digest("content", operation, *(hashlib.sha256(content).digest() for content in contents))
 
 
+def input_id_of(
+    source_id: str | None, item_id: str, uris: Sequence[str], labels: Sequence[Sequence[str]]
+) -> str | None:
+    """The key of an input that its source id does not identify: one with labels, or of an unknown version.
+
+    None where the source id is enough. The order of the labels does not matter.
+    """
+    if source_id is not None and not labels:
+        return None
+    place = ("", item_id, *uris) if source_id is None else (source_id,)
+    return _digest("input", str(len(place)), *place, *chain.from_iterable(sorted(map(tuple, labels))))
+
+
 class SettledAs(str, Enum):
     """How the journal and the ledger say that an input was settled."""
 
@@ -105,6 +119,11 @@ class Settled:
     latency_s: float | None = None
     picture_bytes: int | None = None
     reply: bytes | None = None
+
+    @property
+    def input_id(self) -> str | None:
+        """The key of the input, where the source id does not identify it."""
+        return input_id_of(self.source_id, self.item_id, self.uris, self.labels)
 
 
 FOUND = "found"

@@ -8,7 +8,7 @@ from functools import partial
 
 from apache_beam.utils.shared import Shared
 
-from transforms.answered import Answered, SharedAnswered, Standing, load_answered
+from transforms.answered import Answered, SharedAnswered, load_answered
 from transforms.settings import Settings
 from transforms.storage import Folder, open_folder
 from transforms.tail import Tail
@@ -35,7 +35,7 @@ class Fresh:
             if batch and batch in self._caught_up_with:
                 return
             for known in self._tail.read():
-                if self.answered.of_source(known.source_id)[0] is Standing.NEW:
+                if not self.answered.has_input(known.source_id, known.input_id):
                     self.answered.note(known)
             self._caught_up_with.append(batch)
 

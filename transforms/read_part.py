@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from transforms.damaged_file import DamagedFile, OnDamage
-from transforms.elements import Part, PartCounts, Settled, SettledAs
+from transforms.elements import Part, PartCounts, Settled, SettledAs, input_id_of
 from transforms.frames import FIELDS, read_stored
 from transforms.layout import DEAD_LETTERS, LEDGER, parquet_file
 from transforms.parquet_shape import together
@@ -189,6 +189,9 @@ def ledger_table(records: Sequence[Settled]) -> pa.Table:
 def _ledger_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
     values: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(FIELDS)
     columns = dict(zip(FIELDS, values, strict=True))
+    columns["input_id"] = list(
+        map(input_id_of, *(columns[name] for name in ("source_id", "item_id", "uris", "labels")))
+    )
     columns["labels"] = [[(key, value) for key, value in labels] for labels in columns["labels"]]
     return pa.table([columns[name] for name in LEDGER_SCHEMA.names], schema=LEDGER_SCHEMA)
 

@@ -19,6 +19,7 @@ from transforms.answered import Answered, Standing
 from transforms.card_client import Sent
 from transforms.claims import Claim, Claims
 from transforms.elements import Ending, Fate, Request, Settled, SettledAs, item_id_of
+from transforms.failures import FINAL_AFTER_RUNS
 from transforms.in_flight import Held
 from transforms.journal import Journal
 from transforms.open_request import Opened, is_refused, open_request
@@ -60,8 +61,7 @@ class _Called:
 class Settler:
     """What settling takes; one for each process, used by all its threads.
 
-    `failed_before` says of an item id whether an earlier run failed with it. A run that `watches` records whatever it
-    defers, so that the watch gives it out again.
+    A run that `watches` records whatever it defers, so that the watch gives it out again.
     """
 
     answered: Answered
@@ -71,7 +71,6 @@ class Settler:
     knows_by_source: bool = False
     access: Access = field(default_factory=Access)
     now_s: Callable[[], float] = time.time
-    failed_before: Callable[[str], bool] = lambda _: False
     watches: bool = False
 
     def settle(self, request: Request, claims: Claims) -> Ending | Held[Ending]:
@@ -112,7 +111,7 @@ class Settler:
             may_retry = request.may_retry and opened.refused.retriable
             settled_as, fate = (SettledAs.RETRY, Fate.DEFERRED) if may_retry else (SettledAs.DEAD, Fate.DEAD)
             record = self._record(request, item_id, settled_as, taken_up_at)
-            self._keep(replace(record, **_death(opened.refused, settled_as)))
+            self._keep(replace(record, **self._death(record, opened.refused)))
             return Ending(fate)
         return self._call(request, item_id, opened.pictures, taken_up_at)
 
@@ -124,7 +123,8 @@ class Settler:
     def _call(
         self, request: Request, item_id: str, pictures: Sequence[Sent], taken_up_at: int
     ) -> Ending | Held[Ending]:
-        delivery = self.sender.send(request.operation, pictures, item_id, failed_before=self.failed_before(item_id))
+        failed_before = self.answered.failures_of(item_id, request.source_id) > 0
+        delivery = self.sender.send(request.operation, pictures, item_id, failed_before=failed_before)
         size_bytes = sum(len(picture.content) for picture in pictures)
         finish = partial(self._finish, _Called(request, item_id, delivery, size_bytes, taken_up_at))
         if isinstance(delivery.verdict, Future):
@@ -148,7 +148,7 @@ class Settler:
         self._keep(
             replace(
                 record,
-                **({} if settled_as is SettledAs.ANSWERED else _death(outcome, settled_as)),
+                **({} if settled_as is SettledAs.ANSWERED else self._death(record, outcome)),
                 http_status=attempt.status,
                 attempts=delivery.attempts,
                 latency_s=attempt.latency_s,
@@ -189,6 +189,19 @@ class Settler:
             retriable=settled_as.value in _LEFT,
         )
 
+    def _death(self, record: Settled, outcome: Outcome) -> dict[str, Any]:
+        """What a record says of a request that failed; one that failed in several runs waits for `replay`."""
+        return {
+            "stage": outcome.stage.value,
+            "code": outcome.code,
+            "message": outcome.message,
+            "retriable": record.retriable or (outcome.retriable and self._is_tried_again(record)),
+        }
+
+    def _is_tried_again(self, record: Settled) -> bool:
+        """Whether the next run tries again what failed now."""
+        return self.answered.failures_of(record.item_id, record.source_id) + 1 < FINAL_AFTER_RUNS
+
     def _now_us(self) -> int:
         return int(self.now_s() * 1_000_000)
 
@@ -226,13 +239,3 @@ def _settled_as(outcome: Outcome, verdict: Verdict, *, may_retry: bool) -> Settl
         return SettledAs.ANSWERED
     is_for_now = outcome.retriable or verdict is Verdict.UNKNOWN
     return SettledAs.RETRY if may_retry and is_for_now else SettledAs.DEAD
-
-
-def _death(outcome: Outcome, settled_as: SettledAs) -> dict[str, Any]:
-    """What a record says of a request that failed."""
-    return {
-        "stage": outcome.stage.value,
-        "code": outcome.code,
-        "message": outcome.message,
-        "retriable": outcome.retriable or settled_as.value in _LEFT,
-    }

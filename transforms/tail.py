@@ -8,12 +8,13 @@ from operator import itemgetter
 
 import pyarrow.parquet as pq
 
+from transforms.elements import input_id_of
 from transforms.frames import FIELDS, HEADER_BYTES, list_segments, read_stored
 from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.storage import Folder, StoredFile
 
 _NAMES = ("item_id", "source_id", "outcome", "retriable", "uris", "code")
-_of_row = itemgetter(*map(FIELDS.index, _NAMES))
+_of_row = itemgetter(*map(FIELDS.index, (*_NAMES, "labels")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Known:
     may_be_old: bool = False
     """Whether it comes from the ledger, which repeats what the journal said, and again where its files are merged."""
     code: str | None = None
+    input_id: str | None = None
+    """Set where the source id does not identify the input (see `input_id_of`)."""
 
 
 class Tail:
@@ -60,8 +63,9 @@ class Tail:
         start = self._read_up_to.get(file.path, 0)
         try:
             for row, end in read_stored(self._folder, file.path, start, file.size_bytes):
-                item_id, source_id, outcome, retriable, uris, code = _of_row(row)
-                yield Known(item_id, source_id, outcome, retriable, tuple(uris), code=code)
+                item_id, source_id, outcome, retriable, uris, code, labels = _of_row(row)
+                input_id = input_id_of(source_id, item_id, uris, labels)
+                yield Known(item_id, source_id, outcome, retriable, tuple(uris), code=code, input_id=input_id)
                 self._read_up_to[file.path] = end
         except FileNotFoundError:
             return  # taken over by the ledger since it was listed
@@ -69,8 +73,9 @@ class Tail:
     def _read_ledger(self, path: str) -> Iterator[Known]:
         try:
             with self._folder.open(path) as file:
-                columns = pq.read_table(file, columns=list(_NAMES)).to_pydict()
+                columns = pq.read_table(file, columns=[*_NAMES, "input_id"]).to_pydict()
         except FileNotFoundError:
             return  # merged into another since it was listed; that one comes with the next look
-        for item_id, source_id, outcome, retriable, uris, code in zip(*(columns[name] for name in _NAMES), strict=True):
-            yield Known(item_id, source_id, outcome, retriable, tuple(uris), may_be_old=True, code=code)
+        rows = zip(*(columns[name] for name in (*_NAMES, "input_id")), strict=True)
+        for item_id, source_id, outcome, retriable, uris, code, input_id in rows:
+            yield Known(item_id, source_id, outcome, retriable, tuple(uris), True, code, input_id)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,15 +15,20 @@ from hypothesis import strategies as st
 
 from tests.records import answered, copy, dead, hex_id
 from transforms.answered import Answered, Standing, load_answered
-from transforms.elements import Settled
+from transforms.answered_keys import RecordKeys, key_table
+from transforms.elements import Labels, Settled
+from transforms.failures import Failure
 from transforms.journal import LocalJournal
 from transforms.layout import LEDGER
 from transforms.read_part import ledger_table
 from transforms.storage import LocalFolder, StoredFile
 from transforms.table_file import TableRows, write_parquet
 
-HERE, BEFORE = "run-2", "run-1"
-ITEMS, SOURCES = range(5), range(8)
+BEFORE, HERE = "run-1", "run-2"
+RUNS = ("run-0", BEFORE, HERE)
+ITEMS, SOURCES = range(5), range(100, 108)
+LABELS: tuple[Labels, ...] = ((), (("a", "1"), ("b", "2")), (("a", "1"),))
+CODES = ("error_1", "error_3", "http_500")
 
 
 def item_of(source: int) -> int:
@@ -30,10 +36,11 @@ def item_of(source: int) -> int:
     return source % len(ITEMS)
 
 
-def _record(kind: str, source: int | None, item: int, retriable: bool) -> Settled:
+def _record(kind: str, source: int | None, item: int, retriable: bool, labels: Labels, code: str) -> Settled:
     item = item if source is None else item_of(source)
     make = {"answered": answered, "dead": dead, "copy": copy}[kind]
-    return make(item, source=source, **({"retriable": retriable} if kind == "dead" else {}))
+    failed = {"retriable": retriable, "code": code} if kind == "dead" else {}
+    return make(item, source=source, labels=labels, **failed)
 
 
 RECORDS = st.builds(
@@ -42,84 +49,129 @@ RECORDS = st.builds(
     st.none() | st.sampled_from(SOURCES),
     st.sampled_from(ITEMS),
     st.booleans(),
+    st.sampled_from(LABELS),
+    st.sampled_from(CODES),
 )
-KEYS = pa.schema(
-    [
-        *((name, pa.string()) for name in ("item_id", "source_id", "outcome")),
-        *((name, pa.bool_()) for name in ("retriable", "is_here")),
-    ]
-)
-BY_RUN = st.lists(st.tuples(RECORDS, st.booleans()), max_size=12)
+BY_RUN = st.lists(st.tuples(RECORDS, st.sampled_from(RUNS)), max_size=12)
+ByRun = list[tuple[Settled, str]]
 
 
 @dataclass
 class Model:
-    """Two dicts, said as the design says it."""
+    """Plain dictionaries over all records, said as the design says it."""
 
+    records: ByRun = field(default_factory=list)
     is_replay: bool = False
-    items: dict[str, Standing] = field(default_factory=dict)
-    sources: set[str] = field(default_factory=set)
 
-    def of(self, records: Iterable[tuple[Settled, bool]]) -> Model:
-        for one, is_here in records:
-            if one.source_id:
-                self.sources.add(one.source_id)
-            if one.outcome == "answered":
-                standing = Standing.ANSWERED_HERE if is_here else Standing.ANSWERED_BEFORE
-            elif one.outcome == "dead" and not one.retriable and (is_here or not self.is_replay):
-                standing = Standing.DEAD_HERE if is_here else Standing.DEAD_BEFORE
-            else:
-                continue
-            self.items[one.item_id] = min(standing, self.items.get(one.item_id, Standing.NEW))
-        return self
-
-    def of_item(self, item: int) -> Standing:
-        return self.items.get(hex_id(item), Standing.NEW)
+    def of_item(self, item_id: str) -> Standing:
+        standings = [_standing(one, run) for one, run in self.records if one.item_id == item_id and not one.retriable]
+        final = min(standings, default=Standing.NEW)
+        if final is Standing.DEAD_BEFORE and self.is_replay:
+            final = Standing.NEW
+        failed = any(one.retriable and run == HERE for one, run in self.records if one.item_id == item_id)
+        return Standing.DEAD_HERE if final is Standing.NEW and failed else final
 
     def of_source(self, source: int) -> tuple[Standing, str]:
-        standing = self.of_item(item_of(source)) if hex_id(source) in self.sources else Standing.NEW
+        mine = [(one, run) for one, run in self.records if one.source_id == hex_id(source)]
+        standing = self.of_item(hex_id(item_of(source)))
+        if self._is_final(hex_id(item_of(source))):
+            is_known = bool(mine)
+        else:
+            is_known = any(one.retriable and run == HERE for one, run in mine)
+        standing = standing if is_known else Standing.NEW
         return standing, "" if standing is Standing.NEW else hex_id(item_of(source))
 
+    def _is_final(self, item_id: str) -> bool:
+        final = (run == HERE or one.outcome == "answered" or not self.is_replay for one, run in self.finals(item_id))
+        return any(final)
 
-def key_table(records: Iterable[tuple[Settled, bool]]) -> pa.Table:
-    """The key columns of records, each with whether this run wrote it."""
-    rows = [{**{name: getattr(one, name) for name in KEYS.names[:-1]}, "is_here": is_here} for one, is_here in records]
-    return pa.Table.from_pylist(rows, KEYS)
+    def finals(self, item_id: str) -> ByRun:
+        mine = [(one, run) for one, run in self.records if one.item_id == item_id]
+        return [(one, run) for one, run in mine if one.outcome != "copy" and not one.retriable]
+
+    def failures_of(self, item: int, source: int) -> int:
+        failed = [(one, run) for one, run in self.records if run != HERE and one.retriable]
+        return len({run for one, run in failed if one.item_id == hex_id(item) or one.source_id == hex_id(source)})
+
+    def failure_of(self, item: int) -> list[Failure | None]:
+        """Any of its codes; none where it is answered."""
+        mine = [one for one, _ in self.records if one.item_id == hex_id(item) and one.outcome != "copy"]
+        if not mine or any(one.outcome == "answered" for one in mine):
+            return [None]
+        final = [one for one in mine if not one.retriable]
+        return [Failure(str(one.code), one.retriable) for one in final or mine]
+
+    def has_input(self, input_id: str) -> bool:
+        mine = [(one, run) for one, run in self.records if one.input_id == input_id]
+        return any(not one.retriable or run == HERE for one, run in mine)
 
 
-def known(answered_: Answered | Model) -> tuple[list[Standing], list[tuple[Standing, str]]]:
-    if isinstance(answered_, Model):
-        return [answered_.of_item(item) for item in ITEMS], [answered_.of_source(source) for source in SOURCES]
-    by_source = [answered_.of_source(hex_id(source)) for source in SOURCES]
-    return (
-        [answered_.of_item(hex_id(item)) for item in ITEMS],
-        [(standing, "" if standing is Standing.NEW else item_id) for standing, item_id in by_source],
-    )
+def _standing(one: Settled, run: str) -> Standing:
+    if one.outcome == "copy":
+        return Standing.NEW
+    first = Standing.ANSWERED_HERE if one.outcome == "answered" else Standing.DEAD_HERE
+    return Standing(first + (run != HERE))
+
+
+def index_of(records: ByRun, **options: Any) -> Answered:
+    """An index of records, as it is loaded: a table a file."""
+    tables = [(run, key_table([keys_of(one) for one, of in records if of == run])) for run in RUNS]
+    return Answered(tables, HERE, **options)
+
+
+def keys_of(one: Settled) -> RecordKeys:
+    return one.item_id, one.source_id, one.outcome, one.retriable, one.code, one.input_id
+
+
+def known(index: Answered | Model) -> list[object]:
+    """All that the index tells."""
+    by_source = [index.of_source(source if isinstance(index, Model) else hex_id(source)) for source in SOURCES]
+    told = [(standing, "" if standing is Standing.NEW else item_id) for standing, item_id in by_source]
+    return [*(index.of_item(hex_id(item)) for item in ITEMS), *told]
 
 
 @given(BY_RUN, st.booleans())
-def test_the_index_knows_what_the_records_say(records: list[tuple[Settled, bool]], is_replay: bool) -> None:
-    """For any records of this run and earlier ones, each item and source stands as the model says."""
-    assert known(Answered([key_table(records)], is_replay=is_replay)) == known(Model(is_replay).of(records))
+def test_the_index_is_a_dictionary_of_all_records(records: ByRun, is_replay: bool) -> None:
+    """For any records of three runs, each item, source and input has the status that plain dictionaries give it."""
+    index = index_of(records, is_replay=is_replay)
+    model = Model(records, is_replay)
+    assert known(index) == known(model)
+    for one, _ in records:
+        if one.input_id is not None:
+            assert index.has_input(one.source_id, one.input_id) == model.has_input(one.input_id)
+    for item in ITEMS:
+        assert index.failure_of(hex_id(item)) in model.failure_of(item)
+
+
+@given(BY_RUN)
+def test_earlier_failures_are_counted_by_run(records: ByRun) -> None:
+    """An image without a final result has failed in as many earlier runs as hold a retriable failure of it."""
+    index, model = index_of(records), Model(records)
+    for source in SOURCES:
+        item = item_of(source)
+        if not model.finals(hex_id(item)):
+            assert index.failures_of(hex_id(item), hex_id(source)) == model.failures_of(item, source)
 
 
 @given(BY_RUN, st.lists(RECORDS, max_size=8), st.integers(1, 9))
-def test_what_is_noted_is_known(records: list[tuple[Settled, bool]], noted: list[Settled], most_noted: int) -> None:
+def test_what_is_noted_is_known(records: ByRun, noted: list[Settled], most_noted: int) -> None:
     """What a process notes is known at once, as if it had been there from the start, also when its notes are merged.
 
     But for a source that was only ever a copy of something unsettled: it may have to be opened again.
     """
-    index = Answered([key_table(records)], most_noted=most_noted)
+    index = index_of(records, most_noted=most_noted)
     for record in noted:
         index.note(record)
-    everything = [*records, *((record, True) for record in noted)]
-    items, sources = known(index)
-    of_items, of_sources = known(Model().of(everything))
-    settled_itself = {one.source_id for one, _ in everything if one.outcome != "copy" and not one.retriable}
-    assert items == of_items
-    for source, known_as in enumerate(sources):
-        unsure = [] if hex_id(source) in settled_itself else [(Standing.NEW, "")]
-        assert known_as in [of_sources[source], *unsure]
+    everything = [*records, *((record, HERE) for record in noted)]
+    model = Model(everything)
+    assert [index.of_item(hex_id(item)) for item in ITEMS] == [model.of_item(hex_id(item)) for item in ITEMS]
+    for source in SOURCES:
+        final = {one.source_id for one, _ in everything if one.outcome != "copy" and not one.retriable}
+        unsure = [] if hex_id(source) in final else [Standing.NEW]
+        assert index.of_source(hex_id(source))[0] in [model.of_source(source)[0], *unsure]
+    for one, _ in everything:
+        if one.input_id is not None:
+            assert index.has_input(one.source_id, one.input_id) == model.has_input(one.input_id)
 
 
 @settings(max_examples=40)
@@ -136,7 +188,7 @@ def test_ledger_and_journal_are_read_together(
         journal = LocalJournal(folder, run_id)
         for record in records[in_journal:]:
             journal.append(record)
-    expected = Model().of([*((record, False) for record in before), *((record, True) for record in here)])
+    expected = Model([*((record, BEFORE) for record in before), *((record, HERE) for record in here)])
     assert known(load_answered(folder, HERE)) == known(expected)
 
 
@@ -169,13 +221,13 @@ def test_what_is_published_meanwhile(tmp_path: Path) -> None:
 def test_an_answer_replaces_an_earlier_death() -> None:
     """A picture that died unread under its source and was answered later is known as answered."""
     died = dead(7, source=7, code="unreadable_image", stage="read")
-    index = Answered([key_table([(died, False), (answered(1, source=7), False)])])
+    index = index_of([(died, BEFORE), (answered(1, source=7), BEFORE)])
     assert index.of_source(hex_id(7)) == (Standing.ANSWERED_BEFORE, hex_id(1))
 
 
 def test_nothing_is_known_of_an_unknown_version() -> None:
     """A request without a source id is new until it is opened."""
-    assert Answered([key_table([(answered(1), True)])]).of_source(None) == (Standing.NEW, "")
+    assert index_of([(answered(1), HERE)]).of_source(None) == (Standing.NEW, "")
 
 
 def test_an_empty_output_knows_nothing(tmp_path: Path) -> None:

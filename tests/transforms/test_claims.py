@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Barrier
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 
@@ -59,3 +60,25 @@ def test_a_fate_that_is_held_keeps_no_thread() -> None:
     assert isinstance(early, Future) and isinstance(late, Future)
     claim.settle(Fate.DEAD)
     assert (early.result(0), late.result(0), claim.wait()) == (Fate.DEAD, Fate.DEAD, Fate.DEAD)
+
+
+class Watched(str):
+    """An item id that lets another thread come between two looks at it, if that can."""
+
+    def __hash__(self) -> int:
+        if not _MET.broken:
+            with suppress(BrokenBarrierError):
+                _MET.wait(0.2)
+        return super().__hash__()
+
+
+_MET = Barrier(2)
+
+
+def test_two_threads_at_once_are_not_both_first() -> None:
+    """However two threads take turns, one of them is first: an image is never sent by both."""
+    claims = Claims()
+    with ThreadPoolExecutor(2) as threads:
+        taken = list(threads.map(lambda _: claims.take(Watched("a")), range(2)))
+    assert sorted(is_first for is_first, _ in taken) == [False, True]
+    assert taken[0][1] is taken[1][1]

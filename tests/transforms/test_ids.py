@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.elements import item_id_of
-from transforms.ids import Index, first_of_each, to_hex, to_ids
+from transforms.elements import input_id_of, item_id_of
+from transforms.ids import IdSet, Index, first_of_each, to_hex, to_ids
 
 CLOSE = st.tuples(st.sampled_from([0, 1, 2**63, 2**64 - 1]), st.integers(0, 3) | st.just(2**64 - 1))
 """Ids that share their high words, at both ends of the range."""
@@ -81,3 +81,46 @@ def test_requests_are_equal_where_their_pictures_are(first: list[bytes], second:
     assert (item_id_of("ekyc/card", first) == item_id_of("ekyc/card", second)) == (first == second)
     assert item_id_of("ekyc/card", first) != item_id_of("ocr/card", first)
     assert len(bytes.fromhex(item_id_of("ekyc/card", first))) == 16
+
+
+def test_many_ids_are_merged() -> None:
+    """Arrays large enough for pages of their own merge as small ones do: 20,000 ids twice, half of them equal."""
+    rng = np.random.default_rng(1)
+    ids = rng.integers(0, 2**64, (30_000, 2), np.uint64)
+    first, second = ids[:20_000], ids[10_000:]
+    index = Index.empty().merged(first, np.arange(20_000, dtype=np.int32))
+    index = index.merged(second, np.arange(20_000, dtype=np.int32) - 5_000)
+    at = index.find(ids)
+    lowest = np.concatenate([np.arange(10_000), np.arange(10_000) - 5_000, np.arange(10_000) + 5_000])
+    assert (len(index.ids), at.min() >= 0, index.numbers[at].tolist()) == (30_000, True, lowest.tolist())
+    held = IdSet.empty().merged(first).merged(second)
+    assert (len(held.highs), all(held.has_one(to_hex(one)) for one in ids[::100])) == (30_000, True)
+
+
+@given(st.lists(IDS), st.lists(IDS), st.lists(IDS))
+def test_a_set_of_ids_holds_what_was_merged_into_it(first: list[str], second: list[str], others: list[str]) -> None:
+    """It has each id of either, and no other with another first half."""
+    held = IdSet.empty().merged(to_ids(first)).merged(to_ids(second))
+    highs = {one[:16] for one in [*first, *second]}
+    assert [held.has_one(one) for one in [*first, *second, *others]] == [
+        one[:16] in highs for one in [*first, *second, *others]
+    ]
+
+
+LABELS = st.lists(st.tuples(st.text(max_size=2), st.text(max_size=2)), max_size=3)
+
+
+@given(IDS | st.none(), IDS, st.lists(st.text(max_size=3), max_size=2), LABELS, LABELS)
+def test_inputs_are_equal_where_source_and_labels_are(
+    source_id: str | None, item_id: str, uris: list[str], labels: list[tuple[str, str]], others: list[tuple[str, str]]
+) -> None:
+    """Labels count in any order; only an input without labels and with a known source needs no key of its own."""
+    first, second = (input_id_of(source_id, item_id, uris, some) for some in (labels, others))
+    assert (first is None) == (source_id is not None and not labels)
+    assert (first == second) == (sorted(labels) == sorted(others))
+    assert first == input_id_of(source_id, item_id, uris, labels[::-1])
+    assert first is None or first != input_id_of(hex_of(9), item_id, uris, labels)
+
+
+def hex_of(number: int) -> str:
+    return f"{number:032x}"

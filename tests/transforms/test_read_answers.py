@@ -14,6 +14,7 @@ from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from tests.parts import read_part
 from tests.records import answered, copy, dead, hex_id, segment, write_segment
 from transforms.elements import Part, PartCounts, Settled
+from transforms.frames import FIELDS
 from transforms.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
 from transforms.plan_parts import plan_parts
 from transforms.read_part import ledger_table
@@ -147,4 +148,5 @@ def test_a_record_is_a_row_of_the_ledger(tmp_path: Path) -> None:
 
 def _record(row: dict[str, object]) -> Settled:
     times = {name: pa.scalar(row[name], LEDGER_SCHEMA.field(name).type).value for name in ("first_at", "last_at")}
-    return Settled(**{**row, **times, "uris": tuple(row["uris"]), "labels": tuple(row["labels"])})
+    told = {name: row[name] for name in FIELDS}
+    return Settled(**{**told, **times, "uris": tuple(row["uris"]), "labels": tuple(row["labels"])})

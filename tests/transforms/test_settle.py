@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas.outcomes import OUTCOMES
+from tests.records import dead
 from tests.servers import Answer, CardServer, failure, key_of, success
 from tests.transforms.rig import START_US, Rig
 from transforms.claims import Claims
@@ -240,10 +241,11 @@ def test_what_failed_in_an_earlier_run_is_told_to_the_sender(
 ) -> None:
     """A run over nothing but images that failed before makes dead letters of them and does not stop."""
     with CardServer(lambda got: Answer(status=403)) as server:
+        journal = LocalJournal(rig_of(server).folder, "r0")
+        for number in range(4):
+            failed = dead(number, retriable=True, code="http_403", stage="call")
+            journal.append(replace(failed, item_id=item_id_of("ekyc/card", [draw(number)])))
         rig = rig_of(server)
-        rig.settler = replace(
-            rig.settler, failed_before={item_id_of("ekyc/card", [draw(n)]) for n in range(4)}.__contains__
-        )
         fates = [rig.settle(put(f"{number}.jpg", draw(number))) for number in range(4)]
     assert fates == [Fate.DEAD] * 4
     assert not rig.sender.is_stopped

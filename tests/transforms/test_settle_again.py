@@ -50,19 +50,49 @@ def test_a_bundle_that_runs_again_pays_nothing(
     assert first == again == [Fate.ANSWERED, Fate.DEAD, Fate.DUPLICATE, Fate.DEAD]
 
 
-def test_a_run_that_is_resumed_pays_nothing(
+def test_another_process_of_a_run_pays_nothing(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:
-    """Another process of the same run knows from the journal what was settled; what died for now is tried again."""
+    """Another process of the same run knows from the journal what was settled, what failed for now included."""
     requests = [put(f"{number}.jpg", draw(number)) for number in range(2)]
     busy = key_of(draw(1))
     with CardServer(lambda got: Answer(status=500) if got.key == busy else ANSWERED) as server:
         first = rig_of(server)
         assert [first.settle(request) for request in requests] == [Fate.ANSWERED, Fate.DEAD]
+        calls, other = len(server.received), rig_of(server)
+        assert [other.settle(request) for request in requests] == [Fate.ANSWERED, Fate.DEAD]
+        assert len(server.received) == calls
+
+
+def test_an_image_that_failed_in_three_runs_waits_for_replay(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
+) -> None:
+    """A retriable failure is tried again by the next two runs, however often each met it, and by no later one.
+
+    Runs are counted by content: under another name an image has failed as often.
+    """
+    bad = key_of(draw(0))
+    with CardServer(lambda got: Answer(status=500) if got.key == bad else ANSWERED) as server:
+        fates = []
+        for number, run in enumerate((1, 1, 2, 2, 3, 3, 4)):
+            rig = rig_of(server, run_id=f"r{run}")
+            assert rig.settle(put("good.jpg", draw(number + 1))) is Fate.ANSWERED  # else none answers
+            fates.append(rig.settle(put(f"bad-{run}.jpg", draw(0))))
+        assert server.calls[bad] == 3 * 3
+    assert fates == [Fate.DEAD] * 6 + [Fate.ANSWERED_BEFORE]
+    assert [one.retriable for one in rig.records if one.code] == [True, True, False]
+
+
+def test_an_image_that_was_not_there_in_three_runs(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes, tmp_path: Path
+) -> None:
+    """What cannot be read is counted too; once it can, it is another matter."""
+    request = put("a.jpg", jpeg)
+    (tmp_path / "a.jpg").unlink()
     with CardServer(lambda got: ANSWERED) as server:
-        rig = rig_of(server)
-        assert [rig.settle(request) for request in requests] == [Fate.ANSWERED, Fate.ANSWERED]
-        assert dict(server.calls) == {busy: 1}
+        fates = [rig_of(server, run_id=f"r{run}").settle(request) for run in (1, 2, 3, 4)]
+        fates.append(rig_of(server, run_id="r5").settle(put("a.jpg", jpeg)))
+    assert fates == [*[Fate.DEAD] * 3, Fate.ANSWERED_BEFORE, Fate.ANSWERED]
 
 
 def test_another_run_pays_nothing(

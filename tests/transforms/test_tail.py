@@ -26,7 +26,9 @@ def folder(tmp_path: Path) -> LocalFolder:
 
 
 def known(one: Settled, *, may_be_old: bool = False) -> Known:
-    return Known(one.item_id, one.source_id, one.outcome, one.retriable, one.uris, may_be_old, one.code)
+    names = ("item_id", "source_id", "outcome", "retriable", "uris")
+    told = (getattr(one, name) for name in names)
+    return Known(*told, may_be_old=may_be_old, code=one.code, input_id=one.input_id)
 
 
 def to_ledger(folder: LocalFolder, name: str, *records: Settled) -> None:
