@@ -1,10 +1,9 @@
-"""Who writes to an output: one run at a time, and a dead owner's claim is taken over.
+"""The lock of an output: one command writes to it at a time, and the lock of a dead one is taken over.
 
-Two runs at once would pay for the same picture twice and send at twice the rate. On a
-local output the claim is a lock of the operating system, which goes with its process. In a
-bucket it is an object that its owner rewrites every few seconds; it is judged by change, on
-the observer's own clock, so no two clocks are compared. A cluster goes on with a job whose
-launching process died: what its workers show is looked at too.
+Two runs at once would pay for the same picture twice and send at twice the rate. The lock belongs to the run: its
+launching process renews it, and its workers keep it by their heartbeats (see `transforms.run_lock`). On a local output
+it is a lock of the operating system, which goes with its process. In a bucket it is an object that its owner rewrites
+every few seconds. Life is judged by change, on the observer's own clock, so no two clocks are compared.
 """
 
 from __future__ import annotations
@@ -13,35 +12,46 @@ import fcntl
 import itertools
 import os
 import socket
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import orjson
 
-from pipeline.exit import EXIT_FAILED, UsageError
-from transforms.layout import RUNS
-from transforms.leases import DEAD_AFTER_S, LEASES, counts_of
+from pipeline.exit import UsageError
+from transforms.heartbeat import await_silence, list_heartbeats
+from transforms.leases import DEAD_AFTER_S
+from transforms.run_lock import CONFIRMED_FOR_S, LOCK_FILE, boottime_s, end_process, read_lock
 from transforms.storage import Folder
 
-CLAIM_FILE = f"{RUNS}/claim.json"
 BEAT_S = 5.0
+"""Longer than `CONFIRMED_FOR_S`: a lock that was taken over is held for so long before its new owner begins."""
 _BEATS_TO_WAIT = 3
 _END_WITHIN_S = 15.0
 """For so long workers whose job was cancelled may call on, with what they have at hand (see `worker`)."""
+_STOP_WITHIN_S = 60.0
+"""For so long workers may take to stop that see the lock with another."""
+_TRIES = 5
+_INSTANTS_S = (0.0, 0.05, 0.2)
 
 
-def end_process() -> None:
-    """End on the spot: whoever took over calls what is left, and going on would pay for it twice.
+def refuse_living_workers(
+    folder: Folder, *, within_s: float = _END_WITHIN_S, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """See whether workers of an earlier launch live on: then its job still runs on a cluster.
 
-    What the journal holds is safe; it is made to be left at any moment.
+    Raises:
+        UsageError: they do.
     """
-    print("another process took this run over: this one was silent for too long", file=sys.stderr, flush=True)
-    os._exit(EXIT_FAILED)
+    if not await_silence(folder, DEAD_AFTER_S, within_s, sleep):
+        raise UsageError(
+            "workers of an earlier launch still call for this --output: wait for their job to end, or cancel it"
+        )
 
 
 @contextmanager
@@ -49,99 +59,102 @@ def claimed(
     folder: Folder,
     run_id: str,
     *,
+    what: str = "",
     when_lost: Callable[[], None] = end_process,
-    when_claimed: Callable[[], None] = lambda: None,
+    when_orphaned: Callable[[Folder], None] = refuse_living_workers,
 ) -> Iterator[None]:
-    """Hold the claim on an output; `when_lost` is called, in a thread, once another process has it.
+    """Hold the lock of an output for a run, or for a command (`what`) that is none.
 
-    `when_claimed` is called before it is looked whether workers of an earlier launch still call.
+    `when_orphaned` is called before the lock is taken, to deal with workers of an earlier launch that live on;
+    `when_lost`, in a thread, once another process has it.
 
     Raises:
-        UsageError: a living process has it, or workers of an earlier launch still call.
+        UsageError: another process has it, or workers of an earlier launch live on.
     """
-    path = Path(folder.root, CLAIM_FILE)
-    with _local_claim(path, run_id) if folder.is_local else _bucket_claim(folder, run_id, when_lost):
-        when_claimed()
-        refuse_living_workers(folder)
+    lock = _Lock(folder, run_id, what or f"run {run_id}")
+    with _local_claim(lock, when_orphaned) if folder.is_local else _bucket_claim(lock, when_orphaned, when_lost):
+        if list_heartbeats(folder):  # of workers that woke up: they see that the lock is not their run's
+            refuse_living_workers(folder, within_s=_STOP_WITHIN_S)
         yield
 
 
-def refuse_living_workers(folder: Folder, sleep: Callable[[float], None] = time.sleep) -> None:
-    """See whether workers of an earlier launch call on and on: then its job still runs on a cluster.
+@dataclass(frozen=True, slots=True)
+class _Lock:
+    """What this process writes into the lock."""
 
-    Raises:
-        UsageError: they do.
-    """
-    if not await_workers(folder, _END_WITHIN_S, sleep):
-        raise UsageError(
-            "workers of an earlier launch still call for this --output: wait for their job to end, or cancel it"
-        )
+    folder: Folder
+    run_id: str
+    what: str
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
+    def content(self, beat: int = 0) -> bytes:
+        owner = {"run_id": self.run_id, "what": self.what, "pid": os.getpid(), "host": socket.gethostname()}
+        return orjson.dumps({**owner, "token": self.token, "beat": beat, "at_s": int(time.time())})
 
-def await_workers(folder: Folder, within_s: float, sleep: Callable[[float], None] = time.sleep) -> bool:
-    """Whether no lease of an earlier launch is renewed any longer, looked at for so long and once at least.
+    def is_held(self) -> bool:
+        """Whether it stands in the bucket as ours. Raises as `read_lock` does."""
+        held = read_lock(self.folder)
+        return held is not None and held["token"] == self.token
 
-    What the dead have left is removed, so that nobody waits for it again.
-    """
-    waited_s, seen = 0.0, _leases(folder)
-    while seen:
-        sleep(DEAD_AFTER_S)
-        waited_s, before, seen = waited_s + DEAD_AFTER_S, counts_of(seen), _leases(folder)
-        if all(before.get(worker) == count for worker, count in counts_of(seen).items()):
-            folder.delete(seen)
-            return True
-        if waited_s >= within_s:
+    def renew(self, beat: int) -> bool:
+        """Write the next beat; whether the lock was ours, which nobody else deletes. Raises as `read_lock` does."""
+        started_s = boottime_s()
+        if not self.is_held():
             return False
-    return True
-
-
-def _leases(folder: Folder) -> list[str]:
-    return [file.path for file in folder.list(RUNS) if LEASES in file.path.split("/")]
-
-
-def _content(run_id: str, token: str = "", beat: int = 0) -> bytes:
-    owner = f"process {os.getpid()} on {socket.gethostname()}"
-    return orjson.dumps({"run_id": run_id, "owner": owner, "token": token, "beat": beat})
+        if boottime_s() - started_s <= CONFIRMED_FOR_S:  # else this process was frozen, and it may be another's now
+            self.folder.write(LOCK_FILE, self.content(beat))
+        return True
 
 
 def _refuse(content: bytes) -> UsageError:
     try:
-        said = orjson.loads(content)
-    except orjson.JSONDecodeError:  # taken this very moment
-        return UsageError("another run is under way over this --output; wait for it")
-    return UsageError(f"run {said['run_id']} is under way over this --output, in {said['owner']}; wait for it")
+        held = orjson.loads(content)
+        owner = f"{held['what']} is in progress (pid {held['pid']} on {held['host']})"
+    except (ValueError, KeyError, TypeError):  # taken this very moment, or by another version
+        owner = "another run is in progress"
+    return UsageError(f"{owner} over this --output: wait for it to finish")
 
 
 @contextmanager
-def _local_claim(path: Path, run_id: str) -> Iterator[None]:
+def _local_claim(lock: _Lock, when_orphaned: Callable[[Folder], None]) -> Iterator[None]:
+    path = Path(lock.folder.root, LOCK_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _is_locked(file):
             file.seek(0)
-            raise _refuse(file.read()) from None
+            raise _refuse(file.read())
+        when_orphaned(lock.folder)
         file.truncate(0)
-        file.write(_content(run_id))
+        file.write(lock.content())
         file.flush()
         yield
 
 
+def _is_locked(file: BinaryIO, sleep: Callable[[float], None] = time.sleep) -> bool:
+    """Lock a file; whether it was free. Who looks whether it is held (`liveness`) has it for an instant."""
+    for wait_s in _INSTANTS_S:
+        sleep(wait_s)
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
 @contextmanager
-def _bucket_claim(folder: Folder, run_id: str, when_lost: Callable[[], None]) -> Iterator[None]:
-    token = uuid.uuid4().hex
-    _take(folder, run_id, token)
+def _bucket_claim(
+    lock: _Lock, when_orphaned: Callable[[Folder], None], when_lost: Callable[[], None]
+) -> Iterator[None]:
+    _take(lock, when_orphaned)
     over = threading.Event()
 
     def beat() -> None:
         for number in itertools.count(1):
             if over.wait(BEAT_S):
                 return
-            with suppress(OSError):  # the next beat tries again; three silent ones let another take over
-                if orjson.loads(folder.read(CLAIM_FILE))["token"] != token:
+            with suppress(OSError, ValueError):  # the next beat tries again; three silent ones let another take over
+                if not lock.renew(number):
                     when_lost()
                     return
-                folder.write(CLAIM_FILE, _content(run_id, token, number))
 
     thread = threading.Thread(target=beat, name="claim", daemon=True)
     thread.start()
@@ -150,31 +163,50 @@ def _bucket_claim(folder: Folder, run_id: str, when_lost: Callable[[], None]) ->
     finally:
         over.set()
         thread.join()
-        _give_back(folder, token)
+        with suppress(OSError, ValueError):  # it stays: the next run waits until it shows no beat
+            if lock.is_held():
+                lock.folder.delete([LOCK_FILE])
 
 
-def _give_back(folder: Folder, token: str) -> None:
-    with suppress(OSError):  # it stays: the next run waits until it shows no beat
-        if orjson.loads(folder.read(CLAIM_FILE))["token"] == token:
-            folder.delete([CLAIM_FILE])
-
-
-def _take(folder: Folder, run_id: str, token: str, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Take the claim: a free one, one that comes free while it is watched, or one whose owner is dead."""
-    while not folder.create(CLAIM_FILE, _content(run_id, token)):
-        with suppress(FileNotFoundError):  # its owner ended, and gave it back
-            _take_over(folder, run_id, token, sleep)
+def _take(lock: _Lock, when_orphaned: Callable[[Folder], None], sleep: Callable[[float], None] = time.sleep) -> None:
+    """Take the lock: a free one, one that comes free while it is watched, or one whose owner is dead."""
+    for _ in range(_TRIES):
+        silent = _silent_lock(lock.folder, sleep)
+        when_orphaned(lock.folder)
+        if silent is None and lock.folder.create(LOCK_FILE, lock.content()):
             return
+        if silent is not None and _read(lock.folder) == silent:
+            _take_over(lock, sleep)
+            return
+    raise UsageError("other runs begin and end over this --output: try again once they have ended")
 
 
-def _take_over(folder: Folder, run_id: str, token: str, sleep: Callable[[float], None]) -> None:
-    """Take the claim of an owner that shows no beat while three were due."""
-    seen = folder.read(CLAIM_FILE)
+def _silent_lock(folder: Folder, sleep: Callable[[float], None]) -> bytes | None:
+    """The lock of an owner that shows no beat while three were due; None where there is none.
+
+    Raises:
+        UsageError: its owner lives.
+    """
+    seen = _read(folder)
     for _ in range(_BEATS_TO_WAIT):
+        if seen is None:
+            return None
         sleep(BEAT_S)
-        if (now := folder.read(CLAIM_FILE)) != seen:
+        if (now := _read(folder)) not in (seen, None):
             raise _refuse(now)
-    folder.write(CLAIM_FILE, _content(run_id, token))
+        seen = now
+    return seen
+
+
+def _read(folder: Folder) -> bytes | None:
+    try:
+        return folder.read(LOCK_FILE)
+    except FileNotFoundError:
+        return None
+
+
+def _take_over(lock: _Lock, sleep: Callable[[float], None]) -> None:
+    lock.folder.write(LOCK_FILE, lock.content())
     sleep(BEAT_S)  # two may take over at once: the later write stays
-    if orjson.loads(now := folder.read(CLAIM_FILE))["token"] != token:
-        raise _refuse(now)
+    if not lock.is_held():
+        raise _refuse(_read(lock.folder) or b"")

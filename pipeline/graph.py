@@ -17,8 +17,10 @@ from transforms.fresh_answered import FreshAnswered
 from transforms.leave_out_answered import LeaveOutAnswered
 from transforms.read_answers import ReadAnswers
 from transforms.receipt import Receipt
+from transforms.run_lock import refuse_if_taken_over
 from transforms.settings import OutputSettings, Settings, WatchSettings
-from transforms.tally import Tally
+from transforms.storage import open_folder
+from transforms.tally import Counts, Tally
 from transforms.watch_inputs import Drain, WatchInputs
 from transforms.write_tables import WriteTables
 
@@ -52,10 +54,15 @@ def _answer(found: Found, settings: Settings, started_at: datetime) -> beam.PCol
     listed = (found.counted, known.counted) | "Count found" >> CountFound(settings.output)
     endings = known.left | "Call the endpoint" >> CallEndpoint(settings, answered, after=listed)
     tally = (found.counted, known.counted, endings) | "Tally" >> Tally()
-    durable = tally | "All answers are durable" >> beam.Map(lambda _, run_id: run_id, settings.output.run_id)
+    durable = tally | "All answers are durable" >> beam.Map(_own_run, settings.output)
     answers = durable | "Read the answers" >> ReadAnswers(settings.output)
     files = answers.files | "Write tables" >> WriteTables(settings.output)
     return (tally, answers.counts, files) | "Write the receipt" >> EndRun(settings, started_at)
+
+
+def _own_run(_: Counts, output: OutputSettings) -> str:
+    refuse_if_taken_over(open_folder(output.output), output.run_id)
+    return output.run_id
 
 
 def publish(pipeline: beam.Pipeline, output: OutputSettings, run_ids: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""A run from its claim to its exit status: what all verbs that call the endpoint have in common."""
+"""A run from its lock to its exit status: what all verbs that call the endpoint have in common."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TypeOptions
 
-from pipeline.claim import claimed
 from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError, exit_status_of, innermost
 from pipeline.progress import show_progress
 from pipeline.report import report_if_possible
 from pipeline.runner import opened_runner
-from pipeline.runs import Run, begin, find_run, with_run
+from pipeline.runs import with_run
+from pipeline.start_run import started_run
 from pipeline.summary import summarise
 from transforms.call_endpoint import read_credentials
 from transforms.layout import run_file
@@ -33,31 +33,29 @@ _LOG = logging.getLogger("cardbeam")
 
 
 def launch(verb: str, settings: Settings, options: PipelineOptions, build: Build, *, leaves_page: bool = True) -> int:
-    """Begin a run or go on with one, and run its graph; the exit status.
+    """Close what earlier launches left, begin a run, and run its graph; the exit status.
 
     Raises:
-        UsageError: the credentials cannot be read, the run has ended, or another is under way.
+        UsageError: the credentials cannot be read, a run of its name exists, or another is in progress.
+        NotClosed: an earlier run cannot be closed.
     """
     check_credentials(settings, options)
     gc.freeze()  # what is loaded by now stays, and a collection that walks over it stops every thread
     options.view_as(TypeOptions).pipeline_type_check = False  # the tests did; it is a fifth of what a run begins with
     folder = open_folder(settings.output.output)
-    run = find_run(folder, settings, verb, datetime.now(timezone.utc))
-    settings = with_run(settings, run)
-    with claimed(folder, run.run_id):
-        begin(folder, run)
+    with started_run(folder, settings, verb) as run:
         try:
             with (
                 show_progress(folder, run),
                 opened_runner(options) as runner,
                 beam.Pipeline(runner=runner, options=options) as pipeline,
             ):
-                build(pipeline, settings, run.began)
+                build(pipeline, with_run(settings, run), run.began)
         except Exception as error:  # whatever a runner raises, the user gets one line
-            return fail(run, f"run {run.run_id} failed: {cause(error)}", error)
+            return fail(f"run {run.run_id} failed: {cause(error)}", error)
         receipt = read_receipt(folder, run.run_id)
         if receipt is None:
-            return fail(run, f"run {run.run_id} left no receipt")
+            return fail(f"run {run.run_id} left no receipt")
         print(summarise(receipt, settings.output.output))
         if leaves_page and (page := report_if_possible(folder, run.run_id)):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")
@@ -78,10 +76,10 @@ def check_credentials(settings: Settings, options: PipelineOptions) -> None:
         raise UsageError(str(error)) from error
 
 
-def fail(run: Run, message: str, error: Exception | None = None) -> int:
+def fail(message: str, error: Exception | None = None) -> int:
     """Say in one line why a run did not come to its end; the exit status."""
     _LOG.debug(message, exc_info=error)
-    print(f"{message}; the same command, or --run_id={run.run_id}, goes on with it", file=sys.stderr)
+    print(f"{message}. Rerun the same command to resume", file=sys.stderr)
     return exit_status_of(error)
 
 

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import orjson
 
-from transforms.layout import RUNS
+from transforms.run_lock import LOCK_FILE
 from transforms.storage import Folder
 from transforms.watch_control import BEAT_S, read_control
 
-LOCK_FILE = f"{RUNS}/claim.json"
 SILENT_S = 3 * BEAT_S
 _LOOK_S = 0.5
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import apache_beam as beam
 
 from pipeline import graph
-from pipeline.claim import claimed
 from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError, exit_status_of
 from pipeline.iceberg import CatalogSettings, NotRegistered, open_catalog, register
 from pipeline.launch import cause
 from pipeline.options import parse
 from pipeline.runner import opened_runner
 from pipeline.runs import runs_with_answers
+from pipeline.start_run import locked_output
 from transforms.receipt import read_receipt
 from transforms.settings import OutputSettings, Problem, option
 from transforms.storage import Folder, open_folder
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [output.run_id] if output.run_id else found
     if not chosen:
         raise UsageError(f"--output {output.output} holds no answers; run a backfill into it first")
-    with claimed(folder, output.run_id or "publish"):
+    with locked_output(folder):
         try:
             with opened_runner(options) as runner, beam.Pipeline(runner=runner, options=options) as pipeline:
                 graph.publish(pipeline, output, chosen)
@@ -66,6 +66,6 @@ def main(arguments: Sequence[str]) -> int:
 def _line(folder: Folder, run_id: str) -> str:
     receipt = read_receipt(folder, run_id)
     if receipt is None:
-        return f"run {run_id}: tables published; unfinished, its backfill goes on with --run_id={run_id}"
+        return f"run {run_id}: no receipt"
     rows = ", ".join(f"{count:,} {name}" for name, count in receipt.documents.items()) or "no documents"
     return f"run {run_id}: {rows}"

@@ -1,26 +1,32 @@
-"""Which run it is: a new one, or one that did not come to its end.
+"""The runs of an output: how each began, and which have not ended.
 
-`run.json` is written when a run begins, `receipt.json` when it ends. The same command over
-the same output goes on with a run that has the first and not the second.
+`run.json` is written when a run begins, `receipt.json` when it ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
+from itertools import chain, count
 from typing import Any
 
 import orjson
 
 from pipeline.exit import UsageError
-from transforms.layout import JOURNAL, LEDGER, RUNS, run_file, run_id_of
-from transforms.receipt import RECEIPT_FILE, read_receipt
+from transforms.layout import JOURNAL, LEDGER, RUNS, of_run, run_file, run_id_of
+from transforms.receipt import RECEIPT_FILE, Receipt, read_receipt
 from transforms.settings import Settings
-from transforms.stop import STOP_FILE
 from transforms.storage import Folder
 
 RUN_FILE = "run.json"
+_READ_AT_ONCE = 16
+
+
+class BadRunFile(OSError):
+    """A run.json that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +36,8 @@ class Run:
     run_id: str
     verb: str
     started_at: str
-    asks: dict[str, Any]
-    """The options that say which pictures are asked about, and what."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """By option name; no secret."""
     allowed_per_s: float = 0.0
     price_per_call: float = 0.0
 
@@ -41,42 +47,52 @@ class Run:
         return datetime.fromisoformat(self.started_at)
 
 
-def find_run(folder: Folder, settings: Settings, verb: str, now: datetime) -> Run:
-    """The run that this command begins or goes on with.
+def new_run(folder: Folder, settings: Settings, verb: str, now: datetime) -> Run:
+    """The run that a command begins, under the name that was asked for or else its start in UTC.
 
     Raises:
-        UsageError: the run that was named is complete, or asks for something else.
+        UsageError: there is a run of the name that was asked for.
     """
-    begun = Run(
-        settings.output.run_id or now.strftime("%Y%m%dT%H%M%SZ"),
+    asked = settings.output.run_id
+    if asked and _is_known(folder, asked):
+        raise _taken(asked)
+    return Run(
+        asked or _free_name(folder, now),
         verb,
         now.astimezone(timezone.utc).isoformat(timespec="seconds"),
-        _plain({**asdict(settings.input), **(asdict(settings.replay) if settings.replay else {})}),
+        _plain(settings),
         settings.rate.max_requests_per_second,
         settings.rate.price_per_call,
     )
-    if settings.output.run_id:
-        return _named(folder, begun)
-    unfinished = [run for run in unfinished_runs(folder) if (run.verb, run.asks) == (verb, begun.asks)]
-    return unfinished[-1] if unfinished else begun
-
-
-def _named(folder: Folder, begun: Run) -> Run:
-    receipt = read_receipt(folder, begun.run_id)
-    if receipt is not None and receipt.status == "complete":
-        raise UsageError(f"run {begun.run_id} is complete; leave --run_id out to begin a new one")
-    found = read_run(folder, begun.run_id)
-    if found is None:
-        return begun
-    if (found.verb, found.asks) != (begun.verb, begun.asks):
-        raise UsageError(f"run {begun.run_id} was begun by {found.verb} with {found.asks}, got {begun.asks}")
-    return found
 
 
 def begin(folder: Folder, run: Run) -> None:
-    """Say that the run is under way: from now on it has no receipt."""
-    folder.delete([run_file(run.run_id, RECEIPT_FILE), run_file(run.run_id, STOP_FILE)])
-    folder.write(run_file(run.run_id, RUN_FILE), orjson.dumps(asdict(run), option=orjson.OPT_INDENT_2))
+    """Write down that the run has begun.
+
+    Raises:
+        UsageError: there is a run of its name.
+    """
+    content = orjson.dumps(asdict(run), option=orjson.OPT_INDENT_2)
+    if _is_known(folder, run.run_id) or not folder.create(run_file(run.run_id, RUN_FILE), content):
+        raise _taken(run.run_id)
+
+
+def _taken(run_id: str) -> UsageError:
+    return UsageError(
+        f"run {run_id} exists already: choose another --run_id or leave it out, a new run processes what is left"
+    )
+
+
+def _is_known(folder: Folder, run_id: str) -> bool:
+    tables = (of_run(table, run_id) for table in (LEDGER, JOURNAL))
+    return any(chain.from_iterable(map(folder.list, (f"{RUNS}/{run_id}", *tables))))
+
+
+def _free_name(folder: Folder, now: datetime) -> str:
+    """Names of one second are numbered."""
+    name = now.astimezone(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    names = (f"{name}-{number}" if number > 1 else name for number in count(1))
+    return next(one for one in names if not _is_known(folder, one))
 
 
 def with_run(settings: Settings, run: Run) -> Settings:
@@ -85,17 +101,25 @@ def with_run(settings: Settings, run: Run) -> Settings:
 
 
 def read_run(folder: Folder, run_id: str) -> Run | None:
-    """How a run began; None where it did not."""
+    """How a run began; None where it did not.
+
+    Raises:
+        BadRunFile: what is written down of it is damaged, or another program's.
+    """
+    path = run_file(run_id, RUN_FILE)
     try:
-        return Run(**orjson.loads(folder.read(run_file(run_id, RUN_FILE))))
+        run = Run(**orjson.loads(folder.read(path)))
+        datetime.fromisoformat(run.started_at)
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError):  # its words would quote the file
+        raise BadRunFile(f"{path} is damaged, or of another version") from None
+    return run
 
 
 def run_ids(folder: Folder) -> list[str]:
     """Every run that has begun, by name."""
-    steps = (file.path.split("/") for file in folder.list(RUNS))
-    return sorted({path[1] for path in steps if path[-1] == RUN_FILE})
+    return _with_file(folder, RUN_FILE)
 
 
 def runs_with_answers(folder: Folder) -> list[str]:
@@ -106,20 +130,27 @@ def runs_with_answers(folder: Folder) -> list[str]:
 
 def ended_runs(folder: Folder) -> list[str]:
     """Every run that has its receipt, by name: only their tables are whole."""
-    steps = (file.path.split("/") for file in folder.list(RUNS))
-    return sorted({path[1] for path in steps if path[-1] == RECEIPT_FILE})
+    return _with_file(folder, RECEIPT_FILE)
 
 
-def unfinished_runs(folder: Folder) -> Iterator[Run]:
-    """Runs without a receipt, or that watched until they were killed, by name."""
-    for run_id in run_ids(folder):
-        run = read_run(folder, run_id)
-        receipt = read_receipt(folder, run_id)
-        if run is not None and (receipt is None or not receipt.has_ended):
-            yield run
+def receipts(folder: Folder, run_ids: Iterable[str]) -> dict[str, Receipt]:
+    """The receipts of those runs that have one, by name."""
+    known = sorted(run_ids)
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        found = dict(zip(known, pool.map(partial(read_receipt, folder), known), strict=True))
+    return {run_id: receipt for run_id, receipt in found.items() if receipt is not None}
 
 
-def _plain(value: dict[str, Any]) -> dict[str, Any]:
-    """As it comes back from JSON."""
-    plain: dict[str, Any] = orjson.loads(orjson.dumps(value))
+def _with_file(folder: Folder, name: str) -> list[str]:
+    steps: Iterator[list[str]] = (file.path.split("/") for file in folder.list(RUNS))
+    return sorted({path[1] for path in steps if len(path) == len((RUNS, "RUN", name)) and path[-1] == name})
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    """The settings by option name, as they come back from JSON. They hold no secret by construction."""
+    groups = (settings.input, settings.endpoint, settings.rate, settings.output)
+    named = {name: value for group in groups for name, value in asdict(group).items()}
+    if settings.replay is not None:
+        named["replay"] = asdict(settings.replay)
+    plain: dict[str, Any] = orjson.loads(orjson.dumps(named))
     return plain

@@ -1,4 +1,4 @@
-"""One run of `watch`, from its claim to its receipt.
+"""One run of `watch`, from its lock to its receipt.
 
 The graph finds and calls; this process tells it to go on, publishes what the journal holds
 every few seconds, and ends the run: when it is told to, when its hours are over, or when the
@@ -15,23 +15,23 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime, timezone
 
 import apache_beam as beam
-import orjson
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline import graph
-from pipeline.claim import await_workers, claimed
+from pipeline.claim import refuse_living_workers
 from pipeline.launch import cause, exit_status, fail
 from pipeline.period import end_period, remaining_s
 from pipeline.report import report_if_possible
 from pipeline.runner import opened_runner
-from pipeline.runs import RUN_FILE, Run, find_run, with_run
+from pipeline.runs import Run, read_run, with_run
+from pipeline.start_run import started_run
 from pipeline.summary import summarise
+from transforms.heartbeat import await_silence, list_heartbeats
 from transforms.layout import run_file
-from transforms.leases import LEASES
+from transforms.leases import DEAD_AFTER_S
 from transforms.publish_new import Publisher
 from transforms.settings import Settings, WatchSettings
 from transforms.stop import STOP_FILE, StopReason, StopSwitch, read_stop
@@ -48,12 +48,10 @@ _TAKEN_OVER = StopReason("failed", 4, "taken_over", "The watch was begun again; 
 
 
 def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOptions, ending: threading.Event) -> int:
-    """One run, from its claim to its receipt; the exit status."""
+    """One run, from its lock to its receipt; the exit status."""
     folder = open_folder(settings.output.output)
-    run = find_run(folder, settings, "watch", datetime.now(timezone.utc))
-    settings = with_run(settings, run)
-    with claimed(folder, run.run_id, when_claimed=lambda: _take_over(folder, run)):
-        _begin(folder, run)
+    with started_run(folder, settings, "watch", when_orphaned=_end_orphans) as run:
+        settings = with_run(settings, run)
         publisher = Publisher(folder, settings, run.began)
         session = uuid.uuid4().hex
         try:
@@ -64,7 +62,7 @@ def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOp
             receipt = publisher.finish(still_open(folder, run.run_id), _now(), is_stopped=stop is not None)
             end_period(folder)
         except Exception as error:  # whatever a runner raises, the user gets one line
-            return fail(run, f"run {run.run_id} failed: {cause(error)}", error)
+            return fail(f"run {run.run_id} failed: {cause(error)}", error)
         print(summarise(receipt, settings.output.output))
         if page := report_if_possible(folder, run.run_id):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")
@@ -79,17 +77,13 @@ def _run_graph(settings: Settings, watching: WatchSettings, options: PipelineOpt
         pipeline.run().wait_until_finish()
 
 
-def _begin(folder: Folder, run: Run) -> None:
-    """Say that the run is under way. What it published before it was killed stays in sight."""
-    folder.delete([run_file(run.run_id, STOP_FILE)])
-    folder.write(run_file(run.run_id, RUN_FILE), orjson.dumps(asdict(run), option=orjson.OPT_INDENT_2))
-
-
-def _take_over(folder: Folder, run: Run) -> None:
-    """Have workers of a killed launch, which a cluster kept, send nothing more; wait until none calls any longer."""
-    if any(folder.list(run_file(run.run_id, LEASES))):
-        StopSwitch(folder, run.run_id).pull(_TAKEN_OVER)
-        await_workers(folder, _TAKE_OVER_S)
+def _end_orphans(folder: Folder) -> None:
+    """Have workers of a killed watch, which a cluster kept, send nothing more; wait until none calls any longer."""
+    for run_id in {path.split("/")[1] for path in list_heartbeats(folder)}:
+        if (orphaned := read_run(folder, run_id)) is not None and orphaned.verb == "watch":
+            StopSwitch(folder, run_id).pull(_TAKEN_OVER)
+            await_silence(folder, DEAD_AFTER_S, _TAKE_OVER_S, time.sleep, run_id)
+    refuse_living_workers(folder)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 
 import apache_beam as beam
@@ -21,6 +21,7 @@ from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from transforms.budget import BUDGET_FOLDER
 from transforms.elements import Fate, PartCounts, WrittenFile
 from transforms.frames import list_segments
+from transforms.heartbeat import HEARTBEATS, LEASES
 from transforms.layout import (
     DEAD_LETTERS,
     DOCUMENT_TABLES,
@@ -31,8 +32,8 @@ from transforms.layout import (
     of_run,
     run_file,
 )
-from transforms.leases import LEASES
 from transforms.receipt import Receipt, make_receipt, read_receipt, with_tables, write_receipt
+from transforms.run_lock import refuse_if_taken_over
 from transforms.settings import OutputSettings, Settings
 from transforms.stop import STOP_FILE, read_stop
 from transforms.storage import TEMPORARY_SUFFIX, Folder, open_folder
@@ -89,6 +90,7 @@ def _end(
 ) -> Receipt:
     now = datetime.fromtimestamp(time.time(), timezone.utc)
     folder = open_folder(settings.output.output)
+    refuse_if_taken_over(folder, settings.output.run_id)
     if tally.get(Fate.DEFERRED.value) and read_stop(folder, run_file(settings.output.run_id, STOP_FILE)) is None:
         raise Overtaken("requests were left to a later attempt, which ends the run")
     return end_run(folder, settings, tally, parts, files, started_at=started_at, finished_at=now)
@@ -103,12 +105,14 @@ def end_run(
     *,
     started_at: datetime,
     finished_at: datetime,
+    revise: Callable[[Receipt], Receipt] = lambda made: made,
 ) -> Receipt:
-    """Leave a run's output in order and write its receipt."""
+    """Leave a run's output in order and write its receipt, as `revise` gives it back."""
     run_id = settings.output.run_id
     files = _all_files(folder, run_id, files)
     stop = read_stop(folder, run_file(run_id, STOP_FILE))
-    receipt = make_receipt(settings, tally, parts, files, stop, started_at=started_at, finished_at=finished_at)
+    made = make_receipt(settings, tally, parts, files, stop, started_at=started_at, finished_at=finished_at)
+    receipt = revise(made)
     if receipt.reconciled:
         _clear(folder, run_id, files, parts)
     write_receipt(folder, receipt)
@@ -168,5 +172,5 @@ def _of_workers(folder: Folder, run_id: str) -> Iterator[str]:
     """What the workers told each other while they called, and files that a killed process left half written."""
     for found in folder.list(f"{RUNS}/{run_id}"):
         steps = found.path.split("/")
-        if LEASES in steps or BUDGET_FOLDER in steps or found.path.endswith(TEMPORARY_SUFFIX):
+        if {LEASES, HEARTBEATS, BUDGET_FOLDER}.intersection(steps) or found.path.endswith(TEMPORARY_SUFFIX):
             yield found.path

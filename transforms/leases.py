@@ -50,16 +50,15 @@ Where workers are more than slots, some wait with none until another leaves.
 from __future__ import annotations
 
 import math
-import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from transforms.heartbeat import LEASES, counts_of
 from transforms.layout import run_file
 from transforms.storage import Folder
 from transforms.throttle import Quota
 
-LEASES = "leases"
 RENEW_S = 1.0
 FRESH_S = 4.0
 SHOWS_WITHIN_S = 0.5
@@ -71,8 +70,6 @@ FIRST_WITHIN_S = 0.5
 
 HELD_UP_S = 0.5
 """How long a request may be held up between its permission and its socket when shares change."""
-
-_NAME = re.compile(r"(?P<worker>[0-9a-f]+)-(?P<count>[0-9]+)\.lease")
 
 
 def _window_s(quota: Quota) -> float:
@@ -226,12 +223,3 @@ class Lease:
         if paths:
             self._folder.delete(paths)
             self._objects = self._objects[len(paths) :]
-
-
-def counts_of(paths: Iterable[str]) -> dict[str, int]:
-    """The highest count of each worker's lease among paths; what is no lease is passed over."""
-    counts: dict[str, int] = {}
-    for path in paths:
-        if (found := _NAME.fullmatch(path.rpartition("/")[2])) is not None:
-            counts[found["worker"]] = max(int(found["count"]), counts.get(found["worker"], 0))
-    return counts

@@ -7,9 +7,9 @@ once the run's receipt names them. Small parts are merged, so that a day is not 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timezone
 from itertools import chain
 from operator import attrgetter
 
@@ -132,9 +132,37 @@ class Publisher:
             self.publish_all(is_growing=False)  # a merged part was compared with itself alone
         tally = {**self._tally(), Fate.DEFERRED.value: open_requests if is_stopped else 0}
         tally[FOUND] = sum(tally.values()) + (0 if is_stopped else open_requests)
+        return self._end(tally, now)
+
+    def close(
+        self, count: Callable[[Counts], Counts], last_at: datetime, revise: Callable[[Receipt], Receipt]
+    ) -> Receipt:
+        """The same for a run whose workers are gone: `count` completes what its records tell.
+
+        No ledger file that is whole is replaced by another: a receipt may name it.
+        """
+        self.publish_all(is_growing=False)
+        self._folder.delete(self._stale)  # each is repeated by another
+        self._stale = []
+        tally, here = self._tally(), sum(len(one.part.copies) for one in self._parts.values())
+        earlier = tally[Fate.DUPLICATE.value] - here  # records of what an earlier run had processed
+        recorded = {**tally, Fate.DUPLICATE.value: here, Fate.ANSWERED_BEFORE.value: earlier}
+        called_s = [one.counts.last_call_s for one in self._parts.values() if one.counts.last_call_s is not None]
+        ended_at = max([last_at, *(datetime.fromtimestamp(one, timezone.utc) for one in called_s)])
+        return self._end(count(recorded), ended_at, revise)
+
+    def _end(self, tally: Counts, now: datetime, revise: Callable[[Receipt], Receipt] = lambda made: made) -> Receipt:
         files = list(self._merged_files())
-        counts, started_at = self._counts(), self._started_at
-        receipt = end_run(self._folder, self._settings, tally, counts, files, started_at=started_at, finished_at=now)
+        receipt = end_run(
+            self._folder,
+            self._settings,
+            tally,
+            self._counts(),
+            files,
+            started_at=self._started_at,
+            finished_at=now,
+            revise=revise,
+        )
         if receipt.reconciled:
             self._folder.delete(self._read_segments())
         return receipt

@@ -24,6 +24,8 @@ from transforms.tally import THROTTLED_US, Counts
 RECEIPT_FILE = "receipt.json"
 WATCHING = "watching"
 """The status of a run that watches: its receipt tells what is published so far, and is written again and again."""
+INTERRUPTED = "interrupted"
+"""The status of a run that was killed: the next launch closes it."""
 _LONGEST_PAUSE_S = 60
 """A longer silence between two answers is not time in which the run was busy."""
 

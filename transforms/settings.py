@@ -195,7 +195,7 @@ class OutputSettings:
 
     output: str = option("", help="Folder or bucket prefix of the tables, the ledger and the journal.")
     run_id: str = option(
-        "", help="Name of the run; default its start in UTC, as 20261122T010000Z. An unfinished run's name resumes it."
+        "", help="Name of the run; default its start in UTC, as 20261122T010000Z. No run of that name may exist."
     )
     journal_flush_s: float = option(
         5.0,

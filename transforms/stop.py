@@ -82,6 +82,10 @@ class StopSwitch:
                 self._pulled.clear()
                 raise
 
+    def abandon(self) -> None:
+        """Send nothing more in this process, and tell nobody: the run is another's now, with its reasons."""
+        self._pulled.set()
+
     def look(self) -> None:
         """Learn of a switch that another worker pulled; one that ran out of budget stops itself alone."""
         reason = None if self.is_pulled else read_stop(self._folder, self._path)

@@ -124,12 +124,19 @@ class Throttle:
             head_s = now_s = self._clock()
             while not is_over():
                 if (delay_s := self.try_at(now_s, permit, came_s)) <= 0:
-                    self._ask()
+                    self._ask_for(permit)
                     now_s = self._clock()
                     break
                 self._sleep(min(delay_s, _LOOK_S))
                 now_s = self._clock()
         return Wait(now_s - came_s, now_s - head_s, lambda: self._leave(permit))
+
+    def _ask_for(self, permit: Permit) -> None:
+        try:
+            self._ask()
+        except BaseException:  # a rate service that cannot be asked raises what it likes
+            self._leave(permit)  # else it would stand in every window from now on
+            raise
 
     def _leave(self, permit: Permit) -> None:
         permit.left_s = min(permit.left_s, self._clock())

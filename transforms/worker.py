@@ -28,17 +28,16 @@ from transforms.elements import Ending, Fate, Request
 from transforms.in_flight import Held, InFlight, Places
 from transforms.journal import Journal, open_journal
 from transforms.layout import run_file
-from transforms.leases import RENEW_S, Lease
+from transforms.leases import RENEW_S
 from transforms.limit import MOST, Limit
+from transforms.worker_liveness import Liveness
 from transforms.presence import LINGER_S, Presence
-from transforms.rate_service import asker
 from transforms.retry import RetryPolicy
 from transforms.send import Sender
 from transforms.settings import RateSettings, Settings
 from transforms.settle import Settler
 from transforms.stop import StopSwitch
 from transforms.storage import Folder, open_folder
-from transforms.throttle import Quota, Throttle
 from transforms.watch_control import read_control
 
 _MAX_ELAPSED_S = 600.0
@@ -100,11 +99,12 @@ class Worker:
         folder, run_id = open_folder(settings.output.output), settings.output.run_id
         endpoint, rate = settings.endpoint, settings.rate
         stop = StopSwitch(folder, run_id)
-        throttle, lease = _throttle(folder, run_id, rate, session)
+        life = Liveness(folder, run_id, rate, stop, is_alone=session.is_alone, begins_soon=session.watches)
+        throttle = life.throttle(rate)
         self._attempts = LastAttempt(folder, run_id)
         looks = [stop.look] if session.is_alone else [stop.look, self._attempts.look]
-        beats, leave, quiet_s = ([lease.renew, *looks], lease.leave, lease.quiet_s) if lease else (looks, _nothing, 0.0)
-        self._presence = Presence(beats, leave, RENEW_S, linger(folder, run_id, session, stop, quiet_s))
+        idle_s = linger(folder, run_id, session, stop, life.quiet_s)
+        self._presence = Presence([*life.beats, *looks], life.leave, RENEW_S, idle_s)
         self._limit = Limit(throttle.rate_per_s, throttle.pace)
         most = rate.max_in_flight or MOST
         calls: Callable[[], int] = (lambda: most) if rate.max_in_flight else self._limit.most
@@ -193,18 +193,6 @@ def linger(
     return lambda: max(least_s, linger_s())
 
 
-def _throttle(folder: Folder, run_id: str, rate: RateSettings, session: Session) -> tuple[Throttle, Lease | None]:
-    """The throttle, and what says which part of the rate is this worker's, where there are others."""
-    rate_per_s = rate.max_requests_per_second
-    if rate.rate_limit_service:
-        return Throttle(rate_per_s, ask=asker(rate.rate_limit_service)), None
-    if session.is_alone or not rate_per_s:
-        return Throttle(rate_per_s), None
-    quota, name = Quota.of(rate_per_s), uuid.uuid4().hex
-    lease = Lease(folder, run_id, quota, name, time.monotonic, begins_soon=session.watches)
-    return Throttle(rate_per_s, shares=lease), lease
-
-
 def _budget(folder: Folder, run_id: str, rate: RateSettings, session: Session) -> budget.Budget:
     if not rate.max_calls:
         return budget.endless()
@@ -227,7 +215,3 @@ def _others(folder: Folder, run_id: str) -> dict[str, Callable[[], Any]]:
         return False
 
     return {"first_answered": first_answered, "others_answered": others_answered}
-
-
-def _nothing() -> None:
-    """A worker that holds no lease has none to give back."""

@@ -11,7 +11,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pipeline.liveness import LOCK_FILE, SILENT_S, Observer, is_alive
+from pipeline.liveness import SILENT_S, Observer, is_alive
+from transforms.run_lock import LOCK_FILE
 from transforms.storage import LocalFolder
 from transforms.watch_control import Control, write_control
 

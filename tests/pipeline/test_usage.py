@@ -196,9 +196,9 @@ def test_stopped_by_the_endpoint(
 
 @pytest.mark.usefixtures("credentials")
 def test_dead_endpoint(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An endpoint that is not there ends the run with status 4, everything deferred; the run goes on once it is."""
+    """An endpoint that is not there ends the run with status 4, everything deferred; once it is, a new run goes on."""
     output = tmp_path / "out"
-    arguments = ["backfill", f"--input={picture.parent}", f"--output={output}", "--run_id=night", "--max_attempts=1"]
+    arguments = ["backfill", f"--input={picture.parent}", f"--output={output}", "--max_attempts=1"]
     assert main([*arguments, "--endpoint_url=http://127.0.0.1:9/api/v2"]) == 4
     assert "unavailable (No connection to the endpoint could be opened" in capsys.readouterr().out
 
@@ -228,13 +228,15 @@ def test_publish_of_a_store_that_refuses(
 
 
 @pytest.mark.usefixtures("credentials")
-def test_complete_run(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The name of a complete run cannot be used again."""
+def test_name_of_a_run(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The name of a run cannot be used again: exit 2, with what to do, before anything is done."""
     with CardServer(lambda _: success(("passport", {"id": "B1"}))) as server:
         arguments = [f"--input={picture}", f"--output={tmp_path / 'out'}", f"--endpoint_url={server.base_url}"]
         assert main(["backfill", *arguments, "--run_id=night"]) == 0
         assert main(["backfill", *arguments, "--run_id=night"]) == 2
-    assert "run night is complete" in capsys.readouterr().err
+        assert len(server.received) == 1
+    said = "run night exists already: choose another --run_id or leave it out, a new run processes what is left"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -266,7 +268,7 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     [
         ("runs/train-1/weights.bin", b"x"),
         ("runs/train-1/run.json", b'{"loss": 1}'),
-        ("runs/n/run.json", b'{"run_id": "n", "verb": "backfill", "started_at": "", "asks": {"input": ["in/*.jpg"]}}'),
+        ("runs/n/run.json", b'{"run_id": "n", "verb": "backfill", "started_at": "", "settings": {"input": ["in/*.jpg"]}}'),
     ],
     ids=["another program's runs", "with a run.json", "paid answers"],
 )

@@ -10,11 +10,11 @@ import orjson
 import pytest
 
 from pipeline import status
-from pipeline.liveness import LOCK_FILE
 from pipeline.runs import Run, begin
 from pipeline.watch_lines import watch_lines
 from transforms.elements import Picture, Request
 from transforms.handed_out import OPEN_FILE, Given, encode
+from transforms.run_lock import LOCK_FILE
 from transforms.storage import LocalFolder
 from transforms.watch_control import Control, write_control
 from transforms.watch_status import STATUS_FILE

@@ -1,0 +1,45 @@
+"""The order in which a command takes an output over: lock, close what others left, begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+
+from pipeline.claim import claimed, refuse_living_workers
+from pipeline.recovery import close_unfinished_runs
+from pipeline.runs import Run, begin, new_run
+from transforms.settings import Settings
+from transforms.storage import Folder
+
+
+@contextmanager
+def locked_output(
+    folder: Folder, run_id: str = "", *, when_orphaned: Callable[[Folder], None] = refuse_living_workers
+) -> Iterator[None]:
+    """Hold the output's lock for a run, or for `publish`, with every run closed that did not end.
+
+    `when_orphaned` deals with workers of an earlier launch that live on.
+
+    Raises:
+        UsageError: another process holds the lock, or workers of an earlier launch live on.
+        NotClosed: a run cannot be closed.
+    """
+    with claimed(folder, run_id, what="" if run_id else "publish", when_orphaned=when_orphaned):
+        close_unfinished_runs(folder)
+        yield
+
+
+@contextmanager
+def started_run(
+    folder: Folder, settings: Settings, verb: str, *, when_orphaned: Callable[[Folder], None] = refuse_living_workers
+) -> Iterator[Run]:
+    """A run that has begun, with the output's lock held until the block ends. Raises as `locked_output` does.
+
+    Raises:
+        UsageError: also where a run of its name exists.
+    """
+    run = new_run(folder, settings, verb, datetime.now(timezone.utc))
+    with locked_output(folder, run.run_id, when_orphaned=when_orphaned):
+        begin(folder, run)
+        yield run

@@ -1,0 +1,89 @@
+"""A run whose workers are gone -> its tables and its receipt, from what its journal and its ledger hold.
+
+What a killed run did is durable, record by record; what it counted in memory is lost. So the counts come from files:
+what was found from found.json, which a backfill writes before its first call; what a watch gave out from open.json;
+what came of it from the records. What was found and has no record is deferred: the next run finds it. So closing a run
+again gives the same, at whatever moment it was killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from transforms.count_found import FOUND_FILE
+from transforms.elements import FOUND, Fate
+from transforms.frames import read_stored
+from transforms.layout import run_file
+from transforms.plan_parts import plan_parts
+from transforms.publish_new import Publisher
+from transforms.receipt import INTERRUPTED, Receipt, read_receipt
+from transforms.settings import Settings
+from transforms.storage import Folder
+from transforms.tally import Counts
+from transforms.watcher import still_open
+
+CLOSING_FILE = "closing.json"
+"""There while a run that had ended is closed again: the status to give it."""
+
+
+def close_run(folder: Folder, settings: Settings, started_at: datetime, said: dict[str, Any]) -> Receipt:
+    """Publish what a run left, and write its receipt, with the settings that the run wrote down as it began."""
+    run_id = settings.output.run_id
+    status = _status(folder, run_id)
+    found, open_requests = _read(folder, run_file(run_id, FOUND_FILE)), still_open(folder, run_id)
+    receipt = Publisher(folder, settings, started_at).close(
+        lambda recorded: closed_counts(recorded, found, open_requests),
+        started_at,
+        lambda made: replace(made, status=status if made.reconciled else made.status, settings=said),
+    )
+    folder.delete([run_file(run_id, CLOSING_FILE)])
+    return receipt
+
+
+def _status(folder: Folder, run_id: str) -> str:
+    """Interrupted; but a run that had ended stays what it was: a worker wrote down late what it had paid for."""
+    receipt, path = read_receipt(folder, run_id), run_file(run_id, CLOSING_FILE)
+    if receipt is not None and receipt.has_ended and _read(folder, path) is None:
+        folder.write(path, orjson.dumps({"status": receipt.status if receipt.reconciled else INTERRUPTED}))
+    return str((_read(folder, path) or {}).get("status", INTERRUPTED))
+
+
+def closed_counts(recorded: Counts, found: Mapping[str, int] | None, open_requests: int) -> Counts:
+    """The counts of a run's receipt, by what its records say and what it had found, as far as it had counted that.
+
+    `recorded` tells apart the records of what an earlier run had processed. A run that counted nothing found at least
+    what it recorded, and what it still had to do.
+    """
+    known = found or {}
+    counts = dict(recorded)
+    before = Fate.ANSWERED_BEFORE.value
+    counts[before] = counts.get(before, 0) + known.get(before, 0)
+    ended = sum(counts.values())
+    counts[Fate.DEFERRED.value] = open_requests if found is None else max(0, known[FOUND] - ended)
+    counts[FOUND] = sum(counts.values())
+    return counts
+
+
+def _read(folder: Folder, path: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = orjson.loads(folder.read(path))
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def has_late_records(folder: Folder, run_id: str) -> bool:
+    """Whether the journal of a run that has ended holds what its ledger does not.
+
+    A worker that was taken for dead may have been frozen: what it had paid for by then it still writes down.
+    """
+    for part in plan_parts(folder, run_id):
+        records = sum(1 for span in part.spans for _ in read_stored(folder, span.path, span.start, span.end))
+        if records > len(part.repeated):
+            return True
+    return False
