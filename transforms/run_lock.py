@@ -130,6 +130,10 @@ class Hold:
         if self._is_lost:
             self._when_lost()
 
+    def release(self) -> None:
+        """Forget what was confirmed, before this worker stops to show life: it is shown again before the next call."""
+        self._confirmed_s = -math.inf
+
     def confirm(self) -> None:
         """Return at once if the lock was confirmed lately, else when it is; or after `when_lost`.
 

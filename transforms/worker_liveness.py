@@ -64,6 +64,8 @@ class Liveness:
         Raises:
             OSError: the store did not take it; the others will take this worker for dead.
         """
+        if self._hold:
+            self._hold.release()
         if self._lease:
             self._lease.leave()
         if self._heartbeat:
