@@ -16,7 +16,8 @@ from pathlib import Path
 from pipeline import backfill, views
 from pipeline.exit import UsageError
 from pipeline.parser import Parser
-from pipeline.runs import BadRunFile, read_run, run_ids
+from pipeline.runs import read_run, run_ids
+from transforms.damaged_file import DamagedFile
 from transforms.storage import LocalFolder
 from transforms.uris import local_path
 
@@ -73,7 +74,7 @@ def _is_of_demo(output: Path) -> bool:
     folder = LocalFolder(str(output))
     try:
         runs = [read_run(folder, run_id) for run_id in run_ids(folder)]
-    except BadRunFile:  # another program's run.json
+    except DamagedFile:  # another program's run.json
         return False
     return bool(runs) and all(run is not None and tuple(run.settings.get("input", ())) == _INPUTS for run in runs)
 

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from pipeline.exit import UsageError
+from transforms.damaged_file import DamagedFile
 from transforms.layout import JOURNAL, LEDGER, RUNS, of_run, run_file, run_id_of
 from transforms.receipt import RECEIPT_FILE, Receipt, read_receipt
 from transforms.settings import Settings
@@ -23,10 +24,6 @@ from transforms.storage import Folder
 
 RUN_FILE = "run.json"
 _READ_AT_ONCE = 16
-
-
-class BadRunFile(OSError):
-    """A run.json that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +101,7 @@ def read_run(folder: Folder, run_id: str) -> Run | None:
     """How a run began; None where it did not.
 
     Raises:
-        BadRunFile: what is written down of it is damaged, or another program's.
+        DamagedFile: what is written down of it is damaged, or another program's.
     """
     path = run_file(run_id, RUN_FILE)
     try:
@@ -113,7 +110,7 @@ def read_run(folder: Folder, run_id: str) -> Run | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError):  # its words would quote the file
-        raise BadRunFile(f"{path} is damaged, or of another version") from None
+        raise DamagedFile.of(path, "is damaged, or of another version") from None
     return run
 
 

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from pipeline.recovery import NotClosed, close_unfinished_runs, unfinished_runs
 from pipeline.runs import Run, begin
-from tests.records import answered, copy, dead
+from tests.records import answered, copy, dead, write_segment
 from transforms.close_run import closed_counts
 from transforms.count_found import FOUND_FILE
 from transforms.elements import Picture, Request, Settled
-from transforms.frames import encode
 from transforms.handed_out import OPEN_FILE, Given
 from transforms.handed_out import encode as encode_open
 from transforms.layout import JOURNAL, LEDGER, of_run, run_file
@@ -43,7 +42,7 @@ def run_of(run_id: str, verb: str = "backfill") -> Run:
 
 
 def write_journal(folder: LocalFolder, run_id: str, records: Sequence[Settled], writer: str = "a") -> None:
-    folder.write(f"{of_run(JOURNAL, run_id)}/{writer}-000000.journal", b"".join(map(encode, records)))
+    write_segment(folder, f"{of_run(JOURNAL, run_id)}/{writer}-000000.journal", records)
 
 
 def kill(
@@ -81,7 +80,7 @@ def test_a_killed_run_is_published_and_what_it_did_not_do_is_deferred(folder: Lo
     assert receipt == read_receipt(folder, "r1")
     assert (receipt.status, receipt.reconciled, receipt.gaps) == (INTERRUPTED, True, [])
     assert fates(receipt) == (20, 6, 1, 1, 1, 11)  # the copy of 9 is of an earlier run's answer
-    assert receipt.calls == {"sent": 2, "retried": 1, "answered": 1}
+    assert receipt.calls == {"sent": 3, "retried": 1, "answered": 1}
     assert (receipt.spend, receipt.settings) == (0.5, {"input": ["in/*.jpg"]})
     assert (receipt.started_at, receipt.finished_at) == ("2026-11-22T01:00:00Z", "2027-01-15T08:00:00Z")
     assert ids_of(folder) == [records[0].item_id]
@@ -99,7 +98,7 @@ def test_a_run_that_is_closed_is_not_closed_again(folder: LocalFolder) -> None:
 
 
 def test_all_runs_that_did_not_end_are_closed(folder: LocalFolder) -> None:
-    """Of any command; killed before the inputs were counted, and before anything was written; known by records alone."""
+    """Of any command; killed before the inputs were counted, or before any record; known by their records alone."""
     kill(folder, "r1", [answered(1)], found=2)
     kill(folder, "r2", [], found=7, before=7)
     begin(folder, run_of("r3", "replay"))
@@ -151,7 +150,7 @@ def test_the_reason_of_a_run_that_was_stopping_is_kept(folder: LocalFolder) -> N
 
 @pytest.mark.parametrize("status", ["complete", INTERRUPTED])
 def test_a_record_that_comes_after_the_end_is_published(folder: LocalFolder, status: str) -> None:
-    """A frozen worker writes down what it had paid for when it wakes up: the next launch finds it, the run stays what it was."""
+    """A frozen worker writes down what it had paid for when it wakes up: the next launch publishes it."""
     kill(folder, "r1", [answered(1, last_at=1)], found=3)
     close_unfinished_runs(folder)
     before = orjson.loads(folder.read(run_file("r1", "receipt.json")))

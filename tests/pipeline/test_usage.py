@@ -268,7 +268,7 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     [
         ("runs/train-1/weights.bin", b"x"),
         ("runs/train-1/run.json", b'{"loss": 1}'),
-        ("runs/n/run.json", b'{"run_id": "n", "verb": "backfill", "started_at": "", "settings": {"input": ["in/*.jpg"]}}'),
+        ("runs/n/run.json", b'{"run_id": "n", "verb": "backfill", "started_at": "2026-11-22", "settings": {}}'),
     ],
     ids=["another program's runs", "with a run.json", "paid answers"],
 )
