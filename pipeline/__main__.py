@@ -33,6 +33,7 @@ _VERBS = {
     "publish": _Verb("pipeline.publish", "tables again from the answers held; calls nothing"),
     "watch": _Verb("pipeline.watch", "new pictures as they appear, without end", is_resumed=True),
     "status": _Verb("pipeline.status", "a run's counts, rate, time left and spend"),
+    "runs": _Verb("pipeline.show_runs", "all runs with their status, times and counts"),
     "sql": _Verb("pipeline.sql", "SQL over the tables"),
     "ddl": _Verb("pipeline.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
     "report": _Verb("pipeline.report", "a page about a run, to look at in the morning"),

@@ -120,7 +120,7 @@ def _local_claim(lock: _Lock, when_orphaned: Callable[[Folder], None]) -> Iterat
     path = Path(lock.folder.root, LOCK_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
-        if not _is_locked(file):
+        if not _acquired(file):
             file.seek(0)
             raise _refuse(file.read())
         when_orphaned(lock.folder)
@@ -130,7 +130,7 @@ def _local_claim(lock: _Lock, when_orphaned: Callable[[Folder], None]) -> Iterat
         yield
 
 
-def _is_locked(file: BinaryIO, sleep: Callable[[float], None] = time.sleep) -> bool:
+def _acquired(file: BinaryIO, sleep: Callable[[float], None] = time.sleep) -> bool:
     """Lock a file; whether it was free. Who looks whether it is held (`liveness`) has it for an instant."""
     for wait_s in _INSTANTS_S:
         sleep(wait_s)

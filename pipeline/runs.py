@@ -70,7 +70,7 @@ def begin(folder: Folder, run: Run) -> None:
         UsageError: there is a run of its name.
     """
     content = orjson.dumps(asdict(run), option=orjson.OPT_INDENT_2)
-    if _is_known(folder, run.run_id) or not folder.create(run_file(run.run_id, RUN_FILE), content):
+    if not folder.create(run_file(run.run_id, RUN_FILE), content):
         raise _taken(run.run_id)
 
 

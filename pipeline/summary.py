@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from transforms.elements import FOUND, Fate
 from transforms.receipt import Receipt
 
-_WORDS = {
+COUNTS = {
     FOUND: "found",
     Fate.ANSWERED_BEFORE.value: "answered before",
     Fate.DUPLICATE.value: "duplicates",
@@ -15,6 +15,7 @@ _WORDS = {
     Fate.DEAD.value: "dead",
     Fate.DEFERRED.value: "deferred",
 }
+"""The receipt's counts of requests, and what they are called."""
 
 
 def summarise(receipt: Receipt, output: str) -> str:
@@ -24,7 +25,7 @@ def summarise(receipt: Receipt, output: str) -> str:
 
 def _lines(receipt: Receipt, output: str) -> Iterator[str]:
     yield f"run {receipt.run_id}: {receipt.status}" + (f" ({receipt.message})" if receipt.message else "")
-    words = _WORDS if receipt.has_ended else {**_WORDS, Fate.DEFERRED.value: "under way"}
+    words = COUNTS if receipt.has_ended else {**COUNTS, Fate.DEFERRED.value: "under way"}
     yield "  pictures   " + ", ".join(f"{receipt.requests[name]:,} {word}" for name, word in words.items())
     yield (
         "  calls      "

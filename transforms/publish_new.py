@@ -122,13 +122,12 @@ class Publisher:
 
     def finish(self, open_requests: int, now: datetime, *, is_stopped: bool) -> Receipt:
         """The tables as a backfill leaves them, and the receipt. What is still open was deferred, or is a gap."""
-        self._folder.delete([*self._to_delete, *self._stale])
-        self._to_delete, self._stale = [], []
         self.publish_all(is_growing=False)
-        if len(small := self._small()) > 1:
+        if is_merged := len(small := self._small()) > 1:
             for parts in _together(small):
                 self._merge(parts)
-            self._folder.delete(self._stale)
+        self._name_new_files(open_requests, now)
+        if is_merged:
             self.publish_all(is_growing=False)  # a merged part was compared with itself alone
         tally = {**self._tally(), Fate.DEFERRED.value: open_requests if is_stopped else 0}
         tally[FOUND] = sum(tally.values()) + (0 if is_stopped else open_requests)
@@ -142,14 +141,20 @@ class Publisher:
         No ledger file that is whole is replaced by another: a receipt may name it.
         """
         self.publish_all(is_growing=False)
-        self._folder.delete(self._stale)  # each is repeated by another
-        self._stale = []
+        if self._stale:  # each is repeated by another, which a kill left without the receipt that names it
+            self._name_new_files(0, last_at)
         tally, here = self._tally(), sum(len(one.part.copies) for one in self._parts.values())
         earlier = tally[Fate.DUPLICATE.value] - here  # records of what an earlier run had processed
         recorded = {**tally, Fate.DUPLICATE.value: here, Fate.ANSWERED_BEFORE.value: earlier}
         called_s = [one.counts.last_call_s for one in self._parts.values() if one.counts.last_call_s is not None]
         ended_at = max([last_at, *(datetime.fromtimestamp(one, timezone.utc) for one in called_s)])
         return self._end(count(recorded), ended_at, revise)
+
+    def _name_new_files(self, open_requests: int, now: datetime) -> None:
+        """Have the receipt name no ledger file that goes, before it goes: what is missing of it is taken for a loss."""
+        self.write_receipt(open_requests, now)
+        self._folder.delete(self._to_delete)
+        self._to_delete = []
 
     def _end(self, tally: Counts, now: datetime, revise: Callable[[Receipt], Receipt] = lambda made: made) -> Receipt:
         files = list(self._merged_files())

@@ -30,7 +30,6 @@ from transforms.journal import Journal, open_journal
 from transforms.layout import run_file
 from transforms.leases import RENEW_S
 from transforms.limit import MOST, Limit
-from transforms.worker_liveness import Liveness
 from transforms.presence import LINGER_S, Presence
 from transforms.retry import RetryPolicy
 from transforms.send import Sender
@@ -39,6 +38,7 @@ from transforms.settle import Settler
 from transforms.stop import StopSwitch
 from transforms.storage import Folder, open_folder
 from transforms.watch_control import read_control
+from transforms.worker_liveness import Liveness
 
 _MAX_ELAPSED_S = 600.0
 _LINGER_WATCHING_S = 60.0

@@ -13,7 +13,6 @@ import pytest
 from transforms.heartbeat import Heartbeat, counts_of, list_heartbeats
 from transforms.layout import run_file
 from transforms.leases import DEAD_AFTER_S
-from transforms.liveness import Liveness
 from transforms.receipt import RECEIPT_FILE, WATCHING
 from transforms.run_lock import (
     CONFIRMED_FOR_S,
@@ -29,6 +28,7 @@ from transforms.settings import RateSettings
 from transforms.stop import StopSwitch
 from transforms.storage import LocalFolder
 from transforms.throttle import Throttle
+from transforms.worker_liveness import Liveness
 
 
 class Clock:
