@@ -4,8 +4,9 @@
 
 On Flink a task manager and its worker die by `kill -9` and another is started; the job restarts from its beginning,
 and what the journal holds is not called again. On a local runner the whole process dies, and the same command is
-given again. How far it is is read from the journal; when requests came is told by the endpoint, which runs before
-all else on the machine where that is allowed (root), for a clock that comes late measures itself.
+given again: it begins a run of its own. How far it is is read from the journals; when requests came is told by the
+endpoint, which runs before all else on the machine where that is allowed (root), for a clock that comes late measures
+itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from benchmarks.card_server import TYPE
 from benchmarks.machine import endpoint, most_in_a_second
 from benchmarks.pictures import write_pictures
+from pipeline.runs import run_ids
 from tests.engines.engines import ENGINES, Child, Engine
 from tests.pipeline import cli
 from transforms.receipt import Receipt, read_receipt
@@ -44,6 +46,9 @@ class Night:
     rows: tuple[int, int]
     """Rows in the tables, and how many of them are of different pictures."""
     receipt: Receipt
+    """Of the run that came to its end."""
+    interrupted: tuple[Receipt, ...]
+    """Of the runs whose launching process was killed."""
     calls: int
     most_under_way: int
     """Places for calls under way, over all workers and both strikes: no more may be paid twice."""
@@ -81,6 +86,7 @@ class Night:
         """What was lost, or paid for too often."""
         kept = {
             "the receipt": self.receipt.reconciled and self.receipt.status == "complete",
+            "the others": all(one.reconciled and one.status == "interrupted" for one in self.interrupted),
             "each picture once": self.rows == (self.pictures, self.pictures),
             "paid twice": 0 <= self.paid_twice <= self.most_under_way,
         }
@@ -122,15 +128,16 @@ def run_night(
         came_s = sorted(server.served().came_s)
     if child.returncode:
         raise RuntimeError(f"backfill ended with {child.returncode}\n{out}\n{err}")
-    receipt = read_receipt(open_folder(str(folder / "out")), settled.run_id())
-    assert receipt is not None
+    output = open_folder(str(folder / "out"))
+    *interrupted, last = [receipt for run_id in run_ids(output) if (receipt := read_receipt(output, run_id))]
     (rows,) = cli.query(folder / "out", f"SELECT count(*), count(DISTINCT item_id) FROM {TYPE}")
     silences = [silence_after(came_s, at_s) for at_s in struck_s]
     return Night(
         engine.name,
         pictures,
         rows,  # type: ignore[arg-type]  # two counts
-        receipt,
+        last,
+        tuple(interrupted),
         len(came_s),
         in_flight * engine.workers * len(struck_s),
         most_in_a_second(came_s),
@@ -143,23 +150,19 @@ def run_night(
 
 
 class Settled:
-    """How many pictures of the only run of an output are settled, as its journal and ledger say."""
+    """How many pictures of an output are settled, as the journals and ledgers of its runs say."""
 
     def __init__(self, output: Path) -> None:
         self._output = output
-        self._tail: Tail | None = None
+        self._tails: dict[str, Tail] = {}
         self._item_ids: set[str] = set()
-
-    def run_id(self) -> str:
-        """The run's; nothing before it has begun."""
-        return next((path.parent.name for path in self._output.glob("runs/*/run.json")), "")
 
     def count(self) -> int:
         """By now."""
-        if self._tail is None and (run_id := self.run_id()):
-            self._tail = Tail(open_folder(str(self._output)), run_id)
-        if self._tail is not None:
-            self._item_ids.update(known.item_id for known in self._tail.read())
+        folder = open_folder(str(self._output))
+        for run_id in run_ids(folder):
+            tail = self._tails.setdefault(run_id, Tail(folder, run_id))
+            self._item_ids.update(known.item_id for known in tail.read())
         return len(self._item_ids)
 
 

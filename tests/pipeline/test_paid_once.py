@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 from pytest import MonkeyPatch
 
+from pipeline.runs import ended_runs
 from tests.pipeline import cli
-from tests.pipeline.killing import kill_and_resume, kill_while_publishing
+from tests.pipeline.killing import audit, kill_and_resume, kill_while_publishing
 from tests.servers import Answer, CardServer, Received, failure, success
+from transforms.storage import LocalFolder
 from transforms.worker import spare
 
 pytestmark = pytest.mark.slow
@@ -60,19 +63,14 @@ def test_killed_and_resumed(tmp_path: Path, draw: Callable[..., bytes]) -> None:
     assert cli.query(tmp_path / "out", "SELECT count(*), count(DISTINCT item_id) FROM passport") == [(200, 200)]
     assert killed.kills == 4
     assert killed.paid_twice <= killed.kills * (_IN_FLIGHT + spare(_IN_FLIGHT))  # in flight, or on its way to the disk
-    (run,) = (tmp_path / "out" / "runs").glob("*/receipt.json")
-    receipt = json.loads(run.read_text())
-    assert (receipt["status"], receipt["reconciled"]) == ("complete", True)
-    assert receipt["requests"] == {
-        "found": 200,
-        "answered_before": 0,
-        "duplicates": 0,
-        "answered": 200,
-        "dead": 0,
-        "deferred": 0,
-        "called": 200,
-    }
-    assert not list((tmp_path / "out" / "journal").rglob("*.journal"))
+    assert list(audit(str(tmp_path / "out"), 200)) == []
+    receipts = [_receipt(tmp_path / "out", run_id) for run_id in ended_runs(LocalFolder(str(tmp_path / "out")))]
+    assert [receipt["status"] for receipt in receipts] == [*["interrupted"] * 4, "complete"]
+    requests = [receipt["requests"] for receipt in receipts]
+    before = [sum(one["answered"] for one in requests[:number]) for number in range(5)]  # type: ignore[index]  # JSON
+    assert [(one["found"], one["answered_before"]) for one in requests] == [  # type: ignore[index]  # JSON
+        (200, count) for count in before
+    ]
 
 
 def test_second_run_copies_and_renames(tmp_path: Path, draw: Callable[..., bytes]) -> None:
@@ -134,17 +132,18 @@ def test_only_new_pictures_are_opened(tmp_path: Path, draw: Callable[..., bytes]
 
 
 def test_quota(tmp_path: Path, draw: Callable[..., bytes]) -> None:
-    """errorCode 4 stops a run with its answers published and the rest deferred; the next run goes on."""
+    """errorCode 4 stops a run with its answers published and the rest deferred; the next run sends the rest."""
     _draw_all(tmp_path / "in", draw, range(30))
     with CardServer(lambda got: failure("4") if sum(server.calls.values()) > 12 else _answer(got)) as server:
         arguments = _arguments(server, tmp_path / "in", tmp_path / "out")
         stopped = cli.run("backfill", *arguments, "--run_id=first")
         server.answer = _answer
-        resumed = cli.run("backfill", *arguments, "--run_id=first")
+        resumed = cli.run("backfill", *arguments, "--run_id=second")
     assert (stopped.returncode, resumed.returncode) == (3, 0)
     assert "out_of_requests" in stopped.stdout
     assert cli.query(tmp_path / "out", "SELECT count(*), count(DISTINCT item_id) FROM passport") == [(30, 30)]
-    assert _receipt(tmp_path / "out", "first")["status"] == "complete"
+    assert _receipt(tmp_path / "out", "first")["status"] == "out_of_requests"
+    assert _receipt(tmp_path / "out", "second")["status"] == "complete"
 
 
 def test_publish_killed(tmp_path: Path, draw: Callable[..., bytes]) -> None:
@@ -169,11 +168,11 @@ def test_second_process(tmp_path: Path, draw: Callable[..., bytes]) -> None:
         first = cli.start("backfill", *arguments)
         while not server.received:
             assert first.poll() is None
-        second = cli.run("backfill", *arguments)
+        second = cli.run("backfill", *arguments[:-1])
         out, _ = first.communicate()
     assert first.returncode == 0, out
     assert second.returncode == 2
-    assert "run first is under way over this --output" in second.stderr
+    assert re.search(r"run first is in progress \(pid \d+ on .+\) over this --output: wait", second.stderr)
     assert "Traceback" not in second.stderr
     assert max(server.calls.values()) == 1
 

@@ -1,15 +1,27 @@
-"""Kill a run at the very request to its store that a test names: in mid-publish, say."""
+"""Kill a run at the very request to its store that a test names; or commands at any moment, over and over.
+
+python -m tests.stores.killing --pictures=500 --kills=50
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from tests.pipeline import cli
+from tests.pipeline.killing import Kills, answer, backfill_arguments, draw_pictures, kill_everything, say
+from tests.servers import CardServer
 from tests.stores.proxy import Fault, FaultProxy, StoreRequest
+from tests.stores.servers import KINDS, StoreServer
+from transforms.buckets import connect
+from transforms.worker import spare
 
 Moment = Callable[[StoreRequest], bool]
 
@@ -40,3 +52,34 @@ def run_killed_at(moment: Moment, proxy: FaultProxy, verb: str, *arguments: str)
     proxy.reset()
     assert children[0].returncode in (0, -signal.SIGKILL), said
     return children[0].returncode == -signal.SIGKILL
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Kill commands whose output is in a bucket; each waits for the lock of the one before."""
+    parser = argparse.ArgumentParser(prog="python -m tests.stores.killing", description=main.__doc__)
+    parser.add_argument("--store", choices=tuple(KINDS), default="s3")
+    parser.add_argument("--pictures", type=int, default=500)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--in_flight", type=int, default=8)
+    parser.add_argument("--latency_s", type=float, default=0.2)
+    parser.add_argument("--flush_s", type=float, default=0.5)
+    asked = parser.parse_args(list(arguments))
+    kind = KINDS[asked.store]
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        StoreServer(kind, Path(scratch, "store")) as store,
+        CardServer(lambda got: answer(got, asked.latency_s), keeps_content=False) as server,
+    ):
+        for environment in (os.environ, cli.ENVIRONMENT):
+            environment.update(kind.environment(store.url))
+        connect.cache_clear()
+        pictures, output = Path(scratch, "in"), f"{kind.uri}/out"
+        draw_pictures(pictures, asked.pictures)
+        given = backfill_arguments(server, pictures, output, asked.in_flight)
+        late = (asked.flush_s + 0.5) * asked.in_flight / asked.latency_s  # a flush and a put at the rate of the calls
+        kills = Kills.of(asked.kills, 2 * asked.flush_s, asked.in_flight + spare(asked.in_flight) + late)
+        return say(*kill_everything(server, pictures, [*given, f"--journal_flush_s={asked.flush_s}"], output, kills))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -60,7 +60,14 @@ def test_killed_and_resumed(
     assert [server.calls[key_of(content)] for content in more.values()] == [1] * 4
     assert _ids(ends) == sorted(ids_of(hundred | more))
     receipts = [(one["status"], one["reconciled"], one["requests"]["answered"]) for one in ends.receipts()]
-    assert receipts == [("complete", True, 100), ("complete", True, 4)]
+    (_, _, before), (_, _, after), *_ = receipts
+    assert before + after == 100
+    assert receipts == [
+        ("interrupted", True, before),
+        ("complete", True, after),
+        ("interrupted", True, 4),
+        ("complete", True, 0),
+    ]
     assert ends.paths("journal", "runs/claim.json") == []
 
 
@@ -168,7 +175,7 @@ def test_credentials_that_run_out_stop_the_run_and_nothing_dies(ends: Ends, buck
         assert (receipt["status"], receipt["requests"]["dead"], receipt["reconciled"]) == ("failed", 0, True)
         assert receipt["requests"]["deferred"] > 0
         bucket.proxy.reset()
-        assert cli.run("backfill", *ends.arguments(server), "--run_id=first").returncode == 0
+        assert cli.run("backfill", *ends.arguments(server), "--run_id=second").returncode == 0
         assert server.calls == {key_of(content): 1 for content in hundred.values()}
     assert _ids(ends) == sorted(ids_of(hundred))
 
@@ -216,6 +223,6 @@ def test_while_no_journal_can_be_put_nobody_calls(ends: Ends, bucket: Bucket, hu
         late_s = 2 * FLUSH_S + 0.2  # until a put is begun, and until it is late
         assert lost <= in_flight + late_s * in_flight / latency_s
         bucket.proxy.reset()
-        assert cli.run("backfill", *arguments, "--run_id=first").returncode == 0
+        assert cli.run("backfill", *arguments, "--run_id=second").returncode == 0
         assert server.calls.total() <= 100 + lost
     assert _ids(ends) == sorted(ids_of(hundred))

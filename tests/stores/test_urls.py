@@ -121,6 +121,6 @@ def test_urls_that_die_with_the_credentials_stop_the_run(
     (receipt,) = ends.receipts()
     assert (stopped.returncode, receipt["requests"]["dead"]) == (5, 0), stopped.stderr
     bucket.proxy.reset()
-    resumed = cli.run("backfill", *ends.arguments(server, "--transfer=url"), "--run_id=first")
+    resumed = cli.run("backfill", *ends.arguments(server, "--transfer=url"), "--run_id=second")
     assert resumed.returncode == 0
     assert sorted(row["id"] for row in ends.rows("documents/type=passport")) == sorted(ids_of(contents))

@@ -30,6 +30,11 @@ def wait(is_there: Callable[[], bool], within_s: float = 120.0) -> None:
         time.sleep(0.2)
 
 
+def requests_of(ends: Ends, *fates: str) -> int:
+    """Requests of some fates, over all runs."""
+    return sum(receipt["requests"][fate] for receipt in ends.receipts() for fate in fates)
+
+
 def test_objects_as_they_are_put(ends: Ends, draw: Callable[..., bytes]) -> None:
     try:
         prism = f"--prism_location={install.prism()}"
@@ -46,16 +51,17 @@ def test_objects_as_they_are_put(ends: Ends, draw: Callable[..., bytes]) -> None
         child = cli.start("watch", *given)
         wait(lambda: len(server.calls) == 20)
         ends.put({"000.jpg": draw(100), "copy-of-001.jpg": draw(1)})
-        wait(lambda: sum(receipt["requests"]["found"] for receipt in ends.receipts()) == 22)
+        wait(lambda: requests_of(ends, "answered", "duplicates", "answered_before") == 22)
         child.send_signal(signal.SIGTERM)
         out, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
-    (receipt,) = ends.receipts()
-    assert (receipt["status"], receipt["requests"]["answered"], receipt["requests"]["duplicates"]) == (
-        "complete",
-        21,
-        1,
-    )
+    killed, receipt = ends.receipts()
+    assert [(one["status"], one["reconciled"]) for one in (killed, receipt)] == [
+        ("interrupted", True),
+        ("complete", True),
+    ]
+    assert [requests_of(ends, fate) for fate in ("answered", "dead")] == [21, 0]
+    assert requests_of(ends, "duplicates", "answered_before") == 1  # of an answer of either run
     assert len({row["id"] for row in ends.rows("documents/type=passport")}) == 21
     assert len(ends.rows("documents/type=passport")) == 21
     assert server.calls.total() - len(server.calls) <= 20, "what was answered within the last flush may be paid again"
