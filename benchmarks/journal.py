@@ -116,7 +116,7 @@ def _ratios(name: str, pairs: Sequence[tuple[dict[str, float], dict[str, float]]
 def _run(
     requests: list[Request], folder: LocalFolder, journal: _Timed, base_url: str, threads: int
 ) -> dict[str, float]:
-    client = CardClient(base_url, Credentials("bench", "bench"), connections=threads)
+    client = CardClient(base_url, Credentials("bench", "bench"))
     policy, stop = RetryPolicy(1, 60.0), StopSwitch(folder, _RUN)
     sender = Sender(client, Throttle(0.0), stop, policy, jitter=random.random, sleep=time.sleep, check=journal.check)
     settler = Settler(load_answered(folder, _RUN), sender, journal)
@@ -125,7 +125,6 @@ def _run(
         endings = list(executor.map(partial(_settle, settler), requests))
     journal.close()
     wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
-    client.close()
     if any(ending is not Fate.ANSWERED for ending in endings):
         raise RuntimeError("a call was not answered")
     return {

@@ -2,7 +2,7 @@
 
 Accepted: codes as strings or numbers; `data` as a list, as one object, as one object of
 parallel lists (the API document's own shape), empty or null; `info` as an object or a
-list of one; any key the contract does not name.
+list of one; any key the contract does not name. Memory is bounded whatever the bytes are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,14 @@ from typing import Any, NamedTuple
 import orjson
 
 from schemas.contract import SUCCESS
+
+MAX_REPLY_BYTES = 32 * 1024 * 1024
+"""What is read of a reply: twenty pages with a card each, aligned at 300 dpi and without loss, base64 and all."""
+MAX_DOCUMENTS = 1000
+"""In one reply: fifty cards on each of twenty pages."""
+LONG_REPLY_BYTES = 1024 * 1024
+MAX_VALUES = 250_000
+"""In a reply that is longer than that; a document has some 150. As objects they take many times their bytes."""
 
 _ENVELOPE = frozenset({"data", "errorCode", "errorMessage"})
 _DOCUMENT = frozenset({"info", "type", "valid", "invalidCode", "invalidMessage"})
@@ -66,8 +74,10 @@ def parse_reply(body: bytes) -> Reply:
     """Read the body of an HTTP 200.
 
     Raises:
-        BadReply: it is not JSON, not an object, or has no errorCode.
+        BadReply: it is not JSON, not an object, has no errorCode, or more in it than a reply may hold.
     """
+    if len(body) > LONG_REPLY_BYTES:
+        _bound(body)
     envelope = _json(body)
     if not isinstance(envelope, dict):
         raise BadReply("the reply is JSON, but not an object")
@@ -77,7 +87,29 @@ def parse_reply(body: bytes) -> Reply:
     undocumented = _others(envelope, _ENVELOPE)
     if (code := str(code).strip()) != SUCCESS:
         return Reply(code, undocumented=undocumented)
-    return Reply(code, tuple(_documents(envelope.get("data"))), undocumented)
+    documents = tuple(_documents(envelope.get("data")))
+    _bound_repeated(undocumented, len(documents))
+    return Reply(code, documents, undocumented)
+
+
+def _bound(body: bytes) -> None:
+    """Refuse a long reply before it becomes objects: each value in it begins behind one of these, or behind a name."""
+    if len(body) > MAX_REPLY_BYTES:
+        raise BadReply("the reply is too long")
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise BadReply("the reply holds too many values")
+
+
+def _bound_repeated(values: Mapping[str, object], documents: int) -> None:
+    """Refuse values that every document gets if they are long: a thousand documents make a thousand of them."""
+    if documents < 2 or not values:
+        return
+    try:
+        size = len(json.dumps(dict(values)))
+    except RecursionError:
+        size = MAX_REPLY_BYTES
+    if size * documents > MAX_REPLY_BYTES:
+        raise BadReply("the reply says too much of all its documents")
 
 
 def _others(found: dict[str, Any], documented: frozenset[str]) -> Mapping[str, object]:
@@ -94,6 +126,8 @@ def _documents(data: object) -> list[Document]:
         data = _columns_to_rows(data)
     if not isinstance(data, list):
         raise BadReply("the reply's data is neither a list nor an object")
+    if len(data) > MAX_DOCUMENTS:
+        raise BadReply("the reply holds too many documents")
     return [_document(item) for item in data]
 
 
@@ -102,9 +136,16 @@ def _columns_to_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
     infos = data.get("info")
     if not isinstance(infos, list):
         return [data]
+    if len(infos) > MAX_DOCUMENTS:
+        raise BadReply("the reply holds too many documents")
+
+    def is_parallel(value: Any) -> bool:
+        return isinstance(value, list) and len(value) == len(infos)
 
     def cell(value: Any, row: int) -> Any:
-        return value[row] if isinstance(value, list) and len(value) == len(infos) else value
+        return value[row] if is_parallel(value) else value
+
+    _bound_repeated({key: value for key, value in data.items() if not is_parallel(value)}, len(infos))
 
     return [{key: cell(value, row) for key, value in data.items()} for row in range(len(infos))]
 

@@ -23,6 +23,7 @@ from schemas.cells import BOX_TYPE, COLUMNS_OF_KIND, read_cells, read_days, read
 from schemas.contract import SUCCESS
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
+from schemas.reply import LONG_REPLY_BYTES, MAX_DOCUMENTS
 
 _BEFORE, _BEHIND = b'{"reply":', b"}\n"
 JUDGEMENT = (("valid", "valid"), ("invalidCode", "invalid_code"), ("invalidMessage", "invalid_message"))
@@ -64,7 +65,7 @@ def read_documents(bodies: pa.ChunkedArray, document_type: str) -> Documents:
     data = replies.field("data")
     _expect(_all_equal(replies.field("errorCode"), SUCCESS))
     counts = pc.fill_null(pc.list_value_length(data), 0).to_numpy()
-    _expect(bool(counts.all()))
+    _expect(bool(counts.all()) and bool((counts <= MAX_DOCUMENTS).all()))
     documents = data.flatten()
     infos = documents.field("info")
     _expect(documents.null_count == infos.null_count == 0 and _all_equal(documents.field("type"), document_type))
@@ -91,6 +92,7 @@ def _read_json(bodies: pa.ChunkedArray, document_type: str) -> pa.StructArray:
     Each is put into an object of its own, so that no two can be read as one or one as two: after a reply that is cut
     off, the next brace is no JSON. So there are at least as many rows as replies, and no more only if each is one.
     """
+    _expect(pc.all(pc.less_equal(pc.binary_length(bodies), LONG_REPLY_BYTES)).as_py() is not False)
     objects = pc.binary_join_element_wise(_BEFORE, bodies, _BEHIND, b"").combine_chunks()
     _expect(objects.null_count == 0)
     _, offsets, lines = objects.buffers()

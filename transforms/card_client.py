@@ -1,4 +1,4 @@
-"""Pictures -> Attempt: the nine calls of the contract over pooled connections.
+"""Pictures -> Attempt: the nine calls of the contract, each over a connection of its own.
 
 Three operations, each by `file` (multipart POST), `base64` (JSON POST) and `url` (GET).
 Redirects are not followed and TLS is checked. No exception of this module, and nothing it
@@ -14,22 +14,21 @@ from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
+import requests
 from requests import codes
 from requests.auth import HTTPBasicAuth
-from urllib3 import Timeout
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, ProxyError
-from urllib3.exceptions import TimeoutError as TooLong
 from urllib3.fields import RequestField
 from urllib3.filepost import choose_boundary
 
 from schemas.contract import OPERATIONS
 from schemas.outcomes import OUTCOMES, Outcome, outcome_of_error_code, outcome_of_status
-from schemas.reply import BadReply, parse_reply
-from transforms.lines import Admit, Call, Lines, NotAdmitted
+from schemas.reply import MAX_REPLY_BYTES, BadReply, parse_reply
+from transforms.content_encoding import ACCEPTED, WrongEncoding, decode
+from transforms.deadline import Deadline
+from transforms.http_connection import Request, send_request
+from transforms.http_response import KEPT_BYTES, BrokenResponse, Response, WrongFraming
+from transforms.http_server import find_server
 
-_CONNECT_TIMEOUT_S = 10.0
-_MAX_REPLY_BYTES = 64 * 1024 * 1024
-_CHUNK_BYTES = 64 * 1024
 _KINDS = {
     "file": ("POST", "multipart/form-data; boundary={boundary}"),
     "base64": ("POST", "application/json"),
@@ -67,12 +66,12 @@ class Attempt:
     latency_s: float = 0.0
 
 
-_NOT_OPENED = (ConnectTimeoutError, ProxyError)
-"""Errors of opening a connection, refused ones and unknown hosts among them."""
+Admit = Callable[[], Callable[[], object]]
+"""Asked before the first byte of a request leaves; what it returns is called when the head has left."""
 
 
-class _TooLate(Exception):
-    """The reply trickled in for longer than the time-out."""
+class _NotPermitted(Exception):
+    """No permit was given; the cause says why. Nothing was sent."""
 
 
 class CardClient:
@@ -86,86 +85,78 @@ class CardClient:
         transfer: str = "file",
         get_thumb: bool = False,
         timeout_s: float = 30.0,
-        connections: int = 64,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transfer = transfer
         self._timeout_s, self._clock = timeout_s, clock
-        self._lines = Lines(
-            base_url,
-            HTTPBasicAuth(credentials.api_key.encode(), credentials.api_secret.encode()),
-            connections,
-            Timeout(connect=_CONNECT_TIMEOUT_S, read=timeout_s),
-        )
+        auth = HTTPBasicAuth(credentials.api_key.encode(), credentials.api_secret.encode())
+        self._server = find_server(base_url, {}, auth)
         self._boundary = choose_boundary()
         self._part_heads: dict[tuple[str, str], bytes] = {}
         method, content_type = _KINDS[transfer]
         params = {"format_type": transfer, "get_thumb": "true" if get_thumb else "false"}
-        headers = {"Content-Type": content_type.format(boundary=self._boundary)} if content_type else {}
-        self._calls = {
-            operation: self._lines.prepare(method, f"{base_url.rstrip('/')}/{operation}", params, headers)
+        headers = {"Accept-Encoding": ACCEPTED}
+        if content_type:
+            headers["Content-Type"] = content_type.format(boundary=self._boundary)
+        self._requests = {
+            operation: self._prepare(method, f"{base_url.rstrip('/')}/{operation}", params, headers, auth)
             for operation in OPERATIONS
         }
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._lines.close()
 
     def call(self, operation: str, pictures: Sequence[Sent], admit: Admit = lambda: _nothing) -> Attempt:
         """Send one request and read what it means. Never raises for anything the network does.
 
         `admit` is called when all is ready to be sent, the connection too, and may raise to send nothing; what it
-        returns is called when the head of the request has left.
+        returns is called when the head of the request has left. From then on, all of it takes `timeout_s` at the most.
         """
         started_s = self._clock()
-        is_open = False
+        is_sent = False
 
-        def begin() -> Callable[[], object]:
-            nonlocal started_s, is_open
-            is_open = True
-            left = admit()
+        def begin() -> tuple[Deadline, Callable[[], object]]:
+            nonlocal started_s
+            try:
+                has_left = admit()
+            except Exception as error:
+                raise _NotPermitted from error
+
+            def mark_sent() -> None:
+                nonlocal is_sent
+                is_sent = True
+                has_left()
+
             started_s = self._clock()
-            return left
-
-        def is_late() -> bool:
-            return self._clock() - started_s > self._timeout_s
+            return Deadline(self._timeout_s, self._clock), mark_sent
 
         try:
-            status, body, retry_after = self._exchange(*self._load(operation, pictures), begin, is_late)
-        except NotAdmitted as refusal:
+            with send_request(self._server, self._load(operation, pictures), begin) as reader:
+                response = reader.read(MAX_REPLY_BYTES + 1)
+            attempt = attempt_of(response, self._transfer, time.time())
+        except _NotPermitted as refusal:
             raise (refusal.__cause__ or refusal) from None
-        except (HTTPError, _TooLate) as error:
-            was_sent = is_open and not isinstance(error, _NOT_OPENED)
-            return Attempt(_outcome_of(error, was_sent=was_sent), latency_s=self._clock() - started_s)
-        outcome = outcome_of_reply(status, body, self._transfer)
-        kept = body if status == codes.ok else None
-        return Attempt(outcome, status, kept, seconds_of(retry_after, time.time()), self._clock() - started_s)
+        except BrokenResponse as error:
+            attempt = _attempt_of_broken(error)
+        except OSError as error:
+            lost = "timeout" if isinstance(error, TimeoutError) else "connection"
+            attempt = Attempt(OUTCOMES[lost if is_sent else "unreachable"])
+        return replace(attempt, latency_s=self._clock() - started_s)
 
-    def _exchange(
-        self, call: Call, pieces: Sequence[bytes] | None, admit: Admit, is_late: Callable[[], bool]
-    ) -> tuple[int, bytes, str | None]:
-        with self._lines.send(call, pieces, admit) as response:
-            chunks, size_bytes = [], 0
-            # what is there, as it comes: a read of so much would wait for it, however slowly it trickles in
-            while chunk := response.read1(_CHUNK_BYTES, decode_content=True):
-                chunks.append(chunk)
-                size_bytes += len(chunk)
-                if size_bytes > _MAX_REPLY_BYTES:
-                    return response.status, b"", None  # beyond any contract
-                if is_late():
-                    raise _TooLate
-            return response.status, b"".join(chunks), response.headers.get("Retry-After")
+    def _prepare(
+        self, method: str, url: str, params: dict[str, str], headers: dict[str, str], auth: HTTPBasicAuth
+    ) -> Request:
+        """A kind of call, as `requests` prepares it."""
+        with requests.Session() as session:
+            asked = requests.Request(method, url, headers=headers, params=params, auth=auth)
+            prepared = session.prepare_request(asked)
+        return Request(method, self._server.target_of(prepared), self._server.header_lines(prepared))
 
-    def _load(self, operation: str, pictures: Sequence[Sent]) -> tuple[Call, Sequence[bytes] | None]:
-        """A call with what it carries, in pieces, so that no picture is copied."""
+    def _load(self, operation: str, pictures: Sequence[Sent]) -> Request:
+        """A request with what it carries, in pieces, so that no picture is copied."""
         named = list(zip(OPERATIONS[operation].picture_params, pictures, strict=True))
-        call = self._calls[operation]
+        request = self._requests[operation]
         if self._transfer == "url":
             urls = urlencode({name: sent.url for name, sent in named})
-            return replace(call, target=f"{call.target}&{urls}"), None
-        if self._transfer == "base64":
-            return call, list(_json(named))
-        return call, list(self._multipart(named))
+            return replace(request, target=f"{request.target}&{urls}")
+        return replace(request, body=list(_json(named) if self._transfer == "base64" else self._multipart(named)))
 
     def _multipart(self, named: Sequence[tuple[str, Sent]]) -> Iterator[bytes]:
         """Pictures as multipart/form-data (RFC 7578), in pieces."""
@@ -201,11 +192,28 @@ def _json(named: Sequence[tuple[str, Sent]]) -> Iterator[bytes]:
     yield b'"}'
 
 
-def _outcome_of(error: HTTPError | _TooLate, *, was_sent: bool) -> Outcome:
-    """No connection, a time-out, or a connection that was lost after the request."""
-    if not was_sent:
-        return OUTCOMES["unreachable"]
-    return OUTCOMES["timeout" if isinstance(error, (_TooLate, TooLong)) else "connection"]
+def attempt_of(response: Response, transfer: str, now_s: float) -> Attempt:
+    """What a complete response means, its content encoding undone."""
+    status, body = response.status, response.body
+    outcome = outcome_of_status(status)
+    try:
+        if len(body) <= MAX_REPLY_BYTES:
+            body = decode(body, response.headers.get("content-encoding", ""), MAX_REPLY_BYTES + 1)
+            outcome = outcome_of_reply(status, body, transfer)
+    except WrongEncoding:
+        pass  # the status says enough, and of HTTP 200 it is kept what came
+    if len(body) > MAX_REPLY_BYTES:
+        body, outcome = body[:KEPT_BYTES], outcome_of_status(status)
+    kept = body if status == codes.ok else None
+    return Attempt(outcome, status, kept, seconds_of(response.headers.get("retry-after"), now_s))
+
+
+def _attempt_of_broken(error: BrokenResponse) -> Attempt:
+    """What came of a response is kept: the call may be billed. Where its status says enough, that holds."""
+    if error.status not in (None, codes.ok):
+        return Attempt(outcome_of_status(error.status), error.status)
+    outcome = OUTCOMES["bad_reply" if isinstance(error, WrongFraming) else "connection"]
+    return Attempt(outcome, error.status, error.received or None)
 
 
 def outcome_of_reply(status: int, body: bytes, transfer: str) -> Outcome:

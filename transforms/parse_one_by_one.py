@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from schemas.arrow import LABELS, no_extras
 from schemas.cells import Cells, read_cells, read_truths
-from schemas.contract import SUCCESS
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 from schemas.reply import BadReply, Document, Reply, parse_reply
@@ -24,7 +23,6 @@ from schemas.reply_columns import JUDGEMENT, Documents
 
 _SLICE_ROWS = 2048
 """Replies parsed at once: their objects fit a processor's cache."""
-_NO_DOCUMENT = Reply(SUCCESS)
 _TOO_DEEP = '"nested too deeply for JSON; the ledger holds the reply"'
 
 
@@ -66,7 +64,8 @@ def _sort(bodies: Sequence[bytes], rows: range, deaths: list[tuple[int, str]]) -
         try:
             reply = parse_reply(bodies[row])
         except BadReply:  # an older version took it for an answer
-            reply = _NO_DOCUMENT
+            deaths.append((row, "bad_reply"))
+            continue
         if not reply.documents:
             deaths.append((row, "no_document"))
         for index, document in enumerate(reply.documents):

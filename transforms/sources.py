@@ -27,7 +27,7 @@ from transforms.object_file import open_object
 from transforms.pictures import MAX_PICTURE_BYTES
 from transforms.store_errors import StoreError
 from transforms.uris import local_name, local_path, uri_of_path
-from transforms.web import WebFault, describe_web, is_web, read_web
+from transforms.web import WebFault, describe_web, is_web, open_web, read_web
 
 CANNOT_OPEN = (OSError, ValueError, ImportError, NotImplementedError)
 """What smart-open raises for a file that is not there, may not be read, or has no known scheme."""
@@ -170,8 +170,10 @@ def _reason(error: BaseException) -> str:
 
 def open_source(uri: str) -> IO[bytes]:
     """Open any URI for reading, as it is: nothing is decompressed. Errors as they come."""
-    if (local := local_path(uri)) is not None:
-        return local.open("rb")
+    if (name := local_name(uri)) is not None:
+        return _open_regular(name)
+    if is_web(uri):
+        return open_web(uri)
     return open_object(object_at(uri)) if is_in_bucket(uri) else smart_open.open(uri, "rb", compression="disable")
 
 
@@ -199,15 +201,42 @@ def read_picture(uri: str) -> ReadPicture:
         raise PictureFault(OUTCOMES["unreadable_source"]) from error
 
 
+def _open_regular(name: str) -> IO[bytes]:
+    _, descriptor = _open_descriptor(name)
+    file = os.fdopen(descriptor, "rb")
+    try:
+        _expect_regular(name, os.fstat(descriptor))
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _open_descriptor(name: str) -> tuple[os.stat_result, int]:
+    """What is there under a name, and a descriptor of it.
+
+    To open a device may do something, and a pipe waits for its writer, so neither is opened. Where one takes the place
+    of the file in this moment, nothing waits for it either, and the caller finds out by its descriptor.
+    """
+    found = os.stat(name)  # noqa: PTH116  # a Path for each of millions costs more than the look
+    _expect_regular(name, found)
+    return found, os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _expect_regular(name: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{name} is not a regular file")
+
+
 def _read_local(uri: str, name: str) -> ReadPicture:
     """In as few calls of the system as can be: at each, many threads may change turns."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    before, descriptor = _open_descriptor(name)
     try:
-        before = os.fstat(descriptor)
         content = _read_most(descriptor, before.st_size)
         after = os.fstat(descriptor)
     finally:
         os.close(descriptor)
+    _expect_regular(name, after)
     is_one = (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size)
     return ReadPicture(content, _of_stat(uri, after) if is_one else Picture(uri))
 

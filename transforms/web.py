@@ -1,34 +1,46 @@
-"""Pictures behind http(s) URIs: looked at by HEAD, read by smart-open.
+"""Pictures and manifests behind http(s) URIs: looked at by HEAD, read by GET, each over a connection of its own.
 
-There is a look for each line of a manifest, so it goes by the pool of its server, a fifth of what `requests` costs;
-what is redirected goes by `requests`.
+Redirects are followed as `requests` follows them. Credentials are those of the URI or of netrc, for their own host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache, lru_cache
-from urllib.parse import urlsplit
+import gzip
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import IO, TypeVar, cast
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 import requests
-import smart_open
-from requests.adapters import HTTPAdapter
-from urllib3 import Timeout
-from urllib3.exceptions import HTTPError
+from requests.utils import requote_uri
 
+from transforms.content_encoding import WrongEncoding, decode
+from transforms.deadline import Deadline
 from transforms.elements import Picture
-from transforms.pools import Found, find_pool
+from transforms.http_connection import CONNECT_TIMEOUT_S, Request, send_request
+from transforms.http_response import BrokenResponse, Head, ResponseReader, Truncated
+from transforms.http_server import HttpServer, find_server
 
-_TIMEOUTS_S = (10.0, 20.0)
+_LOOK_TIMEOUT_S = 20.0
+_READ_TIMEOUT_S = 60.0
+_MANIFEST_TIMEOUT_S = 600.0
+"""Each for all of it: redirects, further attempts, the last byte."""
 _GONE = (requests.codes.not_found, requests.codes.gone)
-_CONNECTIONS = 64
 _SERVERS = 64
-"""Whose connections are kept; they are let go when a manifest names so many others."""
-_TRIES = 2
+"""Whose proxies and certificates are kept."""
+_ATTEMPTS = 3
+"""Where a connection breaks."""
+_MOST_REDIRECTS = 30
 _AS_IT_IS = {"Accept-Encoding": "identity"}
 """A compressed picture has another etag and length."""
-_OK = range(200, 300)
-_REDIRECTED = range(300, 400)
+_ENCODINGS = ("", "identity", "gzip", "x-gzip")
+_OK = (requests.codes.ok, requests.codes.non_authoritative_information)
+_REDIRECTED = (301, 302, 303, 307, 308)
+_FAULTS = (OSError, ValueError, BrokenResponse, WrongEncoding)
+"""What a URI, its server and the way there raise; `requests`' own errors are OSErrors."""
+_Found = TypeVar("_Found")
 
 
 class WebFault(Exception):
@@ -44,65 +56,18 @@ def is_web(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-@cache
-def _session() -> requests.Session:
-    session = requests.Session()
-    session.headers.update(_AS_IT_IS)
-    adapter = _adapter()
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
-
-
-def _adapter() -> HTTPAdapter:
-    return HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=_TRIES)
-
-
 @lru_cache(_SERVERS)
-def _server(scheme: str, place: str) -> Found:
-    return find_pool(_adapter(), f"{scheme}://{place}/", _AS_IT_IS)
+def _server(scheme: str, place: str) -> HttpServer:
+    return find_server(f"{scheme}://{place}/", _AS_IT_IS)
 
 
 def describe_web(uri: str) -> Picture:
     """A URI as a Picture; without a version where its server tells none, or does not answer."""
     try:
-        status, headers = _head(uri)
-        if status in _REDIRECTED:
-            status, headers = _head_at_last(uri)
-    except (requests.RequestException, HTTPError, ValueError):  # reading it will say so
+        head = _try(lambda deadline: _look(uri, deadline), Deadline(_LOOK_TIMEOUT_S))
+    except _FAULTS:  # reading it will say so
         return Picture(uri)
-    return _picture(uri, headers) if status in _OK else Picture(uri)
-
-
-def _head(uri: str) -> tuple[int, Mapping[str, str]]:
-    """Status and headers of what is there."""
-    parts = urlsplit(uri)
-    server = _server(parts.scheme, parts.netloc)
-    request = requests.PreparedRequest()
-    request.prepare_url(uri, None)
-    response = server.pool.urlopen(
-        "HEAD",
-        server.target_of(request),
-        headers=server.headers,
-        retries=server.adapter.max_retries,
-        redirect=False,
-        assert_same_host=False,
-        timeout=Timeout(*_TIMEOUTS_S),
-    )
-    return response.status, response.headers
-
-
-def _head_at_last(uri: str) -> tuple[int, Mapping[str, str]]:
-    """The same of what redirections lead to."""
-    with _session().head(uri, timeout=_TIMEOUTS_S, allow_redirects=True) as response:
-        return response.status_code, response.headers
-
-
-def _picture(uri: str, headers: Mapping[str, str]) -> Picture:
-    version = headers.get("ETag") or headers.get("Last-Modified")
-    size = headers.get("Content-Length", "")
-    is_encoded = "Content-Encoding" in headers  # the length is then not the picture's
-    return Picture(uri, int(size) if size.isdigit() and not is_encoded else None, version)
+    return _picture(uri, head.headers) if 200 <= head.status < 300 else Picture(uri)
 
 
 def read_web(uri: str, most_bytes: int) -> tuple[bytes, Picture]:
@@ -112,12 +77,103 @@ def read_web(uri: str, most_bytes: int) -> tuple[bytes, Picture]:
         WebFault: the server has no picture, or gives none.
     """
     try:
-        with smart_open.open(
-            uri, "rb", compression="disable", transport_params={"timeout": _TIMEOUTS_S, "session": _session()}
-        ) as file:
-            picture = _picture(uri, file.response.headers)
-            return file.read(most_bytes), picture
-    except requests.HTTPError as error:
-        raise WebFault(is_gone=error.response is not None and error.response.status_code in _GONE) from error
-    except (OSError, ValueError, HTTPError) as error:  # requests' own errors are OSErrors, urllib3's are not
+        return _try(lambda deadline: _read(uri, most_bytes, deadline), Deadline(_READ_TIMEOUT_S))
+    except _FAULTS as error:
         raise WebFault(is_gone=False) from error
+
+
+def open_web(uri: str) -> IO[bytes]:
+    """A file of what is behind a URI, whole: it is fetched to the machine's disk first, where no name leads to it.
+
+    Raises:
+        OSError: it cannot be fetched; says why.
+    """
+    try:
+        return _try(lambda deadline: _fetch(uri, deadline), Deadline(_MANIFEST_TIMEOUT_S))
+    except (ValueError, BrokenResponse) as error:
+        raise OSError(str(error)) from error
+
+
+def _try(attempt: Callable[[Deadline], _Found], deadline: Deadline) -> _Found:
+    """Once more where a connection breaks; not where the deadline passes or the response makes no sense."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return attempt(deadline)
+        except (ConnectionError, Truncated):
+            deadline.left_s()
+    return attempt(deadline)
+
+
+def _look(uri: str, deadline: Deadline) -> Head:
+    with _follow("HEAD", uri, deadline) as (head, _):
+        return head
+
+
+def _read(uri: str, most_bytes: int, deadline: Deadline) -> tuple[bytes, Picture]:
+    with _follow("GET", uri, deadline) as (head, reader):
+        if head.status not in _OK:
+            raise WebFault(is_gone=head.status in _GONE)
+        body = reader.body(head, most_bytes)
+    return decode(body, head.headers.get("content-encoding", ""), most_bytes), _picture(uri, head.headers)
+
+
+def _fetch(uri: str, deadline: Deadline) -> IO[bytes]:
+    with _follow("GET", uri, deadline) as (head, reader):
+        if head.status not in _OK:
+            raise OSError(f"the server answers HTTP {head.status}")
+        encoding = head.headers.get("content-encoding", "").strip().lower()
+        if encoding not in _ENCODINGS:
+            raise OSError("the server sends it in an encoding that was not asked for")
+        if not head.is_delimited:
+            raise OSError("the server does not say how long it is, so that it may be cut off unseen")
+        file = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
+        for piece in reader.pieces(head):
+            file.write(piece)
+    file.seek(0)
+    # some servers say so of a file that is compressed, and named so, itself
+    is_encoded = "gzip" in encoding and not urlsplit(uri).path.lower().endswith(".gz")
+    return cast(IO[bytes], gzip.open(file)) if is_encoded else file
+
+
+def _picture(uri: str, headers: Mapping[str, str]) -> Picture:
+    version = headers.get("etag") or headers.get("last-modified")
+    size = headers.get("content-length", "")
+    is_encoded = "content-encoding" in headers  # the length is then not the picture's
+    return Picture(uri, int(size) if size.isdecimal() and not is_encoded else None, version)
+
+
+@contextmanager
+def _follow(method: str, uri: str, deadline: Deadline) -> Iterator[tuple[Head, ResponseReader]]:
+    """The response that a URI leads to at last, its body still to be read.
+
+    Raises:
+        OSError, ValueError, BrokenResponse: there is none; a URI, a server or a redirect is at fault.
+    """
+    for _ in range(_MOST_REDIRECTS + 1):
+        request = requests.PreparedRequest()
+        request.prepare_url(uri, None)
+        parts = urlsplit(request.url or "")
+        server = _server(parts.scheme, parts.netloc)
+        asked = Request(method, server.target_of(request), server.headers)
+        connect_timeout_s = min(CONNECT_TIMEOUT_S, deadline.left_s())
+        with send_request(server, asked, lambda: (deadline, _nothing), connect_timeout_s) as reader:
+            head = reader.head()
+            if head.status not in _REDIRECTED or not (location := head.headers.get("location")):
+                yield head, reader
+                return
+        uri = _next(request.url or "", location)
+    raise OSError("too many redirects")
+
+
+def _next(url: str, location: str) -> str:
+    """Where a redirect leads, by the rules of `requests`; nowhere but to a web server."""
+    target = requote_uri(location.encode("latin-1").decode("utf-8", "replace"))
+    url, fragment = urldefrag(url)
+    url = urljoin(url, target)
+    if not is_web(url.lower()):
+        raise ValueError("a redirect to what is not http or https")
+    return url if "#" in url or not fragment else f"{url}#{fragment}"
+
+
+def _nothing() -> None:
+    """A request of which nobody counts when it leaves."""

@@ -117,7 +117,6 @@ class Worker:
             transfer=endpoint.transfer,
             get_thumb=endpoint.get_thumb,
             timeout_s=endpoint.timeout_s,
-            connections=most,
         )
         sender = Sender(
             client,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.transforms.rig import Rig
 from transforms.card_client import CardClient, Credentials
@@ -17,17 +19,19 @@ KEY, SECRET = "key-é", "secret:with colons ü"
 
 
 @pytest.fixture
-def client_of() -> Iterator[Callable[..., CardClient]]:
-    """A function (base URL, options) -> client, closed at the end."""
-    clients: list[CardClient] = []
+def client_of() -> Callable[..., CardClient]:
+    """A function (base URL, options) -> client."""
+    return lambda base_url, **options: CardClient(base_url, Credentials(KEY, SECRET), **options)
 
-    def open_client(base_url: str, **options: object) -> CardClient:
-        clients.append(CardClient(base_url, Credentials(KEY, SECRET), **options))
-        return clients[-1]
 
-    yield open_client
-    for client in clients:
-        client.close()
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's side of TLS at 127.0.0.1, which clients trust."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    return context
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from schemas.outcomes import OUTCOMES
-from tests.servers import Answer, CardServer, Part, failure, success
+from tests.servers import Answer, CardServer, Part, success
 from tests.transforms.conftest import KEY, SECRET
 from transforms.card_client import CardClient, Credentials, Sent
 
@@ -43,7 +43,7 @@ def test_file_is_a_multipart_post(
     for got, (content, content_type, file_name) in zip(server.received, kinds, strict=True):
         assert (got.method, got.path) == ("POST", f"/api/v2/{operation}")
         assert got.query == {"format_type": "file", "get_thumb": "true" if get_thumb else "false"}
-        assert got.credentials == (KEY, SECRET)
+        assert (got.credentials, got.headers["accept-encoding"]) == ((KEY, SECRET), "gzip, deflate")
         assert got.headers["content-type"].startswith("multipart/form-data; boundary=")
         assert got.pictures == tuple(Part(name, content, content_type, file_name) for name in names)
 
@@ -90,20 +90,10 @@ def test_a_base_url_may_end_in_a_slash(client_of: Callable[..., CardClient]) -> 
     assert [got.path for got in server.received] == ["/api/v2/ekyc/card"]
 
 
-def test_a_connection_is_used_again(client_of: Callable[..., CardClient]) -> None:
-    """Calls of one thread go over one connection, after good and bad replies alike."""
-    answers = iter([ANSWERED, Answer(status=503), Answer(b"junk"), failure("3"), ANSWERED])
-    with CardServer(lambda got: next(answers)) as server:
-        client = client_of(server.base_url)
-        for _ in range(5):
-            client.call("ekyc/card", [Sent(b"x", "image/jpeg")])
-    assert (len(server.received), len({got.port for got in server.received})) == (5, 1)
-
-
 def test_threads_share_a_client(jpeg: bytes, client_of: Callable[..., CardClient]) -> None:
     """Many threads at once over one client each get their own answer."""
     with CardServer(lambda got: success(("passport", {"id": got.pictures[0].content.decode()}))) as server:
-        client = client_of(server.base_url, connections=8)
+        client = client_of(server.base_url)
         ids: dict[int, str] = {}
 
         def call(number: int) -> None:
