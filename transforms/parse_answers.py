@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from schemas.arrow import schema_of
 from schemas.documents import DOCUMENTS
-from schemas.outcomes import OUTCOMES
+from schemas.outcomes import OUTCOMES, Stage
 from schemas.reply_columns import Documents
 from schemas.tables import DEAD_LETTERS_SCHEMA
 from transforms.layout import DOCUMENTS as DOCUMENTS_FOLDER
@@ -60,7 +60,7 @@ def _dead_letters(rows: pa.Table, deaths: list[tuple[int, str]]) -> pa.Table:
     taken = rows.take(pa.array([row for row, _ in deaths], pa.int64()))
     outcomes = [OUTCOMES[code] for _, code in deaths]
     said: dict[str, list[object]] = {
-        "stage": [outcome.stage.value for outcome in outcomes],
+        "stage": [Stage.PARSE.value] * len(outcomes),
         "code": [outcome.code for outcome in outcomes],
         "message": [outcome.message for outcome in outcomes],
         "retriable": [outcome.retriable for outcome in outcomes],

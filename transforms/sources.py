@@ -246,9 +246,10 @@ def _read_most(descriptor: int, size_bytes: int) -> bytes:
     content = os.read(descriptor, min(size_bytes + 1, _MOST_BYTES))
     if len(content) == size_bytes:  # one more was asked for
         return content
-    while len(content) < _MOST_BYTES and (more := os.read(descriptor, min(_CHUNK_BYTES, _MOST_BYTES - len(content)))):
-        content += more
-    return content
+    grown = bytearray(content)
+    while len(grown) < _MOST_BYTES and (more := os.read(descriptor, min(_CHUNK_BYTES, _MOST_BYTES - len(grown)))):
+        grown += more
+    return bytes(grown)
 
 
 def _read_bucket(uri: str) -> ReadPicture:

@@ -61,35 +61,35 @@ def _server(scheme: str, place: str) -> HttpServer:
     return find_server(f"{scheme}://{place}/", _AS_IT_IS)
 
 
-def describe_web(uri: str) -> Picture:
+def describe_web(uri: str, timeout_s: float = _LOOK_TIMEOUT_S) -> Picture:
     """A URI as a Picture; without a version where its server tells none, or does not answer."""
     try:
-        head = _try(lambda deadline: _look(uri, deadline), Deadline(_LOOK_TIMEOUT_S))
+        head = _try(lambda deadline: _look(uri, deadline), Deadline(timeout_s))
     except _FAULTS:  # reading it will say so
         return Picture(uri)
     return _picture(uri, head.headers) if 200 <= head.status < 300 else Picture(uri)
 
 
-def read_web(uri: str, most_bytes: int) -> tuple[bytes, Picture]:
+def read_web(uri: str, most_bytes: int, timeout_s: float = _READ_TIMEOUT_S) -> tuple[bytes, Picture]:
     """The first bytes behind a URI, and which version they are of.
 
     Raises:
         WebFault: the server has no picture, or gives none.
     """
     try:
-        return _try(lambda deadline: _read(uri, most_bytes, deadline), Deadline(_READ_TIMEOUT_S))
+        return _try(lambda deadline: _read(uri, most_bytes, deadline), Deadline(timeout_s))
     except _FAULTS as error:
         raise WebFault(is_gone=False) from error
 
 
-def open_web(uri: str) -> IO[bytes]:
+def open_web(uri: str, timeout_s: float = _MANIFEST_TIMEOUT_S) -> IO[bytes]:
     """A file of what is behind a URI, whole: it is fetched to the machine's disk first, where no name leads to it.
 
     Raises:
         OSError: it cannot be fetched; says why.
     """
     try:
-        return _try(lambda deadline: _fetch(uri, deadline), Deadline(_MANIFEST_TIMEOUT_S))
+        return _try(lambda deadline: _fetch(uri, deadline), Deadline(timeout_s))
     except (ValueError, BrokenResponse) as error:
         raise OSError(str(error)) from error
 

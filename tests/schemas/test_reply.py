@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.reply import BadReply, Document, Reply, parse_reply
+from schemas.reply import (
+    LONG_REPLY_BYTES,
+    MAX_DOCUMENTS,
+    MAX_REPLY_BYTES,
+    MAX_VALUES,
+    BadReply,
+    Document,
+    Reply,
+    parse_reply,
+)
 
 INFO = {"id": "012345678901", "name": "TRẦN THỊ MẪU"}
 JUDGED = {"valid": "True", "invalidCode": "0", "invalidMessage": "Successful"}
@@ -137,24 +145,87 @@ def test_anything_else_is_a_bad_reply(body: bytes) -> None:
         parse_reply(body)
 
 
-@given(st.binary(max_size=40))
-def test_bytes_are_a_reply_or_a_bad_reply(body: bytes) -> None:
-    """No bytes raise anything but BadReply."""
-    with suppress(BadReply):
-        parse_reply(body)
+GOOD_BODY = reply_bytes([ITEM, {**ITEM, "score": 0.5}], TransactionId="t-1")
 
 
-@given(JSON | REPLY_LIKE)
-def test_json_is_a_reply_or_a_bad_reply(value: object) -> None:
-    """No JSON raises anything but BadReply; what is read has the form that later stages rely on."""
+def expected_of(value: object) -> tuple[str, int] | None:
+    """The code and the number of documents of a reply, said as plainly as can be; None for what is none."""
+    code = value.get("errorCode") if isinstance(value, dict) else None
+    if not isinstance(code, (str, int)) or isinstance(code, bool) or not str(code).strip():
+        return None
+    data = value.get("data") if isinstance(value, dict) else None
+    if str(code).strip() != "0":
+        return str(code).strip(), 0
+    if isinstance(data, dict):
+        return "0", len(data["info"]) if isinstance(data.get("info"), list) else 1
+    if data is None or data == "":
+        return "0", 0
+    return ("0", len(data)) if isinstance(data, list) else None
+
+
+def found_in(body: bytes) -> tuple[str, int] | None:
     try:
-        reply = parse_reply(json.dumps(value).encode())
+        reply = parse_reply(body)
     except BadReply:
-        return
-    assert isinstance(reply.error_code, str) and reply.error_code
+        return None
     for document in reply.documents:
         assert document.type is None or isinstance(document.type, str)
         assert document.info is None or isinstance(document.info, dict)
+    return reply.error_code, len(reply.documents)
+
+
+@given(st.binary(max_size=40) | st.tuples(st.integers(0, len(GOOD_BODY) - 1), st.binary(max_size=3)))
+def test_bytes_are_the_reply_that_their_json_is(change: bytes | tuple[int, bytes]) -> None:
+    """Any bytes, and a reply of which any byte is replaced, are what Python's own reader finds in them, or none."""
+    body = change if isinstance(change, bytes) else GOOD_BODY[: change[0]] + change[1] + GOOD_BODY[change[0] + 1 :]
+    try:
+        expected = expected_of(json.loads(body))
+    except ValueError:
+        expected = None
+    assert found_in(body) == expected
+
+
+@given(JSON | REPLY_LIKE)
+def test_json_is_the_reply_that_it_is(value: object) -> None:
+    """Of any JSON the code and the documents are found, and what has none is no reply."""
+    assert found_in(json.dumps(value).encode()) == expected_of(value)
+
+
+EMPTY = reply_bytes([])
+
+
+def documents(count: int) -> bytes:
+    return reply_bytes([{"type": "passport"}] * count)
+
+
+@pytest.mark.parametrize(
+    ("most", "beyond"),
+    [
+        (documents(MAX_DOCUMENTS), documents(MAX_DOCUMENTS + 1)),
+        (reply_bytes({"info": [{}] * MAX_DOCUMENTS}), reply_bytes({"info": [{}] * (MAX_DOCUMENTS + 1)})),
+        (EMPTY.ljust(MAX_REPLY_BYTES), EMPTY.ljust(MAX_REPLY_BYTES + 1)),
+        (
+            reply_bytes([], x=[0] * (MAX_VALUES - 6), y=" " * LONG_REPLY_BYTES),
+            reply_bytes([], x=[0] * (MAX_VALUES - 5), y=" " * LONG_REPLY_BYTES),
+        ),
+        (
+            reply_bytes([{}] * 10, x=" " * (MAX_REPLY_BYTES // 10 - 9)),
+            reply_bytes([{}] * 10, x=" " * (MAX_REPLY_BYTES // 10 - 8)),
+        ),
+    ],
+    ids=["documents", "parallel documents", "bytes", "values", "text that each document gets"],
+)
+def test_what_is_beyond_a_bound_is_a_bad_reply(most: bytes, beyond: bytes) -> None:
+    """Up to the bound it is a reply, one more is none."""
+    assert parse_reply(most).is_success
+    with pytest.raises(BadReply, match=r"the reply (is too long|holds too many|says too much)"):
+        parse_reply(beyond)
+
+
+def test_a_short_reply_may_hold_any_number_of_values() -> None:
+    """What is short takes little memory whatever is in it."""
+    assert parse_reply(reply_bytes([], x=[0] * MAX_VALUES)).is_success
+    assert 3 * MAX_VALUES < LONG_REPLY_BYTES
 
 
 @given(st.text(min_size=1, max_size=20))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import defaultdict
 from datetime import datetime, timezone
 from itertools import chain
@@ -13,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.arrow import schema_of
+from schemas.reply import LONG_REPLY_BYTES, MAX_DOCUMENTS, MAX_REPLY_BYTES, MAX_VALUES
 from schemas.tables import DEAD_LETTERS_SCHEMA
 from tests.canned import CANNED, columns_of
 from tests.records import answered, hex_id
 from transforms.parse_answers import Parsed, parse_answers
 from transforms.read_part import ledger_table
-from transforms.sort_replies import by_type
+from transforms.sort_replies import OTHER, by_type
 
 PASSPORT = "documents/type=passport"
 Document = dict[str, object]
@@ -174,8 +177,60 @@ def test_nesting_to_any_depth_is_a_row(depth: int) -> None:
 def test_an_answer_that_can_no_longer_be_read_loses_no_other() -> None:
     """Bytes that an older version took for an answer are a dead letter, the answers beside them are rows."""
     parsed = parse(b"<html>", [document()])
-    assert deaths(parsed) == [(hex_id(0), "parse", "no_document", False)]
+    assert deaths(parsed) == [(hex_id(0), "parse", "bad_reply", False)]
     assert (len(parsed.documents[PASSPORT]), parsed.without_row) == (1, 1)
+
+
+BEYOND = {
+    "values": b'{"errorCode":"0","data":[' + b"1," * MAX_VALUES + b"1]" + b" " * LONG_REPLY_BYTES + b"}",
+    "documents": b'{"errorCode":"0","data":[' + b'{"type":"passport","info":{}},' * MAX_DOCUMENTS + b"{}]}",
+    "values beside": b'{"errorCode":"0","data":[],"x":['
+    + b"{}," * MAX_VALUES
+    + b"{}]"
+    + b" " * LONG_REPLY_BYTES
+    + b"}",
+    "bytes": b'{"errorCode":"0","data":[],"x":"' + b" " * MAX_REPLY_BYTES + b'"}',
+    "text for each": b'{"errorCode":"0","data":[%b{}],"x":"%b"}'
+    % (b'{"type":"passport","info":{}},' * 99, b" " * (MAX_REPLY_BYTES // 100)),
+}
+
+
+@pytest.mark.parametrize("what", BEYOND)
+@pytest.mark.parametrize("document_type", ["passport", OTHER])
+def test_an_answer_beyond_the_bounds_loses_no_other(what: str, document_type: str) -> None:
+    """One that a journal holds already is a dead letter, whichever way it is read; those beside it are rows."""
+    bodies = [BEYOND[what], json.dumps({"errorCode": "0", "data": [document()]}).encode()]
+    records = ledger_table([answered(number, last_at=number, reply=body) for number, body in enumerate(bodies)])
+    parsed = parse_answers(records, document_type, {})
+    assert deaths(parsed) == [(hex_id(0), "parse", "bad_reply", False)]
+    assert (len(parsed.documents[PASSPORT]), parsed.without_row) == (1, 1)
+
+
+_MEASURE = """
+import resource, sys
+from tests.transforms.test_parse_answers import BEYOND, parse
+parse([{"type": "passport", "info": {"id": "B1"}}])
+peak_kb = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before_kb = peak_kb()
+for make in (
+    lambda: b'{"errorCode":"0","data":[' + b"1," * (10 << 20) + b"1]}",
+    lambda: b'{"errorCode":"0","data":[],"x":[' + b"{}," * (7 << 20) + b"{}]}",
+    lambda: b'{"errorCode":"0","data":[{"type":"passport","info":{' + b'"":{},' * (3 << 20) + b'"a":1}}]}',
+    lambda: b'{"errorCode":"0","data":' + b"[" * (10 << 20) + b"]" * (10 << 20) + b"}",
+    lambda: b'{"errorCode":"0","data":[{"type":"passport","info":{"id":' + b"9" * (20 << 20) + b"}}]}",
+    lambda: b'{"errorCode":"0","data":[],"x":"' + b" " * (20 << 20) + b'"}',
+    lambda: b'{"errorCode":"0","data":[' + b'{"":0},' * (1 << 17) + b"{}]}",
+):
+    parse(make())
+print((peak_kb() - before_kb) >> 10)
+"""
+
+
+@pytest.mark.slow
+def test_no_answer_takes_much_memory() -> None:
+    """Twenty megabytes of anything take less than ten times as much to be read, or refused."""
+    child = subprocess.run([sys.executable, "-c", _MEASURE], capture_output=True, text=True, check=True)
+    assert int(child.stdout) < 200, f"{child.stdout} MB"
 
 
 def test_copies_follow_what_was_sent() -> None:

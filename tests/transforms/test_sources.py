@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import pytest
@@ -134,6 +138,73 @@ def test_what_cannot_be_read_is_a_fault(name: str, code: str, folder: Path) -> N
     with pytest.raises(PictureFault) as raised:
         read_picture(str(folder / name))
     assert raised.value.outcome.code == code
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Names that lead to what is no file: a pipe that nobody writes to, a link to it, a socket, devices."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket.jpg"))
+        named = {name: str(tmp_path / f"{name}.jpg") for name in ("pipe", "link", "socket")}
+        yield {**named, "zero": "/dev/zero", "tty": "/dev/tty", "uri": f"file://{tmp_path}/pipe.jpg"}
+
+
+def within_seconds(call: Callable[[], object]) -> Future[object]:
+    """What a call gives or raises; one that waits for ever fails the test, and is left waiting."""
+    ended: Future[object] = Future()
+
+    def run() -> None:
+        try:
+            ended.set_result(call())
+        except Exception as error:
+            ended.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    wait([ended], timeout=20)
+    assert ended.done(), "it waits"
+    return ended
+
+
+@pytest.mark.parametrize("name", ["pipe", "link", "socket", "zero", "tty", "uri"])
+def test_what_is_no_regular_file_is_never_opened(name: str, odd: dict[str, str]) -> None:
+    """A pipe, a socket and a device have no version, and to read them is a fault at once, as picture or as manifest."""
+    assert within_seconds(lambda: describe(odd[name])).result() == Picture(odd[name])
+    fault = within_seconds(lambda: read_picture(odd[name])).exception()
+    assert isinstance(fault, PictureFault)
+    assert fault.outcome.code == "unreadable_source"
+    refusal = within_seconds(lambda: open_source(odd[name])).exception()
+    assert isinstance(refusal, OSError)
+    assert "is not a regular file" in str(refusal)
+
+
+@pytest.mark.parametrize("name", ["pipe", "zero"])
+def test_a_file_that_another_thing_replaces_while_it_is_opened(
+    name: str, odd: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was a file a moment ago and is a pipe or a device now is a fault, and nothing waits for it."""
+    before = (folder / "a.jpg").stat()
+    monkeypatch.setattr("transforms.sources.os.stat", lambda name: before)
+    assert isinstance(within_seconds(lambda: read_picture(odd[name])).exception(), PictureFault)
+    assert isinstance(within_seconds(lambda: open_source(odd[name])).exception(), OSError)
+
+
+def test_a_link_to_a_file_is_followed(folder: Path) -> None:
+    """A symbolic link gives the bytes, size and version of what it leads to."""
+    link = folder / "link.jpg"
+    link.symlink_to(folder / "in" / "c.jpg")
+    assert read_picture(str(link)) == ReadPicture(b"x" * 6, seen(folder / "in" / "c.jpg", str(link)))
+    with open_source(str(link)) as file:
+        assert file.read() == b"x" * 6
+
+
+def test_a_pipe_in_a_folder_is_not_listed(folder: Path, odd: dict[str, str]) -> None:
+    """A folder gives its files; a pipe, a socket and a link to nowhere beside them are none."""
+    (folder / "nowhere.jpg").symlink_to(folder / "missing.jpg")
+    (folder / "pipe.jpg").symlink_to(odd["pipe"])
+    os.mkfifo(folder / "own.jpg")
+    assert within_seconds(lambda: len(list(list_pictures(str(folder))))).result() == 8
 
 
 @pytest.mark.parametrize("uri", ["unknown://a/b.jpg", "a\0b.jpg", "file:///a%00b.jpg"])
