@@ -23,8 +23,8 @@ from transforms.http_connection import CONNECT_TIMEOUT_S, Request, send_request
 from transforms.http_response import BrokenResponse, Head, ResponseReader, Truncated
 from transforms.http_server import HttpServer, find_server
 
-_LOOK_TIMEOUT_S = 20.0
-_READ_TIMEOUT_S = 60.0
+_LOOK_TIMEOUT_S = 15.0
+_READ_TIMEOUT_S = 45.0
 _MANIFEST_TIMEOUT_S = 600.0
 """Each for all of it: redirects, further attempts, the last byte."""
 _GONE = (requests.codes.not_found, requests.codes.gone)

@@ -307,12 +307,25 @@ def test_a_tunnel_leads_through_a_proxy(
         monkeypatch.setenv("https_proxy", between.url)
         client = client_of(server.base_url)
         attempts = [client.call("ekyc/card", [Sent(LONG, "image/jpeg")]) for _ in range(2)]
-        late = client_of(server.base_url, timeout_s=0.0001).call("ekyc/card", PICTURE)
     assert [attempt.body for attempt in attempts] == [REPLY] * 2
-    assert late.outcome == OUTCOMES["timeout"]
     assert [part.content for got in server.received[:2] for part in got.pictures] == [LONG] * 2
-    assert [line[:-4] for line in proxy.asked] == [f"CONNECT {server.url.rpartition('/')[2]} HTTP"] * 3
+    assert [line[:-4] for line in proxy.asked] == [f"CONNECT {server.url.rpartition('/')[2]} HTTP"] * 2
     assert b"uthorization" not in b"".join(proxy.heads)
+
+
+@pytest.mark.parametrize("proxy_is_tls", [False, True])
+def test_the_deadline_holds_behind_a_proxy(
+    proxy_is_tls: bool, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, client_of: Callable[..., CardClient]
+) -> None:
+    """Through a tunnel, over TLS or not, neither a silent server nor one that reads nothing is waited for longer."""
+    with (
+        RawServer(lambda connection, _: server.pause(1), tls=tls, reads_bodies=False) as server,
+        RawServer(Proxy(), tls=tls if proxy_is_tls else None) as between,
+    ):
+        monkeypatch.setenv("https_proxy", between.url)
+        client = client_of(server.base_url, timeout_s=0.3)
+        attempts = [client.call("ekyc/card", [Sent(content)]) for content in (b"x", LONG * 8)]
+    assert [attempt.outcome for attempt in attempts] == [OUTCOMES["timeout"]] * 2
 
 
 def test_a_proxy_forwards_what_is_not_over_tls(
