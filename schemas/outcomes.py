@@ -95,7 +95,10 @@ OUTCOMES: dict[str, Outcome] = _table(
         "connection", Signal.DOUBTFUL, "The connection was lost after the request", retriable=True, max_attempts=3
     ),
     _no_answer(
-        "bad_reply", Signal.UNAVAILABLE, "HTTP 200 that is not the contract's JSON; kept in the ledger", max_attempts=3
+        "bad_reply",
+        Signal.UNAVAILABLE,
+        "The response's framing, encoding, size or JSON is not the contract's; kept in the ledger",
+        max_attempts=3,
     ),
     Outcome("unsupported_format", Action.DEAD, "A file of a format that the endpoint does not take"),
     _read("not_found", "There is no picture at this URI", retriable=True),

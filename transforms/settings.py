@@ -129,7 +129,9 @@ class EndpointSettings:
         False, help="Ask for the aligned card as a picture: tables grow by some 50 kB for each document."
     )
     timeout_s: float = option(
-        30.0, help="Seconds to wait for one reply. Raising it lets a hanging endpoint hold a place longer."
+        30.0,
+        help="Seconds for one call, from its permit to the last byte of the response. Higher values let slow requests "
+        "occupy a connection longer.",
     )
     max_attempts: int = option(
         5, help="Requests sent for one picture at the most. Each may be billed, and all count against the rate."
