@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import takewhile
+from operator import attrgetter
+
+import apache_beam as beam
 
 from pipeline import graph
 from pipeline.exit import UsageError
 from pipeline.launch import launch
 from pipeline.options import parse
-from pipeline.runs import runs_with_answers
+from pipeline.runs import read_run, receipts, run_ids, runs_with_answers
+from transforms.receipt import INTERRUPTED, Receipt
 from transforms.settings import (
     EndpointSettings,
     InputSettings,
@@ -17,7 +24,7 @@ from transforms.settings import (
     ReplaySettings,
     Settings,
 )
-from transforms.storage import open_folder
+from transforms.storage import Folder, open_folder
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,7 +33,22 @@ def main(arguments: Sequence[str]) -> int:
     (chosen, endpoint, rate, output), options = parse("replay", str(main.__doc__), arguments, *concerns)
     _check_runs(output.output, chosen.run_id)
     settings = Settings(InputSettings(), endpoint, rate, output, chosen)
-    return launch("replay", settings, options, graph.replay)
+    return launch("replay", settings, options, _build)
+
+
+def _build(pipeline: beam.Pipeline, settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:
+    """The graph, once the runs before are closed."""
+    resumes = interrupted_replays(open_folder(settings.output.output))
+    return graph.replay(pipeline, replace(settings, resumes=resumes), started_at)
+
+
+def interrupted_replays(folder: Folder) -> tuple[str, ...]:
+    """The replays since the last one that was not interrupted, by name: the same command completes them."""
+    found = [run for run_id in run_ids(folder) if (run := read_run(folder, run_id)) and run.verb == "replay"]
+    ended = receipts(folder, [run.run_id for run in found])
+    replays = [run.run_id for run in sorted(found, key=attrgetter("started_at")) if run.run_id in ended]
+    last = takewhile(lambda run_id: ended[run_id].status == INTERRUPTED, reversed(replays))
+    return tuple(sorted(last))
 
 
 def _check_runs(output: str, asked: Sequence[str]) -> None:

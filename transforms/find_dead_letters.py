@@ -40,19 +40,28 @@ class FindDeadLetters(beam.PTransform):
 
 def _find(_: None, *, settings: Settings) -> Iterator[Request]:
     folder = open_folder(settings.output.output)
-    return find_dead_letters(folder, settings.output.run_id, settings.replay or ReplaySettings())
+    return find_dead_letters(folder, settings.output.run_id, settings.replay or ReplaySettings(), settings.resumes)
 
 
-def find_dead_letters(folder: Folder, run_id: str, replay: ReplaySettings) -> Iterator[Request]:
-    """Requests that died in earlier runs and were not answered before this one, with what their pictures are now."""
+def find_dead_letters(
+    folder: Folder, run_id: str, replay: ReplaySettings, resumes: tuple[str, ...] = ()
+) -> Iterator[Request]:
+    """Requests that died in earlier runs and were not answered before this one, with what their pictures are now.
+
+    Those that died in the replays that this one `resumes` have had their turn.
+    """
     answered = load_answered(folder, run_id)
-    seen = set()
+    seen = {_key(row) for row in _dead_rows(folder, run_id, ReplaySettings(run_id=resumes))} if resumes else set()
     for row in _dead_rows(folder, run_id, replay):
         standings = (answered.of_item(row["item_id"]), answered.of_source(row["source_id"])[0])
-        key = (row["operation"], *row["uris"])
+        key = _key(row)
         if key not in seen and Standing.ANSWERED_BEFORE not in standings:
             seen.add(key)
             yield Request(row["operation"], tuple(map(describe, row["uris"])), tuple(row["labels"]))
+
+
+def _key(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["operation"], *row["uris"]
 
 
 def _dead_rows(folder: Folder, run_id: str, replay: ReplaySettings) -> Iterator[dict[str, Any]]:

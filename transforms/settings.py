@@ -283,3 +283,5 @@ class Settings:
     output: OutputSettings
     replay: ReplaySettings | None = None
     """Set where dead letters of past runs are tried once more: then no earlier death is final."""
+    resumes: tuple[str, ...] = ()
+    """Replays that were interrupted, which this one completes: what failed again in them is not sent again."""

@@ -13,6 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from pipeline.recovery import NotClosed, close_unfinished_runs, unfinished_runs
+from pipeline.replay import interrupted_replays
 from pipeline.runs import Run, begin
 from tests.records import answered, copy, dead, write_segment
 from transforms.close_run import closed_counts
@@ -281,6 +282,19 @@ def test_closing_may_be_killed_at_any_moment(
         named = {file["path"] for receipt in receipts if receipt for file in receipt.files}
         assert named == {file.path for file in folder.list("") if file.path.endswith(".parquet")}
     assert ends[0] == ends[1]
+
+
+def test_a_replay_completes_the_interrupted_ones_before_it(folder: LocalFolder) -> None:
+    """Those since the last replay that came to its end; no run of another command, and not itself."""
+    verbs = ["replay", "replay", "replay", "backfill", "backfill", "replay"]
+    statuses = [INTERRUPTED, "complete", INTERRUPTED, INTERRUPTED, "complete", INTERRUPTED]
+    for number, (verb, status) in enumerate(zip(verbs, statuses, strict=True)):
+        begin(folder, replace(run_of(f"r{number}", verb), started_at=f"2026-11-2{number}T01:00:00+00:00"))
+        close_unfinished_runs(folder)
+        receipt = orjson.loads(folder.read(run_file(f"r{number}", "receipt.json")))
+        folder.write(run_file(f"r{number}", "receipt.json"), orjson.dumps({**receipt, "status": status}))
+    begin(folder, run_of("r9", "replay"))
+    assert interrupted_replays(folder) == ("r2", "r5")
 
 
 def test_each_record_of_a_killed_run_is_kept_once(folder: LocalFolder) -> None:

@@ -26,3 +26,19 @@ def test_a_ledger_file_that_was_being_written_is_passed_over(tmp_path: Path) -> 
     Path(f"{tmp_path}/{parquet_file(LEDGER, 'r0', '.p2')}.0123.tmp").write_bytes(torn)
     found = list(find_dead_letters(folder, "r1", ReplaySettings()))
     assert found == [Request("ekyc/card", (Picture("pictures/1.jpg"),))]
+
+
+def test_a_replay_that_completes_others_leaves_out_what_failed_again_in_them(tmp_path: Path) -> None:
+    """They sent it once more, whatever its code is now; what they had not sent is left to this one."""
+    folder = LocalFolder(str(tmp_path))
+    for run_id, records in {
+        "r0": [dead(number, source=number, uris=(f"in/{number}.jpg",)) for number in range(4)],
+        "r1": [dead(0, source=0, uris=("in/0.jpg",), code="error_3"), answered(1, source=1, uris=("in/1.jpg",))],
+    }.items():
+        write_parquet(folder, TableRows(LEDGER, run_id, "p1", ledger_table(records)))
+
+    def uris(*resumes: str) -> list[str]:
+        return [one.uris[0] for one in find_dead_letters(folder, "r2", ReplaySettings(codes=("error_1",)), resumes)]
+
+    assert uris() == ["in/0.jpg", "in/2.jpg", "in/3.jpg"]
+    assert uris("r1") == ["in/2.jpg", "in/3.jpg"]
