@@ -14,12 +14,13 @@ import pyarrow as pa
 
 from pipeline.exit import innermost
 from pipeline.runs import RUN_FILE, Run, read_run, receipts
-from transforms.close_run import CLOSING_FILE, close_run, has_late_records
+from transforms.close_run import close_run, has_late_records
+from transforms.closing import CLOSING_FILE
 from transforms.elements import FOUND, Fate
-from transforms.layout import JOURNAL, LEDGER, RUNS, run_id_of
+from transforms.layout import DEAD_LETTERS, DOCUMENTS, JOURNAL, LEDGER, RUNS, is_waiting_file, run_id_of
 from transforms.receipt import RECEIPT_FILE, Receipt
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
-from transforms.storage import Folder
+from transforms.storage import TEMPORARY_SUFFIX, Folder
 
 _LOG = logging.getLogger("cardbeam")
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)
@@ -36,7 +37,9 @@ def close_unfinished_runs(folder: Folder) -> list[Receipt]:
     Raises:
         NotClosed: a run's files cannot be read or written; the message names the run.
     """
-    return [_closed(folder, run_id) for run_id in unfinished_runs(folder)]
+    closed = [_closed(folder, run_id) for run_id in unfinished_runs(folder)]
+    folder.delete(list(_half_written(folder)))
+    return closed
 
 
 def unfinished_runs(folder: Folder) -> Iterator[str]:
@@ -49,6 +52,14 @@ def unfinished_runs(folder: Folder) -> Iterator[str]:
         is_whole = run_id in ended - about[CLOSING_FILE]
         if not is_whole or (run_id in journals and has_late_records(folder, run_id)):
             yield run_id
+
+
+def _half_written(folder: Folder) -> Iterator[str]:
+    """Files that a killed command was writing, which no receipt will name."""
+    for table in (DOCUMENTS, DEAD_LETTERS, LEDGER):
+        for file in folder.list(table):
+            if is_waiting_file(file.path) or file.path.endswith(TEMPORARY_SUFFIX):
+                yield file.path
 
 
 def _closed(folder: Folder, run_id: str) -> Receipt:

@@ -15,42 +15,32 @@ from typing import Any
 
 import orjson
 
+from transforms.closing import begin_closing, end_closing
 from transforms.count_found import FOUND_FILE
 from transforms.elements import FOUND, Fate
 from transforms.frames import read_stored
 from transforms.layout import run_file
 from transforms.plan_parts import plan_parts
 from transforms.publish_new import Publisher
-from transforms.receipt import INTERRUPTED, Receipt, read_receipt
+from transforms.receipt import Receipt
 from transforms.settings import Settings
 from transforms.storage import Folder
 from transforms.tally import Counts
 from transforms.watcher import still_open
 
-CLOSING_FILE = "closing.json"
-"""There while a run that had ended is closed again: the status to give it."""
-
 
 def close_run(folder: Folder, settings: Settings, started_at: datetime, said: dict[str, Any]) -> Receipt:
     """Publish what a run left, and write its receipt, with the settings that the run wrote down as it began."""
     run_id = settings.output.run_id
-    status = _status(folder, run_id)
+    status = begin_closing(folder, run_id)
     found, open_requests = _read(folder, run_file(run_id, FOUND_FILE)), still_open(folder, run_id)
     receipt = Publisher(folder, settings, started_at).close(
         lambda recorded: closed_counts(recorded, found, open_requests),
         started_at,
         lambda made: replace(made, status=status if made.reconciled else made.status, settings=said),
     )
-    folder.delete([run_file(run_id, CLOSING_FILE)])
+    end_closing(folder, run_id)
     return receipt
-
-
-def _status(folder: Folder, run_id: str) -> str:
-    """Interrupted; but a run that had ended stays what it was: a worker wrote down late what it had paid for."""
-    receipt, path = read_receipt(folder, run_id), run_file(run_id, CLOSING_FILE)
-    if receipt is not None and receipt.has_ended and _read(folder, path) is None:
-        folder.write(path, orjson.dumps({"status": receipt.status if receipt.reconciled else INTERRUPTED}))
-    return str((_read(folder, path) or {}).get("status", INTERRUPTED))
 
 
 def closed_counts(recorded: Counts, found: Mapping[str, int] | None, open_requests: int) -> Counts:

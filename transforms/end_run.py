@@ -19,6 +19,7 @@ from apache_beam.pvalue import AsList
 from schemas.arrow import schema_of
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from transforms.budget import BUDGET_FOLDER
+from transforms.closing import begin_closing, end_closing
 from transforms.elements import Fate, PartCounts, WrittenFile
 from transforms.frames import list_segments
 from transforms.heartbeat import HEARTBEATS, LEASES
@@ -123,12 +124,16 @@ def _tidy(run_id: str, output: OutputSettings, parts: list[PartCounts], files: l
     folder = open_folder(output.output)
     parts = [part for part in parts if part.run_id == run_id]
     files = _all_files(folder, run_id, [file for file in files if file.run_id == run_id])
-    _clear(folder, run_id, files, parts)
     receipt = read_receipt(folder, run_id)
-    if receipt is not None:  # a run that has not ended gets its receipt when it does
-        receipt = with_tables(receipt, parts, files)
-        write_receipt(folder, receipt)
-        yield receipt
+    if receipt is None:  # a run that has not ended gets its receipt when it does
+        _clear(folder, run_id, files, parts)
+        return
+    begin_closing(folder, run_id)
+    _clear(folder, run_id, files, parts)
+    receipt = with_tables(receipt, parts, files)
+    write_receipt(folder, receipt)
+    end_closing(folder, run_id)
+    yield receipt
 
 
 def _all_files(folder: Folder, run_id: str, written: list[WrittenFile]) -> list[WrittenFile]:

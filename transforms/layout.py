@@ -33,6 +33,12 @@ def waiting_file(table: str, run_id: str, part_name: str) -> str:
     return f"{of_run(table, run_id)}/_{part_name}.arrow"
 
 
+def is_waiting_file(path: str) -> bool:
+    """Whether a file is on its way into a table's Parquet files."""
+    name = path.rpartition("/")[2]
+    return name.startswith("_") and name.endswith(".arrow")
+
+
 def run_file(run_id: str, name: str) -> str:
     """A file about a run: its claim, its receipt, its report."""
     return f"{RUNS}/{run_id}/{name}"

@@ -182,8 +182,9 @@ def audit(output: str, pictures: int) -> Iterator[str]:
         yield f"{pictures} pictures, but the receipts tell of {processed}"
     named = {file["path"] for receipt in receipts for file in receipt.files}
     there = {file.path for file in folder.list("") if file.path.endswith((".parquet", ".arrow"))}
-    if named != there:
+    if there - named:
         yield f"files that no receipt names: {sorted(there - named)[:3]}"
+    if named - there:
         yield f"files that are not there: {sorted(named - there)[:3]}"
 
 

@@ -17,13 +17,14 @@ from pipeline.replay import interrupted_replays
 from pipeline.runs import Run, begin
 from tests.records import answered, copy, dead, write_segment
 from transforms.close_run import closed_counts
+from transforms.closing import begin_closing
 from transforms.count_found import FOUND_FILE
 from transforms.elements import Picture, Request, Settled
 from transforms.handed_out import OPEN_FILE, Given
 from transforms.handed_out import encode as encode_open
 from transforms.layout import JOURNAL, LEDGER, of_run, run_file
 from transforms.publish_new import Publisher
-from transforms.receipt import INTERRUPTED, Receipt, read_receipt
+from transforms.receipt import INTERRUPTED, Receipt, read_receipt, write_receipt
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from transforms.stop import BUDGET, StopSwitch
 from transforms.storage import LocalFolder
@@ -282,6 +283,23 @@ def test_closing_may_be_killed_at_any_moment(
         named = {file["path"] for receipt in receipts if receipt for file in receipt.files}
         assert named == {file.path for file in folder.list("") if file.path.endswith(".parquet")}
     assert ends[0] == ends[1]
+
+
+def test_what_a_killed_publish_left_is_mended(folder: LocalFolder) -> None:
+    """Killed as it replaced the tables of a run that had ended: that run is closed again, and stays what it was."""
+    kill(folder, "r1", [answered(1)], found=1)
+    (before,) = close_unfinished_runs(folder)
+    write_receipt(folder, replace(before, status="complete"))
+    begin_closing(folder, "r1")
+    folder.delete([file["path"] for file in before.files if file["path"].startswith(PASSPORT)])
+    folder.write(f"{PASSPORT}/run_id=r1/_part-1.arrow", b"half")
+    folder.write(f"{PASSPORT}/run_id=r1/.part-2.parquet.0123.tmp", b"half")
+    (receipt,) = close_unfinished_runs(folder)
+    assert (receipt.status, fates(receipt)) == ("complete", fates(before))
+    assert {file["path"] for file in receipt.files} == {
+        file.path for table in ("documents", "dead_letters", "ledger") for file in folder.list(table)
+    }
+    assert (ids_of(folder), close_unfinished_runs(folder)) == ([answered(1).item_id], [])
 
 
 def test_a_replay_completes_the_interrupted_ones_before_it(folder: LocalFolder) -> None:
