@@ -28,7 +28,7 @@ from transforms.layout import JOURNAL, LEDGER, of_run, run_file
 from transforms.receipt import read_receipt
 from transforms.settings import Problem, option, output_problems
 from transforms.storage import Folder, StoredFile, open_folder
-from transforms.watcher import still_open
+from transforms.unsettled import still_open
 
 _of_row = itemgetter(*map(FIELDS.index, ("outcome", "attempts", "last_at")))
 _RATE_OVER_S = 60

@@ -36,8 +36,9 @@ from transforms.publish_new import Publisher
 from transforms.settings import Settings, WatchSettings
 from transforms.stop import STOP_FILE, StopReason, StopSwitch, read_stop
 from transforms.storage import Folder, open_folder
+from transforms.unsettled import open_requests, unsettled
 from transforms.watch_control import BEAT_S, Control, write_control
-from transforms.watcher import open_requests, still_open
+from transforms.watch_status import read_watch_status
 
 _LOG = logging.getLogger("cardbeam")
 _LOOK_S = 1.0
@@ -59,7 +60,8 @@ def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOp
                 _LOG.info("run %s watches", run.run_id)
                 _run_graph(settings, watching, copy.deepcopy(options), session)  # a runner writes into them
             stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
-            receipt = publisher.finish(still_open(folder, run.run_id), _now(), is_stopped=stop is not None)
+            left = unsettled(folder, run.run_id)
+            receipt = publisher.finish(left.in_flight, _now(), is_stopped=stop is not None, deferred=left.deferred)
             end_period(folder)
         except Exception as error:  # whatever a runner raises, the user gets one line
             return fail(f"run {run.run_id} failed: {cause(error)}", error)
@@ -115,7 +117,8 @@ def _publishing(folder: Folder, run: Run, publisher: Publisher, watching: WatchS
         publisher.publish_all()
         while True:
             publisher.publish_new()
-            publisher.write_receipt(len(open_requests(folder, run.run_id)), _now())
+            deferred = read_watch_status(folder, run.run_id).deferred
+            publisher.write_receipt(len(open_requests(folder, run.run_id)) + deferred, _now())
             until_s = time.monotonic() + watching.publish_every_s
             yield _LOOK_S
             while time.monotonic() < until_s and not is_quiet():

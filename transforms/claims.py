@@ -11,16 +11,19 @@ from transforms.elements import Fate
 class Claim:
     """One item's fate, known when its first request has ended. Small: a group may be all images of a run."""
 
-    __slots__ = ("_fate", "_held", "_turn")
+    __slots__ = ("_fate", "_held", "_turn", "failed_for_now")
 
     def __init__(self) -> None:
+        self.failed_for_now = False
+        """Of what is deferred: whether it failed, and this run tries it again."""
         self._fate = Fate.DEFERRED
         self._held: Future[Fate] | None = None
         self._turn: threading.Lock | None = threading.Lock()
         self._turn.acquire()
 
-    def settle(self, fate: Fate) -> None:
+    def settle(self, fate: Fate, *, failed_for_now: bool = False) -> None:
         """Say what came of the first request, once."""
+        self.failed_for_now = failed_for_now
         held, self._fate = self._held, fate
         self._held = None  # after the fate: who waits reads them the other way round
         self._let_go()

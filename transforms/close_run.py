@@ -26,16 +26,16 @@ from transforms.receipt import Receipt
 from transforms.settings import Settings
 from transforms.storage import Folder
 from transforms.tally import Counts
-from transforms.watcher import still_open
+from transforms.unsettled import unsettled
 
 
 def close_run(folder: Folder, settings: Settings, started_at: datetime, said: dict[str, Any]) -> Receipt:
     """Publish what a run left, and write its receipt, with the settings that the run wrote down as it began."""
     run_id = settings.output.run_id
     status = begin_closing(folder, run_id)
-    found, open_requests = _read(folder, run_file(run_id, FOUND_FILE)), still_open(folder, run_id)
+    found, left = _read(folder, run_file(run_id, FOUND_FILE)), unsettled(folder, run_id)
     receipt = Publisher(folder, settings, started_at).close(
-        lambda recorded: closed_counts(recorded, found, open_requests),
+        lambda recorded: closed_counts(recorded, found, left.in_flight + left.deferred),
         started_at,
         lambda made: replace(made, status=status if made.reconciled else made.status, settings=said),
     )

@@ -98,6 +98,10 @@ class SettledAs(str, Enum):
     """Its calls were made, or not, in an outage or a run that stopped: not settled, and no failure of its own."""
 
 
+LEFT = frozenset({SettledAs.RETRY.value, SettledAs.DEFERRED.value})
+"""Records that settle nothing: the request is sent again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """One settled input: a row of the ledger, a record of the journal. Times are µs since 1970, UTC."""
@@ -154,6 +158,8 @@ class Ending:
     """Of this, what it waited as the first in its process: over all endings, how long the quota held the process."""
     queued_s: float = 0.0
     """What it waited, ready to be sent, because as many calls as may be were under way."""
+    failed_for_now: bool = False
+    """Of what is deferred: whether it failed, and this run tries it again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ class Given:
 
     number: int
     request: Request
+    seen_at: int = 0
+    """When the last record of it was made that is older than this, µs since 1970; 0 where there is none."""
 
 
 class HandedOut:
@@ -40,7 +42,7 @@ class HandedOut:
         self._given: dict[Uris, Given] = {}
         self._keys: Counter[str] = Counter()
         for one in given:
-            self.add(one.number, [one.request])
+            self.add(one.number, [one.request], {one.request.uris: one.seen_at}.__getitem__)
 
     def __len__(self) -> int:
         return len(self._given)
@@ -48,21 +50,23 @@ class HandedOut:
     def __iter__(self) -> Iterator[Given]:
         return iter(list(self._given.values()))
 
-    def add(self, number: int, requests: Iterable[Request]) -> None:
+    def add(self, number: int, requests: Iterable[Request], seen_at: Callable[[Uris], int] = lambda _: 0) -> None:
         """Give out; one that is given out again gets the later number."""
         for request in requests:
             if request.uris not in self._given:
                 self._keys[self.key_of(request)] += 1
-            self._given[request.uris] = Given(number, request)
+            self._given[request.uris] = Given(number, request, seen_at(request.uris))
 
-    def settle(self, known: Known) -> None:
-        """A record settles it: by its URIs, for the picture may have changed before it was read.
+    def settle(self, known: Known) -> Request | None:
+        """A record ends it: by its URIs, for the picture may have changed before it was read.
 
-        What may be told once more settles no other version: it may be of the one before, and the next be under way.
+        What may be told once more ends no other version: it may be of the one before, and the next be under way.
         """
         given = self._given.get(known.uris)
-        if given is not None and (not known.may_be_old or known.source_id == given.request.source_id):
-            self._forget(given)
+        if given is None or (known.may_be_old and known.source_id != given.request.source_id):
+            return None
+        self._forget(given)
+        return given.request
 
     def drop_another(self, settled: Request) -> None:
         """What is there now is settled: another version of it is over, whose record was missed or tells of this one."""
@@ -126,6 +130,7 @@ def encode(handed: Iterable[Given]) -> bytes:
                 "operation": one.request.operation,
                 "pictures": [(picture.uri, picture.size_bytes, picture.version) for picture in one.request.pictures],
                 "labels": one.request.labels,
+                "seen_at": one.seen_at,
             }
             for one in handed
         ]
@@ -134,7 +139,7 @@ def encode(handed: Iterable[Given]) -> bytes:
 
 def decode(content: bytes) -> list[Given]:
     """What the file names."""
-    return [Given(one["number"], _request(one)) for one in orjson.loads(content)]
+    return [Given(one["number"], _request(one), one.get("seen_at", 0)) for one in orjson.loads(content)]
 
 
 def _request(one: dict[str, Any]) -> Request:

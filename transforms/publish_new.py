@@ -120,7 +120,7 @@ class Publisher:
         self._folder.delete([*self._to_delete, *self._closed_segments()])
         self._to_delete, self._stale = self._stale, []
 
-    def finish(self, open_requests: int, now: datetime, *, is_stopped: bool) -> Receipt:
+    def finish(self, open_requests: int, now: datetime, *, is_stopped: bool, deferred: int = 0) -> Receipt:
         """The tables as a backfill leaves them, and the receipt. What is still open was deferred, or is a gap."""
         self.publish_all(is_growing=False)
         if is_merged := len(small := self._small()) > 1:
@@ -129,7 +129,7 @@ class Publisher:
         self._name_new_files(open_requests, now)
         if is_merged:
             self.publish_all(is_growing=False)  # a merged part was compared with itself alone
-        tally = {**self._tally(), Fate.DEFERRED.value: open_requests if is_stopped else 0}
+        tally = {**self._tally(), Fate.DEFERRED.value: deferred + (open_requests if is_stopped else 0)}
         tally[FOUND] = sum(tally.values()) + (0 if is_stopped else open_requests)
         return self._end(tally, now)
 

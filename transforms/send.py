@@ -250,7 +250,7 @@ class Sender:
     def _note_outage(self, outcome: Outcome) -> None:
         """Log that an outage begins, once."""
         with self._lock:
-            begins = self._out_since_s is None
+            begins = self._out_since_s is None and not self._pauses  # a watch tells it itself
             if begins:
                 self._out_since_s = self._clock()
         if begins:
@@ -285,7 +285,6 @@ class Sender:
                 self._held.append(held)
                 return held
         if self._breaker.is_open:
-            self._note_outage(outcome)
             self._decide(Verdict.DEFERRED)
         elif tripped is not None:
             self.stop(reason_of(tripped))

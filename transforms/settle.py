@@ -18,7 +18,7 @@ from transforms.access import Access
 from transforms.answered import Answered, Standing
 from transforms.card_client import Sent
 from transforms.claims import Claim, Claims
-from transforms.elements import Ending, Fate, Request, Settled, SettledAs, item_id_of
+from transforms.elements import LEFT, Ending, Fate, Request, Settled, SettledAs, item_id_of
 from transforms.failures import FINAL_AFTER_RUNS
 from transforms.in_flight import Held
 from transforms.journal import Journal
@@ -40,8 +40,6 @@ _FATE_OF_RECORD = {
     SettledAs.RETRY: Fate.DEFERRED,
     SettledAs.DEFERRED: Fate.DEFERRED,
 }
-_LEFT = frozenset({SettledAs.RETRY.value, SettledAs.DEFERRED.value})
-"""Records that settle nothing: the request is sent again."""
 
 _CANNOT_FETCH = OUTCOMES["error_2"].code
 
@@ -97,8 +95,8 @@ class Settler:
             return _claimed(claim, lambda: self._go_first(request, item_id, standing, opened, taken_up_at))
         fate = claim.wait()
         if isinstance(fate, Future):
-            return Held(fate, lambda: self._follow(request, item_id, fate.result(), taken_up_at))
-        return self._follow(request, item_id, fate, taken_up_at)
+            return Held(fate, lambda: self._follow(request, item_id, claim, taken_up_at))
+        return self._follow(request, item_id, claim, taken_up_at)
 
     def _go_first(
         self, request: Request, item_id: str, standing: Standing, opened: Opened, taken_up_at: int
@@ -109,10 +107,10 @@ class Settler:
             return Ending(_FATE_OF_STANDING[standing])
         if opened.refused is not None:
             may_retry = request.may_retry and opened.refused.retriable
-            settled_as, fate = (SettledAs.RETRY, Fate.DEFERRED) if may_retry else (SettledAs.DEAD, Fate.DEAD)
+            settled_as = SettledAs.RETRY if may_retry else SettledAs.DEAD
             record = self._record(request, item_id, settled_as, taken_up_at)
             self._keep(replace(record, **self._death(record, opened.refused)))
-            return Ending(fate)
+            return Ending(_FATE_OF_RECORD[settled_as], failed_for_now=may_retry)
         return self._call(request, item_id, opened.pictures, taken_up_at)
 
     def _item_id(self, request: Request, opened: Opened) -> str:
@@ -157,23 +155,26 @@ class Settler:
             )
         )
         waits_s = (delivery.waited_s, delivery.throttled_s, delivery.queued_s)
-        return Ending(_FATE_OF_RECORD[settled_as], delivery.attempts, attempt.latency_s, *waits_s)
+        is_retry = settled_as is SettledAs.RETRY
+        fate = _FATE_OF_RECORD[settled_as]
+        return Ending(fate, delivery.attempts, attempt.latency_s, *waits_s, failed_for_now=is_retry)
 
-    def _follow(self, request: Request, item_id: str, fate_of_first: Fate, taken_up_at: int) -> Ending:
-        """A duplicate of a request that went first."""
-        is_deferred = fate_of_first is Fate.DEFERRED
-        if not is_deferred or self.watches:
-            settled_as = SettledAs.DEFERRED if is_deferred else SettledAs.COPY
-            self._keep(self._record(request, item_id, settled_as, taken_up_at))
-        if is_deferred:
-            return Ending(Fate.DEFERRED)
+    def _follow(self, request: Request, item_id: str, claim: Claim, taken_up_at: int) -> Ending:
+        """A duplicate of a request that went first, whose fate is known."""
+        fate_of_first = claim.wait()
+        if fate_of_first is Fate.DEFERRED:
+            if self.watches:
+                settled_as = SettledAs.RETRY if claim.failed_for_now else SettledAs.DEFERRED
+                self._keep(self._record(request, item_id, settled_as, taken_up_at))
+            return Ending(Fate.DEFERRED, failed_for_now=claim.failed_for_now)
+        self._keep(self._record(request, item_id, SettledAs.COPY, taken_up_at))
         was_before = fate_of_first is Fate.ANSWERED_BEFORE
         return Ending(Fate.ANSWERED_BEFORE if was_before else Fate.DUPLICATE)
 
     def _keep(self, settled: Settled) -> None:
         """Make a record durable, then count on it."""
         self.journal.append(settled)
-        if settled.outcome not in _LEFT:
+        if settled.outcome not in LEFT:
             self.answered.note(settled)
 
     def _record(self, request: Request, item_id: str, settled_as: SettledAs, taken_up_at: int) -> Settled:
@@ -186,7 +187,7 @@ class Settler:
             labels=request.labels,
             first_at=taken_up_at,
             last_at=self._now_us(),
-            retriable=settled_as.value in _LEFT,
+            retriable=settled_as.value in LEFT,
         )
 
     def _death(self, record: Settled, outcome: Outcome) -> dict[str, Any]:
@@ -208,28 +209,25 @@ class Settler:
 
 def _claimed(claim: Claim, work: Callable[[], Ending | Held[Ending]]) -> Ending | Held[Ending]:
     """Do the work of a claim's first request, and tell its duplicates what came of it, whatever happens."""
-    fate: Fate | None = Fate.DEFERRED
+    ending: Ending | Held[Ending] = Ending(Fate.DEFERRED)
     try:
         ending = work()
-        if isinstance(ending, Held):
-            fate = None
-            claim.hold()
-            return Held(ending.decided, lambda: _told(claim, ending.finish))
-        fate = ending.fate
-        return ending
     finally:
-        if fate is not None:
-            claim.settle(fate)
+        if isinstance(ending, Held):
+            claim.hold()
+        else:
+            claim.settle(ending.fate, failed_for_now=ending.failed_for_now)
+    return Held(ending.decided, partial(_claimed_still, claim, ending.finish)) if isinstance(ending, Held) else ending
 
 
-def _told(claim: Claim, finish: Callable[[], Ending]) -> Ending:
-    fate = Fate.DEFERRED
+def _claimed_still(claim: Claim, finish: Callable[[], Ending]) -> Ending:
+    """The last step of a claim's first request that was held."""
+    ending = Ending(Fate.DEFERRED)
     try:
         ending = finish()
-        fate = ending.fate
-        return ending
     finally:
-        claim.settle(fate)
+        claim.settle(ending.fate, failed_for_now=ending.failed_for_now)
+    return ending
 
 
 def _settled_as(outcome: Outcome, verdict: Verdict, *, may_retry: bool) -> SettledAs:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.elements import input_id_of
@@ -13,7 +14,7 @@ from transforms.frames import FIELDS, HEADER_BYTES, list_segments, read_stored
 from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.storage import Folder, StoredFile
 
-_NAMES = ("item_id", "source_id", "outcome", "retriable", "uris", "code")
+_NAMES = ("item_id", "source_id", "outcome", "retriable", "uris", "code", "last_at")
 _of_row = itemgetter(*map(FIELDS.index, (*_NAMES, "labels")))
 
 
@@ -31,6 +32,8 @@ class Known:
     code: str | None = None
     input_id: str | None = None
     """Set where the source id does not identify the input (see `input_id_of`)."""
+    last_at: int = 0
+    """When it was made, µs since 1970."""
 
 
 class Tail:
@@ -63,9 +66,9 @@ class Tail:
         start = self._read_up_to.get(file.path, 0)
         try:
             for row, end in read_stored(self._folder, file.path, start, file.size_bytes):
-                item_id, source_id, outcome, retriable, uris, code, labels = _of_row(row)
+                item_id, source_id, outcome, retriable, uris, code, last_at, labels = _of_row(row)
                 input_id = input_id_of(source_id, item_id, uris, labels)
-                yield Known(item_id, source_id, outcome, retriable, tuple(uris), code=code, input_id=input_id)
+                yield Known(item_id, source_id, outcome, retriable, tuple(uris), False, code, input_id, last_at)
                 self._read_up_to[file.path] = end
         except FileNotFoundError:
             return  # taken over by the ledger since it was listed
@@ -73,9 +76,11 @@ class Tail:
     def _read_ledger(self, path: str) -> Iterator[Known]:
         try:
             with self._folder.open(path) as file:
-                columns = pq.read_table(file, columns=[*_NAMES, "input_id"]).to_pydict()
+                table = pq.read_table(file, columns=[*_NAMES, "input_id"])
         except FileNotFoundError:
             return  # merged into another since it was listed; that one comes with the next look
-        rows = zip(*(columns[name] for name in (*_NAMES, "input_id")), strict=True)
-        for item_id, source_id, outcome, retriable, uris, code, input_id in rows:
-            yield Known(item_id, source_id, outcome, retriable, tuple(uris), True, code, input_id)
+        table = table.set_column(_NAMES.index("last_at"), "last_at", table["last_at"].cast(pa.int64()))
+        columns = table.to_pydict()
+        for row in zip(*(columns[name] for name in (*_NAMES, "input_id")), strict=True):
+            item_id, source_id, outcome, retriable, uris, code, last_at, input_id = row
+            yield Known(item_id, source_id, outcome, retriable, tuple(uris), True, code, input_id, last_at)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 
 import orjson
 
-from transforms.elements import SettledAs
+from transforms.elements import LEFT, SettledAs
 from transforms.layout import run_file
 from transforms.storage import Folder
 from transforms.tail import Known
@@ -45,6 +45,8 @@ class WatchStatus:
     next_retry_at_s: float | None = None
     paused_since_s: float | None = None
     """Since when the endpoint answers nobody."""
+    deferred: int = 0
+    """Of those that wait, how many failed or were deferred, and are sent again."""
 
 
 class StatusWriter:
@@ -60,13 +62,14 @@ class StatusWriter:
         self._write_at_s = clock()
 
     def note_record(self, known: Known) -> None:
-        """An image has its result."""
-        self._found_at_s.pop(known.uris, None)
+        """An image has its result, or failed for now."""
+        if known.outcome not in LEFT:
+            self._found_at_s.pop(known.uris, None)
         if known.may_be_old:
             return
         if known.outcome == SettledAs.ANSWERED.value:
             self._succeeded_at_s = self._now_s()
-        elif known.outcome == SettledAs.DEAD.value:
+        elif known.outcome == SettledAs.DEAD.value or (known.outcome in LEFT and known.code):
             self._failed.append((self._clock(), known.code or "unknown"))
 
     def note_found(self, uris: Iterable[Uris]) -> None:
@@ -90,6 +93,7 @@ class StatusWriter:
         failing_inputs: Iterable[str] = (),
         next_retry_at_s: float | None = None,
         paused_since_s: float | None = None,
+        deferred: int = 0,
     ) -> None:
         """Write it if it changed and the last time is long enough ago. A store that is away is tried the next time."""
         if self._clock() < self._write_at_s:
@@ -106,6 +110,7 @@ class StatusWriter:
             self._recent(),
             next_retry_at_s,
             paused_since_s,
+            deferred,
         )
         if status == self._written:
             return

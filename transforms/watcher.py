@@ -14,19 +14,22 @@ from itertools import chain, islice
 
 from schemas.contract import OPERATIONS
 from transforms.answered import Standing
-from transforms.elements import Picture, Request
+from transforms.elements import LEFT, Picture, Request, SettledAs
 from transforms.fresh_answered import Fresh
-from transforms.handed_out import OPEN_FILE, Given, Group, HandedOut, Uris, decode, encode, new_requests, to_give
+from transforms.handed_out import OPEN_FILE, Group, HandedOut, Uris, encode, new_requests, to_give
 from transforms.input_listing import InputListing
 from transforms.layout import run_file
 from transforms.looks import look_at_all
 from transforms.news import News
+from transforms.outage_pause import OutagePause
+from transforms.retry_schedule import RetrySchedule
 from transforms.settings import Settings, WatchSettings
 from transforms.sources import SourceError
 from transforms.stop import STORAGE_REFUSED, StopSwitch
 from transforms.storage import Folder
 from transforms.tail import Known, Tail
 from transforms.unpaired import UnpairedSides
+from transforms.unsettled import Records, open_requests
 from transforms.uris import local_name
 from transforms.watch_status import StatusWriter
 
@@ -71,6 +74,8 @@ class Watcher:
         self._tail = Tail(folder, settings.output.run_id)
         self._handed = HandedOut(by_source=settings.input.dedupe == "source")
         self._written = b""
+        self._retries = RetrySchedule(folder, clock, now_s)
+        self._pause = OutagePause(clock, now_s)
         self._failed_here: set[str] = set()
         self._waiting: dict[Uris, Request] = {}
         self._told: dict[Uris, Request] = {}
@@ -88,9 +93,16 @@ class Watcher:
 
         A runner that goes back to an earlier batch holds what was given out before it.
         """
-        given = open_requests(self._folder, self._settings.output.run_id)
-        settled = {known.source_id for known in self._learn(self._tail.read())}
-        open_still = [one for one in given if one.request.source_id not in settled]
+        self._retries.load()
+        records = Records(self._learn(self._tail.read()))
+        open_still = []
+        for one in open_requests(self._folder, self._settings.output.run_id):
+            if records.is_settled(one.request.source_id):
+                continue
+            if (left := records.left_of(one)) is not None:
+                self._retries.add(one.request, left, is_own=left.outcome == SettledAs.RETRY.value)
+            else:
+                open_still.append(one)
         self._handed = HandedOut((one for one in open_still if one.number < number), by_source=self._handed.by_source)
         self._again = [one.request for one in open_still if one.number >= number]
         self._unpaired.load()
@@ -101,11 +113,11 @@ class Watcher:
         began_s = self._clock()
         while not self._is_over():
             for known in self._learn(self._tail.read()):
-                self._handed.settle(known)
+                self._take(known)
             self._fresh.catch_up()  # after the tail: what is not given out any more is known by then
             self._hear()
-            if requests := self._next():
-                self._handed.add(number, requests)
+            if requests := [self._retries.dispatch(request) for request in self._next()]:
+                self._handed.add(number, requests, self._retries.seen_at)
                 self._write()
                 self._tell()
                 return self._handed.groups(requests)
@@ -115,7 +127,23 @@ class Watcher:
                 return []
             if self._listing is None or len(self._waiting) >= _WAITING:
                 self._wait(_STEP_S)
+        self._retries.keep(is_last=True)
         return None
+
+    def _take(self, known: Known) -> None:
+        """Take up a record: what it settles is settled, what failed or was deferred is sent again when it is due."""
+        if known.outcome in LEFT and self._retries.is_old(known):
+            return
+        was_probe = self._pause.is_on
+        self._pause.note(known)
+        request = self._handed.settle(known)
+        if known.outcome not in LEFT:
+            self._retries.settle(known)
+        elif request is not None:
+            is_own = known.outcome == SettledAs.RETRY.value and not self._pause.is_on
+            self._retries.add(request, known, is_own=is_own)
+        if was_probe and request is not None and not len(self._handed):
+            self._pause.probed()
 
     def _next(self) -> list[Request]:
         if self._again:
@@ -123,12 +151,19 @@ class Watcher:
             return requests
         self._list()
         listed = (request for uris, request in self._waiting.items() if uris not in self._told)
-        waiting = chain(self._told.values(), listed)
-        requests = to_give(waiting, self._handed, self._most_open - len(self._handed))
+        is_full = len(self._retries) >= _WAITING
+        waiting = chain(self._retries.due(), () if is_full else chain(self._told.values(), listed))
+        requests = to_give(waiting, self._handed, self._room())
         for request in requests:
             self._waiting.pop(request.uris, None)
             self._told.pop(request.uris, None)
         return requests
+
+    def _room(self) -> int:
+        """How many may be given out now: in an outage one alone, now and then."""
+        if self._pause.is_on:
+            return int(self._pause.may_probe and not len(self._handed))
+        return self._most_open - len(self._handed)
 
     def _hear(self) -> None:
         """Take up what a topic tells. Of two sides it tells one at a time: a listing finds the other."""
@@ -148,7 +183,7 @@ class Watcher:
                 must_list = True
         if must_list:
             self._list_at_s = min(self._list_at_s, self._listed_s + self._watch.interval_s)
-        self._told = {uris: request for uris, request in self._told.items() if not self._is_settled(request)}
+        self._told = {uris: request for uris, request in self._told.items() if not self._is_known(request)}
         self._news.settle(self._open_uris)
 
     def _open_uris(self) -> set[str]:
@@ -169,7 +204,7 @@ class Watcher:
                 self._waiting.pop(request.uris, None)
                 if self._handed.has(request) and self._is_settled(request):
                     self._handed.drop_another(request)
-            new = new_requests(listed, self._handed, self._is_settled, self._is_whole)
+            new = new_requests(listed, self._handed, self._is_known, self._is_whole)
             found = {request.uris: request for request in new}
             self._waiting |= found
             self._status.note_found(found)
@@ -182,21 +217,27 @@ class Watcher:
         self._status.note_listing([*self._waiting, *self._told, *handed])
         with suppress(OSError):  # the next listing keeps the times
             self._unpaired.end_listing(is_whole=self._inputs.is_whole)
+        if self._inputs.is_whole:
+            self._retries.end_listing()
         self._refusals = 0 if self._inputs.is_whole else self._refusals + self._inputs.is_refused
         if self._refusals >= _REFUSALS:
             self._stop.pull(STORAGE_REFUSED)
 
     def _learn(self, records: Iterator[Known]) -> Iterator[Known]:
-        """Deaths that a later run tries again are left alone in this one."""
+        """Dead letters that a later run tries again are left alone in this one."""
         for known in records:
             self._status.note_record(known)
-            if known.retriable and known.source_id is not None:
+            if known.retriable and known.outcome not in LEFT and known.source_id is not None:
                 self._failed_here.add(known.source_id)
             yield known
 
     def _is_settled(self, request: Request) -> bool:
         standing, _ = self._fresh.answered.of_source(request.source_id)
         return standing is not Standing.NEW or request.source_id in self._failed_here
+
+    def _is_known(self, request: Request) -> bool:
+        """Whether it is not new: it is settled, or waits to be sent again."""
+        return self._is_settled(request) or self._retries.waits(request)
 
     def _is_whole(self, request: Request) -> bool:
         """Whether nothing of it may still be on its way: bytes of a file, or the other side of a card."""
@@ -208,13 +249,17 @@ class Watcher:
 
     def _tell(self) -> None:
         self._status.write(
-            waiting=len(self._waiting.keys() | self._told.keys()),
+            waiting=len(self._waiting.keys() | self._told.keys()) + len(self._retries),
             in_flight=len(self._handed),
             unpaired=len(self._unpaired),
             failing_inputs=self._inputs.failing,
+            next_retry_at_s=self._retries.next_at_s,
+            paused_since_s=self._pause.since_at_s,
+            deferred=len(self._retries),
         )
 
     def _write(self) -> None:
+        self._retries.keep()
         content = encode(self._handed)
         if content != self._written:
             self._folder.write(self._path, content)
@@ -231,23 +276,3 @@ def is_young(now_s: float, uri: str, version: str | None) -> bool:
 def most_open(rate_per_s: float) -> int:
     """Requests that are given out and not settled, at the most."""
     return max(_LEAST_OPEN, math.ceil(rate_per_s * _OPEN_FOR_S)) if rate_per_s else _OPEN_WITHOUT_A_RATE
-
-
-def open_requests(folder: Folder, run_id: str) -> list[Given]:
-    """What is given out and not settled, as the watch wrote it last."""
-    try:
-        return decode(folder.read(run_file(run_id, OPEN_FILE)))
-    except FileNotFoundError:
-        return []
-
-
-def still_open(folder: Folder, run_id: str) -> int:
-    """How many requests were given out and have no record."""
-    given = open_requests(folder, run_id)
-    if not given:
-        return 0
-    uris, sources = set(), set()
-    for known in Tail(folder, run_id).read():
-        uris.add(known.uris)
-        sources.add(known.source_id)
-    return sum(one.request.uris not in uris and one.request.source_id not in sources for one in given)

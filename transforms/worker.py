@@ -131,7 +131,8 @@ class Worker:
             pauses=session.watches,
             **({} if session.is_alone else _others(folder, run_id)),
         )
-        self._sender, self._idle_s = sender, _IDLE_S if session.is_alone else _IDLE_BESIDE_OTHERS_S
+        self._sender = sender
+        self._idle_s = _IDLE_S if session.is_alone or session.watches else _IDLE_BESIDE_OTHERS_S
         self._settler = Settler(
             answered,
             sender,

@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> LocalFolder:
 def known(one: Settled, *, may_be_old: bool = False) -> Known:
     names = ("item_id", "source_id", "outcome", "retriable", "uris")
     told = (getattr(one, name) for name in names)
-    return Known(*told, may_be_old=may_be_old, code=one.code, input_id=one.input_id)
+    return Known(*told, may_be_old=may_be_old, code=one.code, input_id=one.input_id, last_at=one.last_at)
 
 
 def to_ledger(folder: LocalFolder, name: str, *records: Settled) -> None:

@@ -92,7 +92,7 @@ def names(groups: list[Group]) -> list[str]:
 
 
 def write(folder: LocalFolder, request: Request, **others: object) -> None:
-    record: Settled = dead(1, uris=request.uris, outcome=SettledAs.DEAD.value, **others)
+    record: Settled = dead(1, **{"uris": request.uris, "outcome": SettledAs.DEAD.value, **others})
     journal = LocalJournal(folder, RUN)
     journal.append(Settled(**{**{n: getattr(record, n) for n in Settled.__slots__}, "source_id": request.source_id}))
     journal.close()
