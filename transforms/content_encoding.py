@@ -8,7 +8,8 @@ ACCEPTED = "gzip, deflate"
 """What a request may ask for: nothing else is decoded."""
 _MAX_CODINGS = 5
 _GZIP_BITS = 16 + zlib.MAX_WBITS
-_NAMES = {"gzip": _GZIP_BITS, "x-gzip": _GZIP_BITS, "deflate": zlib.MAX_WBITS}
+_WINDOW_BITS = {"gzip": _GZIP_BITS, "x-gzip": _GZIP_BITS, "deflate": zlib.MAX_WBITS}
+_NOT_DECODED = frozenset({"br", "zstd", "compress", "x-compress"})
 
 
 class WrongEncoding(Exception):
@@ -21,15 +22,25 @@ def decode(body: bytes, encoding: str, max_bytes: int) -> bytes:
     Raises:
         WrongEncoding: it is encoded otherwise, or cut off.
     """
-    names = [name.strip().lower() for name in encoding.split(",")]
-    codings = [name for name in names if name not in ("", "identity")]
-    if len(codings) > _MAX_CODINGS:
-        raise WrongEncoding("more codings than anybody uses")
-    for name in reversed(codings):
-        if name not in _NAMES:
-            raise WrongEncoding("a coding that was not asked for")
-        body = _inflate(body, _NAMES[name], max_bytes)
+    for name in reversed(codings(encoding)):
+        body = _inflate(body, _WINDOW_BITS[name], max_bytes)
     return body
+
+
+def codings(encoding: str) -> list[str]:
+    """How a body of this Content-Encoding is encoded, in order. Words that name no coding, a charset for instance, are
+    none: servers write such.
+
+    Raises:
+        WrongEncoding: in a way that is not known here.
+    """
+    names = [name.strip().lower() for name in encoding.split(",")]
+    if not _NOT_DECODED.isdisjoint(names):
+        raise WrongEncoding("a coding that was not asked for")
+    known = [name for name in names if name in _WINDOW_BITS]
+    if len(known) > _MAX_CODINGS:
+        raise WrongEncoding("more codings than anybody uses")
+    return known
 
 
 def _inflate(body: bytes, window_bits: int, max_bytes: int) -> bytes:

@@ -16,7 +16,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 import requests
 from requests.utils import requote_uri
 
-from transforms.content_encoding import WrongEncoding, decode
+from transforms.content_encoding import WrongEncoding, codings, decode
 from transforms.deadline import Deadline
 from transforms.elements import Picture
 from transforms.http_connection import CONNECT_TIMEOUT_S, Request, send_request
@@ -35,7 +35,6 @@ _ATTEMPTS = 3
 _MOST_REDIRECTS = 30
 _AS_IT_IS = {"Accept-Encoding": "identity"}
 """A compressed picture has another etag and length."""
-_ENCODINGS = ("", "identity", "gzip", "x-gzip")
 _OK = (requests.codes.ok, requests.codes.non_authoritative_information)
 _REDIRECTED = (301, 302, 303, 307, 308)
 _FAULTS = (OSError, ValueError, BrokenResponse, WrongEncoding)
@@ -92,6 +91,8 @@ def open_web(uri: str, timeout_s: float = _MANIFEST_TIMEOUT_S) -> IO[bytes]:
         return _try(lambda deadline: _fetch(uri, deadline), Deadline(timeout_s))
     except (ValueError, BrokenResponse) as error:
         raise OSError(str(error)) from error
+    except WrongEncoding as error:
+        raise OSError(f"the server sends {error}") from error
 
 
 def _try(attempt: Callable[[Deadline], _Found], deadline: Deadline) -> _Found:
@@ -121,9 +122,9 @@ def _fetch(uri: str, deadline: Deadline) -> IO[bytes]:
     with _follow("GET", uri, deadline) as (head, reader):
         if head.status not in _OK:
             raise OSError(f"the server answers HTTP {head.status}")
-        encoding = head.headers.get("content-encoding", "").strip().lower()
-        if encoding not in _ENCODINGS:
-            raise OSError("the server sends it in an encoding that was not asked for")
+        found = codings(head.headers.get("content-encoding", ""))
+        if "deflate" in found or len(found) > 1:
+            raise WrongEncoding("a coding that was not asked for")
         if not head.is_delimited:
             raise OSError("the server does not say how long it is, so that it may be cut off unseen")
         file = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
@@ -131,8 +132,8 @@ def _fetch(uri: str, deadline: Deadline) -> IO[bytes]:
             file.write(piece)
     file.seek(0)
     # some servers say so of a file that is compressed, and named so, itself
-    is_encoded = "gzip" in encoding and not urlsplit(uri).path.lower().endswith(".gz")
-    return cast(IO[bytes], gzip.open(file)) if is_encoded else file
+    is_its_own = urlsplit(uri).path.lower().endswith(".gz")
+    return cast(IO[bytes], gzip.open(file)) if found and not is_its_own else file
 
 
 def _picture(uri: str, headers: Mapping[str, str]) -> Picture:

@@ -237,7 +237,7 @@ def test_a_manifest_that_is_compressed_itself_stays_so() -> None:
         (b"HTTP/1.1 200 OK\r\n\r\nuri\n", "the server does not say how long it is, so that it may be cut off unseen"),
         (
             response(b"x", headers="Content-Encoding: br\r\n"),
-            "the server sends it in an encoding that was not asked for",
+            "the server sends a coding that was not asked for",
         ),
         (response(b"uri\n", length=9), "the connection ended in the middle of the body"),
         (b"junk\r\n", "does not begin as HTTP/1.1 does"),
