@@ -15,12 +15,12 @@ _NEEDS_A_HUMAN = {2: "bad usage, or inputs that cannot be listed", 5: "credentia
 
 
 def run(*arguments: str, **environment: str) -> None:
-    """Run a verb: 0 is success, 3 (quota) and 4 (failed) are tried again and go on where they were, 2 and 5 are not."""
+    """Run a verb: 0 is success, 3 (quota) and 4 (failed) are tried again and process what is left, 2 and 5 are not."""
     status = subprocess.run([_RUN, *arguments], env={**os.environ, **environment}, check=False).returncode
     if status in _NEEDS_A_HUMAN:
         raise AirflowFailException(f"{arguments[0]}: {_NEEDS_A_HUMAN[status]}")
     if status:
-        raise AirflowException(f"{arguments[0]} ended with {status}; the same command goes on with the run")
+        raise AirflowException(f"{arguments[0]} ended with {status}; the next try processes what is left")
 
 
 with DAG(

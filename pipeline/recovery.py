@@ -17,6 +17,7 @@ from pipeline.runs import RUN_FILE, Run, read_run, receipts
 from transforms.close_run import close_run, has_late_records
 from transforms.closing import CLOSING_FILE
 from transforms.elements import FOUND, Fate
+from transforms.frames import list_segments
 from transforms.layout import DEAD_LETTERS, DOCUMENTS, JOURNAL, LEDGER, RUNS, is_waiting_file, run_id_of
 from transforms.receipt import RECEIPT_FILE, Receipt
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
@@ -46,7 +47,8 @@ def unfinished_runs(folder: Folder) -> Iterator[str]:
     """Runs without a receipt that says that they ended, and runs whose journal got records after it, by name."""
     paths = [file.path.split("/") for file in folder.list(RUNS)]
     about = {name: {path[1] for path in paths if path[2:] == [name]} for name in (RUN_FILE, RECEIPT_FILE, CLOSING_FILE)}
-    ledgers, journals = ({run_id_of(file.path) for file in folder.list(table)} for table in (LEDGER, JOURNAL))
+    ledgers = {run_id_of(file.path) for file in folder.list(LEDGER)}
+    journals = {run_id_of(file.path) for file in list_segments(folder, JOURNAL)}
     ended = {run_id for run_id, one in receipts(folder, about[RECEIPT_FILE]).items() if one.has_ended}
     for run_id in sorted(filter(None, about[RUN_FILE] | ledgers | journals)):
         is_whole = run_id in ended - about[CLOSING_FILE]

@@ -15,7 +15,7 @@ from pipeline.options import parse
 from pipeline.runs import ended_runs
 from pipeline.views import connect
 from transforms.layout import RUNS, run_file
-from transforms.receipt import WATCHING
+from transforms.receipt import INTERRUPTED, WATCHING
 from transforms.settings import Problem, option, output_problems
 from transforms.storage import Folder, open_folder
 
@@ -132,6 +132,7 @@ _WHAT_NOW = {
     "out_of_requests": "The account's requests ran out; the same command, given later, takes up what is left",
     "budget": "The run stopped at --max_calls; the same command takes up what is left",
     "failed": "The run failed; the same command takes up what is left",
+    INTERRUPTED: "The run was interrupted; the same command takes up what is left",
     WATCHING: "The run watches",
 }
 

@@ -22,7 +22,7 @@ from transforms.frames import read_stored
 from transforms.layout import run_file
 from transforms.plan_parts import plan_parts
 from transforms.publish_new import Publisher
-from transforms.receipt import Receipt
+from transforms.receipt import Receipt, write_receipt
 from transforms.settings import Settings
 from transforms.storage import Folder
 from transforms.tally import Counts
@@ -34,11 +34,14 @@ def close_run(folder: Folder, settings: Settings, started_at: datetime, said: di
     run_id = settings.output.run_id
     status = begin_closing(folder, run_id)
     found, left = _read(folder, run_file(run_id, FOUND_FILE)), unsettled(folder, run_id)
-    receipt = Publisher(folder, settings, started_at).close(
-        lambda recorded: closed_counts(recorded, found, left.in_flight + left.deferred),
-        started_at,
-        lambda made: replace(made, status=status if made.reconciled else made.status, settings=said),
-    )
+
+    def count(recorded: Counts) -> Counts:
+        return closed_counts(recorded, found, left.in_flight + left.deferred)
+
+    def write(output: Folder, made: Receipt) -> Receipt:
+        return write_receipt(output, replace(made, status=status if made.reconciled else made.status, settings=said))
+
+    receipt = Publisher(folder, settings, started_at).close(count, started_at, write)
     end_closing(folder, run_id)
     return receipt
 

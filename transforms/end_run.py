@@ -33,8 +33,16 @@ from transforms.layout import (
     of_run,
     run_file,
 )
-from transforms.receipt import Receipt, make_receipt, read_receipt, with_tables, write_receipt
-from transforms.run_lock import refuse_if_taken_over
+from transforms.receipt import (
+    INTERRUPTED,
+    Receipt,
+    create_receipt,
+    make_receipt,
+    read_receipt,
+    with_tables,
+    write_receipt,
+)
+from transforms.run_lock import TakenOver, refuse_if_taken_over
 from transforms.settings import OutputSettings, Settings
 from transforms.stop import STOP_FILE, read_stop
 from transforms.storage import TEMPORARY_SUFFIX, Folder, open_folder
@@ -94,7 +102,17 @@ def _end(
     refuse_if_taken_over(folder, settings.output.run_id)
     if tally.get(Fate.DEFERRED.value) and read_stop(folder, run_file(settings.output.run_id, STOP_FILE)) is None:
         raise Overtaken("requests were left to a later attempt, which ends the run")
-    return end_run(folder, settings, tally, parts, files, started_at=started_at, finished_at=now)
+    return end_run(folder, settings, tally, parts, files, started_at=started_at, finished_at=now, write=_write_own)
+
+
+def _write_own(folder: Folder, receipt: Receipt) -> Receipt:
+    """Write the receipt, unless the run was closed meanwhile by a launch that took this job for dead."""
+    if not create_receipt(folder, receipt):
+        there = read_receipt(folder, receipt.run_id)
+        if there is not None and there.status == INTERRUPTED:
+            raise TakenOver(f"another launch closed run {receipt.run_id}")
+        write_receipt(folder, receipt)  # this bundle has run before
+    return receipt
 
 
 def end_run(
@@ -106,18 +124,16 @@ def end_run(
     *,
     started_at: datetime,
     finished_at: datetime,
-    revise: Callable[[Receipt], Receipt] = lambda made: made,
+    write: Callable[[Folder, Receipt], Receipt] = write_receipt,
 ) -> Receipt:
-    """Leave a run's output in order and write its receipt, as `revise` gives it back."""
+    """Leave a run's output in order and have its receipt written; as it is then."""
     run_id = settings.output.run_id
     files = _all_files(folder, run_id, files)
     stop = read_stop(folder, run_file(run_id, STOP_FILE))
-    made = make_receipt(settings, tally, parts, files, stop, started_at=started_at, finished_at=finished_at)
-    receipt = revise(made)
+    receipt = make_receipt(settings, tally, parts, files, stop, started_at=started_at, finished_at=finished_at)
     if receipt.reconciled:
         _clear(folder, run_id, files, parts)
-    write_receipt(folder, receipt)
-    return receipt
+    return write(folder, receipt)
 
 
 def _tidy(run_id: str, output: OutputSettings, parts: list[PartCounts], files: list[WrittenFile]) -> Iterator[Receipt]:

@@ -131,10 +131,10 @@ class Publisher:
             self.publish_all(is_growing=False)  # a merged part was compared with itself alone
         tally = {**self._tally(), Fate.DEFERRED.value: deferred + (open_requests if is_stopped else 0)}
         tally[FOUND] = sum(tally.values()) + (0 if is_stopped else open_requests)
-        return self._end(tally, now)
+        return self._end(tally, now, write_receipt)
 
     def close(
-        self, count: Callable[[Counts], Counts], last_at: datetime, revise: Callable[[Receipt], Receipt]
+        self, count: Callable[[Counts], Counts], last_at: datetime, write: Callable[[Folder, Receipt], Receipt]
     ) -> Receipt:
         """The same for a run whose workers are gone: `count` completes what its records tell.
 
@@ -148,7 +148,7 @@ class Publisher:
         recorded = {**tally, Fate.DUPLICATE.value: here, Fate.ANSWERED_BEFORE.value: earlier}
         called_s = [one.counts.last_call_s for one in self._parts.values() if one.counts.last_call_s is not None]
         ended_at = max([last_at, *(datetime.fromtimestamp(one, timezone.utc) for one in called_s)])
-        return self._end(count(recorded), ended_at, revise)
+        return self._end(count(recorded), ended_at, write)
 
     def _name_new_files(self, open_requests: int, now: datetime) -> None:
         """Have the receipt name no ledger file that goes, before it goes: what is missing of it is taken for a loss."""
@@ -156,7 +156,7 @@ class Publisher:
         self._folder.delete(self._to_delete)
         self._to_delete = []
 
-    def _end(self, tally: Counts, now: datetime, revise: Callable[[Receipt], Receipt] = lambda made: made) -> Receipt:
+    def _end(self, tally: Counts, now: datetime, write: Callable[[Folder, Receipt], Receipt]) -> Receipt:
         files = list(self._merged_files())
         receipt = end_run(
             self._folder,
@@ -166,7 +166,7 @@ class Publisher:
             files,
             started_at=self._started_at,
             finished_at=now,
-            revise=revise,
+            write=write,
         )
         if receipt.reconciled:
             self._folder.delete(self._read_segments())

@@ -178,10 +178,19 @@ def _plain(settings: Settings) -> dict[str, Any]:
     return {name: value for group in groups for name, value in asdict(group).items()}
 
 
-def write_receipt(folder: Folder, receipt: Receipt) -> None:
+def write_receipt(folder: Folder, receipt: Receipt) -> Receipt:
     """Put it in place: from now on the run has ended."""
-    content = orjson.dumps(asdict(receipt), option=orjson.OPT_INDENT_2)
-    folder.write(run_file(receipt.run_id, RECEIPT_FILE), content)
+    folder.write(run_file(receipt.run_id, RECEIPT_FILE), _encode(receipt))
+    return receipt
+
+
+def create_receipt(folder: Folder, receipt: Receipt) -> bool:
+    """Put it in place if the run has none; whether it was put."""
+    return folder.create(run_file(receipt.run_id, RECEIPT_FILE), _encode(receipt))
+
+
+def _encode(receipt: Receipt) -> bytes:
+    return orjson.dumps(asdict(receipt), option=orjson.OPT_INDENT_2)
 
 
 def read_receipt(folder: Folder, run_id: str) -> Receipt | None:

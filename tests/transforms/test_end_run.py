@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from tests.parts import read_part
 from tests.records import answered, dead, read_segment, write_segment
 from transforms.elements import PartCounts, WrittenFile
-from transforms.end_run import end_run
+from transforms.end_run import _end, end_run
 from transforms.plan_parts import plan_parts
-from transforms.receipt import Receipt, read_receipt
+from transforms.receipt import INTERRUPTED, Receipt, read_receipt, write_receipt
+from transforms.run_lock import LOCK_FILE, TakenOver
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from transforms.storage import LocalFolder
 from transforms.table_file import TableRows, write_parquet
@@ -144,3 +146,22 @@ def test_a_later_session_adds_to_the_ledger(folder: LocalFolder) -> None:
     assert receipt.documents == {"passport": 3}
     assert sum(file["rows"] for file in receipt.files if file["path"].startswith("ledger")) == 4
     assert paths(folder).count(f"runs/{RUN}/receipt.json") == 1
+
+
+def test_a_job_that_was_taken_for_dead_ends_no_run_that_was_closed(folder: LocalFolder) -> None:
+    """It sees the lock with another run, or the receipt of a run that another launch closed."""
+    settings = Settings(InputSettings(), EndpointSettings(), RateSettings(), OutputSettings(folder.root, RUN))
+    parts, files = publish(folder)
+    folder.write(LOCK_FILE, b'{"run_id": "r1"}')
+    receipt = _end(TALLY, settings, NOW, parts, files)
+    assert _end(TALLY, settings, NOW, parts, files).files == receipt.files  # the bundle runs again
+    folder.write(LOCK_FILE, b'{"run_id": "another"}')
+    with pytest.raises(TakenOver):
+        _end(TALLY, settings, NOW, parts, files)
+    write_receipt(folder, replace(receipt, status=INTERRUPTED))
+    closed = folder.read(f"runs/{RUN}/receipt.json")
+    for held in (b'{"run_id": "r1"}', None):
+        folder.write(LOCK_FILE, held) if held else folder.delete([LOCK_FILE])
+        with pytest.raises(TakenOver):
+            _end(TALLY, settings, NOW, parts, files)
+    assert folder.read(f"runs/{RUN}/receipt.json") == closed
