@@ -26,6 +26,15 @@ RUN_FILE = "run.json"
 _READ_AT_ONCE = 16
 
 
+class RunExists(UsageError):
+    """A run cannot begin under the name of another, whatever became of that one."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"run {run_id} exists already: choose another --run_id or leave it out, a new run processes what is left"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What run.json holds: how the run began."""
@@ -48,11 +57,11 @@ def new_run(folder: Folder, settings: Settings, verb: str, now: datetime) -> Run
     """The run that a command begins, under the name that was asked for or else its start in UTC.
 
     Raises:
-        UsageError: there is a run of the name that was asked for.
+        RunExists: there is a run of the name that was asked for.
     """
     asked = settings.output.run_id
     if asked and _is_known(folder, asked):
-        raise _taken(asked)
+        raise RunExists(asked)
     return Run(
         asked or _free_name(folder, now),
         verb,
@@ -67,17 +76,11 @@ def begin(folder: Folder, run: Run) -> None:
     """Write down that the run has begun.
 
     Raises:
-        UsageError: there is a run of its name.
+        RunExists: there is a run of its name.
     """
     content = orjson.dumps(asdict(run), option=orjson.OPT_INDENT_2)
     if not folder.create(run_file(run.run_id, RUN_FILE), content):
-        raise _taken(run.run_id)
-
-
-def _taken(run_id: str) -> UsageError:
-    return UsageError(
-        f"run {run_id} exists already: choose another --run_id or leave it out, a new run processes what is left"
-    )
+        raise RunExists(run.run_id)
 
 
 def _is_known(folder: Folder, run_id: str) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 from pipeline.claim import claimed, refuse_living_workers
 from pipeline.recovery import close_unfinished_runs
-from pipeline.runs import Run, begin, new_run
+from pipeline.runs import Run, RunExists, begin, new_run
 from transforms.settings import Settings
 from transforms.storage import Folder
 
@@ -37,9 +37,17 @@ def started_run(
     """A run that has begun, with the output's lock held until the block ends. Raises as `locked_output` does.
 
     Raises:
-        UsageError: also where a run of its name exists.
+        RunExists: there is a run of the name that was asked for.
     """
-    run = new_run(folder, settings, verb, datetime.now(timezone.utc))
-    with locked_output(folder, run.run_id, when_orphaned=when_orphaned):
-        begin(folder, run)
-        yield run
+    has_begun = False
+    while not has_begun:
+        run = new_run(folder, settings, verb, datetime.now(timezone.utc))
+        with locked_output(folder, run.run_id, when_orphaned=when_orphaned):
+            try:
+                begin(folder, run)
+                has_begun = True
+            except RunExists:  # it has begun, and ended, while we waited for the lock
+                if settings.output.run_id:
+                    raise
+            if has_begun:
+                yield run
