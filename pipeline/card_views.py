@@ -131,6 +131,7 @@ joined AS (
            f.address, f.address_town, f.address_district, f.address_ward,
            b.mrz_person_number, nullif(trim(concat_ws(' ', b.mrz_sur_name, b.mrz_given_name)), '') AS mrz_name,
            b.mrz_dob,
+           f.document_index AS front_index, b.document_index AS back_index,
            f.valid AS front_valid, b.valid AS back_valid,
            f.invalid_code AS front_invalid_code, b.invalid_code AS back_invalid_code,
            b.mrz_sur_name = '' OR b.mrz_given_name = '' AS has_half_a_name

@@ -59,6 +59,38 @@ FROM seen GROUP BY operation, uri
 Duplicates have URIs of their own, and where an earlier image is put back, its answer of then is the newest again."""
 
 
+PLACES = View(
+    "places",
+    "Every image by its URI: the labels, state and newest document of what was seen there last",
+    """
+WITH seen AS (
+    SELECT uri, operation, item_id, labels, last_at AS seen_at,
+           row_number() OVER (PARTITION BY uri ORDER BY last_at DESC, run_id DESC, item_id DESC) AS age
+    FROM ledger, unnest(uris) AS named(uri)
+),
+documents_of_items AS (
+    SELECT operation, item_id, run_id, called_at, list(type ORDER BY document_index) AS types,
+           row_number() OVER (PARTITION BY operation, item_id ORDER BY called_at DESC, run_id DESC) AS age
+    FROM documents GROUP BY operation, item_id, run_id, called_at
+),
+failures AS (
+    SELECT operation, item_id, code,
+           row_number() OVER (PARTITION BY operation, item_id ORDER BY last_at DESC, run_id DESC) AS age
+    FROM dead_letters
+)
+SELECT seen.uri, operation, item_id, seen.labels, seen.seen_at,
+       CASE WHEN types IS NULL THEN 'failed' ELSE 'succeeded' END AS state,
+       CASE WHEN types IS NULL THEN code END AS code,
+       coalesce(types, CAST([] AS VARCHAR[])) AS types, documents_of_items.run_id, called_at
+FROM seen
+LEFT JOIN documents_of_items USING (operation, item_id)
+LEFT JOIN failures USING (operation, item_id)
+WHERE seen.age = 1 AND coalesce(documents_of_items.age, 1) = 1 AND coalesce(failures.age, 1) = 1
+""",
+)
+"""A failed image has the code of its newest dead letter. `run_id` and `called_at` are the document's."""
+
+
 def _latest(name: str, what: str) -> View:
     return View(
         f"latest_{name}",
@@ -79,6 +111,7 @@ VIEWS = (
     DEAD_LETTERS_OPEN,
     LATEST_ANSWERS,
     CARDS,
+    PLACES,
     _latest("documents", "Documents"),
     _latest("cards", "Cards"),
     *(_latest(name, f"Documents of type {name}") for name in DOCUMENT_TYPES),

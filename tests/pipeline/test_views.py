@@ -115,3 +115,24 @@ def test_an_output_that_looks_like_a_partition(tmp_path: Path) -> None:
     connection = duckdb.connect()
     connection.execute("; ".join(statements("duckdb", "cardbeam", folder.root, [])))
     assert connection.sql("SELECT country, run_id FROM cardbeam.passport").fetchall() == told
+
+
+def test_places(tmp_path: Path) -> None:
+    """Each URI has the labels, state and document types of what was seen there last; a renamed image has both URIs."""
+    folder = LocalFolder(str(tmp_path))
+    front, lost = settled(FIRST, 0, ("a.jpg",), reply=_answer(("passport", {}))), ("b.jpg",)
+    pair = settled(FIRST, 2, ("f.jpg", "g.jpg"), reply=_answer(*_SIDES))
+    write_run(folder, FIRST, [front, death(FIRST, 1, *lost, "http_503", "busy", True), pair])
+    renamed = settled(SECOND, 0, ("c.jpg",), item_id=front.item_id, outcome="copy", labels=(("branch", "west"),))
+    write_run(folder, SECOND, [renamed, death(SECOND, 1, *lost, "error_1", "no card", False)])
+    found = connect(folder.root).sql(
+        "SELECT uri, labels['branch'], state, code, types, run_id FROM places ORDER BY uri"
+    )
+    sides = ["chip_id_card_front", "chip_id_card_back"]
+    assert found.fetchall() == [
+        ("a.jpg", "north", "succeeded", None, ["passport"], FIRST),
+        ("b.jpg", "south", "failed", "error_1", [], None),
+        ("c.jpg", "west", "succeeded", None, ["passport"], FIRST),
+        ("f.jpg", "north", "succeeded", None, sides, FIRST),
+        ("g.jpg", "north", "succeeded", None, sides, FIRST),
+    ]

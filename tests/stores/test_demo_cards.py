@@ -84,7 +84,8 @@ def test_each_view_answers(local_output: str, from_a_local_folder: dict[str, lis
     assert counts["documents"] == sum(counts[name] for name in DOCUMENT_TYPES)
     assert counts["dead_letters"] == counts["dead_letters_open"] == len(from_a_local_folder[DEAD_LETTERS])
     assert len(names) == 2 * len(DOCUMENT_TYPES) + len(("cards", "dead_letters", "dead_letters_open", "documents",
-        "latest_answers", "latest_cards", "latest_documents", "ledger", "runs"))  # fmt: skip
+        "latest_answers", "latest_cards", "latest_documents", "ledger", "places",
+        "runs"))  # fmt: skip
 
 
 def test_the_bundled_cards(bucket: Bucket, endpoint_url: str, from_a_local_folder: dict[str, list[dict[str, Any]]]):
