@@ -12,7 +12,6 @@ from operator import itemgetter
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.exit import EXIT_COMPLETE, EXIT_FAILED, UsageError
 from pipeline.liveness import Observer, is_alive
@@ -21,10 +20,11 @@ from pipeline.runs import Run, read_run, run_ids
 from pipeline.summary import summarise
 from pipeline.watch_lines import watch_lines
 from transforms.count_found import FOUND_FILE
-from transforms.damaged_file import warn
+from transforms.damaged_file import DamagedFile, warn
 from transforms.elements import SettledAs
 from transforms.frames import FIELDS, HEADER_BYTES, list_segments, read_stored
 from transforms.layout import JOURNAL, LEDGER, of_run, run_file
+from transforms.read_parquet import read_ledger
 from transforms.receipt import read_receipt
 from transforms.settings import Problem, option, output_problems
 from transforms.storage import Folder, StoredFile, open_folder
@@ -76,6 +76,7 @@ class RecordCounter:
     _settled: dict[str, int] = field(default_factory=lambda: {one.value: 0 for one in SettledAs})
     _calls: int = 0
     _called_at_s: dict[int, int] = field(default_factory=dict)
+    _warned: set[str] = field(default_factory=set)
     _journal_from_us: int | None = None
     """When the first record was made that the journal holds, or held when it was looked at."""
 
@@ -104,7 +105,7 @@ class RecordCounter:
     def _count_segment(self, file: StoredFile) -> None:
         """What came to a segment since the last look."""
         start = self._read_up_to.get(file.path, 0)
-        for row, end in read_stored(self.folder, file.path, start, file.size_bytes, on_damage=warn):
+        for row, end in read_stored(self.folder, file.path, start, file.size_bytes, on_damage=self._warn_once):
             outcome, attempts, last_at = _of_row(row)
             self._read_up_to[file.path] = end
             self._journal_from_us = min(self._journal_from_us or last_at, last_at)
@@ -114,10 +115,19 @@ class RecordCounter:
                 second = last_at // 1_000_000
                 self._called_at_s[second] = self._called_at_s.get(second, 0) + attempts
 
+    def _warn_once(self, error: DamagedFile) -> None:
+        """A segment that is damaged at its end is met again at each look."""
+        if str(error) not in self._warned:
+            self._warned.add(str(error))
+            warn(error)
+
     def _count_ledger(self, path: str) -> None:
         """What an earlier session settled: the rest is from the journal, which was counted."""
-        with self.folder.open(path) as file:
-            rows = pq.read_table(file, columns=["outcome", "attempts", "last_at"])
+        try:
+            rows = read_ledger(self.folder, path, ["outcome", "attempts", "last_at"])
+        except DamagedFile as error:
+            warn(error)
+            return
         if self._journal_from_us is not None:
             rows = rows.filter(pc.less(rows["last_at"].cast(pa.int64()), self._journal_from_us))
         for counted in pc.value_counts(rows["outcome"]).to_pylist():
@@ -171,7 +181,12 @@ def main(arguments: Sequence[str]) -> int:
 def _show(folder: Folder, run: Run, asked: StatusSettings) -> int:
     """Print how the run stands, again and again if that is asked for until it has ended; the exit status."""
     counter, observer = RecordCounter(folder, run.run_id), Observer(folder, run.run_id)
-    while (receipt := read_receipt(folder, run.run_id)) is None or not receipt.has_ended:
+    damaged: list[DamagedFile] = []
+    while (receipt := read_receipt(folder, run.run_id, damaged.append)) is None or not receipt.has_ended:
+        if damaged:
+            warn(damaged[0])
+            print(f"run {run.run_id}  {line(run, counter.look(time.time()))}")
+            return EXIT_COMPLETE
         lives = observer.look() if asked.watch else is_alive(observer)
         if receipt is None:
             print(f"run {run.run_id}  {line(run, counter.look(time.time()))}", flush=True)

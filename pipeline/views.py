@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,10 @@ from pipeline.exit import UsageError
 from pipeline.runs import ended_runs
 from pipeline.view import View
 from pipeline.view_statements import RUNS_TABLE, TABLE_COMMENTS, VIEWS
+from transforms.damaged_file import DamagedFile, warn
 from transforms.layout import run_file
-from transforms.receipt import RECEIPT_FILE
+from transforms.read_parquet import opened_parquet
+from transforms.receipt import RECEIPT_FILE, decode_receipt, read_receipt
 from transforms.storage import Folder, open_folder
 
 if TYPE_CHECKING:
@@ -40,8 +42,11 @@ def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duc
     `latest_…`; `runs` is a table. `unfinished` shows runs without a receipt too, as far as they are written;
     with `only_run` the views but `runs` show that one, and no other file is opened.
 
+    A file that is missing or damaged is left out, and a warning names it.
+
     Raises:
-        UsageError: DuckDB is not installed, no run has ended there, or a file is gone.
+        UsageError: DuckDB is not installed, or no run has ended there.
+        DamagedFile: the only receipts that are there are damaged.
     """
     try:
         import duckdb  # noqa: PLC0415  # an extra
@@ -51,26 +56,55 @@ def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duc
     receipts = _receipts(folder)
     files = _listed_files(folder) if unfinished else _files_of(receipts, only_run)
     if not files:
+        for run_id in [only_run] if only_run else ended_runs(folder):
+            read_receipt(folder, run_id)
         raise UsageError(f"--output {output} holds no run that has ended; run a backfill into it first")
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET parquet_metadata_cache = true")  # each view looks at every file again
     try:
-        with _reachable(connection, folder, files) as root:
-            for table in TABLES.values():
-                _make_view(connection, table, [f"{root}/{path}" for path in files.get(table.folder, ())])
-            for statement in MACROS:
-                connection.execute(statement)
-            for view in VIEWS:
-                _create(connection, view)
-    except duckdb.Error as error:  # at this point it tells of files, not of what is in them
-        told = str(error).splitlines()[0]
-        raise UsageError(
-            f"--output {output} is not whole: {told}; publish makes tables again, sql --unfinished shows what is there"
-        ) from None
+        connection = _with_views(folder, files)
+    except (duckdb.Error, FileNotFoundError):
+        connection = _with_views(folder, _whole(folder, files))
     connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
     connection.execute("COMMENT ON TABLE runs IS 'The receipts, one row for each run'")
     return connection
+
+
+def _with_views(folder: Folder, files: _Files) -> duckdb.DuckDBPyConnection:
+    import duckdb  # noqa: PLC0415  # an extra
+
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET parquet_metadata_cache = true")  # each view looks at every file again
+    with _reachable(connection, folder, files) as root:
+        for table in TABLES.values():
+            _make_view(connection, table, [f"{root}/{path}" for path in files.get(table.folder, ())])
+        for statement in MACROS:
+            connection.execute(statement)
+        for view in VIEWS:
+            _create(connection, view)
+    return connection
+
+
+def _whole(folder: Folder, files: _Files) -> _Files:
+    """The files that are there and whole, as far as their ends tell; a warning names each of the others."""
+    paths = [path for of_table in files.values() for path in of_table]
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        faults = dict(zip(paths, pool.map(partial(_fault, folder), paths), strict=True))
+    for fault in filter(None, faults.values()):
+        warn(fault)
+    return {
+        table: {path: size_bytes for path, size_bytes in of_table.items() if faults[path] is None}
+        for table, of_table in files.items()
+    }
+
+
+def _fault(folder: Folder, path: str) -> DamagedFile | None:
+    try:
+        with opened_parquet(folder, path):
+            return None
+    except FileNotFoundError:
+        return DamagedFile.of(path, "is missing")
+    except DamagedFile as error:
+        return error
 
 
 def _receipts(folder: Folder) -> list[bytes]:
@@ -79,10 +113,16 @@ def _receipts(folder: Folder) -> list[bytes]:
 
 
 def _receipt(folder: Folder, run_id: str) -> bytes:
-    """As it stands; nothing where its run has begun again since it was listed."""
-    with suppress(FileNotFoundError):
-        return folder.read(run_file(run_id, RECEIPT_FILE))
-    return b""
+    """As it stands; nothing where it is gone since it was listed, or damaged, of which a warning tells."""
+    try:
+        content = folder.read(run_file(run_id, RECEIPT_FILE))
+        decode_receipt(run_id, content)
+    except FileNotFoundError:
+        return b""
+    except DamagedFile as error:
+        warn(error)
+        return b""
+    return content
 
 
 _Files = Mapping[str, Mapping[str, int]]

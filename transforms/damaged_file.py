@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cache
 
 _LOG = logging.getLogger("cardbeam")
 _ADVICE = "Restore the file, or see docs/nightly.md"
@@ -47,10 +46,5 @@ def pass_over(_: DamagedFile) -> None:
 
 
 def warn(error: DamagedFile) -> None:
-    """Log it, once, and go on: for commands that only read."""
-    _warn_of(str(error))
-
-
-@cache
-def _warn_of(message: str) -> None:
-    _LOG.warning("%s", message)
+    """Log it and go on: for commands that only read."""
+    _LOG.warning("%s", error)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 
 import apache_beam as beam
-import pyarrow.parquet as pq
 from apache_beam.pvalue import AsList
 
 from schemas.arrow import schema_of
@@ -33,6 +32,7 @@ from transforms.layout import (
     of_run,
     run_file,
 )
+from transforms.read_parquet import opened_ledger
 from transforms.receipt import (
     INTERRUPTED,
     Receipt,
@@ -169,8 +169,8 @@ def _write_empty(folder: Folder, run_id: str, table: str) -> WrittenFile:
 def _ledger_files(folder: Folder, run_id: str, written: set[str]) -> Iterator[WrittenFile]:
     for file in folder.list(of_run(LEDGER, run_id)):
         if file.path.endswith(".parquet") and file.path not in written:
-            with folder.open(file.path) as opened:
-                rows = pq.ParquetFile(opened).metadata.num_rows
+            with opened_ledger(folder, file.path) as opened:
+                rows = opened.metadata.num_rows
             if rows:  # an earlier session's empty file has had its day
                 yield WrittenFile(run_id, LEDGER, file.path, rows, file.size_bytes)
 

@@ -13,12 +13,12 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from transforms.answered import Standing, load_answered
 from transforms.elements import Request, SettledAs
 from transforms.find_cards import Found, list_and_count
 from transforms.layout import LEDGER, run_id_of
+from transforms.read_parquet import read_ledger
 from transforms.settings import ReplaySettings, Settings
 from transforms.sources import describe
 from transforms.storage import Folder, open_folder
@@ -69,8 +69,7 @@ def _dead_rows(folder: Folder, run_id: str, replay: ReplaySettings) -> Iterator[
         of_run = run_id_of(file.path)
         if not file.path.endswith(".parquet") or of_run == run_id or (replay.run_id and of_run not in replay.run_id):
             continue
-        with folder.open(file.path) as opened:
-            rows = pq.read_table(opened, columns=_COLUMNS)
+        rows = read_ledger(folder, file.path, _COLUMNS)
         rows = rows.filter(pc.equal(rows["outcome"], SettledAs.DEAD.value))
         if replay.codes:
             rows = rows.filter(pc.is_in(rows["code"], value_set=pa.array(replay.codes)))

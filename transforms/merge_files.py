@@ -15,10 +15,10 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.ipc
-import pyarrow.parquet as pq
 
 from transforms.elements import WrittenFile
 from transforms.parquet_shape import GROUP_BYTES, ROW_GROUP_ROWS, together
+from transforms.read_parquet import damage_named, opened_parquet
 from transforms.storage import Files, Folder
 from transforms.table_file import TableRows, open_parquet
 
@@ -58,10 +58,16 @@ def _name(files: list[WrittenFile]) -> str:
 
 def _pieces(folder: Files, files: list[WrittenFile]) -> Iterator[pa.Table]:
     for file in files:
-        with folder.open(file.path) as opened:
-            if file.path.endswith(".arrow"):
-                reader = pa.ipc.open_file(opened)
-                batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
-            else:
-                batches = pq.ParquetFile(opened).iter_batches(_BATCH_ROWS)
-            yield from (pa.Table.from_batches([batch]) for batch in batches)
+        batches = _waiting(folder, file.path) if file.path.endswith(".arrow") else _stored(folder, file.path)
+        yield from (pa.Table.from_batches([batch]) for batch in batches)
+
+
+def _waiting(folder: Files, path: str) -> Iterator[pa.RecordBatch]:
+    with folder.open(path) as opened, damage_named(path):
+        reader = pa.ipc.open_file(opened)
+        yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
+
+
+def _stored(folder: Files, path: str) -> Iterator[pa.RecordBatch]:
+    with opened_parquet(folder, path) as file:
+        yield from file.iter_batches(_BATCH_ROWS)

@@ -69,6 +69,7 @@ def writer_options(schema: pa.Schema, rows: int) -> dict[str, Any]:
     return {
         "compression": _COMPRESSION,
         "data_page_size": _PAGE_BYTES,
+        "write_page_checksum": True,
         "use_dictionary": list(_leaves(schema, _repeats)),
         "write_statistics": list(_leaves(schema, _has_bounds)),
         "bloom_filter_options": {name: {"ndv": distinct, "fpp": _FALSE_POSITIVES} for name in looked_up},

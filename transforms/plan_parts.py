@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas.tables import LEDGER_SCHEMA
 from transforms.damaged_file import pass_over
@@ -25,6 +24,7 @@ from transforms.elements import Part, SettledAs, Span
 from transforms.frames import FIELDS, list_segments, read_stored
 from transforms.ids import Ids, Index, to_ids
 from transforms.layout import JOURNAL, LEDGER, of_run
+from transforms.read_parquet import opened_ledger
 from transforms.record_keys import COPY, Keys, Rows, meeting_others
 from transforms.storage import Folder
 
@@ -136,9 +136,8 @@ def _ledger_paths(folder: Folder, run_id: str) -> Iterator[str]:
 
 def _ledger_drafts(folder: Folder, paths: Iterable[str]) -> Iterator[_Draft]:
     for path in paths:
-        with folder.open(path) as opened:
-            file = pq.ParquetFile(opened)
-            rows = file.read(["item_id", "source_id", "outcome", "last_at"])
+        with opened_ledger(folder, path) as file:
+            rows = file.read(list(_KEYS))
             is_copy = pc.equal(rows["outcome"], SettledAs.COPY.value)
             copied = file.read(["item_id", "uris"]).filter(is_copy) if pc.any(is_copy).as_py() else _NO_COPIES
         copies = zip(copied["item_id"].to_pylist(), map(tuple, copied["uris"].to_pylist()), strict=True)

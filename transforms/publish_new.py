@@ -14,7 +14,6 @@ from itertools import chain
 from operator import attrgetter
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from transforms.elements import FOUND, Fate, Part, PartCounts, SettledAs, WrittenFile
 from transforms.end_run import end_run
@@ -22,6 +21,7 @@ from transforms.frames import HEADER_BYTES, list_segments
 from transforms.layout import JOURNAL, LEDGER, of_run, parquet_file
 from transforms.merge_files import merge
 from transforms.plan_parts import PART_BYTES, PART_RECORDS, plan_file, plan_new_parts, plan_parts
+from transforms.read_parquet import opened_parquet, read_ledger
 from transforms.receipt import WATCHING, Receipt, make_receipt, write_receipt
 from transforms.settings import Settings
 from transforms.storage import Folder
@@ -259,13 +259,13 @@ def _writer(path: str) -> str:
 
 
 def _described(folder: Folder, run_id: str, path: str) -> WrittenFile:
-    with folder.open(path) as file:
-        rows = pq.ParquetFile(file).metadata.num_rows
-        size_bytes = file.seek(0, 2)
+    with folder.open(path) as opened:
+        size_bytes = opened.seek(0, 2)
+    with opened_parquet(folder, path) as file:
+        rows = file.metadata.num_rows
     return WrittenFile(run_id, LEDGER, path, rows, size_bytes)
 
 
 def _copies(folder: Folder, path: str) -> int:
-    with folder.open(path) as file:
-        outcomes: Iterable[bool] = pc.equal(pq.ParquetFile(file).read(["outcome"])["outcome"], SettledAs.COPY.value)
-    return pc.sum(outcomes).as_py() or 0
+    outcomes = read_ledger(folder, path, ["outcome"])["outcome"]
+    return pc.sum(pc.equal(outcomes, SettledAs.COPY.value)).as_py() or 0

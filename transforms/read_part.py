@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from transforms.damaged_file import DamagedFile, OnDamage
@@ -23,6 +22,7 @@ from transforms.frames import FIELDS, read_stored
 from transforms.layout import DEAD_LETTERS, LEDGER, parquet_file
 from transforms.parquet_shape import together
 from transforms.parse_answers import ANSWER_COLUMNS, parse_answers
+from transforms.read_parquet import opened_ledger
 from transforms.sort_replies import SortedReplies
 from transforms.storage import Folder
 
@@ -160,8 +160,7 @@ def _rows(table: pa.Table, mask: npt.NDArray[np.bool_]) -> pa.Table:
 
 
 def _from_ledger(folder: Folder, part: Part, slice_rows: int) -> Iterator[pa.Table]:
-    with folder.open(parquet_file(LEDGER, part.run_id, part.name)) as opened:
-        file = pq.ParquetFile(opened)
+    with opened_ledger(folder, parquet_file(LEDGER, part.run_id, part.name)) as file:
         yield from map(_table_of, file.iter_batches(slice_rows, use_threads=False))
 
 

@@ -6,17 +6,17 @@ A run is complete only with its receipt, which is written last. The names are a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import pairwise
 from typing import Any
 
-import orjson
-
+from transforms.damaged_file import DamagedFile, OnDamage, refuse
 from transforms.elements import FOUND, Fate, PartCounts, WrittenFile
-from transforms.layout import DOCUMENT_TABLES, run_file
+from transforms.layout import DOCUMENT_TABLES, TABLES, of_run, run_file
 from transforms.settings import Settings
+from transforms.state_file import decode_state, encode_state, is_of
 from transforms.stop import StopReason
 from transforms.storage import Folder
 from transforms.tally import THROTTLED_US, Counts
@@ -26,6 +26,10 @@ WATCHING = "watching"
 """The status of a run that watches: its receipt tells what is published so far, and is written again and again."""
 INTERRUPTED = "interrupted"
 """The status of a run that was killed: the next launch closes it."""
+_REQUESTS = (FOUND, *(fate.value for fate in Fate), "called")
+_CALLS = ("sent", "retried", "answered")
+_RATE = ("allowed_per_s", "achieved_per_s", "busy_s", "throttled_s")
+_FILE = {"path": str, "rows": int, "bytes": int}
 _LONGEST_PAUSE_S = 60
 """A longer silence between two answers is not time in which the run was busy."""
 
@@ -50,6 +54,8 @@ class Receipt:
     gaps: list[str] = field(default_factory=list)
     stopped_by: str = ""
     message: str = ""
+    damaged: list[dict[str, Any]] = field(default_factory=list)
+    """Segments of the journal that are damaged, and how many of their records are lost, at least."""
 
     @property
     def has_ended(self) -> bool:
@@ -90,15 +96,26 @@ def make_receipt(
         gaps=gaps,
         stopped_by=stop.code if stop else "",
         message=stop.message if stop else "",
+        damaged=_damaged(parts),
     )
 
 
 def with_tables(receipt: Receipt, parts: list[PartCounts], files: list[WrittenFile]) -> Receipt:
     """The receipt of a run whose tables were made again: what was asked stays, what was read may not."""
-    requests = {**receipt.requests, **_held(parts)}
+    held = _held(parts)
+    before = {fate: receipt.requests[fate] for fate in held}
+    lost = sum(before.values()) - sum(held.values())
+    gaps = [*_unbalanced(receipt.requests), *_losses(parts)]
+    if lost > 0:
+        gaps.append(f"{sum(before.values())} answered or dead, but the ledger holds {lost} fewer")
+    is_mended = not receipt.reconciled and not gaps and not receipt.stopped_by
     return replace(
         receipt,
-        requests=requests,
+        status="failed" if gaps else "complete" if is_mended else receipt.status,
+        reconciled=not gaps,
+        gaps=gaps,
+        damaged=_damaged(parts),
+        requests={**receipt.requests, **held},
         documents=_documents(files),
         dead_letters=_summed(part.dead_letters for part in parts),
         files=_files(files),
@@ -137,12 +154,27 @@ def _requests(tally: Counts, parts: list[PartCounts]) -> dict[str, int]:
 
 def _gaps(requests: Mapping[str, int], parts: list[PartCounts]) -> Iterable[str]:
     """Counts that do not agree, each with by how much."""
-    ended = sum(requests[fate.value] for fate in Fate)
-    if ended != requests[FOUND]:
-        yield f"{requests[FOUND]} found, but {ended} ended: {requests[FOUND] - ended:+d}"
+    yield from _unbalanced(requests)
     for fate, held in _held(parts).items():
         if held < requests[fate]:
             yield f"{requests[fate]} {fate}, but the ledger holds {held}: {held - requests[fate]:+d}"
+    yield from _losses(parts)
+
+
+def _unbalanced(requests: Mapping[str, int]) -> Iterator[str]:
+    ended = sum(requests[fate.value] for fate in Fate)
+    if ended != requests[FOUND]:
+        yield f"{requests[FOUND]} found, but {ended} ended: {requests[FOUND] - ended:+d}"
+
+
+def _losses(parts: Iterable[PartCounts]) -> Iterator[str]:
+    for segment in _damaged(parts):
+        yield f"{segment['path']} is damaged, {segment['records']} records are lost"
+
+
+def _damaged(parts: Iterable[PartCounts]) -> list[dict[str, Any]]:
+    records = _summed(part.damaged for part in parts)
+    return [{"path": path, "records": lost} for path, lost in records.items()]
 
 
 def _summed(counted: Iterable[Iterable[tuple[Any, int]]]) -> dict[Any, int]:
@@ -180,22 +212,59 @@ def _plain(settings: Settings) -> dict[str, Any]:
 
 def write_receipt(folder: Folder, receipt: Receipt) -> Receipt:
     """Put it in place: from now on the run has ended."""
-    folder.write(run_file(receipt.run_id, RECEIPT_FILE), _encode(receipt))
+    folder.write(run_file(receipt.run_id, RECEIPT_FILE), encode_state(receipt))
     return receipt
 
 
 def create_receipt(folder: Folder, receipt: Receipt) -> bool:
     """Put it in place if the run has none; whether it was put."""
-    return folder.create(run_file(receipt.run_id, RECEIPT_FILE), _encode(receipt))
+    return folder.create(run_file(receipt.run_id, RECEIPT_FILE), encode_state(receipt))
 
 
-def _encode(receipt: Receipt) -> bytes:
-    return orjson.dumps(asdict(receipt), option=orjson.OPT_INDENT_2)
+def read_receipt(folder: Folder, run_id: str, on_damage: OnDamage = refuse) -> Receipt | None:
+    """The receipt of a run; None where it has not ended, or where `on_damage` goes on.
 
-
-def read_receipt(folder: Folder, run_id: str) -> Receipt | None:
-    """The receipt of a run; None where it has not ended."""
+    Raises:
+        DamagedFile: it is damaged, of another format or of another run, and `on_damage` raises this.
+    """
+    path = run_file(run_id, RECEIPT_FILE)
     try:
-        return Receipt(**orjson.loads(folder.read(run_file(run_id, RECEIPT_FILE))))
+        return decode_receipt(run_id, folder.read(path))
     except FileNotFoundError:
         return None
+    except DamagedFile as error:
+        on_damage(error)
+        return None
+
+
+def decode_receipt(run_id: str, content: bytes) -> Receipt:
+    """The receipt of a run from the bytes of its file.
+
+    Raises:
+        DamagedFile: it is damaged, of another format or of another run.
+    """
+    path = run_file(run_id, RECEIPT_FILE)
+    receipt = decode_state(path, content, Receipt)
+    if fault := next(_faults(receipt, run_id), ""):
+        raise DamagedFile.of(path, fault)
+    return receipt
+
+
+def _faults(receipt: Receipt, run_id: str) -> Iterator[str]:
+    """What a receipt that has all of its fields says that none of this run can say."""
+    if receipt.run_id != run_id:
+        yield "is the receipt of another run"
+    for name, expected in (("requests", _REQUESTS), ("calls", _CALLS), ("rate", _RATE)):
+        if missing := [one for one in expected if one not in getattr(receipt, name)]:
+            yield f"has no {name}.{missing[0]}"
+    folders = tuple(f"{of_run(table, run_id)}/" for table in TABLES)
+    for file in receipt.files:
+        if not is_of(file, dict[str, Any]) or not all(is_of(file.get(name), kind) for name, kind in _FILE.items()):
+            yield "has a field 'files' of another type"
+        elif not file["path"].startswith(folders) or ".." in file["path"].split("/"):
+            yield "names a file that is none of its run's tables"
+    for moment in (receipt.started_at, receipt.finished_at):
+        try:
+            datetime.fromisoformat(moment)
+        except ValueError:
+            yield "has a time that is none"

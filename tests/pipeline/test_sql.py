@@ -19,6 +19,7 @@ from pipeline.views import connect
 from schemas.arrow import schema_of
 from schemas.documents import DOCUMENT_TYPES
 from tests.pipeline.nights import FIRST, HALF, SECOND, reply, settled, write_nights, write_run
+from transforms.damaged_file import DamagedFile
 from transforms.storage import LocalFolder, StoredFile
 
 Front = dict[str, object]
@@ -122,17 +123,38 @@ def test_one_night_is_read_alone(nights: duckdb.DuckDBPyConnection) -> None:
     assert "Scanning Files: 1/2" in plan
 
 
-def test_a_file_that_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A table's file that a receipt names and nobody finds is one error; what is there can be seen all the same."""
+@pytest.mark.parametrize("content", [None, b"", b"x" * 1000, "the file without its end"])
+def test_a_file_that_is_gone_or_damaged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes | str | None
+) -> None:
+    """What reads the tables names it and goes on with the others."""
     root = write_nights(tmp_path).root
-    for file in Path(root, "documents/type=passport", f"run_id={FIRST}").iterdir():
-        file.unlink()
-    for verb in ("sql", "report"):
-        (asked,) = {"sql": ["SELECT 1"], "report": [f"--run_id={FIRST}"]}[verb]
-        assert main([verb, f"--output={root}", asked]) == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(f"run.sh {verb}: --output {root} is not whole: IO Error: No files found")
-    assert main(["sql", f"--output={root}", "--unfinished", "SELECT 'seen'"]) == 0
+    (path,) = Path(root, "documents/type=passport", f"run_id={FIRST}").iterdir()
+    whole = path.read_bytes()
+    path.unlink()
+    if content is not None:
+        path.write_bytes(whole[:-100] if isinstance(content, str) else content)
+    what = "is missing" if content is None else "is no whole file of its table"
+    name = path.relative_to(root).as_posix()
+    runs = connect(root).sql("SELECT DISTINCT run_id FROM passport").fetchall()
+    assert (runs, caplog.messages) == ([(SECOND,)], [f"{name} {what}. Restore the file, or see docs/nightly.md"])
+    assert main(["report", f"--output={root}", f"--run_id={FIRST}"]) == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"format": 1}', b'{"format": 2}', b"\xff\xfe"])
+def test_a_damaged_receipt_blocks_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes) -> None:
+    """It is named, and its run is not shown; where there is no other, that is an error with its name."""
+    root = write_nights(tmp_path).root
+    receipt = Path(root, "runs", FIRST, "receipt.json")
+    receipt.write_bytes(content)
+    connection = connect(root)
+    assert connection.sql("SELECT DISTINCT run_id FROM ledger").fetchall() == [(SECOND,)]
+    assert connection.sql("SELECT run_id FROM runs").fetchall() == [(SECOND,)]
+    (message,) = caplog.messages
+    assert message.startswith(f"runs/{FIRST}/receipt.json ")
+    Path(root, "runs", SECOND, "receipt.json").unlink()
+    with pytest.raises(DamagedFile, match=f"^runs/{FIRST}/receipt.json "):
+        connect(root)
 
 
 @pytest.mark.parametrize(
