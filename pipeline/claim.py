@@ -94,7 +94,7 @@ class _Lock:
     def is_held(self) -> bool:
         """Whether it stands in the bucket as ours. Raises as `read_lock` does."""
         held = read_lock(self.folder)
-        return held is not None and held["token"] == self.token
+        return held is not None and held.get("token") == self.token
 
     def renew(self, beat: int) -> bool:
         """Write the next beat; whether the lock was ours, which nobody else deletes. Raises as `read_lock` does."""

@@ -115,7 +115,7 @@ def _unreadable(path: str, error: Exception) -> UnreadableFile:
 def _batches(folder: Folder, path: str, names: list[str]) -> Iterator[pa.RecordBatch]:
     try:
         with folder.open(path) as file:
-            yield from pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=names)
+            yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(_BATCH_ROWS, columns=names)
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
 

@@ -16,6 +16,8 @@ from pipeline.options import parse
 from pipeline.runner import opened_runner
 from pipeline.runs import runs_with_answers
 from pipeline.start_run import locked_output
+from transforms.check_output import check_journal
+from transforms.damaged_file import DamagedFile
 from transforms.receipt import read_receipt
 from transforms.settings import OutputSettings, Problem, option
 from transforms.storage import Folder, open_folder
@@ -60,7 +62,11 @@ def main(arguments: Sequence[str]) -> int:
             return exit_status_of(error)
     for run_id in chosen:
         print(_line(folder, run_id))
-    return EXIT_COMPLETE
+    damaged: list[DamagedFile] = []
+    check_journal(folder, on_damage=damaged.append)
+    for one in damaged:
+        print(f"published without the records that are lost: {one}", file=sys.stderr)
+    return EXIT_FAILED if damaged else EXIT_COMPLETE
 
 
 def _line(folder: Folder, run_id: str) -> str:

@@ -20,6 +20,7 @@ from transforms.damaged_file import DamagedFile
 from transforms.layout import JOURNAL, LEDGER, RUNS, of_run, run_file, run_id_of
 from transforms.receipt import RECEIPT_FILE, Receipt, read_receipt
 from transforms.settings import Settings
+from transforms.state_file import encode_state, read_state
 from transforms.storage import Folder
 
 RUN_FILE = "run.json"
@@ -78,8 +79,7 @@ def begin(folder: Folder, run: Run) -> None:
     Raises:
         RunExists: there is a run of its name.
     """
-    content = orjson.dumps(asdict(run), option=orjson.OPT_INDENT_2)
-    if not folder.create(run_file(run.run_id, RUN_FILE), content):
+    if not folder.create(run_file(run.run_id, RUN_FILE), encode_state(run)):
         raise RunExists(run.run_id)
 
 
@@ -107,13 +107,15 @@ def read_run(folder: Folder, run_id: str) -> Run | None:
         DamagedFile: what is written down of it is damaged, or another program's.
     """
     path = run_file(run_id, RUN_FILE)
-    try:
-        run = Run(**orjson.loads(folder.read(path)))
-        datetime.fromisoformat(run.started_at)
-    except FileNotFoundError:
+    run = read_state(folder, path, Run)
+    if run is None:
         return None
-    except (ValueError, TypeError):  # its words would quote the file
-        raise DamagedFile.of(path, "is damaged, or of another version") from None
+    if run.run_id != run_id:
+        raise DamagedFile.of(path, "is of another run")
+    try:
+        datetime.fromisoformat(run.started_at)
+    except ValueError:
+        raise DamagedFile.of(path, "has a time that is none") from None
     return run
 
 
@@ -139,6 +141,17 @@ def receipts(folder: Folder, run_ids: Iterable[str]) -> dict[str, Receipt]:
     with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
         found = dict(zip(known, pool.map(partial(read_receipt, folder), known), strict=True))
     return {run_id: receipt for run_id, receipt in found.items() if receipt is not None}
+
+
+def check_runs(folder: Folder) -> None:
+    """Read how each run began.
+
+    Raises:
+        DamagedFile: what is written down of one is damaged.
+    """
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        for _ in pool.map(partial(read_run, folder), run_ids(folder)):
+            pass
 
 
 def _with_file(folder: Folder, name: str) -> list[str]:

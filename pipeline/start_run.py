@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 
 from pipeline.claim import claimed, refuse_living_workers
 from pipeline.recovery import close_unfinished_runs
-from pipeline.runs import Run, RunExists, begin, new_run
+from pipeline.runs import Run, RunExists, begin, check_runs, new_run
+from transforms.check_output import check_ledger, check_output
 from transforms.settings import Settings
 from transforms.storage import Folder
 
@@ -24,8 +25,11 @@ def locked_output(
     Raises:
         UsageError: another process holds the lock, or workers of an earlier launch live on.
         NotClosed: a run cannot be closed.
+        DamagedFile: a file that tells what is paid for is damaged or missing.
     """
     with claimed(folder, run_id, what="" if run_id else "publish", when_orphaned=when_orphaned):
+        check_runs(folder)
+        (check_output if run_id else check_ledger)(folder)  # `publish` publishes what is whole of a damaged journal
         close_unfinished_runs(folder)
         yield
 

@@ -6,10 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from operator import itemgetter
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,11 +18,11 @@ from pipeline.options import parse
 from pipeline.runs import Run, read_run, run_ids
 from pipeline.summary import summarise
 from pipeline.watch_lines import watch_lines
-from transforms.count_found import FOUND_FILE
+from transforms.count_found import read_found
 from transforms.damaged_file import DamagedFile, warn
 from transforms.elements import SettledAs
 from transforms.frames import FIELDS, HEADER_BYTES, list_segments, read_stored
-from transforms.layout import JOURNAL, LEDGER, of_run, run_file
+from transforms.layout import JOURNAL, LEDGER, of_run
 from transforms.read_parquet import read_ledger
 from transforms.receipt import read_receipt
 from transforms.settings import Problem, option, output_problems
@@ -135,12 +134,21 @@ class RecordCounter:
         self._calls += pc.sum(rows["attempts"]).as_py() or 0
 
 
+def _read_run(folder: Folder, run_id: str) -> Run | None:
+    """How a run began, or its name alone where the file about it is damaged."""
+    try:
+        return read_run(folder, run_id)
+    except DamagedFile as error:
+        warn(error)
+        return Run(run_id, "", datetime.fromtimestamp(0, timezone.utc).isoformat())
+
+
 def _read_found(folder: Folder, run_id: str) -> dict[str, int] | None:
     try:
-        found: dict[str, int] = orjson.loads(folder.read(run_file(run_id, FOUND_FILE)))
-    except FileNotFoundError:
+        return read_found(folder, run_id)
+    except DamagedFile as error:
+        warn(error)
         return None
-    return found
 
 
 def line(run: Run, status: Status) -> str:
@@ -172,7 +180,7 @@ def main(arguments: Sequence[str]) -> int:
     run_id = asked.run_id or (known[-1] if known else "")
     if not known:
         raise UsageError(f"there is no run in --output {asked.output} yet: begin one with backfill or watch")
-    run = read_run(folder, run_id) if run_id in known else None
+    run = _read_run(folder, run_id) if run_id in known else None
     if run is None:
         raise UsageError(f"there is no run {run_id} in --output {asked.output}; there are {', '.join(known)}")
     return _show(folder, run, asked)

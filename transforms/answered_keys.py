@@ -8,11 +8,11 @@ from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms.elements import input_id_of
 from transforms.frames import FIELDS, list_segments, read_stored
 from transforms.layout import JOURNAL, LEDGER, run_id_of
+from transforms.read_parquet import read_ledger
 from transforms.storage import Folder
 
 RecordKeys = tuple[str, str | None, str, bool, str | None, str | None]
@@ -48,8 +48,7 @@ def ledger_keys(folder: Folder) -> Iterator[tuple[str, pa.Table]]:
 def _keys_of_file(folder: Folder, path: str) -> pa.Table | None:
     """The key columns of a ledger file; None where it is gone."""
     try:
-        with folder.open(path) as opened:
-            return pq.read_table(opened, columns=KEYS.names).cast(KEYS)
+        return read_ledger(folder, path, KEYS.names).cast(KEYS)
     except FileNotFoundError:
         return None
 

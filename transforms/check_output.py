@@ -81,7 +81,7 @@ def _missing(receipts: Iterable[Receipt], sizes_bytes: dict[str, int]) -> Iterat
     for receipt in receipts:
         for file in receipt.files:
             path, size_bytes = file["path"], file["bytes"]
-            if not path.startswith(f"{LEDGER}/"):
+            if not path.startswith(f"{LEDGER}/") or not file["rows"]:  # a file without a row holds nothing
                 continue
             if path not in sizes_bytes:
                 yield DamagedFile.of(path, f"is missing, of which the receipt of run {receipt.run_id} tells")

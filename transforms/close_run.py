@@ -13,17 +13,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from transforms.closing import begin_closing, end_closing
-from transforms.count_found import FOUND_FILE
+from transforms.count_found import read_found
 from transforms.elements import FOUND, Fate
-from transforms.frames import read_stored
-from transforms.layout import run_file
 from transforms.plan_parts import plan_parts
 from transforms.publish_new import Publisher
 from transforms.receipt import Receipt, write_receipt
 from transforms.settings import Settings
+from transforms.state_file import decode_json
 from transforms.storage import Folder
 from transforms.tally import Counts
 from transforms.unsettled import unsettled
@@ -33,7 +30,7 @@ def close_run(folder: Folder, settings: Settings, started_at: datetime, said: di
     """Publish what a run left, and write its receipt, with the settings that the run wrote down as it began."""
     run_id = settings.output.run_id
     status = begin_closing(folder, run_id)
-    found, left = _read(folder, run_file(run_id, FOUND_FILE)), unsettled(folder, run_id)
+    found, left = read_found(folder, run_id), unsettled(folder, run_id)
 
     def count(recorded: Counts) -> Counts:
         return closed_counts(recorded, found, left.in_flight + left.deferred)
@@ -64,7 +61,7 @@ def closed_counts(recorded: Counts, found: Mapping[str, int] | None, open_reques
 
 def _read(folder: Folder, path: str) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = orjson.loads(folder.read(path))
+        found: dict[str, Any] = decode_json(path, folder.read(path), dict[str, Any])
     except FileNotFoundError:
         return None
     return found
@@ -75,8 +72,4 @@ def has_late_records(folder: Folder, run_id: str) -> bool:
 
     A worker that was taken for dead may have been frozen: what it had paid for by then it still writes down.
     """
-    for part in plan_parts(folder, run_id):
-        records = sum(1 for span in part.spans for _ in read_stored(folder, span.path, span.start, span.end))
-        if records > len(part.repeated):
-            return True
-    return False
+    return any(part.spans and (part.records or 0) > len(part.repeated) for part in plan_parts(folder, run_id))

@@ -9,10 +9,12 @@ import apache_beam as beam
 import orjson
 
 from transforms.attempt import begin_attempt
-from transforms.elements import Counted
+from transforms.damaged_file import DamagedFile
+from transforms.elements import FOUND, Counted
 from transforms.layout import run_file
 from transforms.settings import OutputSettings
-from transforms.storage import open_folder
+from transforms.state_file import decode_json
+from transforms.storage import Folder, open_folder
 from transforms.tally import Counts, add_up
 
 FOUND_FILE = "found.json"
@@ -28,6 +30,22 @@ class CountFound(beam.PTransform):
     def expand(self, counted: tuple[beam.PCollection[Counted], beam.PCollection[Counted]]) -> beam.PCollection[str]:
         """Add both up and write them down."""
         return add_up(*counted) | "Write" >> beam.Map(_write, self._settings)
+
+
+def read_found(folder: Folder, run_id: str) -> Counts | None:
+    """What a run had found and knew of that before its first call; None where it is not counted yet.
+
+    Raises:
+        DamagedFile: the file is not whole.
+    """
+    path = run_file(run_id, FOUND_FILE)
+    try:
+        counts: Counts = decode_json(path, folder.read(path), dict[str, int])
+    except FileNotFoundError:
+        return None
+    if FOUND not in counts:
+        raise DamagedFile.of(path, f"has no field {FOUND!r}")
+    return counts
 
 
 def _write(counts: Counts, settings: OutputSettings) -> str:

@@ -1,8 +1,8 @@
 """Counts and files of a run -> its Receipt: the last stage, which leaves the output in order.
 
 In this order, so that a crash between any two steps costs nothing: tables without a row
-get an empty file, files of an earlier attempt go, the journal goes once the ledger holds
-it, the receipt is written.
+get an empty file, files of an earlier attempt go, the receipt is written, and the journal
+goes once the receipt names the files of the ledger that hold it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from apache_beam.pvalue import AsList
 from schemas.arrow import schema_of
 from schemas.tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from transforms.budget import BUDGET_FOLDER
+from transforms.check_output import check_run
 from transforms.closing import begin_closing, end_closing
 from transforms.elements import Fate, PartCounts, WrittenFile
 from transforms.frames import list_segments
@@ -132,22 +133,27 @@ def end_run(
     stop = read_stop(folder, run_file(run_id, STOP_FILE))
     receipt = make_receipt(settings, tally, parts, files, stop, started_at=started_at, finished_at=finished_at)
     if receipt.reconciled:
-        _clear(folder, run_id, files, parts)
-    return write(folder, receipt)
+        folder.delete(_strays(folder, run_id, files))
+    receipt = write(folder, receipt)
+    if receipt.reconciled:
+        folder.delete(_done_with(folder, run_id, parts))
+    return receipt
 
 
 def _tidy(run_id: str, output: OutputSettings, parts: list[PartCounts], files: list[WrittenFile]) -> Iterator[Receipt]:
     folder = open_folder(output.output)
+    check_run(folder, run_id)  # again: what is deleted now may have been made of what is missing
     parts = [part for part in parts if part.run_id == run_id]
     files = _all_files(folder, run_id, [file for file in files if file.run_id == run_id])
     receipt = read_receipt(folder, run_id)
-    if receipt is None:  # a run that has not ended gets its receipt when it does
-        _clear(folder, run_id, files, parts)
+    if receipt is None:  # a run that has not ended gets its receipt when it does, and keeps its journal
+        folder.delete(_strays(folder, run_id, files))
         return
     begin_closing(folder, run_id)
-    _clear(folder, run_id, files, parts)
+    folder.delete(_strays(folder, run_id, files))
     receipt = with_tables(receipt, parts, files)
     write_receipt(folder, receipt)
+    folder.delete(_done_with(folder, run_id, parts))
     end_closing(folder, run_id)
     yield receipt
 
@@ -175,10 +181,14 @@ def _ledger_files(folder: Folder, run_id: str, written: set[str]) -> Iterator[Wr
                 yield WrittenFile(run_id, LEDGER, file.path, rows, file.size_bytes)
 
 
-def _clear(folder: Folder, run_id: str, files: Iterable[WrittenFile], parts: Iterable[PartCounts]) -> None:
-    """Remove what an earlier attempt left in the tables, and the journal that the ledger now holds."""
+def _strays(folder: Folder, run_id: str, files: Iterable[WrittenFile]) -> list[str]:
+    """What an earlier attempt left in the tables."""
     valid = {file.path for file in files}
-    strays = [found.path for table in TABLES for found in folder.list(of_run(table, run_id)) if found.path not in valid]
+    return [found.path for table in TABLES for found in folder.list(of_run(table, run_id)) if found.path not in valid]
+
+
+def _done_with(folder: Folder, run_id: str, parts: Iterable[PartCounts]) -> list[str]:
+    """The journal that the ledger holds, but for what is damaged, and what the workers told each other."""
     read_up_to: dict[str, int] = defaultdict(int)
     for part in parts:
         for span in part.spans:
@@ -186,7 +196,7 @@ def _clear(folder: Folder, run_id: str, files: Iterable[WrittenFile], parts: Ite
     damaged = {path for part in parts for path, _ in part.damaged}
     segments = [found for found in list_segments(folder, of_run(JOURNAL, run_id)) if found.path not in damaged]
     read = [found.path for found in segments if found.size_bytes == read_up_to[found.path]]
-    folder.delete([*strays, *read, *_of_workers(folder, run_id)])
+    return [*read, *_of_workers(folder, run_id)]
 
 
 def _of_workers(folder: Folder, run_id: str) -> Iterator[str]:

@@ -15,11 +15,20 @@ from typing import Any
 
 import orjson
 
+from transforms.damaged_file import DamagedFile
 from transforms.elements import Picture, Request
 from transforms.leave_out_answered import key_of
+from transforms.state_file import decode_json, is_of
 from transforms.tail import Known
 
 OPEN_FILE = "open.json"
+_KINDS = {
+    "number": int,
+    "operation": str,
+    "pictures": list[tuple[str, int | None, str | None]],
+    "labels": list[tuple[str, str]],
+}
+"""Of each field of a request in the file."""
 Uris = tuple[str, ...]
 Group = tuple[str, tuple[Request, ...]]
 
@@ -137,9 +146,16 @@ def encode(handed: Iterable[Given]) -> bytes:
     )
 
 
-def decode(content: bytes) -> list[Given]:
-    """What the file names."""
-    return [Given(one["number"], _request(one), one.get("seen_at", 0)) for one in orjson.loads(content)]
+def decode(content: bytes, path: str = OPEN_FILE) -> list[Given]:
+    """What the file names.
+
+    Raises:
+        DamagedFile: it is not whole.
+    """
+    held = decode_json(path, content, list[dict[str, Any]])
+    if not all(is_of(one.get(name), kind) for one in held for name, kind in _KINDS.items()):
+        raise DamagedFile.of(path, "names a request that is none")
+    return [Given(one["number"], _request(one), one.get("seen_at", 0)) for one in held]
 
 
 def _request(one: dict[str, Any]) -> Request:

@@ -25,6 +25,7 @@ import orjson
 
 from transforms.layout import RUNS
 from transforms.receipt import read_receipt
+from transforms.state_file import is_of
 from transforms.storage import Folder
 
 LOCK_FILE = f"{RUNS}/claim.json"
@@ -64,13 +65,15 @@ def read_lock(folder: Folder) -> dict[str, Any] | None:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is being written.
+        ValueError: it is being written, or damaged: its owner writes it again.
     """
     try:
-        held: dict[str, Any] = orjson.loads(folder.read(LOCK_FILE))
+        held = orjson.loads(folder.read(LOCK_FILE))
     except FileNotFoundError:
         return None
-    return held
+    if not is_of(held, dict[str, Any]) or "run_id" not in held:
+        raise ValueError(f"{LOCK_FILE} is not whole")
+    return dict(held)
 
 
 def is_taken_over(folder: Folder, run_id: str) -> bool:

@@ -7,12 +7,11 @@ and the exit status agree on it.
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, dataclass
-
-import orjson
+from dataclasses import dataclass
 
 from schemas.outcomes import Action, Outcome, Signal
 from transforms.layout import run_file
+from transforms.state_file import read_state, write_state
 from transforms.storage import Folder
 
 STOP_FILE = "stop.json"
@@ -77,7 +76,7 @@ class StopSwitch:
                 return
             self._pulled.set()
             try:
-                self._folder.write(self._path, orjson.dumps(asdict(reason)))
+                write_state(self._folder, self._path, reason)
             except OSError:
                 self._pulled.clear()
                 raise
@@ -94,8 +93,9 @@ class StopSwitch:
 
 
 def read_stop(folder: Folder, path: str) -> StopReason | None:
-    """Why the run stopped early; None where it did not."""
-    try:
-        return StopReason(**orjson.loads(folder.read(path)))
-    except FileNotFoundError:
-        return None
+    """Why the run stopped early; None where it did not.
+
+    Raises:
+        DamagedFile: the reason cannot be read.
+    """
+    return read_state(folder, path, StopReason)

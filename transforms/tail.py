@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from transforms.elements import input_id_of
 from transforms.frames import FIELDS, HEADER_BYTES, list_segments, read_stored
 from transforms.layout import JOURNAL, LEDGER, of_run
+from transforms.read_parquet import read_ledger
 from transforms.storage import Folder, StoredFile
 
 _NAMES = ("item_id", "source_id", "outcome", "retriable", "uris", "code", "last_at")
@@ -75,8 +75,7 @@ class Tail:
 
     def _read_ledger(self, path: str) -> Iterator[Known]:
         try:
-            with self._folder.open(path) as file:
-                table = pq.read_table(file, columns=[*_NAMES, "input_id"])
+            table = read_ledger(self._folder, path, [*_NAMES, "input_id"])
         except FileNotFoundError:
             return  # merged into another since it was listed; that one comes with the next look
         table = table.set_column(_NAMES.index("last_at"), "last_at", table["last_at"].cast(pa.int64()))

@@ -15,7 +15,8 @@ from transforms.tail import Known, Tail
 def open_requests(folder: Folder, run_id: str) -> list[Given]:
     """What is given out and not settled, as the watch wrote it last."""
     try:
-        return decode(folder.read(run_file(run_id, OPEN_FILE)))
+        path = run_file(run_id, OPEN_FILE)
+        return decode(folder.read(path), path)
     except FileNotFoundError:
         return []
 

@@ -8,11 +8,10 @@ or another's, gives out nothing more and comes to its end by itself.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-
-import orjson
+from dataclasses import dataclass
 
 from transforms.layout import run_file
+from transforms.state_file import read_state, write_state
 from transforms.stop import STOP_FILE, read_stop
 from transforms.storage import Folder
 
@@ -34,7 +33,7 @@ class Control:
 
 def write_control(folder: Folder, run_id: str, control: Control) -> None:
     """Tell the graph."""
-    folder.write(run_file(run_id, CONTROL_FILE), orjson.dumps(asdict(control)))
+    write_state(folder, run_file(run_id, CONTROL_FILE), control)
 
 
 def read_control(folder: Folder, run_id: str) -> Control | None:
@@ -43,10 +42,7 @@ def read_control(folder: Folder, run_id: str) -> Control | None:
     Raises:
         OSError: the folder cannot be used.
     """
-    try:
-        return Control(**orjson.loads(folder.read(run_file(run_id, CONTROL_FILE))))
-    except FileNotFoundError:
-        return None
+    return read_state(folder, run_file(run_id, CONTROL_FILE), Control)
 
 
 class Listener:

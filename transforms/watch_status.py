@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-
-import orjson
+from dataclasses import dataclass, field, replace
 
 from transforms.elements import LEFT, SettledAs
 from transforms.layout import run_file
+from transforms.state_file import read_state, write_state
 from transforms.storage import Folder
 from transforms.tail import Known
 
@@ -115,7 +114,7 @@ class StatusWriter:
         if status == self._written:
             return
         with suppress(OSError):
-            self._folder.write(self._path, orjson.dumps(asdict(status)))
+            write_state(self._folder, self._path, status)
             self._written = status
 
     def _recent(self) -> dict[str, int]:
@@ -130,8 +129,5 @@ def read_watch_status(folder: Folder, run_id: str) -> WatchStatus:
     Raises:
         OSError: the folder cannot be used.
     """
-    try:
-        found = orjson.loads(folder.read(run_file(run_id, STATUS_FILE)))
-    except FileNotFoundError:
-        return WatchStatus()
-    return WatchStatus(**{**found, "failing_inputs": tuple(found["failing_inputs"])})
+    found = read_state(folder, run_file(run_id, STATUS_FILE), WatchStatus) or WatchStatus()
+    return replace(found, failing_inputs=tuple(found.failing_inputs))

@@ -44,7 +44,7 @@ def test_everything_there_is_to_tell(folder: LocalFolder) -> None:
         "next_retry_at_s": NOW_S + 90,
         "paused_since_s": NOW_S - 120,
     }
-    folder.write(f"runs/{RUN}/{STATUS_FILE}", orjson.dumps(told))
+    folder.write(f"runs/{RUN}/{STATUS_FILE}", orjson.dumps({"format": 1, **told}))
     assert list(watch_lines(folder, RUN, NOW_S)) == [
         "  watching   new images are processed",
         "  backlog    1,200 waiting, 3 in flight, 2 sides wait for the other; the oldest for 0:01:15",

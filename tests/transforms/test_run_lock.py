@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from random import Random
 
@@ -13,7 +15,7 @@ import pytest
 from transforms.heartbeat import Heartbeat, counts_of, list_heartbeats
 from transforms.layout import run_file
 from transforms.leases import DEAD_AFTER_S
-from transforms.receipt import RECEIPT_FILE, WATCHING
+from transforms.receipt import WATCHING, make_receipt, write_receipt
 from transforms.run_lock import (
     CONFIRMED_FOR_S,
     LOCK_FILE,
@@ -24,11 +26,13 @@ from transforms.run_lock import (
     is_taken_over,
     refuse_if_taken_over,
 )
-from transforms.settings import RateSettings
+from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from transforms.stop import StopSwitch
 from transforms.storage import LocalFolder
 from transforms.throttle import Throttle
 from transforms.worker_liveness import Liveness
+
+BEGAN = datetime(2026, 11, 22, tzinfo=timezone.utc)
 
 
 class Clock:
@@ -79,10 +83,9 @@ def lock(folder: LocalFolder, run_id: str) -> None:
 
 
 def end(folder: LocalFolder, run_id: str, status: str) -> None:
-    known = ("requests", "calls", "documents", "dead_letters", "rate", "settings")
-    receipt = {"run_id": run_id, "status": status, "files": [], "spend": 0.0, "reconciled": True}
-    times = {"started_at": "", "finished_at": ""}
-    folder.write(run_file(run_id, RECEIPT_FILE), orjson.dumps({**receipt, **times, **{name: {} for name in known}}))
+    settings = Settings(InputSettings(), EndpointSettings(), RateSettings(), OutputSettings(run_id=run_id))
+    receipt = make_receipt(settings, {}, [], [], None, started_at=BEGAN, finished_at=BEGAN)
+    write_receipt(folder, replace(receipt, status=status))
 
 
 @pytest.mark.parametrize(
