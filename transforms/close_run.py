@@ -20,7 +20,6 @@ from transforms.plan_parts import plan_parts
 from transforms.publish_new import Publisher
 from transforms.receipt import Receipt, write_receipt
 from transforms.settings import Settings
-from transforms.state_file import decode_json
 from transforms.storage import Folder
 from transforms.tally import Counts
 from transforms.unsettled import unsettled
@@ -57,14 +56,6 @@ def closed_counts(recorded: Counts, found: Mapping[str, int] | None, open_reques
     counts[Fate.DEFERRED.value] = open_requests if found is None else max(0, known[FOUND] - ended)
     counts[FOUND] = sum(counts.values())
     return counts
-
-
-def _read(folder: Folder, path: str) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = decode_json(path, folder.read(path), dict[str, Any])
-    except FileNotFoundError:
-        return None
-    return found
 
 
 def has_late_records(folder: Folder, run_id: str) -> bool:

@@ -60,10 +60,10 @@ def test_what_is_cut_off_is_refused(content: bytes, place: int) -> None:
         (b'{"errorCode":"0"}', "gzip"),
         (b'{"errorCode":"0"}', "deflate"),
         (b"", "gzip"),
-        (gzip.compress(b"x") + b"garbage", "gzip"),
+        (gzip.compress(b"x", mtime=0) + b"garbage", "gzip"),
         (b"x", "br"),
         (b"x", "zstd"),
-        (gzip.compress(b"x"), "gzip, br"),
+        (gzip.compress(b"x", mtime=0), "gzip, br"),
         (b"x", "gzip, gzip, gzip, gzip, gzip, gzip"),
     ],
 )
