@@ -20,7 +20,7 @@ LATENCY_S = 0.3
 SICK_FOR_S = 240.0
 """How long after its first call an image that will heal is answered HTTP 503."""
 _STALLS_FOR_S = 12.0
-_DURABLE_S = 0.5
+_DURABLE_S = 1.5
 """A response that was sent so lately may not be on the disk."""
 _OF_A_CALL = ("http_503", "http_429", "http_500", "reset", "truncated", "garbage", "stall", "slow")
 _OF_AN_IMAGE = {"sick": 0.01, "error_1": 0.01, "error_3": 0.005}

@@ -95,6 +95,7 @@ def test_the_ledger_holds_all_that_publishing_takes() -> None:
     """The ledger has every column of the dead letters, what tells copies apart, and the reply last."""
     more = {
         "source_id": pa.string(),
+        "input_id": pa.string(),
         "outcome": pa.string(),
         "latency_s": pa.float32(),
         "picture_bytes": pa.int64(),

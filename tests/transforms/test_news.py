@@ -202,7 +202,7 @@ def test_what_is_told_does_not_wait_for_the_end_of_a_listing(watch: Watch, monke
 
     watch.put("given-out", b"1")
     assert watch.steps(5) == ["given-out"]
-    monkeypatch.setattr("transforms.watcher.find", takes_long)
+    monkeypatch.setattr("transforms.input_listing.find", takes_long)
     watch.steps(FAR_S)
     watch.put("a", b"22")
     watch.topic.tell(told("a"))
