@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from pipeline.runs import Run
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 from tests.parts import read_part
@@ -19,6 +20,7 @@ from transforms.layout import JOURNAL, of_run
 from transforms.plan_parts import plan_parts
 from transforms.receipt import Receipt
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from transforms.state_file import write_state
 from transforms.storage import LocalFolder
 from transforms.table_file import TableRows, write_parquet
 
@@ -174,5 +176,5 @@ def write_nights(root: Path) -> LocalFolder:
     write_run(folder, SECOND, second_night(rng))
     half = [settled(HALF, 0, ("s3://photos/2026/11/300.jpg",), reply=reply(rng, ("passport", person(rng))))]
     write_tables(folder, HALF, half)
-    folder.write(f"runs/{HALF}/run.json", b"{}")
+    write_state(folder, f"runs/{HALF}/run.json", Run(HALF, "backfill", "2026-11-24T01:00:00+00:00"))
     return folder
