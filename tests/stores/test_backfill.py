@@ -172,7 +172,7 @@ def test_credentials_that_run_out_stop_the_run_and_nothing_dies(ends: Ends, buck
         stopped = cli.run("backfill", *ends.arguments(server), "--run_id=first")
         assert (stopped.returncode, "credentials" in stopped.stdout) == (5, True), stopped.stdout + stopped.stderr
         (receipt,) = ends.receipts()
-        assert (receipt["status"], receipt["requests"]["dead"], receipt["reconciled"]) == ("failed", 0, True)
+        assert (receipt["status"], receipt["requests"]["dead"], receipt["reconciled"]) == ("refused", 0, True)
         assert receipt["requests"]["deferred"] > 0
         bucket.proxy.reset()
         assert cli.run("backfill", *ends.arguments(server), "--run_id=second").returncode == 0
