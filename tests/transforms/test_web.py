@@ -185,8 +185,6 @@ def test_a_connection_that_breaks_is_tried_again() -> None:
 def test_each_look_and_each_reading_has_a_deadline(name: str, ask: Callable[..., Any]) -> None:
     """However soon each byte comes, a look ends in time and tells nothing, and a reading ends as a fault."""
     answers = misbehaviour.Answers(b"jpeg", b"other")
-    if ask is describe_web and "body" in name:
-        pytest.skip("a look reads none")
     with RawServer(lambda connection, _: misbehaviour.TOO_SLOW[name](connection, answers)) as server:
         uri = f"{server.url}/a.jpg"
         if ask is describe_web:
@@ -197,7 +195,7 @@ def test_each_look_and_each_reading_has_a_deadline(name: str, ask: Callable[...,
         else:
             with pytest.raises(OSError):
                 open_web(uri, timeout_s=TIMEOUT_S)
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 1  # not asked for again
 
 
 @pytest.mark.parametrize(
