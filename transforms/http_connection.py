@@ -14,7 +14,7 @@ import ssl
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from transforms.deadline import Deadline
@@ -32,12 +32,12 @@ _RESET = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it is sent: its head without the length of the body, and the body in pieces."""
+    """A request as it is sent: its head without the length of the body, and the body in pieces. None of it is shown."""
 
     method: str
-    target: str
-    headers: bytes
-    body: Sequence[bytes] | None = None
+    target: str = field(repr=False)
+    headers: bytes = field(repr=False)
+    body: Sequence[bytes] | None = field(default=None, repr=False)
 
     def pieces(self) -> list[bytes]:
         """What leaves, in order: the head, and the body behind it."""

@@ -60,7 +60,10 @@ class HttpServer:
                 self.pool._prepare_proxy(connection)
             else:
                 connection.connect()
-        except (HTTPError, HTTPException) as error:
+        except (HTTPError, HTTPException, OSError) as error:
+            connection.close()
+            if isinstance(error, OSError):
+                raise
             is_late = isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError)
             raise (TimeoutError if is_late else ConnectionError)(type(error).__name__) from error
         return cast(socket.socket, connection.sock)

@@ -93,6 +93,12 @@ def test_a_connection_that_does_not_outlast_the_wait_costs_no_second_permit(
     assert ([request.connection for request in server.requests], server.connections) == ([1], 2)
 
 
+def test_a_request_shows_nothing_of_itself() -> None:
+    """Neither credentials nor a signed URL nor a picture is in its repr."""
+    request = Request("GET", "/a.jpg?sig=deadbeef", b"Authorization: Basic c2VjcmV0\r\n", [b"picture"])
+    assert repr(request) == "Request(method='GET')"
+
+
 def test_nothing_is_sent_to_a_server_that_speaks_first(client_of: Callable[..., CardClient]) -> None:
     """What says something before it is asked answers no request: none is sent, and its words are nobody's answer."""
     said = threading.Semaphore(0)
