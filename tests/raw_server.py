@@ -14,8 +14,8 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,15 +109,21 @@ class RawServer:
                 self._threads[-1].start()
 
     def _serve(self, connection: Any, number: int) -> None:
-        self._open.add(connection)
-        with suppress(OSError), connection:
-            if self._tls:
-                connection = self._tls.wrap_socket(connection, server_side=True)
-                self._open.add(connection)
-            self._greet(connection)
-            while (request := self._next(connection, number)) is not None:
+        with suppress(OSError), self._opened(connection) as opened:
+            self._greet(opened)
+            while (request := self._next(opened, number)) is not None:
                 self.requests.append(request)
-                self._script(connection, request)
+                self._script(opened, request)
+
+    @contextmanager
+    def _opened(self, connection: Any) -> Iterator[Any]:
+        self._open.add(connection)
+        with connection:
+            opened = self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+            self._open.add(opened)
+            with opened:
+                yield opened
+        self._open -= {connection, opened}
 
     def _next(self, connection: Any, number: int) -> Request | None:
         came = b""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import gzip
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from typing import IO, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 import requests
@@ -127,13 +127,24 @@ def _fetch(uri: str, deadline: Deadline) -> IO[bytes]:
             raise WrongEncoding("a coding that was not asked for")
         if not head.is_delimited:
             raise OSError("the server does not say how long it is, so that it may be cut off unseen")
-        file = tempfile.TemporaryFile()  # noqa: SIM115  # the caller closes it
-        for piece in reader.pieces(head):
-            file.write(piece)
-    file.seek(0)
+        file = _written(reader.pieces(head))
     # some servers say so of a file that is compressed, and named so, itself
     is_its_own = urlsplit(uri).path.lower().endswith(".gz")
-    return cast(IO[bytes], gzip.open(file)) if found and not is_its_own else file
+    if not found or is_its_own:
+        return file
+    opened = gzip.GzipFile(fileobj=file)
+    cast(Any, opened).myfileobj = file  # or it stays open
+    return cast(IO[bytes], opened)
+
+
+def _written(pieces: Iterator[bytes]) -> IO[bytes]:
+    """A file of them without a name, from its beginning."""
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile())
+        file.writelines(pieces)
+        file.seek(0)
+        stack.pop_all()  # the caller closes it
+        return file
 
 
 def _picture(uri: str, headers: Mapping[str, str]) -> Picture:
