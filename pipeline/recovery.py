@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.exit import innermost
 from pipeline.runs import RUN_FILE, Run, read_run, receipts
-from transforms.close_run import close_run, has_late_records
+from transforms.close_run import close_run, has_late_records, repeated_segments
 from transforms.closing import CLOSING_FILE
 from transforms.elements import FOUND, Fate
 from transforms.frames import list_segments
@@ -39,7 +39,7 @@ def close_unfinished_runs(folder: Folder) -> list[Receipt]:
         NotClosed: a run's files cannot be read or written; the message names the run.
     """
     closed = [_closed(folder, run_id) for run_id in unfinished_runs(folder)]
-    folder.delete(list(_half_written(folder)))
+    folder.delete([*_half_written(folder), *_repeated(folder)])
     return closed
 
 
@@ -54,6 +54,14 @@ def unfinished_runs(folder: Folder) -> Iterator[str]:
         is_whole = run_id in ended - about[CLOSING_FILE]
         if not is_whole or (run_id in journals and has_late_records(folder, run_id)):
             yield run_id
+
+
+def _repeated(folder: Folder) -> Iterator[str]:
+    """Segments of the journal that a kill left behind the receipt; those of a run that does not add up are kept."""
+    left = {run_id for file in list_segments(folder, JOURNAL) if (run_id := run_id_of(file.path))}
+    for run_id, receipt in receipts(folder, left).items():
+        if receipt.has_ended and receipt.reconciled:
+            yield from repeated_segments(folder, run_id)
 
 
 def _half_written(folder: Folder) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from transforms.closing import begin_closing, end_closing
 from transforms.count_found import read_found
-from transforms.elements import FOUND, Fate
+from transforms.elements import FOUND, Fate, Part
 from transforms.plan_parts import plan_parts
 from transforms.publish_new import Publisher
 from transforms.receipt import Receipt, write_receipt
@@ -63,4 +63,16 @@ def has_late_records(folder: Folder, run_id: str) -> bool:
 
     A worker that was taken for dead may have been frozen: what it had paid for by then it still writes down.
     """
-    return any(part.spans and (part.records or 0) > len(part.repeated) for part in plan_parts(folder, run_id))
+    return not all(_is_repeated(part) for part in plan_parts(folder, run_id))
+
+
+def repeated_segments(folder: Folder, run_id: str) -> list[str]:
+    """Segments of a run's journal whose records its ledger holds, every one: a kill came before they were removed."""
+    parts = [part for part in plan_parts(folder, run_id) if part.spans]
+    kept = {span.path for part in parts if not _is_repeated(part) for span in part.spans}
+    return sorted({span.path for part in parts for span in part.spans} - kept)
+
+
+def _is_repeated(part: Part) -> bool:
+    """Whether the ledger holds all of its records, if it is one of the journal."""
+    return not part.spans or (part.records or 0) <= len(part.repeated)

@@ -165,13 +165,18 @@ def test_a_record_that_comes_after_the_end_is_published(folder: LocalFolder, sta
     assert (list(folder.list(JOURNAL)), close_unfinished_runs(folder)) == ([], [])
 
 
-def test_records_that_the_ledger_holds_are_not_late(folder: LocalFolder) -> None:
-    """Of a run that does not add up the journal is kept: it is not published again with each launch."""
+@pytest.mark.parametrize("is_reconciled", [True, False])
+def test_records_that_the_ledger_holds_are_not_late(folder: LocalFolder, is_reconciled: bool) -> None:
+    """A kill left them behind the receipt, or the run does not add up, which keeps them: it is not published again."""
     kill(folder, "r1", [answered(1)], found=3)
     segment = folder.read(f"{of_run(JOURNAL, 'r1')}/a-000000.journal")
     close_unfinished_runs(folder)
     folder.write(f"{of_run(JOURNAL, 'r1')}/a-000000.journal", segment)
-    assert list(unfinished_runs(folder)) == []
+    receipt = read_receipt(folder, "r1")
+    assert receipt is not None
+    write_receipt(folder, replace(receipt, reconciled=is_reconciled))
+    assert (list(unfinished_runs(folder)), close_unfinished_runs(folder)) == ([], [])
+    assert len(list(folder.list(JOURNAL))) == (0 if is_reconciled else 1)
 
 
 @pytest.mark.parametrize(
