@@ -255,7 +255,7 @@ RECORDS = st.builds(
 )
 
 
-@settings(max_examples=12, phases=[Phase.generate])  # shrinking takes minutes: each example writes many files
+@settings(max_examples=8, phases=[Phase.generate])  # shrinking takes minutes: each example writes many files
 @given(
     runs=st.lists(st.lists(RECORDS, max_size=6), min_size=1, max_size=3),
     kills=st.lists(st.integers(0, 60), max_size=4),
