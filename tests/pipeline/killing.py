@@ -99,8 +99,9 @@ def kill_and_resume(server: CardServer, arguments: list[str], kills: int, longes
 
 
 def _kill(child: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+    if child.poll() is None:  # else its number may be another's by now
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
     child.communicate()
 
 
