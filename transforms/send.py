@@ -74,7 +74,8 @@ class _Sending:
     """One request on its way."""
 
     image: str
-    failed_before: bool
+    failed_before: Callable[[], str]
+    is_suspect: bool
     waits: list[Wait] = field(default_factory=list)
     queued_s: float = 0.0
     last: Attempt | None = None
@@ -85,7 +86,7 @@ class _Sending:
 
     def failure(self, outcome: Outcome) -> Failure:
         """What the circuit breaker takes."""
-        return Failure(self.image, outcome, self.failed_before)
+        return Failure(self.image, outcome, self.failed_before(), self.is_suspect)
 
     def delivery(self, verdict: Verdict | Future[Verdict]) -> Delivery:
         """What came of it."""
@@ -97,6 +98,7 @@ class Sender:
 
     `calls` bounds how many are in flight at once. With `pauses` an outage pauses the calls instead of stopping the run.
     `others_answered` says whether another process of the run had an answer, `first_answered` is told of ours.
+    `suspects` are the images that stopped earlier runs.
     """
 
     def __init__(
@@ -115,12 +117,14 @@ class Sender:
         pauses: bool = False,
         others_answered: Callable[[], bool] = lambda: False,
         first_answered: Callable[[], None] = lambda: None,
+        suspects: frozenset[str] = frozenset(),
     ) -> None:
         """`check` raises where an answer could not be kept."""
         self._client, self._throttle, self._stop, self._policy = client, throttle, stop, policy
         self._jitter, self._sleep, self._clock = jitter, sleep, clock
         self._budget = budget or endless()
         self._others_answered, self._first_answered = others_answered, first_answered
+        self._suspects = suspects
         self._pauses, self._check_journal = pauses, check
         self._breaker = CircuitBreaker(pauses=pauses)
         self._lines = Places(lambda: 1 if self._breaker.is_probing else calls())
@@ -140,9 +144,11 @@ class Sender:
         self._stop.pull(reason)
         self._decide(Verdict.DEFERRED)
 
-    def send(self, operation: str, pictures: Sequence[Sent], image: str, *, failed_before: bool = False) -> Delivery:
-        """Send until it is settled. `image` tells different images apart; `failed_before`: in an earlier run."""
-        sending = _Sending(image, failed_before)
+    def send(
+        self, operation: str, pictures: Sequence[Sent], image: str, failed_before: Callable[[], str] = lambda: ""
+    ) -> Delivery:
+        """Send until it is settled. `image` tells images apart, `failed_before` its code in an earlier run."""
+        sending = _Sending(image, failed_before, image in self._suspects)
 
         def attempt_once() -> Attempt:
             return self._attempt(sending, operation, pictures)
@@ -166,10 +172,11 @@ class Sender:
         """No other image will come for now: decide what is held."""
         with self._lock:
             tripped = self._breaker.nothing_more() if self._held else None
+            blamed = self._breaker.blamed
         if self.is_stopped:
             self._decide(Verdict.DEFERRED)
         elif tripped is not None and not self._others_answered():
-            self.stop(reason_of(tripped))
+            self.stop(reason_of(tripped, blamed))
         else:
             self._decide(Verdict.UNKNOWN)
 
@@ -276,7 +283,7 @@ class Sender:
         if outcome.signal in (Signal.SUCCESS, Signal.OWN):
             return Verdict.OWN
         with self._lock:
-            was_open = self._breaker.is_open
+            was_open, blamed = self._breaker.is_open, (*self._breaker.blamed, sending.image)
             tripped = self._breaker.failed(sending.failure(outcome), was_probe=sending.is_probe)
             if self._breaker.is_open:
                 self._next_probe_s = self._clock() + _BETWEEN_PROBES_S
@@ -287,7 +294,7 @@ class Sender:
         if self._breaker.is_open:
             self._decide(Verdict.DEFERRED)
         elif tripped is not None:
-            self.stop(reason_of(tripped))
+            self.stop(reason_of(tripped, blamed))
         return Verdict.DEFERRED
 
     def _decide(self, verdict: Verdict) -> None:

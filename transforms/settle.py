@@ -121,14 +121,17 @@ class Settler:
     def _call(
         self, request: Request, item_id: str, pictures: Sequence[Sent], taken_up_at: int
     ) -> Ending | Held[Ending]:
-        failed_before = self.answered.failures_of(item_id, request.source_id) > 0
-        delivery = self.sender.send(request.operation, pictures, item_id, failed_before=failed_before)
+        delivery = self.sender.send(request.operation, pictures, item_id, lambda: self._failed_before(item_id))
         size_bytes = sum(len(picture.content) for picture in pictures)
         finish = partial(self._finish, _Called(request, item_id, delivery, size_bytes, taken_up_at))
         if isinstance(delivery.verdict, Future):
             verdict = delivery.verdict
             return Held(verdict, lambda: finish(verdict.result()))
         return finish(delivery.verdict)
+
+    def _failed_before(self, item_id: str) -> str:
+        failure = self.answered.failure_of(item_id)
+        return "" if failure is None else failure.code
 
     def _finish(self, called: _Called, verdict: Verdict) -> Ending:
         """Record what came of a call, now that it is known whose failure it is, if it is one."""

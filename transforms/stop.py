@@ -7,14 +7,18 @@ and the exit status agree on it.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from schemas.outcomes import Action, Outcome, Signal
-from transforms.layout import run_file
+from transforms.damaged_file import DamagedFile
+from transforms.layout import RUNS, run_file
 from transforms.state_file import read_state, write_state
 from transforms.storage import Folder
 
 STOP_FILE = "stop.json"
+_RUNS_LOOKED_AT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class StopReason:
     exit_status: int
     code: str
     message: str
+    images: tuple[str, ...] = ()
+    """Item ids of the images whose failures stopped it."""
 
 
 BUDGET = StopReason("budget", 3, "max_calls", "The run made as many calls as --max_calls allows; resume it to go on")
@@ -40,11 +46,11 @@ _REASONS = {
 }
 
 
-def reason_of(outcome: Outcome) -> StopReason:
-    """The reason that an outcome gives which stops the run."""
+def reason_of(outcome: Outcome, images: Iterable[str] = ()) -> StopReason:
+    """The reason that an outcome gives which stops the run, met by these images."""
     known = _OUT_OF_REQUESTS if outcome.action is Action.STOP else _REASONS.get(outcome.signal, _UNAVAILABLE)
     status, exit_status, advice = known
-    return StopReason(status, exit_status, outcome.code, f"{outcome.message}: {advice}")
+    return StopReason(status, exit_status, outcome.code, f"{outcome.message}: {advice}", tuple(images))
 
 
 class StopSwitch:
@@ -98,4 +104,21 @@ def read_stop(folder: Folder, path: str) -> StopReason | None:
     Raises:
         DamagedFile: the reason cannot be read.
     """
-    return read_state(folder, path, StopReason)
+    reason = read_state(folder, path, StopReason)
+    return None if reason is None else replace(reason, images=tuple(reason.images))
+
+
+def suspects(folder: Folder, run_id: str) -> frozenset[str]:
+    """The images whose failures stopped the latest other runs.
+
+    Raises:
+        OSError: the folder cannot be used.
+    """
+    ends, own = f"/{STOP_FILE}", run_file(run_id, STOP_FILE)
+    paths = sorted(file.path for file in folder.list(RUNS) if file.path.endswith(ends) and file.path != own)
+    found: set[str] = set()
+    for path in paths[-_RUNS_LOOKED_AT:]:
+        with suppress(DamagedFile):  # nothing that a run depends on
+            reason = read_stop(folder, path)
+            found.update(() if reason is None else reason.images)
+    return frozenset(found)

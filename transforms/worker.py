@@ -35,7 +35,7 @@ from transforms.retry import RetryPolicy
 from transforms.send import Sender
 from transforms.settings import RateSettings, Settings
 from transforms.settle import Settler
-from transforms.stop import StopSwitch
+from transforms.stop import StopSwitch, suspects
 from transforms.storage import Folder, open_folder
 from transforms.watch_control import read_control
 from transforms.worker_liveness import Liveness
@@ -129,6 +129,7 @@ class Worker:
             calls=calls,
             check=self.journal.check,
             pauses=session.watches,
+            suspects=suspects(folder, run_id),
             **({} if session.is_alone else _others(folder, run_id)),
         )
         self._sender = sender

@@ -15,9 +15,11 @@ LOST, UNREACHABLE, UNSUPPORTED = OUTCOMES["connection"], OUTCOMES["unreachable"]
 NO_ANSWERS = [BUSY, OUTCOMES["timeout"], UNREACHABLE, OUTCOMES["bad_reply"], outcome_of_status(429)]
 
 
-def fail(breaker: CircuitBreaker, image: str, outcome: Outcome, *, failed_before: bool = False) -> Outcome | None:
+def fail(
+    breaker: CircuitBreaker, image: str, outcome: Outcome, failed_before: str = "", *, is_suspect: bool = False
+) -> Outcome | None:
     """One image whose only attempt fails."""
-    failure, was_probe = Failure(image, outcome, failed_before), breaker.is_probing
+    failure, was_probe = Failure(image, outcome, failed_before, is_suspect), breaker.is_probing
     breaker.attempt_failed(failure)
     return breaker.failed(failure, was_probe=was_probe)
 
@@ -109,19 +111,46 @@ def test_ten_in_a_row_trip_it_where_no_other_image_comes_and_nine_do_not() -> No
 
 
 @pytest.mark.parametrize("outcome", [BUSY, REFUSED, BAD_REQUEST, LOST])
-def test_images_that_failed_before_trip_nothing(outcome: Outcome) -> None:
+def test_images_that_failed_before_in_the_same_way_trip_nothing(outcome: Outcome) -> None:
     """However many, alone or at the end; beside them new images count as ever."""
     breaker = CircuitBreaker()
-    assert [fail(breaker, str(number), outcome, failed_before=True) for number in range(30)] == [None] * 30
+    assert [fail(breaker, str(number), outcome, outcome.code) for number in range(30)] == [None] * 30
     assert breaker.nothing_more() is None
     assert [fail(breaker, image, BUSY) for image in "abc"] == [None, None, BUSY]
+
+
+@pytest.mark.parametrize("before", ["http_500", "http_502", "timeout", "connection"])
+def test_an_image_that_a_server_breaks_at_fails_now_in_one_way_now_in_another(before: str) -> None:
+    breaker = CircuitBreaker()
+    assert [fail(breaker, str(number), outcome_of_status(504), before) for number in range(5)] == [None] * 5
+    assert breaker.nothing_more() is None
+
+
+@pytest.mark.parametrize(("before", "now"), [("error_6", BUSY), ("http_500", BUSY), ("http_503", REFUSED)])
+def test_an_outage_is_told_by_images_that_had_failed_otherwise(before: str, now: Outcome) -> None:
+    """A run over images that failed before is no success while the endpoint is down."""
+    breaker = CircuitBreaker()
+    assert fail(breaker, "a", now, before) is None
+    assert breaker.nothing_more() == now
+    assert [fail(breaker, image, now, before) for image in "bc"] == [None, now]
 
 
 def test_an_endpoint_that_cannot_be_reached_is_no_image_s_own() -> None:
     """Nothing was sent, so an earlier failure of the image explains nothing."""
     breaker = CircuitBreaker()
-    assert fail(breaker, "a", UNREACHABLE, failed_before=True) is None
+    assert fail(breaker, "a", UNREACHABLE, "unreachable") is None
     assert breaker.nothing_more() == UNREACHABLE
+
+
+def test_images_that_tripped_an_earlier_run_trip_it_at_the_end_alone_or_with_many() -> None:
+    """Nine of them let another image by; ten trip it, and so does one where no other comes."""
+    breaker = CircuitBreaker()
+    assert [fail(breaker, str(number), BUSY, is_suspect=True) for number in range(9)] == [None] * 9
+    assert breaker.nothing_more() == BUSY
+    assert fail(breaker, "9", BUSY, is_suspect=True) == BUSY
+    assert len(breaker.blamed) == 10
+    breaker.succeeded()
+    assert (breaker.blamed, breaker.nothing_more()) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -179,10 +208,10 @@ class Circuit(RuleBasedStateMachine):
     @rule(
         image=st.integers(0, 20).map(str),
         outcome=st.sampled_from(OUTCOMES_OF_CALLS),
-        failed_before=st.booleans(),
+        failed_before=st.sampled_from(["", "http_403", "http_503"]),
         was_probe=st.booleans(),
     )
-    def failure(self, image: str, outcome: Outcome, failed_before: bool, was_probe: bool) -> None:
+    def failure(self, image: str, outcome: Outcome, failed_before: str, was_probe: bool) -> None:
         failure = Failure(image, outcome, failed_before)
         was_probe &= self.breaker.is_probing
         self.breaker.attempt_failed(failure)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from transforms.layout import run_file
 from transforms.rate_service import NotAllowed
 from transforms.retry import RetryPolicy
 from transforms.send import Delivery, Sender, Verdict
-from transforms.stop import BUDGET, STOP_FILE, StopReason, StopSwitch, read_stop
+from transforms.stop import BUDGET, STOP_FILE, StopReason, StopSwitch, read_stop, suspects
 from transforms.storage import LocalFolder
 from transforms.throttle import Throttle
 
@@ -63,13 +63,14 @@ class Rig:
         self.slept_s.append(seconds)
         self._pass(seconds)
 
-    def deliver(self, number: int = 0, **options: Any) -> Delivery:
+    def deliver(self, number: int = 0, failed_before: Callable[[], str] = lambda: "") -> Delivery:
         """One request; each number is another image."""
-        return self.sender.send("ekyc/card", [Sent(str(number).encode(), "image/jpeg")], str(number), **options)
+        pictures = [Sent(str(number).encode(), "image/jpeg")]
+        return self.sender.send("ekyc/card", pictures, str(number), failed_before)
 
-    def send(self, number: int = 0, **options: Any) -> tuple[str, int] | str:
+    def send(self, number: int = 0) -> tuple[str, int] | str:
         """The outcome and the attempts of one request, or that it was deferred, or that it is held."""
-        delivery = self.deliver(number, **options)
+        delivery = self.deliver(number)
         if isinstance(delivery.verdict, Future):
             return "held"
         if delivery.verdict is Verdict.DEFERRED:
@@ -190,15 +191,58 @@ def test_what_all_images_there_are_meet_stops_the_run(
     assert rig.stopped_by is not None and rig.stopped_by.status == status
 
 
-@pytest.mark.parametrize("answer", [failure("6"), Answer(status=403), BUSY, Answer(fault=Fault.RESET)])
-def test_images_that_failed_in_an_earlier_run_stop_nothing(answer: Answer, rig_of: Callable[..., Rig]) -> None:
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (failure("6"), "error_6"),
+        (Answer(status=403), "http_403"),
+        (BUSY, "http_503"),
+        (Answer(fault=Fault.RESET), "timeout"),
+    ],
+)
+def test_images_that_failed_in_an_earlier_run_stop_nothing(
+    answer: Answer, code: str, rig_of: Callable[..., Rig]
+) -> None:
     """However many there are, and where no other comes: the failures are their own."""
     with CardServer(lambda got: answer) as server:
         rig = rig_of(server)
-        deliveries = [rig.deliver(number, failed_before=True) for number in range(4)]
+        deliveries = [rig.deliver(number, lambda: code) for number in range(4)]
         rig.sender.nothing_more()
     assert [isinstance(one.verdict, Future) and one.verdict.result(0) for one in deliveries] == [Verdict.UNKNOWN] * 4
     assert rig.stopped_by is None
+
+
+def test_images_that_stopped_the_last_run_let_the_others_by(rig_of: Callable[..., Rig]) -> None:
+    """Four images at the head of a listing always fail: the first run stops on three of them, the next comes past."""
+    bad = {key_of(str(number).encode()) for number in range(4)}
+    with CardServer(lambda got: Answer(status=500) if got.key in bad else ANSWERED) as server:
+        first = rig_of(server)
+        assert [first.send(number) for number in range(5)] == ["held", "held", *["deferred"] * 3]
+        assert first.stopped_by is not None and first.stopped_by.images == ("0", "1", "2")
+        again = rig_of(server, options={"suspects": suspects(first.folder, "r2")})
+        deliveries = [again.deliver(number) for number in range(5)]
+    verdicts = [one.verdict.result(0) if isinstance(one.verdict, Future) else one.verdict for one in deliveries]
+    assert verdicts == [Verdict.OWN] * 5
+
+
+def test_an_outage_that_stopped_the_last_run_stops_the_next(rig_of: Callable[..., Rig]) -> None:
+    """Where the images that stopped it are all there are, they are deferred again."""
+    with CardServer(lambda got: BUSY) as server:
+        for run in range(3):
+            rig = rig_of(server, options={"suspects": frozenset("01")})
+            deliveries = [rig.deliver(number) for number in range(2)]
+            rig.sender.nothing_more()
+            verdicts = [one.verdict.result(0) for one in deliveries if isinstance(one.verdict, Future)]
+            assert (run, verdicts) == (run, [Verdict.DEFERRED] * 2)
+            assert rig.stopped_by is not None and set(rig.stopped_by.images) == {"0", "1"}
+
+
+def test_a_damaged_reason_of_another_run_is_passed_over(tmp_path: Path) -> None:
+    folder = LocalFolder(str(tmp_path))
+    StopSwitch(folder, "r1").pull(replace(BUDGET, images=("a", "b")))
+    folder.write(run_file("r2", STOP_FILE), b"{")
+    StopSwitch(folder, "r3").pull(replace(BUDGET, images=("c",)))
+    assert [suspects(folder, run) for run in ("r3", "r4")] == [{"a", "b"}, {"a", "b", "c"}]
 
 
 def test_another_worker_s_answer_tells_that_the_endpoint_is_there(rig_of: Callable[..., Rig]) -> None:
@@ -257,6 +301,7 @@ def test_an_endpoint_that_is_not_there_stops_the_run(rig_of: Callable[..., Rig])
         "unreachable",
         "No connection to the endpoint could be opened: the endpoint is unavailable; "
         "check --endpoint_url, then rerun the same command",
+        ("0", "1", "2"),
     )
 
 
