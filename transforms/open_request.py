@@ -34,7 +34,7 @@ def open_request(request: Request, access: Access, *, by_url: bool) -> Opened:
         if len(request.pictures) != len(OPERATIONS[request.operation].picture_params):
             return Opened(request, refused=OUTCOMES["lone_side"])
         if by_url:
-            linked = [_link(picture) for picture in request.pictures]
+            linked = [_link(picture, access) for picture in request.pictures]
             return Opened(replace(request, pictures=tuple(now for _, now in linked)), tuple(sent for sent, _ in linked))
         return _read(request, access)
     except PictureFault as fault:
@@ -58,11 +58,12 @@ def _read(request: Request, access: Access) -> Opened:
     return Opened(as_read, tuple(sent))
 
 
-def _link(picture: Picture) -> tuple[Sent, Picture]:
+def _link(picture: Picture, access: Access) -> tuple[Sent, Picture]:
     """A URL of a picture, and the version that is there at this moment."""
     try:
         if is_in_bucket(picture.uri):
             picture = as_picture(object_at(picture.uri).look())
+            access.note(picture.uri)
         url = fetchable_url(picture.uri)
     except FileNotFoundError as error:
         raise PictureFault(OUTCOMES["not_found"]) from error
