@@ -24,6 +24,14 @@ def test_chunks_add_up_to_the_budget_and_end_in_single_calls(max_calls: int) -> 
     assert sizes[-32:] == [1] * min(32, max_calls)
 
 
+@pytest.mark.parametrize(
+    ("max_calls", "count"), [(32, 32), (64, 63), (1_000, 158), (1_000_000, 376), (10_000_000, 448)]
+)
+def test_chunks_are_few(max_calls: int, count: int) -> None:
+    """Some 22 more for each doubling of the budget: a worker creates a file for each that it takes."""
+    assert len(list(chunks(max_calls))) == count
+
+
 def _ids() -> Callable[[], str]:
     numbers = count()
     return lambda: str(next(numbers))

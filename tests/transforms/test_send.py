@@ -488,3 +488,107 @@ def test_a_delivery_has_the_last_attempt(rig_of: Callable[..., Rig]) -> None:
     assert (good.attempt.outcome, good.attempt.status, good.attempt.body) == (OUTCOMES["answered"], 200, ANSWERED.body)
     assert (bad.attempt.outcome, bad.attempt.status, bad.attempt.body) == (outcome_of_status(500), 500, None)
     assert (len(good.waits), len(bad.waits)) == (1, 5)
+
+
+def test_a_request_says_how_long_it_waited_for_a_connection(rig_of: Callable[..., Rig]) -> None:
+    """With one connection the second of two requests waits exactly as long as the first takes."""
+    first_came, may_go = threading.Event(), threading.Event()
+
+    def answer(got: Received) -> Answer:
+        first_came.set()
+        may_go.wait(30)
+        return ANSWERED
+
+    with CardServer(answer) as server, ThreadPoolExecutor(2) as threads:
+        rig = rig_of(server, options={"calls": lambda: 1})
+        first = threads.submit(rig.deliver, 0)
+        first_came.wait(30)
+        second = threads.submit(rig.deliver, 1)
+        while rig.sender._lines._change._waiters == ():  # type: ignore[attr-defined]  # until the second waits
+            time.sleep(0.001)
+        rig.now_s += 7.0
+        may_go.set()
+        assert [first.result(30).queued_s, second.result(30).queued_s] == [0.0, 7.0]
+
+
+def test_as_many_calls_are_in_flight_as_are_allowed(rig_of: Callable[..., Rig]) -> None:
+    """With three allowed, sixteen threads have three in flight at the endpoint, never four."""
+    lock, in_flight, most = threading.Lock(), 0, 0
+
+    def answer(got: Received) -> Answer:
+        nonlocal in_flight, most
+        with lock:
+            in_flight += 1
+            most = max(most, in_flight)
+        time.sleep(0.01)
+        with lock:
+            in_flight -= 1
+        return ANSWERED
+
+    with CardServer(answer) as server, ThreadPoolExecutor(16) as threads:
+        rig = rig_of(server, options={"calls": lambda: 3})
+        assert list(threads.map(rig.send, range(40))) == [("answered", 1)] * 40
+    assert most == 3
+
+
+def test_a_call_that_raises_gives_its_connection_back(rig_of: Callable[..., Rig]) -> None:
+    """With one connection three requests go through, though the first could not be admitted."""
+    answers = iter([NotAllowed("no answer")])
+
+    def ask() -> None:
+        if (error := next(answers, None)) is not None:
+            raise error
+
+    with CardServer(lambda got: ANSWERED) as server, ThreadPoolExecutor(1) as threads:
+        rig = rig_of(server, ask=ask, options={"calls": lambda: 1})
+        with pytest.raises(NotAllowed):
+            rig.send()
+        sent = [threads.submit(rig.send, number).result(30) for number in range(3)]
+    assert sent == [("answered", 1)] * 3
+
+
+def throttled(rig: Rig, rate_per_s: float) -> Throttle:
+    """The sender's throttle, at a rate."""
+    rig.sender._throttle = Throttle(rate_per_s, lambda: rig.now_s, rig._pass)
+    return rig.sender._throttle
+
+
+def test_a_call_that_came_to_nothing_gives_its_permit_back(rig_of: Callable[..., Rig]) -> None:
+    """After as many lost connections as the quota has slots, the next permit comes a window later, not never."""
+    with CardServer(lambda got: Answer(fault=Fault.RESET)) as server:
+        rig = rig_of(server)
+        rig.sender._policy = RetryPolicy(1, 600.0)
+        throttled(rig, 2.0)
+        for number in range(2):
+            rig.send(number)
+        before_s = rig.now_s
+        rig.send(2)
+    assert 0 < rig.now_s - before_s < 1.1
+
+
+def test_a_stop_during_the_wait_for_the_rate_gives_permit_and_budget_back(rig_of: Callable[..., Rig]) -> None:
+    """What waits while the run stops is not sent: the budget has as many calls left as before, the rate its slot."""
+    with CardServer(lambda got: ANSWERED) as server:
+        rig = rig_of(server, max_calls=3)
+        throttle = throttled(rig, 1.0)
+        assert rig.send() == ("answered", 1)
+        throttle._sleep = lambda _: rig.sender.stop(BUDGET)
+        assert rig.send() == "deferred"
+        assert len(server.received) == 1
+        budget = rig.sender._budget
+        assert [budget.take() for _ in range(3)] == [True, True, False]
+    throttle._sleep = rig._pass
+    began_s = rig.now_s
+    throttle.wait()
+    assert rig.now_s - began_s < 1.1
+
+
+def test_a_wait_for_a_retry_ends_with_the_run(rig_of: Callable[..., Rig]) -> None:
+    """Who waits to send again when the run stops sends nothing more, and says what was sent."""
+    with CardServer(lambda got: BUSY) as server:
+        rig = rig_of(server)
+        rig.sender._sleep = lambda _: rig.sender.stop(BUDGET)
+        delivery = rig.deliver()
+        assert len(server.received) == 1
+    assert (delivery.verdict, delivery.attempts) == (Verdict.DEFERRED, 1)
+    assert delivery.attempt is not None and delivery.attempt.outcome == outcome_of_status(503)

@@ -172,3 +172,65 @@ def test_waits_say_how_long_the_quota_held_the_process() -> None:
     assert sum(wait.at_head_s for wait in waits) == pytest.approx(clock.now_s)
     assert all(wait.total_s >= wait.at_head_s for wait in waits)
     assert 5.0 <= clock.now_s <= 5.1
+
+
+class Part:
+    """Some slots of a quota."""
+
+    def __init__(self, slots: int) -> None:
+        self.held = slots
+
+    def slots(self, now_s: float) -> int:
+        return self.held
+
+
+@pytest.mark.parametrize(("slots", "rate_per_s"), [(20, 20.0), (5, 5.0), (1, 1.0), (0, 1.0)])
+def test_the_rate_is_that_of_the_slots_held(slots: int, rate_per_s: float) -> None:
+    """A process without a slot counts on one to come; no quota is no bound."""
+    clock = Clock()
+    assert Throttle(20, clock, clock.sleep, Part(slots)).rate_per_s() == rate_per_s
+    assert Throttle(20, clock, clock.sleep).rate_per_s() == 20
+    assert Throttle(0, clock, clock.sleep).rate_per_s() == math.inf
+
+
+def test_the_rate_falls_with_the_pace() -> None:
+    clock = Clock()
+    throttle = Throttle(20, clock, clock.sleep)
+    clock.now_s = 100.0
+    throttle.slow_down(0.0)
+    assert (throttle.pace(), throttle.rate_per_s()) == (0.9, 18.0)
+
+
+@given(
+    st.sampled_from([5.0, 10.0, 20.0, 50.0]),
+    st.lists(st.sampled_from([0.0, 0.0, 0.05, 0.1, 0.2]), min_size=100, max_size=200),
+)
+def test_a_request_that_comes_late_at_the_endpoint_keeps_the_quota(rate_per_s: float, late_s: list[float]) -> None:
+    """Any one may be 12 ms longer on its way than the one a window later: windows are so much longer as they leave."""
+    clock, quota = Clock(late_s), Quota.of(rate_per_s)
+    given_s = permissions(Throttle(rate_per_s, clock, clock.sleep), clock, [0.0] * 120)
+    lengths_s = [later_s - first_s for first_s, later_s in zip(given_s, given_s[quota.slots :], strict=False)]
+    assert [length_s for length_s in lengths_s if length_s < quota.window_s + 0.012 - 1e-9] == []
+
+
+def test_a_request_leaves_once() -> None:
+    """The end of its call is not when it left: however long it takes, the next window counts from its leaving."""
+    clock = Clock()
+    throttle = Throttle(1.0, clock, clock.sleep)
+    wait = throttle.wait()
+    wait.leave()
+    clock.now_s = 0.9
+    wait.leave()
+    throttle.wait()
+    assert 1.0 <= clock.now_s < 1.1
+
+
+def test_words_within_a_second_are_about_one_overload() -> None:
+    """A burst of 429 takes a tenth of the rate once; a word more than a second later takes another."""
+    clock, paces = Clock(), []
+    throttle = Throttle(10.0, clock, clock.sleep)
+    for at_s in (10.0, 10.5, 11.0, 11.1):
+        clock.now_s = at_s
+        throttle.slow_down(0.0)
+        paces.append(round(throttle.pace(), 3))
+    assert paces == [0.9, round(0.9 + 0.5 / 30, 3), round(0.9 + 1 / 30, 3), round((0.9 + 1.1 / 30) * 0.9, 3)]
