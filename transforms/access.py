@@ -28,12 +28,16 @@ class Access:
         self, look: Callable[[str], object] = _look, list_folder: Callable[[str], Iterable[str]] = _list
     ) -> None:
         self._look, self._list_folder = look, list_folder
-        self._read_from: dict[str, str] = {}
+        self._read_from: dict[str, tuple[str, ...]] = {}
+        """The last two images of each bucket."""
         self._refused: set[str] = set()
 
     def note(self, uri: str) -> None:
         """An image was read."""
-        self._read_from[object_at(uri).bucket] = uri
+        bucket = object_at(uri).bucket
+        last = self._read_from.get(bucket, ())[:1]
+        if uri not in last:
+            self._read_from[bucket] = (uri, *last)
         if self._refused:
             self._refused = set()
 
@@ -67,7 +71,7 @@ class Access:
         """Images that were read before: of its bucket first, then of others, for credentials may be for one alone."""
         bucket = object_at(uri).bucket
         known = sorted(self._read_from.items(), key=lambda one: one[0] != bucket)
-        return [one for _, one in known[:_WITNESSES] if one != uri]
+        return [one for _, read in known[:_WITNESSES] for one in read if one != uri]
 
     def _neighbours(self, uri: str) -> Iterator[str]:
         others = (one for one in self._list_folder(uri.rpartition("/")[0]) if one != uri)

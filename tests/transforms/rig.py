@@ -14,10 +14,11 @@ from transforms.claims import Claims
 from transforms.elements import Ending, Fate, Request, Settled
 from transforms.in_flight import Held
 from transforms.journal import LocalJournal
+from transforms.layout import run_file
 from transforms.retry import RetryPolicy
 from transforms.send import Sender
 from transforms.settle import Settler
-from transforms.stop import StopSwitch
+from transforms.stop import STOP_FILE, StopReason, StopSwitch, read_stop
 from transforms.storage import LocalFolder
 from transforms.throttle import Throttle
 
@@ -69,6 +70,11 @@ class Rig:
             self.sender.nothing_more()
             ending = ending.finish()
         return ending.fate
+
+    @property
+    def stopped_by(self) -> StopReason | None:
+        """Why the run stopped; None where it did not."""
+        return read_stop(self.folder, run_file(self.run_id, STOP_FILE))
 
     @property
     def records(self) -> list[Settled]:

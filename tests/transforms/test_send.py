@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 from schemas.outcomes import OUTCOMES, outcome_of_status
 from tests.servers import Answer, CardServer, Fault, Received, failure, key_of, success
 from transforms.budget import of_one
-from transforms.card_client import CardClient, Sent
+from transforms.card_client import Admit, Attempt, CardClient, Sent
 from transforms.layout import run_file
 from transforms.rate_service import NotAllowed
 from transforms.retry import RetryPolicy
@@ -58,6 +58,7 @@ class Rig:
 
     def _pass(self, seconds: float) -> None:
         self.now_s += seconds
+        assert self.now_s < 100_000, "what is waited for never comes"
 
     def _sleep(self, seconds: float) -> None:
         self.slept_s.append(seconds)
@@ -500,7 +501,7 @@ def test_a_request_says_how_long_it_waited_for_a_connection(rig_of: Callable[...
         return ANSWERED
 
     with CardServer(answer) as server, ThreadPoolExecutor(2) as threads:
-        rig = rig_of(server, options={"calls": lambda: 1})
+        rig = rig_of(server, now_s=5.0, options={"calls": lambda: 1})
         first = threads.submit(rig.deliver, 0)
         first_came.wait(30)
         second = threads.submit(rig.deliver, 1)
@@ -553,33 +554,52 @@ def throttled(rig: Rig, rate_per_s: float) -> Throttle:
     return rig.sender._throttle
 
 
-def test_a_call_that_came_to_nothing_gives_its_permit_back(rig_of: Callable[..., Rig]) -> None:
+class Unsent(CardClient):
+    """A client whose connections are lost after the permit, before a byte of the request has left."""
+
+    def __init__(self) -> None:
+        self.admitted = 0
+
+    def call(self, operation: str, pictures: Sequence[Sent], admit: Admit = lambda: lambda: None) -> Attempt:
+        admit()
+        self.admitted += 1
+        return Attempt(OUTCOMES["connection"])
+
+
+def test_a_call_that_was_not_sent_gives_its_permit_back(rig_of: Callable[..., Rig]) -> None:
     """After as many lost connections as the quota has slots, the next permit comes a window later, not never."""
-    with CardServer(lambda got: Answer(fault=Fault.RESET)) as server:
+    with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
-        rig.sender._policy = RetryPolicy(1, 600.0)
-        throttled(rig, 2.0)
-        for number in range(2):
-            rig.send(number)
-        before_s = rig.now_s
-        rig.send(2)
+    rig.sender._policy, rig.sender._client = RetryPolicy(1, 600.0), Unsent()
+    throttled(rig, 2.0)
+    for number in range(2):
+        rig.send(number)
+    before_s = rig.now_s
+    rig.send(2)
     assert 0 < rig.now_s - before_s < 1.1
 
 
-def test_a_stop_during_the_wait_for_the_rate_gives_permit_and_budget_back(rig_of: Callable[..., Rig]) -> None:
-    """What waits while the run stops is not sent: the budget has as many calls left as before, the rate its slot."""
+@pytest.mark.parametrize("is_permitted", [True, False])
+def test_a_stop_while_a_request_waits_for_the_rate_gives_permit_and_budget_back(
+    is_permitted: bool, rig_of: Callable[..., Rig]
+) -> None:
+    """It is not sent, whether the stop comes before its permit or right behind it: the budget has as many calls left
+    as before, and the rate its slot."""
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server, max_calls=3)
         throttle = throttled(rig, 1.0)
         assert rig.send() == ("answered", 1)
-        throttle._sleep = lambda _: rig.sender.stop(BUDGET)
+        if is_permitted:
+            throttle._ask = lambda: rig.sender.stop(BUDGET)
+        else:
+            throttle._sleep = lambda _: rig.sender.stop(BUDGET)
         assert rig.send() == "deferred"
         assert len(server.received) == 1
         budget = rig.sender._budget
         assert [budget.take() for _ in range(3)] == [True, True, False]
-    throttle._sleep = rig._pass
+    throttle._sleep, throttle._ask = rig._pass, lambda: None
     began_s = rig.now_s
-    throttle.wait()
+    throttle.wait(lambda: rig.now_s > began_s + 10)
     assert rig.now_s - began_s < 1.1
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from schemas.outcomes import OUTCOMES
 from tests.records import dead
-from tests.servers import Answer, CardServer, failure, key_of, success
+from tests.servers import Answer, CardServer, Received, failure, key_of, success
 from tests.transforms.rig import START_US, Rig
+from transforms.buckets import connect
 from transforms.claims import Claims
 from transforms.elements import Ending, Fate, Picture, Request, Settled, item_id_of
 from transforms.in_flight import Held
 from transforms.journal import LocalJournal
+from transforms.stop import BUDGET, STORAGE_REFUSED, StopReason
+from transforms.throttle import Throttle
 
 ANSWERED = success(("passport", {"id": "B0000001"}))
 
@@ -28,8 +33,9 @@ def test_an_answer_is_a_record(rig_of: Callable[..., Rig], put: Callable[..., Re
         ending = rig.settler.settle(request, Claims())
         assert [part.content for got in server.received for part in got.pictures] == [jpeg]
     (record,) = rig.records
-    waits_s = (ending.waited_s, ending.throttled_s, ending.queued_s)
-    assert ending == Ending(Fate.ANSWERED, 1, ending.latency_s, *waits_s)
+    assert isinstance(ending, Ending)
+    assert (ending.fate, ending.attempts, ending.latency_s) == (Fate.ANSWERED, 1, record.latency_s)
+    assert 0 < (record.latency_s or 0) < 30
     assert record == Settled(
         item_id=item_id_of("ekyc/card", [jpeg]),
         source_id=request.source_id,
@@ -41,7 +47,7 @@ def test_an_answer_is_a_record(rig_of: Callable[..., Rig], put: Callable[..., Re
         last_at=START_US + 1_000_000,
         http_status=200,
         attempts=1,
-        latency_s=ending.latency_s,
+        latency_s=record.latency_s,
         picture_bytes=len(jpeg),
         reply=ANSWERED.body,
     )
@@ -291,3 +297,119 @@ def test_a_watch_records_whatever_it_defers(
         *((f"{number}.jpg", "deferred", 0) for number in (3, 4)),
     ]
     assert not rig.sender.is_stopped
+
+
+def test_an_ending_says_what_it_waited_for(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes
+) -> None:
+    """Of two attempts at one a second: the waits for the rate add up; the first waits for nobody."""
+    now_s = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    with CardServer(lambda got: Answer(status=500) if len(server.received) == 1 else ANSWERED) as server:
+        rig = rig_of(server)
+        rig.sender._throttle = Throttle(0.5, lambda: now_s, sleep)
+        ending = rig.start(put("a.jpg", jpeg))
+    assert isinstance(ending, Ending)
+    assert (ending.attempts, ending.queued_s) == (2, pytest.approx(0, abs=0.5))
+    assert (ending.waited_s, ending.throttled_s) == (pytest.approx(now_s), pytest.approx(now_s))
+    assert 2.0 <= now_s < 2.2
+
+
+def test_a_run_that_stopped_reads_no_image(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes
+) -> None:
+    """What comes after the stop is deferred unread: a file that is gone is no dead letter."""
+    request = put("a.jpg", jpeg)
+    Path(request.uris[0]).unlink()
+    with CardServer(lambda got: ANSWERED) as server:
+        rig = rig_of(server)
+        rig.sender.stop(BUDGET)
+        assert (rig.settle(request), rig.records, server.received) == (Fate.DEFERRED, [], [])
+
+
+class _Store(BaseHTTPRequestHandler):
+    """A bucket whose objects are there until `refuses`; then it refuses them all."""
+
+    refuses = False
+
+    def do_HEAD(self) -> None:
+        self.send_response(403 if type(self).refuses else 200)
+        self.send_header("Content-Length", "0" if type(self).refuses else "7")
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Sun, 29 Nov 2026 12:00:00 GMT")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Store]]:
+    """A store on a loopback port, where the environment says that S3 is."""
+    handler = type("Handler", (_Store,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "CARDBEAM_STORE_RETRY_S": "0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    connect.cache_clear()
+    yield handler
+    connect.cache_clear()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("code", "fate", "stopped_by", "outcome"),
+    [("2", Fate.DEFERRED, STORAGE_REFUSED, "deferred"), ("1", Fate.DEAD, None, "dead")],
+)
+def test_urls_that_ran_out_with_the_credentials_stop_the_run(
+    code: str,
+    fate: Fate,
+    stopped_by: StopReason | None,
+    outcome: str,
+    bucket: type[_Store],
+    rig_of: Callable[..., Rig],
+) -> None:
+    """The endpoint cannot fetch an image (errorCode 2), and the storage refuses us too: no image's own failure. Any
+    other answer is one, whatever the storage says."""
+
+    def answer(got: Received) -> Answer:
+        bucket.refuses = len(server.received) > 1
+        return failure(code) if bucket.refuses else ANSWERED
+
+    with CardServer(answer) as server:
+        rig = rig_of(server, transfer="url")
+        first, second = (Request("ekyc/card", (Picture(f"s3://bucket/{name}.jpg"),)) for name in "ab")
+        assert [rig.settle(first), rig.settle(second)] == [Fate.ANSWERED, fate]
+    assert rig.stopped_by == stopped_by
+    assert [one.outcome for one in rig.records] == ["answered", outcome]
+
+
+def test_a_storage_that_refuses_everything_stops_the_run_and_nothing_dies(
+    bucket: type[_Store], rig_of: Callable[..., Rig]
+) -> None:
+    """What was readable is refused: the run stops with the status of refused credentials, the image is deferred."""
+    with CardServer(lambda got: ANSWERED) as server:
+        rig = rig_of(server, transfer="url")
+        requests = [Request("ekyc/card", (Picture(f"s3://bucket/{name}.jpg"),)) for name in "abc"]
+        fates = [rig.settle(requests[0])]
+        bucket.refuses = True
+        fates += [rig.settle(request) for request in requests[1:]]
+        assert len(server.received) == 1
+    assert fates == [Fate.ANSWERED, Fate.DEFERRED, Fate.DEFERRED]
+    assert (rig.stopped_by, [one.outcome for one in rig.records]) == (STORAGE_REFUSED, ["answered"])
