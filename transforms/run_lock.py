@@ -30,7 +30,7 @@ from transforms.storage import Folder
 
 LOCK_FILE = f"{RUNS}/claim.json"
 CONFIRMED_FOR_S = 4.0
-_GIVE_UP_S = 120.0
+_GIVE_UP_S = 60.0
 _RETRY_S = 1.0
 _EXIT_FAILED = 4
 
