@@ -25,7 +25,7 @@ from transforms.web import WebFault, describe_web, read_web
 IMAGES = 500
 TYPE = "passport"
 SOMEBODY_ELSE = "somebody else"
-TIMEOUT_S = 2.0
+TIMEOUT_S = 1.0
 
 pytestmark = pytest.mark.slow
 
@@ -44,12 +44,12 @@ def image_of(name: str) -> bytes:
     return file.getvalue()
 
 
-def plan(seed: int) -> dict[str, str]:
-    """By image, how the server misbehaves on it: on a third of them, in each of the slow ways once."""
+def plan(seed: int, slow: int = len(TOO_SLOW)) -> dict[str, str]:
+    """By image, how the server misbehaves on it: on a third of them, in some of the slow ways once."""
     rng = random.Random(seed)
     bad = [name_of(number) for number in rng.sample(range(IMAGES), IMAGES // 3)]
-    others = rng.choices([*STILL_RIGHT, *NO_ANSWER], k=len(bad) - len(TOO_SLOW))
-    return dict(zip(bad, [*TOO_SLOW, *others], strict=True))
+    others = rng.choices([*STILL_RIGHT, *NO_ANSWER], k=len(bad) - slow)
+    return dict(zip(bad, [*rng.sample(sorted(TOO_SLOW), slow), *others], strict=True))
 
 
 def answer_of(name: str) -> bytes:
@@ -72,7 +72,7 @@ def endpoint(ways: dict[str, str]) -> RawServer:
 @pytest.mark.parametrize("in_flight", [1, 4, 64])
 def test_each_row_is_its_own_image_s(in_flight: int, tmp_path: Path) -> None:
     """Of 500 images of which a third meet a server that misbehaves: no wrong row, and every one accounted for."""
-    ways = plan(in_flight)
+    ways = plan(in_flight, slow=min(2 * in_flight, len(TOO_SLOW)))
     (tmp_path / "in").mkdir()
     for number in range(IMAGES):
         (tmp_path / "in" / f"{name_of(number)}.jpg").write_bytes(image_of(name_of(number)))
