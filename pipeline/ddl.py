@@ -118,6 +118,9 @@ def _trino(place: _Place, table: Table) -> Iterator[str]:
         f"CREATE TABLE IF NOT EXISTS {place.named(table)} (\n{columns}\n) WITH (format = 'PARQUET', "
         f"external_location = {place.folder(table)}, partitioned_by = ARRAY['run_id'])"
     )
+    for field in table.schema:  # a table of an earlier version lacks the columns that were added since
+        column = column_lines(place.dialect, [field], " COMMENT {}").strip()
+        yield f"ALTER TABLE {place.named(table)} ADD COLUMN IF NOT EXISTS {column}"
     for run_id in place.run_ids:
         database, name, value = map(place.dialect.text, (place.database, table.name, run_id))
         yield f"CALL system.register_partition({database}, {name}, ARRAY['run_id'], ARRAY[{value}])"

@@ -71,6 +71,18 @@ def test_duckdb(root: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert found == [(field.name, field.metadata[b"doc"].decode()) for field in [*table.schema, RUN_ID]]
 
 
+def test_added_columns() -> None:
+    """Trino, asked again after an upgrade, adds the columns that a table lacks, with their documentation."""
+    added: dict[str, list[str]] = {}
+    for statement in statements("trino", "cards", "s3://tables/cards", [FIRST]):
+        (tree,) = sqlglot.parse(statement, dialect="trino")
+        if isinstance(tree, exp.Alter):
+            (column,) = tree.args["actions"]
+            assert column.args["exists"] is True and _column(column)[1]
+            added.setdefault(tree.this.name, []).append(column.name)
+    assert added == {name: table.schema.names for name, table in TABLES.items()}
+
+
 @pytest.mark.parametrize("engine", ["trino", "spark", "athena", "bigquery"])
 def test_half_a_run(engine: str, root: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Only runs with their receipt become partitions."""
