@@ -26,12 +26,13 @@ import psutil
 
 from pipeline.runs import ended_runs
 from tests.engines.dropping import beside, sleep_until
-from tests.engines.soak_endpoint import SICK_FOR_S, SoakEndpoint
+from tests.engines.soak_endpoint import POISONOUS, SICK_FOR_S, SoakEndpoint
 from tests.engines.watching import RUNNERS
 from tests.pipeline import cli
 from tests.pipeline.killing import draw_pictures
 from tests.servers import key_of
 from transforms.receipt import read_receipt
+from transforms.retry_schedule import RETRIES_FILE
 from transforms.storage import LocalFolder
 
 _LONE_EACH = 20
@@ -40,7 +41,7 @@ _LATEST_BACK_S = 200.0
 _SAMPLES = (1 / 9, 1 / 3, 2 / 3, 1.0)
 """Parts of the time after which is looked what the processes hold: 5, 15, 30 and 45 minutes of 45."""
 _KINDS = {"-m pipeline watch": "launcher", "sdk_worker_main": "workers", "java": "java", "prism": "prism"}
-_END_WITHIN_S = 120.0
+_END_WITHIN_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,14 @@ class _Watch:
         self.child.wait()
         self.look()
 
+    def __enter__(self) -> _Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.child.poll() is None:
+            self.child.kill()
+            self.child.wait()
+
     def end(self) -> int:
         """SIGTERM; the exit status."""
         self.child.send_signal(signal.SIGTERM)
@@ -131,16 +140,17 @@ def soak(scratch: Path, options: Sequence[str], asked: Asked) -> Soak:
     draw_pictures(scratch / "drawn", asked.images * (2 if asked.pairs else 1))
     dropped: dict[tuple[str, ...], str] = {}
     with endpoint.serving() as url:
-        given = [f"--input={inputs}", f"--output={output}", f"--endpoint_url={url}", "--timeout_s=5", *options]
+        given = [f"--input={inputs}", f"--output={output}", f"--endpoint_url={url}", "--timeout_s=20", *options]
         given += ["--operation=ekyc/cards"] if asked.pairs else []
-        watch = _Watch(given, scratch / "watch.log", {**cli.ENVIRONMENT, "TMPDIR": str(temporary)})
-        began_s = time.monotonic()
-        with beside(lambda: _drop(scratch / "drawn", inputs, asked, dropped)), beside(lambda: _outage(endpoint, asked)):
-            _attend(watch, endpoint, result, scratch, began_s)
-        _settle(watch, endpoint, result, output, dropped)
-        signalled_s = time.monotonic()
-        watch.ends.append(watch.end())
-        result.end_s = time.monotonic() - max(signalled_s, endpoint.last_s)
+        environment = {**cli.ENVIRONMENT, "TMPDIR": str(temporary)}
+        with _Watch(given, scratch / "watch.log", environment) as watch:
+            began_s, drawn = time.monotonic(), scratch / "drawn"
+            with beside(lambda: _drop(drawn, inputs, asked, dropped)), beside(lambda: _outage(endpoint, asked)):
+                _attend(watch, endpoint, result, scratch, began_s)
+            _settle(watch, endpoint, result, output, dropped)
+            signalled_s = time.monotonic()
+            watch.ends.append(watch.end())
+            result.end_s = time.monotonic() - max(signalled_s, endpoint.last_s)
     result.launches, result.ends = watch.launches, watch.ends
     _check(result, endpoint, output, dropped)
     return result
@@ -219,8 +229,9 @@ def _settle(
             watch.kill()
         with suppress(Exception):  # between two publications a table may be gone; the next look is soon
             rows, dead = _rows(output)
+            left = {endpoint.kind_of(dropped[uris]) for uris in dropped if uris not in rows and uris not in dead}
             is_healed = all(_is_final(endpoint, dropped[uris], code) for uris, code in dead.items() if uris in dropped)
-            if is_healed and dropped.keys() <= rows.keys() | dead.keys():
+            if is_healed and left <= POISONOUS.keys():
                 return
         time.sleep(5.0)
 
@@ -237,6 +248,15 @@ def _rows(output: Path) -> tuple[Counter[tuple[str, ...]], dict[tuple[str, ...],
     return rows, {_names(uris): str(code) for uris, code in dead}
 
 
+def _waiting(output: Path) -> set[tuple[str, ...]]:
+    """The images that are sent again later."""
+    try:
+        kept = json.loads((output / RETRIES_FILE).read_bytes())
+    except FileNotFoundError:
+        return set()
+    return {tuple(Path(uri).name for uri in uris) for _, _, _, _, *uris in kept}
+
+
 def _names(uris: object) -> tuple[str, ...]:
     assert isinstance(uris, list)
     return tuple(Path(uri).name for uri in uris)
@@ -246,7 +266,9 @@ def _check(result: Soak, endpoint: SoakEndpoint, output: Path, dropped: dict[tup
     """Every image one row or a dead letter with a reason of its own, none paid twice, no end that nobody asked for."""
     rows, dead = _rows(output)
     kinds = {uris: endpoint.kind_of(key) if key else "lone_side" for uris, key in dropped.items()}
-    without = [uris for uris in dropped if uris not in rows and uris not in dead]
+    waiting = _waiting(output)
+    without = [uris for uris in dropped if uris not in rows and uris not in dead and uris not in waiting]
+    late = {uris: kinds[uris] for uris in waiting if kinds.get(uris, "") not in POISONOUS}
     twice = [uris for uris, count in rows.items() if count > 1 or uris in dead]
     buried = {uris: code for uris, code in dead.items() if kinds.get(uris, "") in ("", "sick")}
     paid = sum(count - 1 for count in endpoint.successes.values() if count > 1)
@@ -254,7 +276,8 @@ def _check(result: Soak, endpoint: SoakEndpoint, output: Path, dropped: dict[tup
     folder = LocalFolder(str(output))
     receipts = [one for run_id in ended_runs(folder) if (one := read_receipt(folder, run_id))]
     for problem, found in {
-        "neither a row nor a dead letter": without[:5],
+        "neither a row nor a dead letter, and no retry": without[:5],
+        "retries that were due, or are of images that can be read": dict(list(late.items())[:5]),
         "more than one row, or a row and a dead letter": twice[:5],
         "dead letters of images that can be read": dict(list(buried.items())[:5]),
         "images that nobody dropped": [uris for uris in rows.keys() | dead.keys() if uris not in dropped][:5],
@@ -275,6 +298,7 @@ def _check(result: Soak, endpoint: SoakEndpoint, output: Path, dropped: dict[tup
         "rows": sum(rows.values()),
         "dead": dict(Counter(dead.values())),
         "buried": len(buried),
+        "wait for a retry": dict(Counter(kinds.get(uris, "?") for uris in waiting)),
         "without": len(without),
         "sides that stayed alone": list(kinds.values()).count("lone_side"),
         "calls": sum(endpoint.calls.values()),

@@ -19,13 +19,13 @@ from tests.servers import Answer, CardServer, Fault, Received, failure
 LATENCY_S = 0.3
 SICK_FOR_S = 240.0
 """How long after its first call an image that will heal is answered HTTP 503."""
-_STALLS_FOR_S = 12.0
+_STALLS_FOR_S = 45.0
 _DURABLE_S = 1.5
 """A response that was sent so lately may not be on the disk."""
 _OF_A_CALL = ("http_503", "http_429", "http_500", "reset", "truncated", "garbage", "stall", "slow")
 _OF_AN_IMAGE = {"sick": 0.01, "error_1": 0.01, "error_3": 0.005}
-_POISONOUS = {"http_400": 0.005, "http_415": 0.005, "error_6": 0.005}
-"""Answers that could be taken for the fault of every call."""
+POISONOUS = {"http_400": 0.005, "http_415": 0.005, "error_6": 0.005}
+"""Answers that could be taken for the fault of every call; most are sent again for hours."""
 
 
 @dataclass
@@ -83,7 +83,7 @@ class SoakEndpoint:
     def kind_of(self, key: str) -> str:
         """What an image answers for good or for long; nothing where it is like most."""
         draw = random.Random(f"{self.seed} {key}").random()
-        for kind, share in {**(_OF_AN_IMAGE if self.sick else {}), **(_POISONOUS if self.poison else {})}.items():
+        for kind, share in {**(_OF_AN_IMAGE if self.sick else {}), **(POISONOUS if self.poison else {})}.items():
             if draw < share:
                 return kind
             draw -= share
