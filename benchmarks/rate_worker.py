@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import uuid
 from collections.abc import Iterator
 from functools import partial
@@ -47,8 +48,9 @@ def main() -> None:
     worker = Worker(_settings(asked), Session("bench", asked.alone), Answered([]), Credentials("bench", "bench"))
     print("ready", flush=True)
     in_flight: InFlight[Ending] = InFlight(worker.executor, worker.places, TOGETHER)
+    group = worker.open_bundle()[1].add(str(os.getpid()))
     for request in _requests():
-        for _ in in_flight.submit(partial(worker.settle, request, Claims())):
+        for _ in in_flight.submit(partial(worker.settle, request, Claims(), group)):
             pass
 
 

@@ -7,18 +7,17 @@ from datetime import datetime
 
 import apache_beam as beam
 
-from transforms.answered import SharedAnswered
 from transforms.call_endpoint import CallEndpoint
 from transforms.count_found import CountFound
 from transforms.end_run import EndRun, TidyRuns
 from transforms.find_cards import FindCards, Found
 from transforms.find_dead_letters import FindDeadLetters
-from transforms.fresh_answered import FreshAnswered
 from transforms.leave_out_answered import LeaveOutAnswered
 from transforms.read_answers import ReadAnswers
 from transforms.receipt import Receipt
 from transforms.run_lock import refuse_if_taken_over
 from transforms.settings import OutputSettings, Settings, WatchSettings
+from transforms.shared_answered import SharedAnswered
 from transforms.storage import open_folder
 from transforms.tally import Counts, Tally
 from transforms.watch_inputs import Drain, WatchInputs
@@ -41,7 +40,7 @@ def replay(pipeline: beam.Pipeline, settings: Settings, started_at: datetime) ->
 
 def watch(pipeline: beam.Pipeline, settings: Settings, watching: WatchSettings, session: str) -> None:
     """New pictures as they appear, up to the journal; from there the launching process publishes them as they come."""
-    answered = FreshAnswered(settings)
+    answered = SharedAnswered(settings)
     start = pipeline | "Start" >> beam.Impulse()
     left = start | "Watch the inputs" >> WatchInputs(settings, watching, session, answered)
     endings = left | "Call the endpoint" >> CallEndpoint(settings, answered)

@@ -160,6 +160,16 @@ def outcome_of_status(status: int) -> Outcome:
     )
 
 
+def outcome_of_code(code: str) -> Outcome:
+    """The outcome that the code of a dead letter stands for, whatever version wrote it."""
+    if code in OUTCOMES:
+        return OUTCOMES[code]
+    if code.startswith("http_") and _OF_THE_ENDPOINT.fullmatch(code) is not None:
+        return outcome_of_status(int(code.removeprefix("http_")))
+    message = "An errorCode outside the contract" if code.startswith("error_") else "A code of another version"
+    return Outcome(code, Action.DEAD, message, signal=Signal.DOUBTFUL)
+
+
 def _meaning_of(status: int) -> tuple[Action, Signal]:
     if status >= 500 or status in _NO_ANSWER:
         return Action.RETRY, Signal.UNAVAILABLE

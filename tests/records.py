@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from transforms.answered_keys import RecordKeys
 from transforms.damaged_file import OnDamage, refuse
 from transforms.elements import Settled, SettledAs
 from transforms.frames import list_segments, read_stored
@@ -91,6 +92,11 @@ def read_segment(folder: Folder, path: str, on_damage: OnDamage = refuse) -> lis
 def stored_records(folder: Folder) -> list[Settled]:
     """All records of all journals of an output, as a reader finds them."""
     return [one for file in list_segments(folder, JOURNAL) for one in read_segment(folder, file.path)]
+
+
+def keys_of(record: Settled) -> RecordKeys:
+    """What the index takes of a record."""
+    return record.item_id, record.source_id, record.outcome, record.retriable, record.code, record.input_id
 
 
 TEXT = st.text(max_size=12)

@@ -11,21 +11,18 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import partial
 from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.utils.shared import Shared
 
 from transforms.answered_keys import RecordKeys, journal_keys, key_table, ledger_keys
 from transforms.elements import Settled, SettledAs
 from transforms.failures import Failure, Failures
 from transforms.ids import Ids, IdSet, Index, Numbers, room, to_hex, to_ids
-from transforms.settings import Settings
-from transforms.storage import Folder, open_folder
-from transforms.tail import Known, Tail
+from transforms.storage import Folder
+from transforms.tail import Known
 
 _MOST_NOTED = 2000
 """So many records are noted one by one before they join the arrays: some 400 bytes each, twice that while they are
@@ -109,7 +106,7 @@ class Answered:
         return standing, "" if standing is Standing.NEW else item_id
 
     def has_input(self, source_id: str | None, input_id: str | None) -> bool:
-        """Whether a record of this very input is held, its labels included."""
+        """Whether a record of this very input is held, its labels included; one without labels adds none to another."""
         if input_id is None:
             return self.of_source(source_id)[0] is not Standing.NEW
         is_held = input_id in self._noted_inputs or self._inputs.has_one(input_id)
@@ -251,43 +248,6 @@ class _Numbers:
     item_ids: Ids
     source_ids: Ids
     input_ids: Ids
-
-
-class SharedAnswered:
-    """What is settled already, loaded once in each process and used by all stages of a graph."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings, self._shared, self._followers = settings, Shared(), Shared()
-
-    def get(self) -> Answered:
-        """The process's index."""
-        output, is_replay = self._settings.output, self._settings.replay is not None
-        index: Answered = self._shared.acquire(
-            partial(load_answered, open_folder(output.output), output.run_id, is_replay=is_replay)
-        )
-        return index
-
-    def catch_up(self, group: str) -> None:
-        """Know what others settled of a group's likely copies: nothing here, for all of them are in the group."""
-
-    def refresh(self) -> None:
-        """Know what others settled since this was loaded, or since the last time."""
-        output = self._settings.output
-        follower: _Follower = self._followers.acquire(partial(_Follower, open_folder(output.output), output.run_id))
-        follower.follow(self.get())
-
-
-class _Follower:
-    """How far a process has read what others wrote."""
-
-    def __init__(self, folder: Folder, run_id: str) -> None:
-        self._lock, self._tail = threading.Lock(), Tail(folder, run_id)
-
-    def follow(self, answered: Answered) -> None:
-        with self._lock:
-            for known in self._tail.read():
-                if not answered.has_input(known.source_id, known.input_id):
-                    answered.note(known)
 
 
 def load_answered(folder: Folder, run_id: str, *, is_replay: bool = False) -> Answered:

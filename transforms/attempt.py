@@ -1,13 +1,11 @@
-"""Which attempt at a job's calls is the last: what is left of an earlier one sends nothing more.
+"""Which launch of a run makes its calls: what is left of an earlier one sends nothing more.
 
-A runner that lost a worker starts a job's stages again, and need not end what other workers still do for the attempt
-before; nor does a cluster end the job of a launch that died. Each attempt counts its inputs before its first call, and
-takes the next number there. No clock is asked.
+A cluster need not end the job of a launch that died. Each launch counts its inputs before its first call, and takes the
+next number there, once: a stage that runs again takes none. Bundles of one launch are told apart by `group_owners`. No
+clock is asked.
 """
 
 from __future__ import annotations
-
-import uuid
 
 from transforms.layout import run_file
 from transforms.storage import Folder
@@ -15,10 +13,16 @@ from transforms.storage import Folder
 ATTEMPT_FILE = "attempt"
 
 
-def begin_attempt(folder: Folder, run_id: str) -> str:
-    """The name of a new attempt, which sorts behind all earlier ones: from now on it is the last."""
-    number = int(_read(folder, run_id).partition("-")[0] or 0) + 1
-    attempt = f"{number:09d}-{uuid.uuid4().hex}"
+def begin_attempt(folder: Folder, run_id: str, launch: str) -> str:
+    """The name of a launch's attempt, which sorts behind those of earlier launches: from now on it is the last.
+
+    It is the same however often it is begun.
+    """
+    last = _read(folder, run_id)
+    number, _, begun_by = last.partition("-")
+    if begun_by == launch:
+        return last
+    attempt = f"{int(number or 0) + 1:09d}-{launch}"
     folder.write(run_file(run_id, ATTEMPT_FILE), attempt.encode())
     return attempt
 

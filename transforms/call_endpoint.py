@@ -25,13 +25,13 @@ from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.answered import SharedAnswered
 from transforms.card_client import Credentials
 from transforms.claims import Claims
 from transforms.elements import Ending
 from transforms.in_flight import Held, InFlight
 from transforms.packed import unpack
 from transforms.settings import Settings
+from transforms.shared_answered import BatchesOfBundle, SharedAnswered
 from transforms.sources import CANNOT_OPEN, SourceError, open_source
 from transforms.worker import Session, Worker
 
@@ -72,10 +72,12 @@ class _SettleFn(beam.DoFn):
 
     def _open_worker(self) -> Worker:
         credentials = read_credentials(self._settings.endpoint.credentials_uri)
-        return Worker(self._settings, self._session, self._answered.get(), credentials)
+        return Worker(self._settings, self._session, self._answered.get(), credentials, self._answered.refresh)
 
     def start_bundle(self) -> None:
-        self._in_flight: InFlight[WindowedValue] = self._worker.open_bundle()
+        self._in_flight: InFlight[WindowedValue]
+        self._in_flight, self._bundle = self._worker.open_bundle()
+        self._batches = BatchesOfBundle(self._answered) if self._session.watches else None
 
     def process(
         self,
@@ -85,16 +87,18 @@ class _SettleFn(beam.DoFn):
         after: Iterable[str] = (),  # the last: Beam shifts what follows a side input that is left out
     ) -> Iterator[WindowedValue]:
         attempt = next(iter(after), "")
-        self._answered.catch_up(group[0])
-        claims = Claims()
+        if self._batches is not None:
+            self._batches.catch_up(group[0])
+        claims, owned = Claims(), self._bundle.add(group[0])
         for request in chain.from_iterable(map(unpack, group[1])):
-            settle = partial(self._worker.settle, request, claims, attempt)
+            settle = partial(self._worker.settle, request, claims, owned, attempt)
             work = partial(_ending_at, settle, timestamp, window)
             yield from map(self._count, self._in_flight.submit(work, self._worker.size_bytes(request)))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         yield from map(self._count, self._in_flight.drain())
         self._worker.journal.flush()
+        self._bundle.end()
 
     def _count(self, ended: WindowedValue) -> WindowedValue:
         ending: Ending = ended.value

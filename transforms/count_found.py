@@ -5,6 +5,8 @@ All inputs are listed by then, so both counts are written down for `status`, in 
 
 from __future__ import annotations
 
+import uuid
+
 import apache_beam as beam
 import orjson
 
@@ -25,11 +27,11 @@ class CountFound(beam.PTransform):
 
     def __init__(self, settings: OutputSettings) -> None:
         super().__init__()
-        self._settings = settings
+        self._settings, self._launch = settings, uuid.uuid4().hex
 
     def expand(self, counted: tuple[beam.PCollection[Counted], beam.PCollection[Counted]]) -> beam.PCollection[str]:
         """Add both up and write them down."""
-        return add_up(*counted) | "Write" >> beam.Map(_write, self._settings)
+        return add_up(*counted) | "Write" >> beam.Map(_write, self._settings, self._launch)
 
 
 def read_found(folder: Folder, run_id: str) -> Counts | None:
@@ -48,7 +50,7 @@ def read_found(folder: Folder, run_id: str) -> Counts | None:
     return counts
 
 
-def _write(counts: Counts, settings: OutputSettings) -> str:
+def _write(counts: Counts, settings: OutputSettings, launch: str) -> str:
     folder = open_folder(settings.output)
     folder.write(run_file(settings.run_id, FOUND_FILE), orjson.dumps(counts))
-    return begin_attempt(folder, settings.run_id)
+    return begin_attempt(folder, settings.run_id, launch)

@@ -22,6 +22,7 @@ from transforms.check_output import check_run
 from transforms.closing import begin_closing, end_closing
 from transforms.elements import Fate, PartCounts, WrittenFile
 from transforms.frames import list_segments
+from transforms.group_log import GROUPS
 from transforms.heartbeat import HEARTBEATS, LEASES
 from transforms.layout import (
     DEAD_LETTERS,
@@ -203,5 +204,5 @@ def _of_workers(folder: Folder, run_id: str) -> Iterator[str]:
     """What the workers told each other while they called, and files that a killed process left half written."""
     for found in folder.list(f"{RUNS}/{run_id}"):
         steps = found.path.split("/")
-        if {LEASES, HEARTBEATS, BUDGET_FOLDER}.intersection(steps) or found.path.endswith(TEMPORARY_SUFFIX):
+        if {LEASES, HEARTBEATS, BUDGET_FOLDER, GROUPS}.intersection(steps) or found.path.endswith(TEMPORARY_SUFFIX):
             yield found.path

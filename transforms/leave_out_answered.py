@@ -1,6 +1,6 @@
 """Requests -> those to settle in this run, by groups of likely copies; the others end here.
 
-What an earlier run settled is known by its source, without opening a picture. The rest
+What an earlier run settled is known by its source and labels, without opening a picture. The rest
 meets by the size of its pictures: copies have equal sizes, so they land in one group and
 one worker can find them, while only URIs are shuffled, packed.
 """
@@ -15,10 +15,11 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.answered import Answered, SharedAnswered
-from transforms.elements import Counted, Fate, Request
+from transforms.answered import Answered
+from transforms.elements import Counted, Fate, Request, input_id_of
 from transforms.packed import Packer, group_of
 from transforms.settings import InputSettings
+from transforms.shared_answered import SharedAnswered
 
 _COUNTED = "counted"
 
@@ -59,8 +60,7 @@ class _LookUpFn(beam.DoFn):
         self._before = 0
 
     def process(self, request: Request) -> Iterator[Request]:
-        standing, _ = self._answered.of_source(request.source_id)
-        if standing.is_before:
+        if is_known(request, self._answered):
             self._before += 1
         else:
             yield request
@@ -83,6 +83,18 @@ class _PackFn(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         return map(GlobalWindows.windowed_value(None).with_value, self._packer.rest())
+
+
+def is_known(request: Request, answered: Answered) -> bool:
+    """Whether an earlier run processed the image, and its labels are recorded.
+
+    One with other labels goes on, so that these are recorded too: it is neither opened nor sent.
+    """
+    source_id = request.source_id
+    standing, item_id = answered.of_source(source_id)
+    if not standing.is_before or not request.labels:
+        return standing.is_before
+    return answered.has_input(source_id, input_id_of(source_id, item_id, request.uris, request.labels))
 
 
 def key_of(request: Request, *, by_source: bool) -> str:

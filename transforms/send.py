@@ -76,6 +76,8 @@ class _Sending:
     image: str
     failed_before: Callable[[], str]
     is_suspect: bool
+    is_lost: Callable[[], bool]
+    """Whether another bundle sends it now."""
     waits: list[Wait] = field(default_factory=list)
     queued_s: float = 0.0
     last: Attempt | None = None
@@ -145,10 +147,19 @@ class Sender:
         self._decide(Verdict.DEFERRED)
 
     def send(
-        self, operation: str, pictures: Sequence[Sent], image: str, failed_before: Callable[[], str] = lambda: ""
+        self,
+        operation: str,
+        pictures: Sequence[Sent],
+        image: str,
+        failed_before: Callable[[], str] = lambda: "",
+        *,
+        is_lost: Callable[[], bool] = lambda: False,
     ) -> Delivery:
-        """Send until it is settled. `image` tells images apart, `failed_before` its code in an earlier run."""
-        sending = _Sending(image, failed_before, image in self._suspects)
+        """Send until it is settled, or another bundle has taken it over (`is_lost`).
+
+        `image` tells images apart, `failed_before` its code in an earlier run.
+        """
+        sending = _Sending(image, failed_before, image in self._suspects, is_lost)
 
         def attempt_once() -> Attempt:
             return self._attempt(sending, operation, pictures)
@@ -184,7 +195,7 @@ class Sender:
         self._take_line(sending)
 
         def admit() -> Callable[[], None]:
-            sending.waits.append(self._admit())
+            sending.waits.append(self._admit(sending))
             return sending.waits[-1].leave
 
         try:
@@ -213,28 +224,32 @@ class Sender:
         sending.is_probe = self._breaker.is_probing
 
     def _check(self, sending: _Sending) -> None:
-        if self.is_stopped or (self._breaker.is_open and self._clock() < self._next_probe_s):
+        is_paused = self._breaker.is_open and self._clock() < self._next_probe_s
+        if is_paused or self._is_over(sending):
             raise _NotSent
+
+    def _is_over(self, sending: _Sending) -> bool:
+        return self.is_stopped or sending.is_lost()
 
     def _give_line_back(self, sending: _Sending) -> None:
         if sending.has_line:
             sending.has_line = False
             self._lines.give_back(0)
 
-    def _admit(self) -> Wait:
+    def _admit(self, sending: _Sending) -> Wait:
         """Wait for the quota; how long that was."""
-        if not self.is_stopped and not self._budget.take():
+        if not self._is_over(sending) and not self._budget.take():
             self.stop(BUDGET)
-        if self.is_stopped:
+        if self._is_over(sending):
             raise _NotSent
         try:
-            wait = self._throttle.wait(lambda: self.is_stopped)
+            wait = self._throttle.wait(lambda: self._is_over(sending))
         except BaseException:  # a rate service that cannot be asked raises what it likes
             self._budget.give_back()
             raise
         try:
             self._check_journal()
-            if self.is_stopped:
+            if self._is_over(sending):
                 raise _NotSent
         except BaseException:
             wait.leave()

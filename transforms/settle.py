@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from schemas.outcomes import OUTCOMES, Action, Outcome
+from schemas.outcomes import OUTCOMES, Action, Outcome, outcome_of_code
 from transforms.access import Access
 from transforms.answered import Answered, Standing
 from transforms.card_client import Sent
@@ -71,9 +71,12 @@ class Settler:
     now_s: Callable[[], float] = time.time
     watches: bool = False
 
-    def settle(self, request: Request, claims: Claims) -> Ending | Held[Ending]:
-        """The whole way of one request. `claims` are those of all requests that may be its duplicates.
+    def settle(
+        self, request: Request, claims: Claims, is_lost: Callable[[], bool] = lambda: False
+    ) -> Ending | Held[Ending]:
+        """The whole way of one request, unless it `is_lost` to another bundle.
 
+        `claims` are those of all requests that may be its duplicates.
         It is held where other requests decide whose failure it is, or where it is a duplicate of one that is held.
         """
         taken_up_at = self._now_us()
@@ -92,18 +95,25 @@ class Settler:
             standing = self.answered.of_item(item_id)
         is_first, claim = claims.take(item_id)
         if is_first:
-            return _claimed(claim, lambda: self._go_first(request, item_id, standing, opened, taken_up_at))
+            go_first = partial(self._go_first, request, item_id, standing, opened, taken_up_at, is_lost=is_lost)
+            return _claimed(claim, go_first)
         fate = claim.wait()
         if isinstance(fate, Future):
             return Held(fate, lambda: self._follow(request, item_id, claim, taken_up_at))
         return self._follow(request, item_id, claim, taken_up_at)
 
     def _go_first(
-        self, request: Request, item_id: str, standing: Standing, opened: Opened, taken_up_at: int
+        self,
+        request: Request,
+        item_id: str,
+        standing: Standing,
+        opened: Opened,
+        taken_up_at: int,
+        *,
+        is_lost: Callable[[], bool],
     ) -> Ending | Held[Ending]:
         if standing is not Standing.NEW:
-            if opened.pictures:  # it was opened to be known; from now on its source is enough
-                self._keep(self._record(request, item_id, SettledAs.COPY, taken_up_at))
+            self._keep_duplicate(request, item_id, taken_up_at)
             return Ending(_FATE_OF_STANDING[standing])
         if opened.refused is not None:
             may_retry = request.may_retry and opened.refused.retriable
@@ -111,7 +121,7 @@ class Settler:
             record = self._record(request, item_id, settled_as, taken_up_at)
             self._keep(replace(record, **self._death(record, opened.refused)))
             return Ending(_FATE_OF_RECORD[settled_as], failed_for_now=may_retry)
-        return self._call(request, item_id, opened.pictures, taken_up_at)
+        return self._call(request, item_id, opened.pictures, taken_up_at, is_lost=is_lost)
 
     def _item_id(self, request: Request, opened: Opened) -> str:
         if opened.refused is not None or self.sends_urls or self.knows_by_source:
@@ -119,9 +129,17 @@ class Settler:
         return item_id_of(request.operation, [picture.content for picture in opened.pictures])
 
     def _call(
-        self, request: Request, item_id: str, pictures: Sequence[Sent], taken_up_at: int
+        self,
+        request: Request,
+        item_id: str,
+        pictures: Sequence[Sent],
+        taken_up_at: int,
+        *,
+        is_lost: Callable[[], bool],
     ) -> Ending | Held[Ending]:
-        delivery = self.sender.send(request.operation, pictures, item_id, lambda: self._failed_before(item_id))
+        delivery = self.sender.send(
+            request.operation, pictures, item_id, lambda: self._failed_before(item_id), is_lost=is_lost
+        )
         size_bytes = sum(len(picture.content) for picture in pictures)
         finish = partial(self._finish, _Called(request, item_id, delivery, size_bytes, taken_up_at))
         if isinstance(delivery.verdict, Future):
@@ -170,9 +188,20 @@ class Settler:
                 settled_as = SettledAs.RETRY if claim.failed_for_now else SettledAs.DEFERRED
                 self._keep(self._record(request, item_id, settled_as, taken_up_at))
             return Ending(Fate.DEFERRED, failed_for_now=claim.failed_for_now)
-        self._keep(self._record(request, item_id, SettledAs.COPY, taken_up_at))
+        self._keep_duplicate(request, item_id, taken_up_at)
         was_before = fate_of_first is Fate.ANSWERED_BEFORE
         return Ending(Fate.ANSWERED_BEFORE if was_before else Fate.DUPLICATE)
+
+    def _keep_duplicate(self, request: Request, item_id: str, taken_up_at: int) -> None:
+        """Record an input of a processed image, with its labels, once; one of a failed image says why it failed."""
+        record = self._record(request, item_id, SettledAs.COPY, taken_up_at)
+        if self.answered.has_input(record.source_id, record.input_id):
+            return
+        if (failure := self.answered.failure_of(item_id)) is not None:
+            outcome = outcome_of_code(failure.code)
+            said: dict[str, Any] = {"stage": outcome.stage.value, "code": failure.code, "message": outcome.message}
+            record = replace(record, **said, retriable=failure.is_retriable)
+        self._keep(record)
 
     def _keep(self, settled: Settled) -> None:
         """Make a record durable, then count on it."""

@@ -15,10 +15,10 @@ import apache_beam as beam
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.transforms.core import RestrictionProvider
 
-from transforms.fresh_answered import FreshAnswered, group_key
 from transforms.news import News, open_news
 from transforms.packed import pack
 from transforms.settings import Settings, WatchSettings
+from transforms.shared_answered import SharedAnswered, group_key
 from transforms.storage import open_folder
 from transforms.watch_control import Listener
 from transforms.watcher import Watcher
@@ -30,7 +30,7 @@ Packed = tuple[str, tuple[bytes, ...]]
 class WatchInputs(beam.PTransform):
     """One element -> (key, packed Requests) without end."""
 
-    def __init__(self, settings: Settings, watch: WatchSettings, session: str, answered: FreshAnswered) -> None:
+    def __init__(self, settings: Settings, watch: WatchSettings, session: str, answered: SharedAnswered) -> None:
         super().__init__()
         self._settings, self._watch, self._session, self._answered = settings, watch, session, answered
 
@@ -87,7 +87,7 @@ _STEPS: Any = beam.DoFn.RestrictionParam(_StepsProvider())
 
 
 class _WatchFn(beam.DoFn):
-    def __init__(self, settings: Settings, watch: WatchSettings, session: str, answered: FreshAnswered) -> None:
+    def __init__(self, settings: Settings, watch: WatchSettings, session: str, answered: SharedAnswered) -> None:
         self._settings, self._watch, self._session, self._answered = settings, watch, session, answered
         self._watcher: Watcher | None = None
         self._news: News | None = None

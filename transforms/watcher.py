@@ -15,7 +15,6 @@ from itertools import chain, islice
 from schemas.contract import OPERATIONS
 from transforms.answered import Standing
 from transforms.elements import LEFT, Picture, Request, SettledAs
-from transforms.fresh_answered import Fresh
 from transforms.handed_out import OPEN_FILE, Group, HandedOut, Uris, encode, new_requests, to_give
 from transforms.input_listing import InputListing
 from transforms.layout import run_file
@@ -24,6 +23,7 @@ from transforms.news import News
 from transforms.outage_pause import OutagePause
 from transforms.retry_schedule import RetrySchedule
 from transforms.settings import Settings, WatchSettings
+from transforms.shared_answered import Fresh
 from transforms.sources import SourceError
 from transforms.stop import STORAGE_REFUSED, StopSwitch
 from transforms.storage import Folder

@@ -25,6 +25,8 @@ from transforms.attempt import LastAttempt
 from transforms.card_client import CardClient, Credentials
 from transforms.claims import Claims
 from transforms.elements import Ending, Fate, Request
+from transforms.group_log import GroupLogs
+from transforms.group_owners import Bundle, Group, GroupOwners
 from transforms.in_flight import Held, InFlight, Places
 from transforms.journal import Journal, open_journal
 from transforms.layout import run_file
@@ -95,14 +97,25 @@ def spare(calls: int) -> int:
 class Worker:
     """One for each process, used by all its bundles and threads."""
 
-    def __init__(self, settings: Settings, session: Session, answered: Answered, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        session: Session,
+        answered: Answered,
+        credentials: Credentials,
+        reload: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`reload` has `answered` know what other workers processed since."""
         folder, run_id = open_folder(settings.output.output), settings.output.run_id
         endpoint, rate = settings.endpoint, settings.rate
         stop = StopSwitch(folder, run_id)
         life = Liveness(folder, run_id, rate, stop, is_alone=session.is_alone, begins_soon=session.watches)
         throttle = life.throttle(rate)
         self._attempts = LastAttempt(folder, run_id)
-        looks = [stop.look] if session.is_alone else [stop.look, self._attempts.look]
+        has_others = not session.is_alone and not session.watches
+        name = uuid.uuid4().hex
+        self._owners = GroupOwners(GroupLogs(folder, run_id, name) if has_others else None, name, reload)
+        looks = [stop.look] if session.is_alone else [stop.look, self._attempts.look, self._owners.look]
         idle_s = linger(folder, run_id, session, stop, life.quiet_s)
         self._presence = Presence([*life.beats, *looks], life.leave, RENEW_S, idle_s)
         self._limit = Limit(throttle.rate_per_s, throttle.pace)
@@ -143,11 +156,11 @@ class Worker:
             watches=session.watches,
         )
         self._reads = endpoint.transfer != "url"
-        self._throttle, self._looks_ahead = throttle, not session.is_alone and not session.watches
+        self._throttle, self._looks_ahead = throttle, has_others
 
-    def open_bundle(self) -> InFlight[Any]:
-        """What is under way of a bundle that begins."""
-        return InFlight(self.executor, self.places, TOGETHER, self._ahead, self._when_held)
+    def open_bundle(self) -> tuple[InFlight[Any], Bundle]:
+        """What is in flight of a bundle that begins, and the groups that it owns."""
+        return InFlight(self.executor, self.places, TOGETHER, self._ahead, self._when_held), self._owners.open_bundle()
 
     def _when_held(self) -> None:
         """A bundle waits for held requests alone. Where nothing is in flight in the process, nothing decides them."""
@@ -157,13 +170,18 @@ class Worker:
     def _ahead(self) -> int:
         return int(min(_MOST_AHEAD, _AHEAD_S * self._throttle.rate_per_s())) if self._looks_ahead else 0
 
-    def settle(self, request: Request, claims: Claims, attempt: str = "") -> Ending | Held[Ending]:
-        """The whole way of one request, and what its length teaches; none where its attempt at the job is over."""
+    def settle(self, request: Request, claims: Claims, group: Group, attempt: str = "") -> Ending | Held[Ending]:
+        """The whole way of one request, and what its length teaches; none where another bundle or launch makes it."""
         if self._attempts.is_over(attempt):
             return Ending(Fate.DEFERRED)
-        started_s = time.monotonic()
         with self._presence:
-            ending = self._settler.settle(request, claims)
+            if not group.enter():
+                return Ending(Fate.DEFERRED)
+            return _left(group, lambda: self._settle(request, claims, group))
+
+    def _settle(self, request: Request, claims: Claims, group: Group) -> Ending | Held[Ending]:
+        started_s = time.monotonic()
+        ending = self._settler.settle(request, claims, group.is_lost)
         if isinstance(ending, Ending) and ending.latency_s is not None:
             self._limit.learn(time.monotonic() - started_s - ending.waited_s - ending.queued_s)
         return ending
@@ -174,6 +192,27 @@ class Worker:
             return 0
         sizes = [picture.size_bytes for picture in request.pictures]
         return 2 * sum(_UNKNOWN_SIZE_BYTES if size is None else size for size in sizes)
+
+
+def _left(group: Group, work: Callable[[], Ending | Held[Ending]]) -> Ending | Held[Ending]:
+    """Do the work of a request, and have its group know when it has ended."""
+    is_held = False
+    try:
+        ending = work()
+        if isinstance(ending, Held):
+            is_held = True
+            return Held(ending.decided, lambda: _finished(group, ending.finish))
+        return ending
+    finally:
+        if not is_held:
+            group.leave()
+
+
+def _finished(group: Group, finish: Callable[[], Ending]) -> Ending:
+    try:
+        return finish()
+    finally:
+        group.leave()
 
 
 def linger(

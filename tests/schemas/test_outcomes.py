@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.contract import ERROR_CODES
 from schemas.outcomes import (
@@ -12,6 +14,7 @@ from schemas.outcomes import (
     Signal,
     Stage,
     is_code_of_a_death,
+    outcome_of_code,
     outcome_of_error_code,
     outcome_of_status,
 )
@@ -159,3 +162,16 @@ def test_codes(code: str) -> None:
 def test_no_codes(code: str) -> None:
     """Anything else is none."""
     assert not is_code_of_a_death(code)
+
+
+@given(st.sampled_from(sorted(OUTCOMES)) | st.integers(100, 599).map(lambda status: outcome_of_status(status).code))
+def test_a_code_stands_for_its_outcome(code: str) -> None:
+    """From the code of a dead letter its outcome is found again; of another version's code, the code."""
+    made = {outcome_of_status(status).code: outcome_of_status(status) for status in range(100, 600)}
+    assert outcome_of_code(code) == {**made, **OUTCOMES}[code]
+
+
+@pytest.mark.parametrize("code", ["error_88", "error_unknown", "http_x", "of_tomorrow", ""])
+def test_an_unknown_code_is_kept(code: str) -> None:
+    outcome = outcome_of_code(code)
+    assert (outcome.code, outcome.action, outcome.retriable) == (code, Action.DEAD, False)

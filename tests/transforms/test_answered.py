@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.records import answered, copy, dead, hex_id
+from tests.records import answered, copy, dead, hex_id, keys_of
 from transforms.answered import Answered, Standing, load_answered
-from transforms.answered_keys import RecordKeys, key_table
+from transforms.answered_keys import key_table
 from transforms.elements import Labels, Settled
 from transforms.failures import Failure
 from transforms.journal import LocalJournal
@@ -117,10 +117,6 @@ def index_of(records: ByRun, **options: Any) -> Answered:
     """An index of records, as it is loaded: a table a file."""
     tables = [(run, key_table([keys_of(one) for one, of in records if of == run])) for run in RUNS]
     return Answered(tables, HERE, **options)
-
-
-def keys_of(one: Settled) -> RecordKeys:
-    return one.item_id, one.source_id, one.outcome, one.retriable, one.code, one.input_id
 
 
 def known(index: Answered | Model) -> list[object]:

@@ -11,10 +11,10 @@ from apache_beam.utils.shared import Shared
 
 from tests.servers import CardServer, success
 from tests.transforms.bundles import groups_of, run_bundle, settings_of
-from transforms.answered import SharedAnswered
 from transforms.attempt import LastAttempt, begin_attempt
 from transforms.call_endpoint import _SettleFn
 from transforms.elements import Fate
+from transforms.shared_answered import SharedAnswered
 from transforms.storage import LocalFolder
 from transforms.worker import Session
 
@@ -24,15 +24,25 @@ def test_the_last_attempt_is_the_one(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
     last = LastAttempt(folder, "night")
     last.look()
-    first = begin_attempt(folder, "night")
+    first = begin_attempt(folder, "night", "a")
     seen = [last.is_over(first)]
     last.look()
     seen.append(last.is_over(first))
-    later = [begin_attempt(folder, "night") for _ in range(12)]
+    later = [begin_attempt(folder, "night", f"b{number}") for number in range(12)]
     seen += [last.is_over(later[-1]), last.is_over(first)]
     last.look()
     seen += [last.is_over(attempt) for attempt in (first, *later, "")]
     assert seen == [False, False, False, False, *[True] * 12, False, False]
+
+
+def test_a_launch_begins_one_attempt(tmp_path: Path) -> None:
+    """However often a runner counts the inputs of a launch, its attempt goes on; another launch begins another."""
+    folder = LocalFolder(str(tmp_path))
+    last = LastAttempt(folder, "night")
+    names = [begin_attempt(folder, "night", launch) for launch in ("a", "a", "b", "b")]
+    last.look()
+    assert (names[0], names[2]) == (names[1], names[3])
+    assert [last.is_over(name) for name in names] == [True, True, False, False]
 
 
 @pytest.mark.usefixtures("credentials")
@@ -51,9 +61,9 @@ def test_a_process_that_outlives_its_attempt(tmp_path: Path, draw: Callable[...,
             return [ending.fate for ending in run_bundle(held[-1], groups[part], attempt)]
 
         held: list[_SettleFn] = []
-        first = begin_attempt(folder, "night")
+        first = begin_attempt(folder, "night", "a")
         fates = [fates_of(survivor, first, slice(0, 4)), fates_of(killed, first, slice(4, 8))]
-        second = begin_attempt(folder, "night")
+        second = begin_attempt(folder, "night", "b")
         fates.append(fates_of(survivor, second, slice(0, 8)))
         held[-1]._worker._attempts.look()  # as its thread does every second
         fates.append(fates_of(survivor, first, slice(8, 12)))

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
 from tests.parts import read_part
-from tests.servers import CardServer, success
+from tests.records import stored_records
+from tests.servers import Answer, CardServer, Received, failure, key_of, success
 from tests.transforms.bundles import groups_of, run_bundle, settings_of
-from transforms.answered import SharedAnswered
 from transforms.call_endpoint import _SettleFn
-from transforms.elements import Fate
+from transforms.elements import Ending, Fate, Request
+from transforms.group_log import GROUPS
+from transforms.layout import run_file
+from transforms.packed import pack
 from transforms.plan_parts import plan_parts
-from transforms.storage import open_folder
+from transforms.shared_answered import SharedAnswered, group_key
+from transforms.sources import describe
+from transforms.storage import TEMPORARY_SUFFIX, LocalFolder, open_folder
 from transforms.worker import Session
 
 
@@ -45,3 +54,80 @@ def test_a_bundle_that_runs_again(tmp_path: Path, draw: Callable[..., bytes]) ->
         for item_id in read_part(folder, part)[0]["documents/type=passport"]["item_id"].to_pylist()
     ]
     assert (len(ids), len(set(ids))) == (20, 20)
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_bundle_that_runs_again_on_another_living_worker(tmp_path: Path, draw: Callable[..., bytes]) -> None:
+    """It makes no call and no record, whatever came of its images: answers, failures of each kind, duplicates."""
+    groups = groups_of(tmp_path, draw, 8)
+    for number in (3, 4, 5):
+        request = Request("ekyc/card", (describe(str(tmp_path / f"{number}.jpg")),))
+        labelled = [replace(request, labels=(("customer", customer),)) for customer in "67"]
+        groups[number] = (str(number), [pack(labelled)])
+    bad = {key_of(draw(4)): failure("3"), key_of(draw(5)): Answer(status=500)}
+    with CardServer(lambda got: bad.get(got.key, success(("passport", {"id": got.key[:12]})))) as server:
+        settings = settings_of(server, tmp_path / "out")
+        settings = replace(settings, endpoint=replace(settings.endpoint, max_attempts=1))
+        workers = [_SettleFn(settings, Session("s", False), SharedAnswered(settings), Shared()) for _ in range(3)]
+        for worker in workers:
+            worker.setup()
+        first = run_bundle(workers[0], groups)
+        calls, records = dict(server.calls), len(stored_records(LocalFolder(settings.output.output)))
+        again = [run_bundle(worker, part) for worker, part in ((workers[1], groups), (workers[2], groups[3:]))]
+        assert dict(server.calls) == calls, [one.fate for one in first]
+    assert len(stored_records(LocalFolder(settings.output.output))) == records == 11
+    fates = [Counter(one.fate for one in endings) for endings in (first, *again)]
+    all_of_them = {Fate.ANSWERED: 6, Fate.DEAD: 2, Fate.DUPLICATE: 3}
+    assert fates == [all_of_them, all_of_them, {**all_of_them, Fate.ANSWERED: 3}]
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_worker_whose_bundle_was_given_up_goes_on(tmp_path: Path, draw: Callable[..., bytes]) -> None:
+    """What it has in flight is waited for; both go through the same groups, and each image is sent once."""
+    groups, released, begun = groups_of(tmp_path, draw, 8), Event(), Event()
+
+    def answer(got: Received) -> Answer:
+        begun.set()
+        assert released.wait(60)
+        return success(("passport", {"id": got.key[:12]}))
+
+    with CardServer(answer) as server, ThreadPoolExecutor(2) as runner:
+        settings = settings_of(server, tmp_path / "out")
+        settings = replace(settings, rate=replace(settings.rate, max_in_flight=2))
+        given_up, other = (
+            _SettleFn(settings, Session("s", False), SharedAnswered(settings), Shared()) for _ in range(2)
+        )
+        for worker in (given_up, other):
+            worker.setup()
+        first = runner.submit(run_bundle, given_up, groups)
+        assert begun.wait(60)
+        second = runner.submit(run_bundle, other, groups)
+        logs = LocalFolder(settings.output.output)
+        while sum(not file.path.endswith(TEMPORARY_SUFFIX) for file in logs.list(run_file("night", GROUPS))) < 2:
+            assert not second.done()
+        given_up._worker._owners.look()  # as its thread does every second
+        released.set()
+        left, done = first.result(60), second.result(60)
+        assert (len(server.calls), set(server.calls.values())) == (8, {1})
+    assert [one.fate for one in done] == [Fate.ANSWERED] * 8
+    assert _count(left, Fate.ANSWERED) + _count(left, Fate.DEFERRED) == 8
+
+
+def _count(endings: list[Ending], fate: Fate) -> int:
+    return sum(one.fate is fate for one in endings)
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_bundle_of_a_watch_that_runs_again_elsewhere(tmp_path: Path, draw: Callable[..., bytes]) -> None:
+    """A worker of a watch that has met a batch already learns what another one settled of it since."""
+    groups = [(group_key("1.a", name), packs) for name, packs in groups_of(tmp_path, draw, 6)]
+    with CardServer(lambda got: success(("passport", {"id": got.key[:12]}))) as server:
+        settings = settings_of(server, tmp_path / "out")
+        session = Session("s", False, watches=True)
+        first, other = (_SettleFn(settings, session, SharedAnswered(settings), Shared()) for _ in range(2))
+        for worker in (first, other):
+            worker.setup()
+        run_bundle(other, groups[:2])
+        run_bundle(first, groups[2:])
+        run_bundle(other, groups[2:])
+        assert (len(server.calls), set(server.calls.values())) == (6, {1})

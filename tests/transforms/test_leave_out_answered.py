@@ -11,13 +11,15 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
-from tests.records import answered, dead
-from transforms.answered import SharedAnswered
+from tests.records import answered, dead, keys_of
+from transforms.answered import Answered
+from transforms.answered_keys import key_table
 from transforms.elements import Picture, Request
 from transforms.journal import LocalJournal
-from transforms.leave_out_answered import LeaveOutAnswered
+from transforms.leave_out_answered import LeaveOutAnswered, is_known
 from transforms.packed import unpack
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from transforms.shared_answered import SharedAnswered
 from transforms.storage import LocalFolder
 
 
@@ -42,6 +44,19 @@ def output(tmp_path: Path) -> OutputSettings:
     earlier.append(replace(dead(4, retriable=True), source_id=PASSED.source_id))
     here.append(replace(answered(3), source_id=HERE.source_id))
     return OutputSettings(output=str(tmp_path), run_id="r1")
+
+
+def test_known_images_with_other_labels_go_on() -> None:
+    """What an earlier run processed is left out with the labels that are recorded of it, in any order, or with none."""
+    labels = (("a", "1"), ("b", "2"))
+    labelled, dead_labelled = (replace(one, labels=labels) for one in (BEFORE, DIED_BEFORE))
+    records = [
+        replace(answered(1, labels=labels), source_id=BEFORE.source_id),
+        replace(dead(2, labels=labels[:1]), source_id=DIED_BEFORE.source_id),
+    ]
+    index = Answered([("r0", key_table([keys_of(record) for record in records]))], "r1")
+    asked = [labelled, replace(BEFORE, labels=labels[::-1]), BEFORE, replace(BEFORE, labels=labels[:1]), dead_labelled]
+    assert [is_known(one, index) for one in [*asked, HERE]] == [True, True, True, False, False, False]
 
 
 def names(group: tuple[str, Iterable[bytes]]) -> tuple[str, ...]:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from tests.transforms.test_watcher import OLD_S, RUN, names, write
 from transforms.elements import Picture, Request
-from transforms.fresh_answered import Fresh
 from transforms.kafka_topic import Heard, TopicError
 from transforms.news import News, check_news
 from transforms.notifications import Inputs, Named
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings, WatchSettings
+from transforms.shared_answered import Fresh
 from transforms.sources import SourceError
 from transforms.storage import LocalFolder
 from transforms.watcher import Watcher

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from tests.servers import Answer, CardServer, failure, key_of, success
 from tests.transforms.rig import Rig
+from transforms.answered import load_answered
 from transforms.claims import Claims
-from transforms.elements import Fate, Request
+from transforms.elements import Fate, Labels, Request, Settled
 
 ANSWERED = success(("passport", {"id": "B0000001"}))
 
@@ -80,7 +81,7 @@ def test_an_image_that_failed_in_three_runs_waits_for_replay(
             fates.append(rig.settle(put(f"bad-{run}.jpg", draw(0))))
         assert server.calls[bad] == 3 * 3
     assert fates == [Fate.DEAD] * 6 + [Fate.ANSWERED_BEFORE]
-    assert [one.retriable for one in rig.records if one.code] == [True, True, False]
+    assert [one.retriable for one in rig.records if one.outcome == "dead"] == [True, True, False]
 
 
 def test_an_image_that_was_not_there_in_three_runs(
@@ -131,3 +132,91 @@ def test_known_by_source_reads_no_content(rig_of: Callable[..., Rig], put: Calla
         fates = [rig.settle(request, Claims()) for request in (first, second, first)]
         assert (fates, len(server.received)) == ([Fate.ANSWERED] * 3, 2)
     assert [one.item_id for one in rig.records] == [first.source_id, second.source_id]
+
+
+def labelled(request: Request, customer: str) -> Request:
+    return replace(request, labels=(("customer", customer), ("branch", "north")))
+
+
+def told(rig: Rig) -> list[tuple[str, tuple[str, ...], Labels, str | None]]:
+    """What the journal says of each input, in the order of its names."""
+    return sorted((one.outcome, one.uris, one.labels, one.code) for one in rig.records)
+
+
+def test_labels_are_recorded_once_and_without_a_call(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes, tmp_path: Path
+) -> None:
+    """An image that comes with other labels, in its run or a later one, is not sent; each set of labels is kept once.
+
+    A later run knows the labels in any order, and does not open the image.
+    """
+    request = put("a.jpg", jpeg)
+    with CardServer(lambda got: ANSWERED) as server:
+        fates = [rig_of(server).settle(labelled(request, customer)) for customer in "112"]
+        (tmp_path / "a.jpg").unlink()
+        for run in ("r2", "r3"):
+            rig = rig_of(server, run_id=run)
+            fates += [rig.settle(labelled(request, customer)) for customer in "234"]
+            turned = replace(labelled(request, "3"), labels=labelled(request, "3").labels[::-1])
+            fates.append(rig.settle(turned))
+        assert len(server.received) == 1
+    assert fates == [Fate.ANSWERED] * 3 + [Fate.ANSWERED_BEFORE] * 8
+    assert told(rig) == [
+        ("answered", request.uris, labelled(request, "1").labels, None),
+        *(("copy", request.uris, labelled(request, customer).labels, None) for customer in "234"),
+    ]
+
+
+def test_duplicates_of_a_failed_image_say_why_it_failed(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
+) -> None:
+    """A duplicate in its run, one with other labels, a renamed one in a later run: each has the code, none is sent."""
+    bad = {key_of(draw(1)): failure("3"), key_of(draw(2)): Answer(status=500)}
+    with CardServer(lambda got: bad.get(got.key, ANSWERED)) as server:
+        rig = rig_of(server)
+        final, for_now = put("final.jpg", draw(1)), put("now.jpg", draw(2))
+        requests = [final, put("copy.jpg", draw(1)), labelled(final, "7"), for_now, put("again.jpg", draw(2))]
+        fates = [rig.settle(request) for request in (put("good.jpg", draw(0)), *requests)]
+        later = rig_of(server, run_id="r2")
+        fates += [later.settle(request) for request in (put("renamed.jpg", draw(1)), labelled(final, "8"))]
+        assert {server.calls[key] for key in (key_of(draw(0)), key_of(draw(1)))} == {1}
+    assert fates == [
+        *(Fate.ANSWERED, Fate.DEAD, Fate.DUPLICATE, Fate.DUPLICATE, Fate.DEAD, Fate.DUPLICATE),
+        *[Fate.ANSWERED_BEFORE] * 2,
+    ]
+    said = {
+        (Path(one.uris[0]).stem, one.labels[:1]): (one.outcome, one.stage, one.code, one.retriable, one.attempts)
+        for one in later.records
+    }
+    no_card = ("call", "error_3", False)
+    assert said == {
+        ("good", ()): ("answered", None, None, False, 1),
+        ("final", ()): ("dead", *no_card, 1),
+        ("copy", ()): ("copy", *no_card, 0),
+        ("final", (("customer", "7"),)): ("copy", *no_card, 0),
+        ("now", ()): ("dead", "call", "http_500", True, 3),
+        ("again", ()): ("copy", "call", "http_500", True, 0),
+        ("renamed", ()): ("copy", *no_card, 0),
+        ("final", (("customer", "8"),)): ("copy", *no_card, 0),
+    }
+
+
+def test_an_image_of_unknown_version_is_recorded_once(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes
+) -> None:
+    """Where a store tells no version, an image is opened in each run, and its second record is not made."""
+    request = put("a.jpg", jpeg)
+
+    def unversioned(rig: Rig) -> Settled:
+        record = rig.records[0]
+        return replace(record, source_id=None)
+
+    with CardServer(lambda got: ANSWERED) as server:
+        rig = rig_of(server)
+        assert rig.settle(request) is Fate.ANSWERED
+        record = unversioned(rig)
+    index = load_answered(rig.folder, "r2")
+    known = [index.has_input(None, record.input_id)]
+    index.note(record)
+    known.append(index.has_input(None, record.input_id))
+    assert known == [False, True]

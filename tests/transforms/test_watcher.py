@@ -15,11 +15,11 @@ import pytest
 from tests.records import dead
 from transforms.elements import Request, Settled, SettledAs
 from transforms.find_cards import find
-from transforms.fresh_answered import Fresh
 from transforms.handed_out import Group
 from transforms.journal import LocalJournal
 from transforms.publish_new import Publisher
 from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings, WatchSettings
+from transforms.shared_answered import Fresh
 from transforms.stop import STORAGE_REFUSED, read_stop
 from transforms.storage import LocalFolder
 from transforms.store_errors import StoreRefused

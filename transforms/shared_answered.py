@@ -1,51 +1,40 @@
-"""What is settled already, kept up with what other workers settle while the graph runs on."""
+"""What is settled already, loaded once in each process, and read further as other workers settle more."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from functools import partial
 
 from apache_beam.utils.shared import Shared
 
-from transforms.answered import Answered, SharedAnswered, load_answered
+from transforms.answered import Answered, load_answered
 from transforms.settings import Settings
 from transforms.storage import Folder, open_folder
 from transforms.tail import Tail
-
-_BATCHES_REMEMBERED = 64
 
 
 class Fresh:
     """The index of one process, and how far it has read what others wrote."""
 
-    def __init__(self, folder: Folder, run_id: str) -> None:
+    def __init__(self, folder: Folder, run_id: str, *, is_replay: bool = False) -> None:
         self._lock = threading.Lock()
-        self._caught_up_with: deque[str] = deque(maxlen=_BATCHES_REMEMBERED)
         self._tail = Tail(folder, run_id)
         self._tail.skip_ledger()  # before it is loaded: what comes between is read twice rather than never
-        self.answered: Answered = load_answered(folder, run_id)
+        self.answered: Answered = load_answered(folder, run_id, is_replay=is_replay)
 
-    def catch_up(self, batch: str = "") -> None:
-        """Read what others settled since, once for each batch.
-
-        Once is enough: a batch is given out only when all that its pictures may be copies of was settled.
-        """
+    def catch_up(self) -> None:
+        """Read what others settled since."""
         with self._lock:
-            if batch and batch in self._caught_up_with:
-                return
             for known in self._tail.read():
                 if not self.answered.has_input(known.source_id, known.input_id):
                     self.answered.note(known)
-            self._caught_up_with.append(batch)
 
 
-class FreshAnswered(SharedAnswered):
-    """The process's index, for a graph that never ends."""
+class SharedAnswered:
+    """The process's index, used by all stages of a graph."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._output, self._fresh = settings.output, Shared()
+        self._settings, self._shared = settings, Shared()
         self._held: Fresh | None = None
         """Beam holds only what was shared last: another would be loaded, and the index of our worker never kept up."""
 
@@ -55,20 +44,37 @@ class FreshAnswered(SharedAnswered):
 
     def fresh(self) -> Fresh:
         """The process's index with what keeps it up to date."""
-        self._held = self._fresh.acquire(partial(Fresh, open_folder(self._output.output), self._output.run_id))
+        output, is_replay = self._settings.output, self._settings.replay is not None
+        load = partial(Fresh, open_folder(output.output), output.run_id, is_replay=is_replay)
+        self._held = self._shared.acquire(load)
         return self._held
 
     def refresh(self) -> None:
         """Know what others settled since this was loaded, or since the last time."""
         self.fresh().catch_up()
 
+
+class BatchesOfBundle:
+    """Which batches of a watch a bundle has met."""
+
+    def __init__(self, answered: SharedAnswered) -> None:
+        self._answered = answered
+        self._met: set[str] = set()
+
     def catch_up(self, group: str) -> None:
-        """Know what was settled before a group was given out; its key begins with its batch."""
-        self.fresh().catch_up(batch_of(group))
+        """Know what was settled before a group was given out, or given to this bundle; its key begins with its batch.
+
+        Once for each batch is enough: it is given out only when all that its images may be duplicates of was settled,
+        and a bundle that runs again is another.
+        """
+        batch = batch_of(group)
+        if batch not in self._met:
+            self._answered.refresh()
+            self._met.add(batch)
 
 
 def group_key(batch: str, key: str) -> str:
-    """The key of a group of likely copies in a batch."""
+    """The key of a group of likely duplicates in a batch."""
     return f"{batch}/{key}"
 
 
