@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline.remote_error import remote_error
+
 _OF_A_STEP = "_tagged_with_step"
 """What Beam marks its error with that it raises while it handles that of a step, without naming it as the cause."""
 EXIT_COMPLETE = 0
@@ -28,8 +30,11 @@ def innermost(error: BaseException) -> BaseException:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it was raised from, the last of which may have been raised in another process."""
     while error is not None:
         yield error
+        if type(error) is RuntimeError and error.__cause__ is None and (told := remote_error(error)) is not None:
+            yield told
         error = error.__cause__ or (error.__context__ if hasattr(error, _OF_A_STEP) else None)
 
 

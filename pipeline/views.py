@@ -61,8 +61,11 @@ def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duc
         raise UsageError(f"--output {output} holds no run that has ended; run a backfill into it first")
     try:
         connection = _with_views(folder, files)
-    except (duckdb.Error, FileNotFoundError):
-        connection = _with_views(folder, _whole(folder, files))
+    except (duckdb.Error, FileNotFoundError) as error:  # at this point it tells of files, not of what is in them
+        whole = _whole(folder, files)
+        if whole == files:
+            raise UsageError(f"--output {output} is not whole: {str(error).splitlines()[0]}") from None
+        connection = _with_views(folder, whole)
     connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
     connection.execute("COMMENT ON TABLE runs IS 'The receipts, one row for each run'")
     return connection

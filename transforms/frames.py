@@ -58,6 +58,11 @@ def read_stored(
         yield from _Segment(file, path, on_damage).rows(start, stop, piece_bytes)
 
 
+def lost_records(count: int) -> str:
+    """How many records are lost, in words."""
+    return f"{count or 'no'} {'record is' if count < 2 else 'records are'} lost"
+
+
 class _Segment:
     """A segment under a reader's hands: where it is, and what it has seen of damage."""
 
@@ -151,5 +156,5 @@ class _Segment:
     def _report(self, at: int, lost: int) -> None:
         where = at if self._damaged_at is None else self._damaged_at
         self._damaged_at = None
-        what = f"is damaged at byte {where:,}, where {lost:,} records are lost"
+        what = f"is damaged at byte {where:,}, {lost_records(lost)}"
         self._on_damage(DamagedFile.of(self._path, what, lost))

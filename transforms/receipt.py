@@ -14,6 +14,7 @@ from typing import Any
 
 from transforms.damaged_file import DamagedFile, OnDamage, refuse
 from transforms.elements import FOUND, Fate, PartCounts, WrittenFile
+from transforms.frames import lost_records
 from transforms.layout import DOCUMENT_TABLES, TABLES, of_run, run_file
 from transforms.settings import Settings
 from transforms.state_file import decode_state, encode_state, is_of
@@ -169,7 +170,7 @@ def _unbalanced(requests: Mapping[str, int]) -> Iterator[str]:
 
 def _losses(parts: Iterable[PartCounts]) -> Iterator[str]:
     for segment in _damaged(parts):
-        yield f"{segment['path']} is damaged, {segment['records']} records are lost"
+        yield f"{segment['path']} is damaged, {lost_records(segment['records'])}"
 
 
 def _damaged(parts: Iterable[PartCounts]) -> list[dict[str, Any]]:

@@ -207,7 +207,7 @@ def test_damage_is_an_error_unless_told_otherwise(folder: LocalFolder) -> None:
     with pytest.raises(DamagedFile) as raised:
         list(read_stored(folder, PATH, 0, len(content)))
     assert str(raised.value) == (
-        f"{PATH} is damaged at byte {bounds[1]:,}, where 1 records are lost. Restore the file, or see docs/nightly.md"
+        f"{PATH} is damaged at byte {bounds[1]:,}, 1 record is lost. Restore the file, or see docs/nightly.md"
     )
 
 
@@ -216,8 +216,8 @@ def test_damage_is_an_error_unless_told_otherwise(folder: LocalFolder) -> None:
     [
         (b"CBJ1\x10\0\0\0" + bytes(200), "is of an older format, CBJ1, that this version does not read"),
         (b"CBJ3" + segment(PATH, [answered(1)])[4:], "is of a newer format, CBJ3, that this version does not read"),
-        (b"", "is damaged at byte 0, where 1 records are lost"),
-        (b"x" * 1000, "is damaged at byte 0, where 1 records are lost"),
+        (b"", "is damaged at byte 0, 1 record is lost"),
+        (b"x" * 1000, "is damaged at byte 0, 1 record is lost"),
     ],
 )
 def test_another_format_is_refused_by_name(folder: LocalFolder, content: bytes, what: str) -> None:
