@@ -8,6 +8,7 @@ from operator import itemgetter
 
 import pyarrow as pa
 
+from transforms.damaged_file import OnDamage, refuse
 from transforms.elements import input_id_of
 from transforms.frames import FIELDS, HEADER_BYTES, list_segments, read_stored
 from transforms.layout import JOURNAL, LEDGER, of_run
@@ -42,8 +43,8 @@ class Tail:
     A record may be given twice: from the journal, and from the ledger that takes it over.
     """
 
-    def __init__(self, folder: Folder, run_id: str) -> None:
-        self._folder, self._run_id = folder, run_id
+    def __init__(self, folder: Folder, run_id: str, on_damage: OnDamage = refuse) -> None:
+        self._folder, self._run_id, self._on_damage = folder, run_id, on_damage
         self._read_up_to: dict[str, int] = {}
 
     def skip_ledger(self) -> None:
@@ -65,7 +66,7 @@ class Tail:
     def _read_segment(self, file: StoredFile) -> Iterator[Known]:
         start = self._read_up_to.get(file.path, 0)
         try:
-            for row, end in read_stored(self._folder, file.path, start, file.size_bytes):
+            for row, end in read_stored(self._folder, file.path, start, file.size_bytes, on_damage=self._on_damage):
                 item_id, source_id, outcome, retriable, uris, code, last_at, labels = _of_row(row)
                 input_id = input_id_of(source_id, item_id, uris, labels)
                 yield Known(item_id, source_id, outcome, retriable, tuple(uris), False, code, input_id, last_at)

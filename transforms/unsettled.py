@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from transforms.damaged_file import pass_over
 from transforms.elements import LEFT
 from transforms.handed_out import OPEN_FILE, Given, Uris, decode
 from transforms.layout import run_file
@@ -73,7 +74,7 @@ class Unsettled:
 def unsettled(folder: Folder, run_id: str) -> Unsettled:
     """What a run has not settled, by its records."""
     given = open_requests(folder, run_id)
-    return Records(Tail(folder, run_id).read()).unsettled(given)
+    return Records(Tail(folder, run_id, pass_over).read()).unsettled(given)
 
 
 def still_open(folder: Folder, run_id: str) -> int:
