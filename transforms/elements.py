@@ -46,6 +46,8 @@ class Request:
     labels: Labels = ()
     may_retry: bool = False
     """Whether this run gives it out again if it fails for now, so that it is no dead letter yet."""
+    failed_before: str = ""
+    """The code of its last failure of its own, where this watch sends it again."""
 
     @property
     def uris(self) -> tuple[str, ...]:

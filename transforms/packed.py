@@ -64,7 +64,7 @@ def _pack(encoded: bytes | bytearray) -> bytes:
 
 def _encode(request: Request) -> bytes:
     pictures = [(picture.uri, picture.size_bytes, picture.version) for picture in request.pictures]
-    more = (True,) if request.may_retry else ()
+    more = (request.may_retry, request.failed_before) if request.may_retry or request.failed_before else ()
     return orjson.dumps((request.operation, pictures, request.labels, *more)) + _END
 
 

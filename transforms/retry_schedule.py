@@ -8,9 +8,10 @@ first, up to a bound; an image beyond it is new to the next launch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -42,6 +43,8 @@ class _Retry:
     """By the clock of this process."""
     due_at_s: float
     """By the wall clock, for the next process."""
+    code: str
+    """Of its last own failure."""
     request: Request | None = None
     """None where it was dispatched, or comes from an earlier process and no listing showed it yet."""
     is_listed: bool = True
@@ -60,15 +63,19 @@ class RetrySchedule:
         """Images that wait here for their time."""
         return sum(one.request is not None for one in self._retries.values())
 
+    def uris(self) -> Iterable[Uris]:
+        """Every image that is not settled."""
+        return self._retries.keys()
+
     def load(self) -> None:
         """Take over what an earlier process kept. A time beyond the longest delay, from a wrong clock, is cut to it."""
         with suppress(OSError):  # not there; or the store is away: then the images are new
             self._written = self._folder.read(RETRIES_FILE)
         clock_s, now_s = self._clock(), self._now_s()
-        for due_at_s, failures, seen_at, source_id, uris in _decode(self._written):
+        for due_at_s, failures, seen_at, code, source_id, uris in _decode(self._written):
             wait_s = min(max(0.0, due_at_s - now_s), DELAYS_S[-1])
             self._retries[uris] = _Retry(
-                source_id, failures, seen_at, clock_s + wait_s, now_s + wait_s, is_listed=False
+                source_id, failures, seen_at, clock_s + wait_s, now_s + wait_s, code, is_listed=False
             )
 
     def end_listing(self) -> None:
@@ -91,8 +98,9 @@ class RetrySchedule:
         failures = (before.failures if before else 0) + is_counted
         wait_s = DELAYS_S[min(failures, len(DELAYS_S)) - 1] if is_own and failures else DEFERRED_S
         seen_at = max(known.last_at, before.seen_at if before else 0)
+        code = (known.code if is_own else before.code if before else None) or ""
         self._retries[request.uris] = _Retry(
-            known.source_id, failures, seen_at, self._clock() + wait_s, self._now_s() + wait_s, request
+            known.source_id, failures, seen_at, self._clock() + wait_s, self._now_s() + wait_s, code, request
         )
 
     def settle(self, known: Known) -> None:
@@ -119,11 +127,13 @@ class RetrySchedule:
         return [request for _, request in sorted(due, key=lambda one: one[0])]
 
     def dispatch(self, request: Request) -> Request:
-        """The request as it is dispatched: it waits here no longer, and knows whether its failure would be final."""
+        """The request as it is dispatched: it waits here no longer, and knows how it failed before, and whether its
+        next failure is final."""
         retry = self._retries.get(request.uris)
-        if retry is not None:
-            retry.request = None
-        return replace(request, may_retry=retry is None or retry.failures < len(DELAYS_S))
+        if retry is None:
+            return replace(request, may_retry=True, failed_before="")
+        retry.request = None
+        return replace(request, may_retry=retry.failures < len(DELAYS_S), failed_before=retry.code)
 
     @property
     def next_at_s(self) -> float | None:
@@ -136,11 +146,11 @@ class RetrySchedule:
             return
         self._write_at_s = self._clock() + _WRITE_EVERY_S
         rows = [
-            [round(one.due_at_s, 3), one.failures, one.seen_at, one.source_id, *uris]
+            [round(one.due_at_s, 3), one.failures, one.seen_at, one.code, one.source_id, *uris]
             for uris, one in self._retries.items()
             if one.failures
         ]
-        content = orjson.dumps(sorted(rows)[:MAX_KEPT])
+        content = orjson.dumps(sorted(rows, key=itemgetter(0))[:MAX_KEPT])
         if content == self._written or (not rows and not self._written):
             return
         with suppress(OSError):  # the next time keeps them
@@ -148,18 +158,22 @@ class RetrySchedule:
             self._written = content
 
 
-def _decode(content: bytes) -> list[tuple[float, int, int, str | None, Uris]]:
+def _decode(content: bytes) -> list[tuple[float, int, int, str, str | None, Uris]]:
     """What the file holds; nothing where it is missing or damaged: then the images are new."""
     try:
         rows = orjson.loads(content)
     except orjson.JSONDecodeError:
         return []
-    return [(*row[:4], tuple(row[4:])) for row in rows if _is_row(row)] if isinstance(rows, list) else []
+    return [(*row[:5], tuple(row[5:])) for row in rows if _is_row(row)] if isinstance(rows, list) else []
 
 
 def _is_row(row: Any) -> bool:
-    if not isinstance(row, list) or len(row) < 5:
+    if not isinstance(row, list) or len(row) < 6:
         return False
-    due_at_s, failures, seen_at, source_id, *uris = row
+    due_at_s, failures, seen_at, code, source_id, *uris = row
     is_number = all(type(one) is int for one in (failures, seen_at)) and type(due_at_s) in (int, float)
-    return is_number and (source_id is None or isinstance(source_id, str)) and all(isinstance(one, str) for one in uris)
+    return (
+        is_number
+        and (source_id is None or isinstance(source_id, str))
+        and {type(one) for one in (code, *uris)} == {str}
+    )

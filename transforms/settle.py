@@ -137,9 +137,10 @@ class Settler:
         *,
         is_lost: Callable[[], bool],
     ) -> Ending | Held[Ending]:
-        delivery = self.sender.send(
-            request.operation, pictures, item_id, lambda: self._failed_before(item_id), is_lost=is_lost
-        )
+        def failed_before() -> str:
+            return request.failed_before or self._failed_before(item_id)
+
+        delivery = self.sender.send(request.operation, pictures, item_id, failed_before, is_lost=is_lost)
         size_bytes = sum(len(picture.content) for picture in pictures)
         finish = partial(self._finish, _Called(request, item_id, delivery, size_bytes, taken_up_at))
         if isinstance(delivery.verdict, Future):

@@ -106,7 +106,7 @@ class Watcher:
         self._handed = HandedOut((one for one in open_still if one.number < number), by_source=self._handed.by_source)
         self._again = [one.request for one in open_still if one.number >= number]
         self._unpaired.load()
-        self._status.note_found(one.request.uris for one in open_still)
+        self._status.note_found(chain(self._retries.uris(), (one.request.uris for one in open_still)))
 
     def step(self, number: int) -> list[Group] | None:
         """Wait a little for something to give out, and give it out; None at the end of the watch."""
@@ -214,7 +214,7 @@ class Watcher:
         self._listing, self._listed_s = None, self._clock()
         self._list_at_s = self._listed_s + (self._watch.safety_interval_s if is_told else self._watch.interval_s)
         handed = (one.request.uris for one in self._handed)
-        self._status.note_listing([*self._waiting, *self._told, *handed])
+        self._status.note_listing([*self._waiting, *self._told, *handed, *self._retries.uris()])
         with suppress(OSError):  # the next listing keeps the times
             self._unpaired.end_listing(is_whole=self._inputs.is_whole)
         if self._inputs.is_whole:

@@ -14,7 +14,7 @@ from transforms.packed import GROUPS, Packer, group_of, pack, unpack
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 PICTURES = st.builds(Picture, TEXTS, st.none() | st.integers(0, 2**53), st.none() | TEXTS)
 LABELS = st.lists(st.tuples(TEXTS, TEXTS), max_size=3).map(tuple)
-REQUESTS = st.builds(Request, TEXTS, st.lists(PICTURES, max_size=2).map(tuple), LABELS)
+REQUESTS = st.builds(Request, TEXTS, st.lists(PICTURES, max_size=2).map(tuple), LABELS, st.booleans(), TEXTS)
 
 
 @given(st.lists(REQUESTS))

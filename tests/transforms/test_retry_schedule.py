@@ -98,6 +98,20 @@ def test_a_restart_keeps_the_distance_and_the_count(clocks: Clocks) -> None:
     assert clocks.until_due(second) == DELAYS_S[2]
 
 
+def test_a_retry_tells_how_it_failed_before_also_after_a_restart(clocks: Clocks) -> None:
+    """So that its next failure is not taken for the endpoint's. What an outage deferred had no failure of its own."""
+    first = clocks.launch()
+    new = first.dispatch(request()).failed_before
+    clocks.fail(first, request())
+    clocks.go(1)
+    clocks.fail(first, request(), is_own=False)
+    clocks.fail(first, request("b.jpg"), is_own=False)
+    first.keep(is_last=True)
+    second = clocks.launch()
+    told = [one.dispatch(request()).failed_before for one in (first, second)]
+    assert (new, told, first.dispatch(request("b.jpg")).failed_before) == ("", ["http_500", "http_500"], "")
+
+
 def test_the_file_is_written_every_few_seconds_and_at_the_end(clocks: Clocks) -> None:
     """In between a failing image does not make a write of each record."""
     schedule, writes = clocks.launch(), []
@@ -158,7 +172,7 @@ def test_what_is_gone_is_forgotten(clocks: Clocks) -> None:
     clocks.fail(second, request("c.jpg"))
     second.end_listing()
     second.keep(is_last=True)
-    assert sorted(row[4] for row in orjson.loads(clocks.folder.read(RETRIES_FILE))) == ["b.jpg", "c.jpg"]
+    assert sorted(row[5] for row in orjson.loads(clocks.folder.read(RETRIES_FILE))) == ["b.jpg", "c.jpg"]
 
 
 def test_the_file_is_bounded(clocks: Clocks) -> None:
@@ -169,12 +183,12 @@ def test_the_file_is_bounded(clocks: Clocks) -> None:
         clocks.go(0.001)
     schedule.keep(is_last=True)
     rows = orjson.loads(clocks.folder.read(RETRIES_FILE))
-    assert (len(rows), max(row[4] for row in rows)) == (MAX_KEPT, f"{MAX_KEPT - 1:06}.jpg")
+    assert (len(rows), max(row[5] for row in rows)) == (MAX_KEPT, f"{MAX_KEPT - 1:06}.jpg")
 
 
 def test_a_clock_that_was_put_forward_delays_no_retry_for_ever(clocks: Clocks) -> None:
     """A time far in the future, kept by a process with a wrong clock, is cut to the longest delay."""
-    clocks.folder.write(RETRIES_FILE, orjson.dumps([[NOW_S + 1e9, 1, 0, request().source_id, "a.jpg"]]))
+    clocks.folder.write(RETRIES_FILE, orjson.dumps([[NOW_S + 1e9, 1, 0, "http_500", request().source_id, "a.jpg"]]))
     schedule = clocks.launch()
     assert schedule.waits(request())
     assert clocks.until_due(schedule) == DELAYS_S[-1]
@@ -194,4 +208,4 @@ def test_a_damaged_file_is_none(tmp_path_factory: pytest.TempPathFactory, conten
     assert not schedule.waits(request())
     clocks.fail(schedule, request())
     schedule.keep(is_last=True)
-    assert "a.jpg" in [row[4] for row in orjson.loads(clocks.folder.read(RETRIES_FILE))]
+    assert "a.jpg" in [row[5] for row in orjson.loads(clocks.folder.read(RETRIES_FILE))]

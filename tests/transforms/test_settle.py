@@ -281,6 +281,20 @@ def test_a_watch_gives_a_failed_image_out_again_until_it_may_not(
     ]
 
 
+def test_retries_of_a_watch_alone_do_not_stop_it(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
+) -> None:
+    """A watch that was restarted sends what is due first: images that failed before speak against nobody else."""
+    with CardServer(lambda got: Answer(status=400)) as server:
+        rig = rig_of(server, watches=True)
+        retries = [
+            replace(put(f"{number}.jpg", draw(number)), may_retry=True, failed_before="http_400") for number in range(5)
+        ]
+        fates = [rig.settle(request) for request in retries]
+    assert (fates, rig.sender.is_stopped) == ([Fate.DEFERRED] * 5, False)
+    assert [(one.outcome, one.code) for one in rig.records] == [("retry", "http_400")] * 5
+
+
 def test_a_watch_records_whatever_it_defers(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:

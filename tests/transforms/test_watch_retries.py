@@ -251,3 +251,16 @@ def test_whatever_happens_each_image_ends_once(
     workers.go(sum(DELAYS_S) + 200)
     assert workers.ends == {name: DEAD if name in always else ANSWERED for name in put}
     assert unsettled(watch.folder, RUN) == Unsettled(0, 0)
+
+
+def test_an_image_that_waits_for_a_retry_is_the_oldest(watch_of: Callable[..., Watch]) -> None:
+    """What failed keeps the time at which it was found, through listings, until it has its result."""
+    watch = watch_of()
+    workers = Workers(watch)
+    workers.failures["a"] = 1
+    watch.put("a", b"1")
+    workers.go(15)
+    before = read_watch_status(watch.folder, RUN).oldest_at_s
+    workers.go(30)
+    after = read_watch_status(watch.folder, RUN).oldest_at_s
+    assert (before, after, workers.ends) == (OLD_S, None, {"a": ANSWERED})
