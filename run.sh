@@ -48,7 +48,7 @@ want() {
 # want_fonts: offer those that cards are drawn with.
 want_fonts() {
   local packages
-  read -ra packages < <(cd "$here" && "$venv/bin/python" -c 'from endpoint.specimens import fonts; print(*fonts.missing_packages())')
+  read -ra packages < <(cd "$here" && "$venv/bin/python" -c 'from specimens import fonts; print(*fonts.missing_packages())')
   [ ${#packages[@]} = 0 ] || offer "cards that are drawn" "${packages[@]}"
 }
 
@@ -170,6 +170,7 @@ case $verb in
     "$venv/bin/ruff" check .
     "$venv/bin/ruff" format --check .
     "$venv/bin/mypy"
+    "$venv/bin/lint-imports"
     exec "$python" -m pytest "${@:2}"
     ;;
   bench) exec "$python" -m benchmarks "${@:2}" ;;

@@ -8,7 +8,7 @@ setup(
     description="Identity-card photos from object storage to typed Parquet, each call paid once",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=find_packages(include=["schemas*", "transforms*", "pipeline*", "endpoint*"]),
+    packages=find_packages(include=["schemas*", "cardbeam*", "transforms*", "pipeline*", "endpoint*"]),
     package_data={"endpoint": ["data/*"], "pipeline": ["templates/*.html"]},
     install_requires=[
         "apache-beam>=2.77,<3",
@@ -64,6 +64,6 @@ setup(
             "shapely>=2",
             "six>=1.16",
         ],
-        "check": ["mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests", "types-tqdm"],
+        "check": ["import-linter>=2.5", "mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests", "types-tqdm"],
     },
 )

@@ -12,15 +12,17 @@ from typing import Any
 
 from benchmarks.card_server import reply
 from benchmarks.contenders import open_session, read_and_call
+from benchmarks.images import write_pictures
 from benchmarks.machine import Endpoint, endpoint
-from benchmarks.pictures import write_pictures
-from schemas.reply import parse_reply
-from transforms.card_client import CardClient, Credentials, Sent
-from transforms.elements import Settled, item_id_of
-from transforms.journal import LocalJournal
-from transforms.pictures import look_at
-from transforms.storage import LocalFolder
-from transforms.web import describe_web
+from cardbeam.http.body import Sent
+from cardbeam.http.card_client import CardClient, Credentials
+from cardbeam.inputs.image_check import look_at
+from cardbeam.journal.local_writer import LocalJournal
+from cardbeam.model.record import Settled
+from cardbeam.model.request import item_id_of
+from cardbeam.storage.folder import LocalFolder
+from cardbeam.storage.web import describe_web
+from schemas.response import parse_reply
 
 _OPERATION = "ekyc/card"
 _PICTURES = 200

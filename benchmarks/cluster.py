@@ -24,11 +24,11 @@ from typing import Any
 import apache_beam as beam
 import psutil
 
+from benchmarks.images import write_pictures
 from benchmarks.machine import CREDENTIALS, endpoint
-from benchmarks.pictures import write_pictures
 from benchmarks.processes import Ran, run_backfill
 from pipeline import graph
-from pipeline.options import parse_run
+from pipeline.cli.options import parse_run
 from tests.engines.flink import FlinkCluster
 
 

@@ -107,8 +107,8 @@ def _ray(pictures: Path, url: str, threads: int, output: str) -> None:
 def _cardbeam(pictures: Path, url: str, threads: int, output: str, *options: str) -> None:
     """Journal, tables and receipt, as `backfill` does it; not the page about the run that it ends with."""
     from pipeline import graph  # noqa: PLC0415
-    from pipeline.launch import launch  # noqa: PLC0415
-    from pipeline.options import parse_run  # noqa: PLC0415
+    from pipeline.cli.options import parse_run  # noqa: PLC0415
+    from pipeline.launch.batch_run import launch  # noqa: PLC0415
 
     settings, runner = parse_run("backfill", "", _arguments(pictures, url, threads, output, *options))
     if status := launch("backfill", settings, runner, graph.backfill, leaves_page=False):
@@ -149,7 +149,7 @@ def _start_ray() -> None:
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 
-_BACKFILL = ("pipeline.backfill", "apache_beam.runners.portability.fn_api_runner")
+_BACKFILL = ("pipeline.commands.backfill", "apache_beam.runners.portability.fn_api_runner")
 """Beam loads a runner when it is named, which is within the clock."""
 
 CONTENDERS: dict[str, tuple[Callable[[], None], Callable[..., None]]] = {

@@ -19,21 +19,24 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.images import write_pictures
 from benchmarks.machine import endpoint, medians
-from benchmarks.pictures import write_pictures
-from transforms.answered import load_answered
-from transforms.card_client import CardClient, Credentials
-from transforms.claims import Claims
-from transforms.elements import Fate, Request, Settled
-from transforms.in_flight import Held
-from transforms.journal import Journal, LocalJournal
-from transforms.retry import RetryPolicy
-from transforms.send import Sender
-from transforms.settle import Settler
-from transforms.sources import list_pictures
-from transforms.stop import StopSwitch
-from transforms.storage import LocalFolder
-from transforms.throttle import Throttle
+from cardbeam.calls.bounded_executor import Held
+from cardbeam.calls.duplicates import Claims
+from cardbeam.calls.process_request import Settler
+from cardbeam.calls.sender import Sender
+from cardbeam.http.card_client import CardClient, Credentials
+from cardbeam.http.retry import RetryPolicy
+from cardbeam.index.load import load_answered
+from cardbeam.inputs.image_source import list_pictures
+from cardbeam.journal.local_writer import LocalJournal
+from cardbeam.journal.writer import Journal
+from cardbeam.model.record import Settled
+from cardbeam.model.request import Request
+from cardbeam.model.result import Fate
+from cardbeam.ratelimit.throttle import Throttle
+from cardbeam.run_state.stop_signal import StopSwitch
+from cardbeam.storage.folder import LocalFolder
 
 _RUN = "bench"
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.images import write_pictures
 from benchmarks.machine import endpoint, run_child
-from benchmarks.pictures import write_pictures
 
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:

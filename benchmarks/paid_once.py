@@ -23,13 +23,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cardbeam.inputs.image_source import describe
+from cardbeam.journal.record_format import encode, frames, header, key_of
+from cardbeam.model.record import Settled, SettledAs
+from cardbeam.model.request import Request
+from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run, parquet_file
+from cardbeam.tables.read_part import ledger_table
 from schemas.documents import DOCUMENTS
 from schemas.fields import Field, Kind
-from transforms.elements import Request, Settled, SettledAs
-from transforms.layout import JOURNAL, LEDGER, of_run, parquet_file
-from transforms.read_part import ledger_table
-from transforms.record_format import encode, frames, header, key_of
-from transforms.sources import describe
 
 _ROWS_PER_FILE = 100_000
 _LINKS_PER_FILE = 50_000

@@ -12,13 +12,14 @@ import uuid
 from collections.abc import Iterator
 from functools import partial
 
-from transforms.answered import Answered
-from transforms.card_client import Credentials
-from transforms.claims import Claims
-from transforms.elements import Ending, Picture, Request
-from transforms.in_flight import InFlight
-from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
-from transforms.worker import TOGETHER, Session, Worker
+from cardbeam.calls.bounded_executor import InFlight
+from cardbeam.calls.duplicates import Claims
+from cardbeam.calls.worker import TOGETHER, Session, Worker
+from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from cardbeam.http.card_client import Credentials
+from cardbeam.index.processed_index import Answered
+from cardbeam.model.request import Picture, Request
+from cardbeam.model.result import Ending
 
 
 def _settings(asked: argparse.Namespace) -> Settings:

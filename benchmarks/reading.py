@@ -26,14 +26,14 @@ from typing import Any
 from benchmarks.reading_cost import cost_of_reading, printed_cost
 from benchmarks.reading_peers import PEERS, Look, PeerMissing, peer_look
 from benchmarks.reading_truth import Judged, as_json, figures, from_json, grouped, judged, reliability
-from endpoint.pictures import open_sheets
-from endpoint.places import Gazetteer
-from endpoint.reader import CardReader
-from endpoint.specimens.disturb import CONDITIONS, disturbed
-from endpoint.specimens.draw import Specimen, draw, random_style
-from endpoint.specimens.layouts import LAYOUTS, Layout
-from endpoint.specimens.people import TUNING, UNSEEN, Words, misnumbered, someone
-from endpoint.warning_codes import ID_FORMAT, NUMBERED
+from endpoint.imaging.decode import open_sheets
+from endpoint.reader.card_reader import CardReader
+from endpoint.reader.gazetteer import Gazetteer
+from endpoint.reader.warning_codes import ID_FORMAT, NUMBERED
+from specimens.disturb import CONDITIONS, disturbed
+from specimens.draw import Specimen, draw, random_style
+from specimens.layouts import LAYOUTS, Layout
+from specimens.people import TUNING, UNSEEN, Words, misnumbered, someone
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from endpoint.anchors import best_side, find_anchors, place_labels
-from endpoint.fields import Labelled, read_fields
-from endpoint.lay_flat import Aligned
-from endpoint.page import TextEngine, Word
-from endpoint.pictures import Pixels, Sheet
-from endpoint.places import nfc
-from endpoint.reader import KNOWN, Read
-from endpoint.rows import rows_of
+from endpoint.imaging.decode import Pixels, Sheet
+from endpoint.imaging.rectify import Aligned
+from endpoint.ocr.engine import TextEngine, Word
+from endpoint.ocr.field_values import Labelled, read_fields
+from endpoint.ocr.label_matching import best_side, find_anchors, place_labels
+from endpoint.ocr.normalize import nfc
+from endpoint.ocr.text_lines import rows_of
+from endpoint.reader.card_reader import KNOWN, Read
 
 Look = Callable[[Sheet], Iterator[Read]]
 Words = Callable[[Pixels], list[Word]]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.images import write_pictures
 from benchmarks.machine import Endpoint, endpoint, medians
-from benchmarks.pictures import write_pictures
 from benchmarks.processes import run_backfill
 from tests.engines.install import prism
 

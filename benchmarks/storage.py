@@ -21,12 +21,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.images import write_pictures
 from benchmarks.machine import CREDENTIALS, endpoint, medians
-from benchmarks.pictures import write_pictures
+from cardbeam.config.settings import InputSettings
+from cardbeam.inputs.listing import find
+from cardbeam.storage.object_store import list_objects, object_at
 from tests.stores.servers import S3, StoreServer
-from transforms.buckets import list_objects, object_at
-from transforms.find_cards import find
-from transforms.settings import InputSettings
 
 _HERE = Path(__file__).resolve().parent.parent
 _THREADS = 32

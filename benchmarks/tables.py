@@ -22,14 +22,14 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from benchmarks.paid_once import measure
-from pipeline.views import connect
+from cardbeam.model.record import Settled, SettledAs
+from cardbeam.run_state.layout import LEDGER
+from cardbeam.storage.folder import LocalFolder
+from cardbeam.tables.read_part import ledger_table
+from cardbeam.tables.table_file import TableRows, write_parquet
+from pipeline.catalog.views import connect
 from schemas.documents import DOCUMENTS
 from schemas.fields import Field, Kind
-from transforms.elements import Settled, SettledAs
-from transforms.layout import LEDGER
-from transforms.read_part import ledger_table
-from transforms.storage import LocalFolder
-from transforms.table_file import TableRows, write_parquet
 
 _RUN = "20261122T010000Z"
 _ROWS_PER_FILE = 100_000

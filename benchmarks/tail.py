@@ -15,8 +15,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from benchmarks.images import write_pictures
 from benchmarks.machine import endpoint, run_child
-from benchmarks.pictures import write_pictures
 
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.images import write_pictures
 from benchmarks.machine import endpoint, medians, run_child
-from benchmarks.pictures import write_pictures
 
 _FEW = 64
 """Pictures for the contenders that make one call at a time: their rate does not depend on how many there are."""

@@ -17,12 +17,12 @@ from types import TracebackType
 
 import uvicorn
 
-from endpoint.fetch import FetchBounds, is_any, is_public
-from endpoint.http import CardService, Manners, build_app
 from endpoint.options import Credentials, Options, UsageError, credentials_from, parse
-from endpoint.pool import PoolBounds, WorkerPool
-from endpoint.process import Gone, ProcessBounds
-from endpoint.transfer import TransferBounds
+from endpoint.server.app import CardService, Manners, build_app
+from endpoint.server.request_images import TransferBounds
+from endpoint.server.url_fetch import FetchBounds, is_any, is_public
+from endpoint.workers.pool import PoolBounds, WorkerPool
+from endpoint.workers.process import Gone, ProcessBounds
 
 _logger = logging.getLogger("endpoint")
 _FINISH_WITHIN_S = 5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from schemas.contract import ERROR_CODES, SUCCESS, WARNING_CODES
 
 if TYPE_CHECKING:  # the server never loads the reader and its libraries
-    from endpoint.reader import Card
+    pass
 
 Document = dict[str, object]
 """One entry of `data`: type, info and, where the card was judged, valid, invalidCode, invalidMessage."""
@@ -63,3 +63,24 @@ def _document(card: Card, judged: bool) -> Document:
             "invalidMessage": WARNING_CODES[code],
         }
     return document
+
+
+class NotAPicture(ValueError):
+    """The bytes are no readable picture or PDF (the contract's errorCode 3); the message never holds content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One card found on a picture.
+
+    `document_type` is a key of `schemas.documents.DOCUMENTS`. `info` has every contract field of
+    that type in the contract's wire forms: text as strings, dates "dd-mm-yyyy", `*_box`
+    [left, top, right, bottom] in pixels of the picture sent ([] where nothing was read),
+    `*_confidence` floats 0 to 1, codes "-1" where unknown, `image` base64 of the aligned card as
+    JPEG or "". `warnings` are the contract's `invalidCode` values found, worst first; empty: the
+    card is valid.
+    """
+
+    document_type: str
+    info: dict[str, object]
+    warnings: tuple[str, ...]

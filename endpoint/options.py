@@ -35,7 +35,7 @@ class Options:
         1,
         _MOST_WORKERS,
     )
-    reader: str = _option("endpoint.reader:CardReader", "importable name of the class that reads cards")
+    reader: str = _option("endpoint.reader.card_reader:CardReader", "importable name of the class that reads cards")
     max_waiting: int = _option(64, "pictures that may wait for a worker; above it: HTTP 503 with Retry-After", 1)
     max_wait_s: float = _option(60.0, "longest time a picture may wait for a worker; above it: HTTP 503", 0.001)
     card_cpu_s: float = _option(60.0, "processor time a picture may take; one that needs more is errorCode 3", 0.001)

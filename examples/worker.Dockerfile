@@ -13,6 +13,7 @@ ENV MALLOC_ARENA_MAX=1 ARROW_DEFAULT_MEMORY_POOL=system
 
 COPY setup.py pyproject.toml /cardbeam/
 COPY schemas /cardbeam/schemas
+COPY cardbeam /cardbeam/cardbeam
 COPY transforms /cardbeam/transforms
 COPY pipeline /cardbeam/pipeline
 COPY endpoint /cardbeam/endpoint

@@ -1,1 +1,1 @@
-"""The command line, the graph and what surrounds a run."""
+"""The command line, the graph, and what surrounds a run."""

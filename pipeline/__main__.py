@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.exit import EXIT_USAGE, UsageError, exit_status_of
+from cardbeam.process import configure_process
+from pipeline.cli.exit_codes import EXIT_USAGE, UsageError, exit_status_of
 
 _EXIT_PIPE, _EXIT_INTERRUPTED = 141, 130
 """As shells say of a process that SIGPIPE or SIGINT ended."""
@@ -26,17 +27,19 @@ class _Verb:
 
 
 _VERBS = {
-    "demo": _Verb("pipeline.demo", "a backfill over the bundled cards against the embedded endpoint"),
-    "backfill": _Verb("pipeline.backfill", "the nightly run: everything that is not answered yet", is_resumed=True),
-    "plan": _Verb("pipeline.plan", "what backfill would do; calls nothing, writes nothing"),
-    "replay": _Verb("pipeline.replay", "dead letters once more, each once", is_resumed=True),
-    "publish": _Verb("pipeline.publish", "tables again from the answers held; calls nothing"),
-    "watch": _Verb("pipeline.watch", "new pictures as they appear, without end", is_resumed=True),
-    "status": _Verb("pipeline.status", "a run's counts, rate, time left and spend"),
-    "runs": _Verb("pipeline.show_runs", "all runs with their status, times and counts"),
-    "sql": _Verb("pipeline.sql", "SQL over the tables"),
-    "ddl": _Verb("pipeline.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
-    "report": _Verb("pipeline.report", "a page about a run, to look at in the morning"),
+    "demo": _Verb("pipeline.commands.demo", "a backfill over the bundled cards against the embedded endpoint"),
+    "backfill": _Verb(
+        "pipeline.commands.backfill", "the nightly run: everything that is not answered yet", is_resumed=True
+    ),
+    "plan": _Verb("pipeline.commands.plan", "what backfill would do; calls nothing, writes nothing"),
+    "replay": _Verb("pipeline.commands.replay", "dead letters once more, each once", is_resumed=True),
+    "publish": _Verb("pipeline.commands.publish", "tables again from the answers held; calls nothing"),
+    "watch": _Verb("pipeline.commands.watch", "new pictures as they appear, without end", is_resumed=True),
+    "status": _Verb("pipeline.commands.status", "a run's counts, rate, time left and spend"),
+    "runs": _Verb("pipeline.commands.runs", "all runs with their status, times and counts"),
+    "sql": _Verb("pipeline.commands.sql", "SQL over the tables"),
+    "ddl": _Verb("pipeline.commands.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
+    "report": _Verb("pipeline.commands.report", "a page about a run, to look at in the morning"),
     "endpoint": _Verb("endpoint.__main__", "the embedded card endpoint", extra="endpoint"),
 }
 _OF_RUN_SH = {"bench": "the benchmarks", "test": "the tests", "check": "the tests, with linters and types"}
@@ -55,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"run.sh: {verb} is no verb; expected one of {', '.join(_VERBS)}", file=sys.stderr)
         return EXIT_USAGE
     _quieten()
+    configure_process()
     return _run(verb, rest)
 
 

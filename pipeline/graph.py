@@ -7,19 +7,19 @@ from datetime import datetime
 
 import apache_beam as beam
 
+from cardbeam.config.settings import OutputSettings, Settings, WatchSettings
+from cardbeam.model.result import Counts
+from cardbeam.run_state.receipt import Receipt
+from cardbeam.run_state.run_lock import refuse_if_taken_over
+from cardbeam.storage.folder import open_folder
 from transforms.call_endpoint import CallEndpoint
-from transforms.count_found import CountFound
-from transforms.end_run import EndRun, TidyRuns
-from transforms.find_cards import FindCards, Found
-from transforms.find_dead_letters import FindDeadLetters
-from transforms.leave_out_answered import LeaveOutAnswered
-from transforms.read_answers import ReadAnswers
-from transforms.receipt import Receipt
-from transforms.run_lock import refuse_if_taken_over
-from transforms.settings import OutputSettings, Settings, WatchSettings
-from transforms.shared_answered import SharedAnswered
-from transforms.storage import open_folder
-from transforms.tally import Counts, Tally
+from transforms.count_results import CountFound, Tally
+from transforms.filter_processed import LeaveOutAnswered
+from transforms.finalize_run import EndRun, TidyRuns
+from transforms.list_dead_letters import FindDeadLetters
+from transforms.list_inputs import FindCards, Found
+from transforms.parse_responses import ReadAnswers
+from transforms.shared_index import SharedAnswered
 from transforms.watch_inputs import Drain, WatchInputs
 from transforms.write_tables import WriteTables
 

@@ -2,7 +2,7 @@
 
 A document type (`schemas.documents`) picks names from here; a column's kind, its
 Arrow type and its documentation follow from the name. Value forms were observed,
-not promised, so every kind has a liberal reader in `schemas.cells`.
+not promised, so every kind has a liberal reader in `schemas.value_converters`.
 """
 
 from __future__ import annotations

@@ -10,8 +10,13 @@ import pytest
 from hypothesis import settings
 from PIL import Image, ImageDraw
 
+from cardbeam.process import configure_process
+from transforms.beam_files import use_beam_files
+
 settings.register_profile("cardbeam", deadline=None)  # a shared machine is slow at times
 settings.load_profile("cardbeam")
+configure_process()
+use_beam_files()
 
 API_KEY, API_SECRET = "test-key", "test-secret-9f2c"
 

@@ -6,9 +6,9 @@ from itertools import chain
 
 import pyarrow as pa
 
-from transforms import read_part as slices
-from transforms.elements import Part, PartCounts
-from transforms.storage import Folder
+from cardbeam.model.part import Part, PartCounts
+from cardbeam.storage.folder import Folder
+from cardbeam.tables import read_part as slices
 
 
 def read_part(

@@ -10,14 +10,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from transforms.answered_keys import RecordKeys
-from transforms.damaged_file import OnDamage, refuse
-from transforms.elements import Settled, SettledAs
-from transforms.frames import list_segments, read_stored
-from transforms.layout import JOURNAL
-from transforms.record_format import encode, frames, header, key_of
-from transforms.record_types import FIELDS
-from transforms.storage import Folder
+from cardbeam.index.record_keys import RecordKeys
+from cardbeam.journal.reader import list_segments, read_stored
+from cardbeam.journal.record_format import encode, frames, header, key_of
+from cardbeam.journal.record_types import FIELDS
+from cardbeam.model.record import Settled, SettledAs
+from cardbeam.run_state.layout import JOURNAL
+from cardbeam.storage.damaged_file import OnDamage, refuse
+from cardbeam.storage.folder import Folder
 
 ANSWER = json.dumps({"errorCode": "0", "data": [{"type": "passport", "info": {"id": "B0000001"}}]}).encode()
 

@@ -7,36 +7,38 @@ of the process.
 
 from __future__ import annotations
 
-import codecs
-import os
-import string
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import Any
 
 import apache_beam as beam
-import orjson
 from apache_beam.io.components.adaptive_throttler import ThrottlingSignaler
+from apache_beam.io.components.rate_limiter import EnvoyRateLimiter
 from apache_beam.metrics import Metrics
+from apache_beam.options.pipeline_options import (
+    DebugOptions,
+    DirectOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+)
 from apache_beam.pvalue import AsIter
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.card_client import Credentials
-from transforms.claims import Claims
-from transforms.elements import Ending
-from transforms.in_flight import Held, InFlight
-from transforms.packed import unpack
-from transforms.settings import Settings
-from transforms.shared_answered import BatchesOfBundle, SharedAnswered
-from transforms.sources import CANNOT_OPEN, SourceError, open_source
-from transforms.worker import Session, Worker
-
-_AROUND_A_SECRET = f"{string.whitespace}\ufeff\u00a0"
-"""What editors and copying put around a secret: no key begins or ends with it."""
+from cardbeam.calls.bounded_executor import Held, InFlight
+from cardbeam.calls.duplicates import Claims
+from cardbeam.calls.worker import Session, Worker
+from cardbeam.config.credentials import read_credentials
+from cardbeam.config.settings import Settings
+from cardbeam.model.request_codec import unpack
+from cardbeam.model.result import Ending
+from cardbeam.process import configure_process
+from transforms.shared_index import BatchesOfBundle, SharedAnswered
 
 
 class CallEndpoint(beam.PTransform):
@@ -50,7 +52,7 @@ class CallEndpoint(beam.PTransform):
 
     def expand(self, groups: beam.PCollection[tuple[str, Iterable[bytes]]]) -> beam.PCollection[Ending]:
         """Settle each request of each group."""
-        session = Session.of(groups.pipeline.options)
+        session = session_of(groups.pipeline.options)
         settle = _SettleFn(self._settings, session, self._answered, Shared())
         after = () if self._after is None else (AsIter(self._after),)
         return groups | "Settle" >> beam.ParDo(settle, *after)
@@ -66,13 +68,21 @@ class _SettleFn(beam.DoFn):
         self._throttled_s = 0.0
 
     def setup(self) -> None:
+        configure_process()
         self._worker: Worker = self._shared.acquire(self._open_worker)
         if not self._session.is_alone:  # a process may outlive an attempt at its job, and another do its work
             self._answered.refresh()
 
     def _open_worker(self) -> Worker:
         credentials = read_credentials(self._settings.endpoint.credentials_uri)
-        return Worker(self._settings, self._session, self._answered.get(), credentials, self._answered.refresh)
+        return Worker(
+            self._settings,
+            self._session,
+            self._answered.get(),
+            credentials,
+            self._answered.refresh,
+            open_limiter=_open_limiter,
+        )
 
     def start_bundle(self) -> None:
         self._in_flight: InFlight[WindowedValue]
@@ -118,6 +128,9 @@ class _SettleFn(beam.DoFn):
             self._throttled_s -= whole_s
 
 
+_open_limiter = partial(EnvoyRateLimiter, namespace="cardbeam")
+
+
 def _ending_at(
     settle: Callable[[], Ending | Held[Ending]], timestamp: Timestamp, window: Any
 ) -> WindowedValue | Held[WindowedValue]:
@@ -128,24 +141,20 @@ def _ending_at(
     return ending.then(at) if isinstance(ending, Held) else at(ending)
 
 
-def read_credentials(uri: str | None) -> Credentials:
-    """The credentials from a small JSON, or from the environment.
+_IN_PROCESS_RUNNERS = frozenset({"FnApiRunner", "BundleBasedDirectRunner"})
+_LOOPBACK, _LOOPBACK_RUNNERS = "LOOPBACK", frozenset({"PrismRunner"})
+"""Where a portable runner has its workers in the launching process, and who does so unless told otherwise."""
 
-    Raises:
-        SourceError: they are not there, or not of the form that is expected. The message holds no value.
-    """
-    if uri is None:
-        found: Any = {name: os.environ.get(f"CARD_{name.upper()}") for name in ("api_key", "api_secret")}
-        where = "the environment (CARD_API_KEY, CARD_API_SECRET)"
-    else:
-        where = f"--credentials_uri {uri}"
-        try:
-            with open_source(uri) as file:
-                found = orjson.loads(file.read().removeprefix(codecs.BOM_UTF8))
-        except CANNOT_OPEN:  # a JSON error would quote the file
-            raise SourceError(f"{where} cannot be read as JSON") from None
-    values = [found.get(name) for name in ("api_key", "api_secret")] if isinstance(found, dict) else []
-    texts = [text for value in values if isinstance(value, str) and (text := value.strip(_AROUND_A_SECRET))]
-    if len(texts) != 2:
-        raise SourceError(f"{where} holds no api_key and api_secret")
-    return Credentials(*texts)
+
+def session_of(options: PipelineOptions) -> Session:
+    """A session that begins with these options of the runner."""
+    return Session(uuid.uuid4().hex, is_one_process(options), bool(options.view_as(StandardOptions).streaming))
+
+
+def is_one_process(options: PipelineOptions) -> bool:
+    """Whether these options of a runner have all calls made in the process that launches it."""
+    runner = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
+    if runner in _IN_PROCESS_RUNNERS:
+        return bool(options.view_as(DirectOptions).direct_running_mode != "multi_processing")
+    where = options.view_as(PortableOptions).environment_type or (_LOOPBACK if runner in _LOOPBACK_RUNNERS else "")
+    return where == _LOOPBACK and not options.view_as(DebugOptions).lookup_experiment("use_loopback_process_worker")

@@ -13,15 +13,19 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
+from apache_beam.metrics import Metrics
 from apache_beam.transforms.core import RestrictionProvider
 
-from transforms.news import News, open_news
-from transforms.packed import pack
-from transforms.settings import Settings, WatchSettings
-from transforms.shared_answered import SharedAnswered, group_key
-from transforms.storage import open_folder
-from transforms.watch_control import Listener
-from transforms.watcher import Watcher
+from cardbeam.config.settings import Settings, WatchSettings
+from cardbeam.model.grouping import group_key
+from cardbeam.model.request_codec import pack
+from cardbeam.process import configure_process
+from cardbeam.run_state.heartbeat import Listener
+from cardbeam.storage.folder import open_folder
+from cardbeam.watch.notification_feed import News, open_news
+from cardbeam.watch.watcher import Watcher
+from transforms.beam_files import use_beam_files
+from transforms.shared_index import SharedAnswered
 
 _END = 2**62
 Packed = tuple[str, tuple[bytes, ...]]
@@ -86,12 +90,20 @@ class _StepsProvider(RestrictionProvider):
 _STEPS: Any = beam.DoFn.RestrictionParam(_StepsProvider())
 
 
+def _count(name: str, number: int) -> None:
+    Metrics.counter("cardbeam", name).inc(number)
+
+
 class _WatchFn(beam.DoFn):
     def __init__(self, settings: Settings, watch: WatchSettings, session: str, answered: SharedAnswered) -> None:
         self._settings, self._watch, self._session, self._answered = settings, watch, session, answered
         self._watcher: Watcher | None = None
         self._news: News | None = None
         self._next_number = 0
+
+    def setup(self) -> None:
+        configure_process()
+        use_beam_files()
 
     @beam.DoFn.unbounded_per_element()
     def process(self, start: Any, tracker: Any = _STEPS) -> Iterator[Packed]:
@@ -114,7 +126,9 @@ class _WatchFn(beam.DoFn):
         folder, run_id = open_folder(self._settings.output.output), self._settings.output.run_id
         listener = Listener(folder, run_id, self._session, time.monotonic)
         self.teardown()
-        self._news = open_news(self._settings, self._watch)  # before the first listing: what comes between is told
+        self._news = open_news(
+            self._settings, self._watch, _count
+        )  # before the first listing: what comes between is told
         fresh = self._answered.fresh()
         watcher = Watcher(folder, self._settings, self._watch, listener.is_over, fresh, news=self._news)
         watcher.begin(number)

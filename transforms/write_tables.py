@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
-from transforms.elements import WrittenFile
-from transforms.layout import LEDGER
-from transforms.merge_files import merge
-from transforms.settings import OutputSettings
-from transforms.storage import open_folder
+from cardbeam.config.settings import OutputSettings
+from cardbeam.model.part import WrittenFile
+from cardbeam.run_state.layout import LEDGER
+from cardbeam.storage.folder import open_folder
+from cardbeam.tables.compaction import merge
 
 
 class WriteTables(beam.PTransform):

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests.endpoint import simple_reader
-from tests.endpoint.picture_host import PictureHost, picture_host
+from tests.endpoint.image_host import PictureHost, picture_host
 
 ROOT = Path(__file__).parents[2]
 AUTH = ("a-key", "a-secret")

@@ -27,8 +27,8 @@ from PIL import Image
 from schemas.contract import OPERATIONS, TRANSFERS
 from tests.endpoint.conftest import ROOT, RunningEndpoint, running_endpoint
 from tests.endpoint.hostile import HOSTILE, mutated, saved
-from tests.endpoint.picture_host import PAGES, PictureHost, picture_host
-from tests.endpoint.test_http_calls import call
+from tests.endpoint.image_host import PAGES, PictureHost, picture_host
+from tests.endpoint.server.test_calls import call
 
 SHARES = {"bundled": 0.83, "hostile": 0.05, "mutants": 0.1, "large": 0.02}
 TOO_SLOW = {"noise", "dense text", "PDF content bomb", "PDF that draws itself", "PNG 5,000 x 5,000, 16 bit RGBA"}
@@ -147,7 +147,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=86_400, help="send no more after so long, and report")
     parser.add_argument("--clients", type=int, default=70)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--reader", default="endpoint.reader:CardReader")
+    parser.add_argument("--reader", default="endpoint.reader.card_reader:CardReader")
     asked = parser.parse_args()
     seen, done = Seen(), threading.Event()
     options = (f"--workers={asked.workers}", "--allow_private_addresses")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from endpoint.reader import Card, NotAPicture
+from endpoint.answers import Card, NotAPicture
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 

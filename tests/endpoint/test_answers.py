@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from endpoint.answers import PictureAnswer, answer_of, envelope, joined
-from endpoint.reader import Card
+from endpoint.answers import Card, PictureAnswer, answer_of, envelope, joined
 from schemas.contract import WARNING_CODES
 
 INFO: dict[str, object] = {"id": "001"}

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.runs import ended_runs
-from transforms.receipt import read_receipt
-from transforms.storage import Folder
+from cardbeam.run_state.receipt import read_receipt
+from cardbeam.storage.folder import Folder
+from pipeline.runs.registry import ended_runs
 
 TABLE = "documents/type=passport"
 LOOK_S = 0.25

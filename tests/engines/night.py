@@ -22,14 +22,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.card_server import TYPE
+from benchmarks.images import write_pictures
 from benchmarks.machine import endpoint, most_in_a_second
-from benchmarks.pictures import write_pictures
-from pipeline.runs import run_ids
+from cardbeam.journal.follower import Tail
+from cardbeam.run_state.receipt import Receipt, read_receipt
+from cardbeam.storage.folder import open_folder
+from pipeline.runs.registry import run_ids
 from tests.engines.engines import ENGINES, Child, Engine
 from tests.pipeline import cli
-from transforms.receipt import Receipt, read_receipt
-from transforms.storage import open_folder
-from transforms.tail import Tail
 
 PICTURE_BYTES = 20_000
 _USED = 0.95

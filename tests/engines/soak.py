@@ -24,16 +24,16 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.runs import ended_runs
+from cardbeam.run_state.receipt import read_receipt
+from cardbeam.storage.folder import LocalFolder
+from cardbeam.watch.retry_schedule import RETRIES_FILE
+from pipeline.runs.registry import ended_runs
 from tests.engines.dropping import beside, sleep_until
 from tests.engines.soak_endpoint import POISONOUS, SICK_FOR_S, SoakEndpoint
 from tests.engines.watching import RUNNERS
 from tests.pipeline import cli
 from tests.pipeline.killing import draw_pictures
-from tests.servers import key_of
-from transforms.receipt import read_receipt
-from transforms.retry_schedule import RETRIES_FILE
-from transforms.storage import LocalFolder
+from tests.wire import key_of
 
 _LONE_EACH = 20
 """One side of so many stays alone."""

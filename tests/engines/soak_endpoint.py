@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.pipeline.killing import answer
-from tests.servers import Answer, CardServer, Fault, Received, failure
+from tests.servers import Answer, CardServer, Fault, failure
+from tests.wire import Received
 
 LATENCY_S = 0.3
 SICK_FOR_S = 240.0

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.card_server import TYPE
+from benchmarks.images import write_pictures
 from benchmarks.machine import endpoint
-from benchmarks.pictures import write_pictures
 from tests.engines.flink import FlinkCluster
 from tests.engines.install import NotInstalled
 from tests.engines.night import Settled, wait_for

@@ -19,10 +19,7 @@ from apache_beam.internal import pickler
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from pipeline import graph
-from pipeline.options import parse_run
-from tests.engines import install, secrets
-from transforms.settings import (
+from cardbeam.config.settings import (
     EndpointSettings,
     InputSettings,
     OutputSettings,
@@ -31,6 +28,9 @@ from transforms.settings import (
     Settings,
     WatchSettings,
 )
+from pipeline import graph
+from pipeline.cli.options import parse_run
+from tests.engines import install, secrets
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY, SECRET, CARD = "planted-key-5d1f0c", "planted-secret-77aa01", "ĐẶNG THỊ CẤY 079301"

@@ -17,7 +17,8 @@ from tests.engines import install
 from tests.engines.watching import watch
 from tests.pipeline import cli
 from tests.pipeline.killing import answer, draw_pictures
-from tests.servers import Answer, CardServer, Received, failure
+from tests.servers import Answer, CardServer, failure
+from tests.wire import Received
 
 pytestmark = pytest.mark.slow
 

@@ -19,16 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from pipeline.runs import ended_runs
+from cardbeam.run_state.heartbeat import read_control
+from cardbeam.run_state.receipt import Receipt, read_receipt
+from cardbeam.storage.folder import LocalFolder
+from pipeline.runs.registry import ended_runs
 from tests.engines import install
 from tests.engines.dropping import LOOK_S, TABLE, Seen, beside, beside_again, drop, sleep_until
 from tests.engines.flink import FlinkCluster
 from tests.pipeline import cli
 from tests.pipeline.killing import answer, draw_pictures
-from tests.servers import Answer, CardServer, Received
-from transforms.receipt import Receipt, read_receipt
-from transforms.storage import LocalFolder
-from transforms.watch_control import read_control
+from tests.servers import Answer, CardServer
+from tests.wire import Received
 
 _LATENCY_S = 0.3
 _ALL_WITHIN_S = 240.0

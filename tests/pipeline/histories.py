@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cardbeam.model.record import Settled
 from schemas.documents import DOCUMENTS
 from tests.pipeline.nights import settled
-from transforms.elements import Settled
 
 Info = Mapping[str, str]
 Content = tuple[str, tuple[tuple[str, Info], ...]]

@@ -23,15 +23,16 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipeline.recovery import unfinished_runs
-from pipeline.runs import ended_runs
+from cardbeam.calls.worker import spare
+from cardbeam.run_state.layout import DOCUMENTS, JOURNAL
+from cardbeam.run_state.receipt import Receipt, read_receipt
+from cardbeam.storage.folder import Folder, open_folder
+from pipeline.runs.recovery import unfinished_runs
+from pipeline.runs.registry import ended_runs
 from tests.engines import install
 from tests.pipeline import cli
-from tests.servers import Answer, CardServer, Received, success
-from transforms.layout import DOCUMENTS, JOURNAL
-from transforms.receipt import Receipt, read_receipt
-from transforms.storage import Folder, open_folder
-from transforms.worker import spare
+from tests.servers import Answer, CardServer, success
+from tests.wire import Received
 
 _FATES = ("answered_before", "duplicates", "answered", "dead", "deferred")
 _NEW = 20

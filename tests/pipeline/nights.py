@@ -9,20 +9,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from pipeline.runs import Run
+from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from cardbeam.model.record import Settled, SettledAs
+from cardbeam.run_state.layout import JOURNAL, of_run
+from cardbeam.run_state.receipt import Receipt
+from cardbeam.storage.folder import LocalFolder
+from cardbeam.storage.state_file import write_state
+from cardbeam.tables.finalize import end_run
+from cardbeam.tables.part_plan import plan_parts
+from cardbeam.tables.table_file import TableRows, write_parquet
+from pipeline.runs.registry import Run
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 from tests.parts import read_part
 from tests.records import write_segment
-from transforms.elements import Settled, SettledAs
-from transforms.end_run import end_run
-from transforms.layout import JOURNAL, of_run
-from transforms.plan_parts import plan_parts
-from transforms.receipt import Receipt
-from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
-from transforms.state_file import write_state
-from transforms.storage import LocalFolder
-from transforms.table_file import TableRows, write_parquet
 
 FIRST, SECOND, HALF = "20261121T010000Z", "20261122T010000Z", "20261123T010000Z"
 _DISTRICTS = (("Quận Mẫu", 5), ("Huyện Thử", 3), ("Thị xã Ví Dụ", 2))

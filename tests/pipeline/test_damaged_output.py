@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from cardbeam.run_state.receipt import read_receipt
+from cardbeam.storage.damaged_file import DamagedFile
+from cardbeam.storage.folder import LocalFolder
 from pipeline.__main__ import main
-from pipeline.runs import Run, begin
-from pipeline.start_run import started_run
+from pipeline.runs.registry import Run, begin
+from pipeline.runs.start_run import started_run
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 from tests.records import answered, ends, segment, write_segment
-from transforms.damaged_file import DamagedFile
-from transforms.receipt import read_receipt
-from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
-from transforms.storage import LocalFolder
 
 EXIT_FAILED = 4
 KILLED = "20261124T010000Z"

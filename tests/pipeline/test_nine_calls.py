@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import demo
 from pipeline.__main__ import main
+from pipeline.commands import demo
 from schemas.contract import OPERATIONS, TRANSFERS
 from tests.pipeline import cli
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from pytest import MonkeyPatch
 
-from pipeline.runs import ended_runs
+from cardbeam.calls.worker import spare
+from cardbeam.storage.folder import LocalFolder
+from pipeline.runs.registry import ended_runs
 from tests.pipeline import cli
 from tests.pipeline.killing import audit, kill_and_resume, kill_while_publishing
-from tests.servers import Answer, CardServer, Received, failure, success
-from transforms.storage import LocalFolder
-from transforms.worker import spare
+from tests.servers import Answer, CardServer, failure, success
+from tests.wire import Received
 
 pytestmark = pytest.mark.slow
 

@@ -16,11 +16,11 @@ import pytest
 import trustme
 from PIL import Image
 
+from cardbeam.storage.web import WebFault, describe_web, read_web
 from tests.misbehaviour import ALL, NO_ANSWER, STILL_RIGHT, TOO_SLOW, Answers
 from tests.pipeline import cli
 from tests.raw_server import RawServer, Request
 from tests.servers import success
-from transforms.web import WebFault, describe_web, read_web
 
 IMAGES = 500
 TYPE = "passport"

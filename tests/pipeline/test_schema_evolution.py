@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pytest
 
-from pipeline.ddl import statements
-from pipeline.views import connect
-from schemas.arrow import schema_of
+from cardbeam.storage.folder import LocalFolder
+from pipeline.catalog.table_ddl import statements
+from pipeline.catalog.views import connect
+from schemas.document_tables import schema_of
 from tests.pipeline.cli import ENVIRONMENT, ROOT
 from tests.pipeline.nights import FIRST, SECOND, settled, write_run
-from transforms.storage import LocalFolder
 
 _OLDER = textwrap.dedent("""
     import sys

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import demo, publish
+from cardbeam.storage.errors import StoreRefused
+from cardbeam.storage.folder import LocalFolder
 from pipeline.__main__ import main
+from pipeline.commands import demo, publish
 from tests.pipeline.cli import ENVIRONMENT, ROOT
 from tests.pipeline.nights import SECOND, settled, write_run
-from tests.servers import CardServer, Received, failure, success
-from transforms.storage import LocalFolder
-from transforms.store_errors import StoreRefused
+from tests.servers import CardServer, failure, success
+from tests.wire import Received
 
 _GIVEN = ("--input=IN/*.jpg", "--output=OUT")
 
@@ -348,7 +349,7 @@ def test_ctrl_c(verb: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: p
     def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"pipeline.{verb}.main", interrupt)
+    monkeypatch.setattr(f"pipeline.commands.{verb}.main", interrupt)
     assert main([verb]) == 130
     assert capsys.readouterr().err == said
 

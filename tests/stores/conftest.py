@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from cardbeam.storage.environment import RETRY_S_VARIABLE
+from cardbeam.storage.object_store import connect
 from tests.pipeline import cli
 from tests.stores.proxy import FaultProxy
 from tests.stores.servers import KINDS, NotInstalled, StoreServer
-from transforms.bucket_settings import RETRY_S_VARIABLE
-from transforms.buckets import connect
 
 
 @dataclass(frozen=True, slots=True)

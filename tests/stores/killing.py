@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from cardbeam.calls.worker import spare
+from cardbeam.storage.object_store import connect
 from tests.pipeline import cli
 from tests.pipeline.killing import Kills, answer, backfill_arguments, draw_pictures, kill_everything, say
 from tests.servers import CardServer
 from tests.stores.proxy import Fault, FaultProxy, StoreRequest
 from tests.stores.servers import KINDS, StoreServer
-from transforms.buckets import connect
-from transforms.worker import spare
 
 Moment = Callable[[StoreRequest], bool]
 

@@ -21,14 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from cardbeam.storage.folder import Folder, open_folder
 from tests.engines.dropping import Seen
 from tests.engines.watching import RUNNERS
 from tests.pipeline import cli
 from tests.pipeline.killing import answer, draw_pictures
-from tests.servers import Answer, CardServer, Received, key_of
+from tests.servers import Answer, CardServer
 from tests.stores.broker import Broker
 from tests.stores.servers import S3, StoreServer
-from transforms.storage import Folder, open_folder
+from tests.wire import Received, key_of
 
 TOPIC = "new-objects"
 _LATENCY_S = 0.3

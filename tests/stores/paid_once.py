@@ -16,6 +16,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from cardbeam.storage.folder import open_folder
+from cardbeam.storage.object_store import connect
 from tests.pipeline import cli
 from tests.pipeline.killing import kill_and_resume, kill_while_publishing
 from tests.servers import CardServer
@@ -23,8 +25,6 @@ from tests.stores.killing import MOMENTS, run_killed_at
 from tests.stores.proxy import FaultProxy
 from tests.stores.runs import Ends, answer_by_content, ids_of
 from tests.stores.servers import KINDS, Kind, NotInstalled, StoreServer
-from transforms.buckets import connect
-from transforms.storage import open_folder
 
 IN_FLIGHT, LATENCY_S, LONGEST_S = 16, 0.05, 2.0
 NEW = 10

@@ -13,9 +13,10 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.servers import Answer, CardServer, Received, failure, key_of, success
+from cardbeam.storage.folder import Folder, open_folder
+from tests.servers import Answer, CardServer, failure, success
 from tests.stores.conftest import Bucket
-from transforms.storage import Folder, open_folder
+from tests.wire import Received, key_of
 
 IN_FLIGHT = 8
 

@@ -8,11 +8,12 @@ import pytest
 
 from tests.pipeline import cli
 from tests.pipeline.killing import kill_and_resume
-from tests.servers import Answer, CardServer, Received, key_of
+from tests.servers import Answer, CardServer
 from tests.stores.conftest import Bucket
 from tests.stores.killing import MOMENTS, run_killed_at
 from tests.stores.proxy import Fault
 from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends
+from tests.wire import Received, key_of
 
 pytestmark = pytest.mark.slow
 on_s3 = pytest.mark.parametrize("running", ["s3"], indirect=True)

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.views import connect
+from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES
+from cardbeam.storage.folder import open_folder
+from pipeline.catalog.views import connect
 from schemas.documents import DOCUMENT_TYPES
 from tests.pipeline import cli
 from tests.stores.conftest import Bucket
 from tests.stores.runs import Ends, new_ends
-from transforms.layout import DEAD_LETTERS, DOCUMENT_TABLES
-from transforms.storage import open_folder
 
 pytestmark = pytest.mark.slow
 

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from cardbeam.storage.environment import RETRY_S_VARIABLE
+from cardbeam.storage.folder import open_folder
 from pipeline.__main__ import main
 from tests.servers import CardServer
 from tests.stores.conftest import Bucket
 from tests.stores.proxy import Fault, StoreRequest
 from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends
 from tests.stores.servers import KINDS
-from transforms.bucket_settings import RETRY_S_VARIABLE
-from transforms.storage import open_folder
 
 WALKS_ALL = "CARDBEAM_WALK_ALL" in os.environ
 """With it all three stores are walked, and every request of a run. Without it one store, and of the requests that one

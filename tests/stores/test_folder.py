@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
+from cardbeam.storage.folder import Folder, StoredFile, open_folder
+from cardbeam.storage.object_store import object_at
 from tests.stores.conftest import Bucket
 from tests.stores.proxy import Fault
-from transforms.buckets import object_at
-from transforms.storage import Folder, StoredFile, open_folder
 
 pytestmark = pytest.mark.slow
 

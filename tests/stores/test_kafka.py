@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from cardbeam.storage.folder import Folder, open_folder
+from cardbeam.storage.object_store import connect
+from cardbeam.watch.kafka_consumer import Heard, KafkaTopic, TopicError, group_of, read_client_config
+from tests.cardbeam.watch.test_notification_feed import told
 from tests.engines import install
 from tests.pipeline import cli
 from tests.servers import CardServer
 from tests.stores.broker import PASSWORD, Broker
 from tests.stores.runs import Ends, answer_by_content, ids_of
 from tests.stores.servers import S3, NotInstalled, StoreServer
-from tests.transforms.test_news import told
-from transforms.buckets import connect
-from transforms.kafka_topic import Heard, KafkaTopic, TopicError, group_of, read_client_config
-from transforms.storage import Folder, open_folder
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from cardbeam.storage.folder import open_folder
 from tests.pipeline import cli
 from tests.servers import CardServer
 from tests.stores.conftest import Bucket
 from tests.stores.runs import answer_by_content
-from transforms.storage import open_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("running", ["s3"], indirect=True)]
 

@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import pytest
 
+from cardbeam.storage.environment import iceberg_options
+from cardbeam.storage.folder import Folder, LocalFolder, open_folder
 from tests.pipeline import cli
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 from tests.stores.conftest import Bucket
-from transforms.bucket_settings import iceberg_options
-from transforms.storage import Folder, LocalFolder, open_folder
 
 pytestmark = pytest.mark.slow
 on_s3 = pytest.mark.parametrize("running", ["s3"], indirect=True)

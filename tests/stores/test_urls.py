@@ -12,14 +12,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from cardbeam.storage.object_store import connect, object_at
+from cardbeam.storage.presign import LIFETIME, presign
 from tests.pipeline import cli
 from tests.servers import Answer, CardServer
 from tests.servers import Fault as CallFault
 from tests.stores.conftest import Bucket
 from tests.stores.proxy import Fault
 from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends
-from transforms.buckets import connect, object_at
-from transforms.presign import LIFETIME, presign
 
 pytestmark = pytest.mark.slow
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Timestamp
 
+from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from cardbeam.inputs.image_source import describe
+from cardbeam.model.request import Request
+from cardbeam.model.request_codec import pack
+from cardbeam.model.result import Ending
 from tests.servers import CardServer
 from transforms.call_endpoint import _SettleFn
-from transforms.elements import Ending, Request
-from transforms.packed import pack
-from transforms.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
-from transforms.sources import describe
 
 Groups = list[tuple[str, list[bytes]]]
 

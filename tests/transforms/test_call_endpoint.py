@@ -13,20 +13,23 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
+from cardbeam.calls.worker import Session
+from cardbeam.inputs.image_source import describe
+from cardbeam.model.grouping import group_key
+from cardbeam.model.request import Request
+from cardbeam.model.request_codec import pack
+from cardbeam.model.result import Ending, Fate
+from cardbeam.run_state.group_log import GROUPS
+from cardbeam.run_state.layout import run_file
+from cardbeam.storage.folder import TEMPORARY_SUFFIX, LocalFolder, open_folder
+from cardbeam.tables.part_plan import plan_parts
 from tests.parts import read_part
 from tests.records import stored_records
-from tests.servers import Answer, CardServer, Received, failure, key_of, success
+from tests.servers import Answer, CardServer, failure, success
 from tests.transforms.bundles import groups_of, run_bundle, settings_of
-from transforms.call_endpoint import _SettleFn
-from transforms.elements import Ending, Fate, Request
-from transforms.group_log import GROUPS
-from transforms.layout import run_file
-from transforms.packed import pack
-from transforms.plan_parts import plan_parts
-from transforms.shared_answered import SharedAnswered, group_key
-from transforms.sources import describe
-from transforms.storage import TEMPORARY_SUFFIX, LocalFolder, open_folder
-from transforms.worker import Session
+from tests.wire import Received, key_of
+from transforms.call_endpoint import _SettleFn, session_of
+from transforms.shared_index import SharedAnswered
 
 
 @pytest.mark.usefixtures("credentials")
@@ -35,7 +38,7 @@ def test_a_bundle_that_runs_again(tmp_path: Path, draw: Callable[..., bytes]) ->
     groups = groups_of(tmp_path, draw, 20)
     with CardServer(lambda got: success(("passport", {"id": got.key[:12]}))) as server:
         settings = settings_of(server, tmp_path / "out")
-        session = Session.of(PipelineOptions(["--runner=FnApiRunner", "--direct_running_mode=in_memory"]))
+        session = session_of(PipelineOptions(["--runner=FnApiRunner", "--direct_running_mode=in_memory"]))
         first, other = (_SettleFn(settings, session, SharedAnswered(settings), Shared()) for _ in range(2))
         first.setup()
         attempts = [run_bundle(first, groups[:12]), run_bundle(first, groups)]

@@ -9,17 +9,17 @@ import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
-from schemas.arrow import schema_of
+from cardbeam.config.settings import OutputSettings
+from cardbeam.model.part import WrittenFile
+from cardbeam.run_state.layout import LEDGER
+from cardbeam.storage.folder import LocalFolder
+from cardbeam.tables.parse import parse_answers
+from cardbeam.tables.read_part import ledger_table
+from cardbeam.tables.table_file import TableRows, open_waiting, write_parquet
+from schemas.document_tables import schema_of
 from tests.canned import CANNED
 from tests.records import answered
 from tests.servers import success
-from transforms.elements import WrittenFile
-from transforms.layout import LEDGER
-from transforms.parse_answers import parse_answers
-from transforms.read_part import ledger_table
-from transforms.settings import OutputSettings
-from transforms.storage import LocalFolder
-from transforms.table_file import TableRows, open_waiting, write_parquet
 from transforms.write_tables import WriteTables
 
 TABLE = "documents/type=passport"

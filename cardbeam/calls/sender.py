@@ -1,0 +1,322 @@
+"""Images -> Delivery: one request with its retries, each attempt behind the throttle.
+
+Here stands what may end the sending of a whole run: the budget is counted, and the circuit breaker tells an image's own
+failure from an endpoint that answers nobody. As long as that is open, a failed request is held: its verdict comes with
+the next success, with the end of the run's sending, or when no other image comes.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from enum import Enum
+
+from cardbeam.calls.bounded_executor import Places
+from cardbeam.calls.circuit_breaker import CircuitBreaker, Failure
+from cardbeam.http.body import Sent
+from cardbeam.http.card_client import CardClient
+from cardbeam.http.response import Attempt
+from cardbeam.http.retry import LONGEST_WAIT_S, RetryPolicy, send_until_settled
+from cardbeam.ratelimit.call_budget import Budget, endless
+from cardbeam.ratelimit.throttle import Throttle, Wait
+from cardbeam.run_state.stop_signal import BUDGET, StopReason, StopSwitch, reason_of
+from schemas.outcomes import Action, Outcome, Signal
+
+_LOG = logging.getLogger("cardbeam")
+_SLOW_DOWN_S = 0.5
+_BETWEEN_PROBES_S = 1.0
+"""At least so long after a failed probe of an outage the next one is sent. Whoever gives out requests waits longer."""
+
+
+class Verdict(Enum):
+    """Whose failure it is."""
+
+    OWN = "own"
+    """The image's."""
+    DEFERRED = "deferred"
+    """Not the image's: it is sent again when the cause has passed."""
+    UNKNOWN = "unknown"
+    """No other image came that would tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The last attempt, how many were sent, and what they waited for the throttle."""
+
+    attempt: Attempt | None
+    attempts: int
+    waits: Sequence[Wait] = field(default=())
+    queued_s: float = 0.0
+    """What it waited for a connection to be free."""
+    verdict: Verdict | Future[Verdict] = Verdict.OWN
+    """A future, where other requests decide it."""
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds that this request waited for the quota."""
+        return sum(wait.total_s for wait in self.waits)
+
+    @property
+    def throttled_s(self) -> float:
+        """Seconds in which the quota held the whole process back, with this request at the head."""
+        return sum(wait.at_head_s for wait in self.waits)
+
+
+class _NotSent(Exception):
+    """The run stops, or an outage has the calls pause: nothing more of this request is sent."""
+
+
+@dataclass(slots=True)
+class _Sending:
+    """One request on its way."""
+
+    image: str
+    failed_before: Callable[[], str]
+    is_suspect: bool
+    is_lost: Callable[[], bool]
+    """Whether another bundle sends it now."""
+    waits: list[Wait] = field(default_factory=list)
+    queued_s: float = 0.0
+    last: Attempt | None = None
+    attempts: int = 0
+    has_line: bool = False
+    is_probe: bool = False
+    """Whether its last attempt was made while the process probes."""
+
+    def failure(self, outcome: Outcome) -> Failure:
+        """What the circuit breaker takes."""
+        return Failure(self.image, outcome, self.failed_before(), self.is_suspect)
+
+    def delivery(self, verdict: Verdict | Future[Verdict]) -> Delivery:
+        """What came of it."""
+        return Delivery(self.last, self.attempts, self.waits, self.queued_s, verdict)
+
+
+class Sender:
+    """Sends requests; shared by the threads of a process.
+
+    `calls` bounds how many are in flight at once. With `pauses` an outage pauses the calls instead of stopping the run.
+    `others_answered` says whether another process of the run had an answer, `first_answered` is told of ours.
+    `suspects` are the images that stopped earlier runs.
+    """
+
+    def __init__(
+        self,
+        client: CardClient,
+        throttle: Throttle,
+        stop: StopSwitch,
+        policy: RetryPolicy,
+        *,
+        jitter: Callable[[], float],
+        sleep: Callable[[float], object],
+        budget: Budget | None = None,
+        calls: Callable[[], int] = lambda: sys.maxsize,
+        clock: Callable[[], float] = time.monotonic,
+        check: Callable[[], None] = lambda: None,
+        pauses: bool = False,
+        others_answered: Callable[[], bool] = lambda: False,
+        first_answered: Callable[[], None] = lambda: None,
+        suspects: frozenset[str] = frozenset(),
+    ) -> None:
+        """`check` raises where an answer could not be kept."""
+        self._client, self._throttle, self._stop, self._policy = client, throttle, stop, policy
+        self._jitter, self._sleep, self._clock = jitter, sleep, clock
+        self._budget = budget or endless()
+        self._others_answered, self._first_answered = others_answered, first_answered
+        self._suspects = suspects
+        self._pauses, self._check_journal = pauses, check
+        self._breaker = CircuitBreaker(pauses=pauses)
+        self._lines = Places(lambda: 1 if self._breaker.is_probing else calls())
+        self._lock = threading.Lock()
+        self._held: list[Future[Verdict]] = []
+        self._has_answered = False
+        self._out_since_s: float | None = None
+        self._next_probe_s = 0.0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing more may be sent."""
+        return self._stop.is_pulled
+
+    def stop(self, reason: StopReason) -> None:
+        """Send nothing more. What is held is deferred."""
+        self._stop.pull(reason)
+        self._decide(Verdict.DEFERRED)
+
+    def send(
+        self,
+        operation: str,
+        pictures: Sequence[Sent],
+        image: str,
+        failed_before: Callable[[], str] = lambda: "",
+        *,
+        is_lost: Callable[[], bool] = lambda: False,
+    ) -> Delivery:
+        """Send until it is settled, or another bundle has taken it over (`is_lost`).
+
+        `image` tells images apart, `failed_before` its code in an earlier run.
+        """
+        sending = _Sending(image, failed_before, image in self._suspects, is_lost)
+
+        def attempt_once() -> Attempt:
+            return self._attempt(sending, operation, pictures)
+
+        try:
+            attempt = send_until_settled(
+                attempt_once,
+                self._policy,
+                jitter=self._jitter,
+                sleep=self._sleep,
+                may_retry=lambda: not (self._pauses and sending.is_probe),
+            )
+            sending.last = attempt
+            return sending.delivery(self._verdict(sending, attempt.outcome))
+        except _NotSent:
+            return sending.delivery(Verdict.DEFERRED)
+        finally:
+            self._give_line_back(sending)
+
+    def nothing_more(self) -> None:
+        """No other image will come for now: decide what is held."""
+        with self._lock:
+            tripped = self._breaker.nothing_more() if self._held else None
+            blamed = self._breaker.blamed
+        if self.is_stopped:
+            self._decide(Verdict.DEFERRED)
+        elif tripped is not None and not self._others_answered():
+            self.stop(reason_of(tripped, blamed))
+        else:
+            self._decide(Verdict.UNKNOWN)
+
+    def _attempt(self, sending: _Sending, operation: str, pictures: Sequence[Sent]) -> Attempt:
+        self._take_line(sending)
+
+        def admit() -> Callable[[], None]:
+            sending.waits.append(self._admit(sending))
+            return sending.waits[-1].leave
+
+        try:
+            sending.last = self._client.call(operation, pictures, admit)
+            sending.attempts += 1
+        finally:
+            for wait in sending.waits:
+                wait.leave()  # also where it could not
+            if not (sending.is_probe and self._breaker.is_probing):  # a probe keeps it until its last attempt
+                self._give_line_back(sending)
+        outcome = sending.last.outcome
+        if outcome.slows_down:
+            self._throttle.slow_down(min(sending.last.retry_after_s or _SLOW_DOWN_S, LONGEST_WAIT_S))
+        self._learn(sending, outcome)
+        return sending.last
+
+    def _take_line(self, sending: _Sending) -> None:
+        self._check(sending)
+        if not sending.has_line:
+            came_s = self._clock()
+            if not self._lines.take(0, waits=not self._breaker.is_open):
+                raise _NotSent
+            sending.queued_s += self._clock() - came_s
+            sending.has_line = True
+            self._check(sending)
+        sending.is_probe = self._breaker.is_probing
+
+    def _check(self, sending: _Sending) -> None:
+        is_paused = self._breaker.is_open and self._clock() < self._next_probe_s
+        if is_paused or self._is_over(sending):
+            raise _NotSent
+
+    def _is_over(self, sending: _Sending) -> bool:
+        return self.is_stopped or sending.is_lost()
+
+    def _give_line_back(self, sending: _Sending) -> None:
+        if sending.has_line:
+            sending.has_line = False
+            self._lines.give_back(0)
+
+    def _admit(self, sending: _Sending) -> Wait:
+        """Wait for the quota; how long that was."""
+        if not self._is_over(sending) and not self._budget.take():
+            self.stop(BUDGET)
+        if self._is_over(sending):
+            raise _NotSent
+        try:
+            wait = self._throttle.wait(lambda: self._is_over(sending))
+        except BaseException:  # a rate service that cannot be asked raises what it likes
+            self._budget.give_back()
+            raise
+        try:
+            self._check_journal()
+            if self._is_over(sending):
+                raise _NotSent
+        except BaseException:
+            wait.leave()
+            self._budget.give_back()
+            raise
+        return wait
+
+    def _learn(self, sending: _Sending, outcome: Outcome) -> None:
+        """What one attempt tells about the endpoint."""
+        if outcome.signal is Signal.SUCCESS:
+            if self._breaker.has_failures or self._held:
+                self._succeed()
+            return
+        with self._lock:
+            self._breaker.attempt_failed(sending.failure(outcome))
+            is_out = sending.is_probe and self._breaker.is_in_a_row
+        if is_out:
+            self._note_outage(outcome)
+
+    def _note_outage(self, outcome: Outcome) -> None:
+        """Log that an outage begins, once."""
+        with self._lock:
+            begins = self._out_since_s is None and not self._pauses  # a watch tells it itself
+            if begins:
+                self._out_since_s = self._clock()
+        if begins:
+            _LOG.warning("the endpoint does not answer (%s): one request at a time until it does", outcome.code)
+
+    def _succeed(self) -> None:
+        with self._lock:
+            self._breaker.succeeded()
+            out_since_s, self._out_since_s = self._out_since_s, None
+            is_first, self._has_answered = not self._has_answered, True
+        self._lines.wake()
+        if out_since_s is not None:
+            _LOG.warning("the endpoint answers again, after %.0f s", self._clock() - out_since_s)
+        self._decide(Verdict.OWN)
+        if is_first:
+            self._first_answered()
+
+    def _verdict(self, sending: _Sending, outcome: Outcome) -> Verdict | Future[Verdict]:
+        """Whose failure the last attempt was; a future, where that is not decided yet."""
+        if outcome.action is Action.STOP:
+            self.stop(reason_of(outcome))
+            return Verdict.DEFERRED
+        if outcome.signal in (Signal.SUCCESS, Signal.OWN):
+            return Verdict.OWN
+        with self._lock:
+            was_open, blamed = self._breaker.is_open, (*self._breaker.blamed, sending.image)
+            tripped = self._breaker.failed(sending.failure(outcome), was_probe=sending.is_probe)
+            if self._breaker.is_open:
+                self._next_probe_s = self._clock() + _BETWEEN_PROBES_S
+            if tripped is None and not was_open and not self.is_stopped:
+                held: Future[Verdict] = Future()
+                self._held.append(held)
+                return held
+        if self._breaker.is_open:
+            self._decide(Verdict.DEFERRED)
+        elif tripped is not None:
+            self.stop(reason_of(tripped, blamed))
+        return Verdict.DEFERRED
+
+    def _decide(self, verdict: Verdict) -> None:
+        """Tell all that are held."""
+        with self._lock:
+            held, self._held = self._held, []
+        for one in held:
+            one.set_result(verdict)

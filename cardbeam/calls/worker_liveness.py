@@ -1,0 +1,88 @@
+"""How a worker shows that it lives, and what its permissions to send are asked of.
+
+A worker that shares the rate shows life by its lease, another one by a heartbeat. One that is alone has neither: it
+lives and dies with the process that holds the run's lock.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from cardbeam.config.settings import RateSettings
+from cardbeam.ratelimit.envoy import OpenLimiter, asker
+from cardbeam.ratelimit.lease import Lease
+from cardbeam.ratelimit.throttle import Quota, Throttle
+from cardbeam.run_state.run_lock import Hold, boottime_s, end_process
+from cardbeam.run_state.stop_signal import StopSwitch
+from cardbeam.run_state.worker_heartbeat import Heartbeat
+from cardbeam.storage.folder import Folder
+
+
+class Liveness:
+    """One worker's lease or heartbeat, and its share in the run's lock."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        run_id: str,
+        rate: RateSettings,
+        stop: StopSwitch,
+        *,
+        is_alone: bool,
+        begins_soon: bool = False,
+    ) -> None:
+        """`stop` is pulled where another run has the lock; who is alone ends its process."""
+        self._lease: Lease | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._hold: Hold | None = None
+        worker, shares_rate = uuid.uuid4().hex, rate.max_requests_per_second and not rate.rate_limit_service
+        if not is_alone and shares_rate:
+            quota = Quota.of(rate.max_requests_per_second)
+            self._lease = Lease(folder, run_id, quota, worker, boottime_s, begins_soon=begins_soon)
+        elif not is_alone:
+            self._heartbeat = Heartbeat(folder, run_id, worker)
+        if not is_alone or not folder.is_local:  # on this machine's disk the system holds the lock for its process
+            when_lost = end_process if is_alone else stop.abandon
+            show_life = self._heartbeat.beat if self._heartbeat else _nothing
+            self._hold = Hold(folder, run_id, when_lost, show_life)
+
+    @property
+    def quiet_s(self) -> float:
+        """How long ago the last request must have ended when this worker leaves."""
+        return self._lease.quiet_s if self._lease else 0.0
+
+    @property
+    def beats(self) -> list[Callable[[], None]]:
+        """What is to be done every second: life is shown before the lock is read."""
+        renewed = [self._lease.renew] if self._lease else []
+        return [*renewed, self._hold.look] if self._hold else renewed
+
+    def leave(self) -> None:
+        """Show that this worker has no request any longer.
+
+        Raises:
+            OSError: the store did not take it; the others will take this worker for dead.
+        """
+        if self._hold:
+            self._hold.release()
+        if self._lease:
+            self._lease.leave()
+        if self._heartbeat:
+            self._heartbeat.stop()
+
+    def throttle(self, rate: RateSettings, open_limiter: OpenLimiter | None = None) -> Throttle:
+        """A throttle whose permissions are asked of the run's lock, and of the rate limit service, if there is one."""
+        asked = [self._hold.confirm] if self._hold else []
+        if rate.rate_limit_service and open_limiter:
+            asked.append(asker(rate.rate_limit_service, open_limiter))
+
+        def ask() -> None:
+            for confirm in asked:
+                confirm()
+
+        return Throttle(rate.max_requests_per_second, boottime_s, shares=self._lease, ask=ask)
+
+
+def _nothing() -> None:
+    """A lease shows life by itself."""

@@ -1,0 +1,39 @@
+"""Reads the credentials of the endpoint from the environment or a small JSON file."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import string
+from typing import Any
+
+import orjson
+
+from cardbeam.http.card_client import Credentials
+from cardbeam.storage.open_uri import CANNOT_OPEN, SourceError, open_source
+
+_AROUND_A_SECRET = f"{string.whitespace}\ufeff\u00a0"
+"""What editors and copying put around a secret: no key begins or ends with it."""
+
+
+def read_credentials(uri: str | None) -> Credentials:
+    """The credentials from a small JSON, or from the environment.
+
+    Raises:
+        SourceError: they are not there, or not of the form that is expected. The message holds no value.
+    """
+    if uri is None:
+        found: Any = {name: os.environ.get(f"CARD_{name.upper()}") for name in ("api_key", "api_secret")}
+        where = "the environment (CARD_API_KEY, CARD_API_SECRET)"
+    else:
+        where = f"--credentials_uri {uri}"
+        try:
+            with open_source(uri) as file:
+                found = orjson.loads(file.read().removeprefix(codecs.BOM_UTF8))
+        except CANNOT_OPEN:  # a JSON error would quote the file
+            raise SourceError(f"{where} cannot be read as JSON") from None
+    values = [found.get(name) for name in ("api_key", "api_secret")] if isinstance(found, dict) else []
+    texts = [text for value in values if isinstance(value, str) and (text := value.strip(_AROUND_A_SECRET))]
+    if len(texts) != 2:
+        raise SourceError(f"{where} holds no api_key and api_secret")
+    return Credentials(*texts)

@@ -1,0 +1,240 @@
+"""What a run is told, by concern. Each field is an option of the command line.
+
+Help texts say what raising a value costs. `problems` are found before a graph exists.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from cardbeam.config.options import Problem, at_least, option, output_problems, place_problems
+from cardbeam.config.side_pattern import DEFAULT_SIDES, compile_sides
+from schemas.contract import DEFAULT_ENDPOINT_URL, OPERATIONS, TRANSFERS
+from schemas.outcomes import is_code_of_a_death
+
+SERVICE = re.compile(r"(?P<address>[^/]+:[0-9]+)/(?P<domain>[^/]+)/(?P<entries>[^=,/]+=[^=,/]+(,[^=,/]+=[^=,/]+)*)")
+"""An Envoy rate limit service, with the domain and the descriptor that its rules are about."""
+TOPIC = re.compile(r"kafka://(?P<brokers>[^/@,:]+:[0-9]+(,[^/@,:]+:[0-9]+)*)/(?P<topic>[A-Za-z0-9._-]{1,249})")
+"""A topic, with brokers to ask first."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSettings:
+    """Which pictures, and what is asked about them."""
+
+    input: tuple[str, ...] = option(
+        (),
+        help="A glob or folder on any filesystem (s3://, gs://, local), or a manifest (.txt .csv .tsv .jsonl .parquet, "
+        "also with .gz) with the column uri, or front_uri and back_uri; other columns become labels. Repeatable.",
+    )
+    operation: str = option(
+        "ekyc/card",
+        help="The call to make: ekyc/card reads and judges one picture, ekyc/cards a front and a back, "
+        "ocr/card reads without judging.",
+        choices=tuple(OPERATIONS),
+    )
+    dedupe: str = option(
+        "content",
+        help="How copies are found: content compares the pictures' bytes, source only URI, size and version, "
+        "so that a renamed picture is paid for again.",
+        choices=("content", "source"),
+    )
+    sides: str = option(
+        DEFAULT_SIDES,
+        help="For ekyc/cards without a manifest: a regular expression whose groups front and back tell the sides; "
+        "pictures of one --input that differ by it alone are a pair.",
+    )
+    lone_sides: str = option(
+        "dead_letter",
+        help="What becomes of a side without the other: a dead letter, or a call of ekyc/card.",
+        choices=("dead_letter", "ekyc/card"),
+    )
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        if not self.input:
+            yield "--input is missing: give a glob, a folder or a manifest"
+        if not all(source.strip() for source in self.input):
+            yield "--input is empty: give a glob, a folder or a manifest"
+        for source in self.input:
+            yield from place_problems("input", source)
+        try:
+            compile_sides(self.sides)
+        except ValueError as error:
+            yield f"--sides: {error}"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """The endpoint, and how it is called."""
+
+    endpoint_url: str = option(DEFAULT_ENDPOINT_URL, help="Base URL of the endpoint.")
+    transfer: str = option(
+        "file",
+        help="How pictures travel: file (multipart), base64 (JSON, a third more bytes), or url (the endpoint "
+        "fetches them itself; copies are then known by source only).",
+        choices=TRANSFERS,
+    )
+    get_thumb: bool = option(
+        False, help="Ask for the aligned card as a picture: tables grow by some 50 kB for each document."
+    )
+    timeout_s: float = option(
+        30.0,
+        help="Seconds for one call, from its permit to the last byte of the response. Higher values let slow requests "
+        "occupy a connection longer.",
+    )
+    max_attempts: int = option(
+        5, help="Requests sent for one picture at the most. Each may be billed, and all count against the rate."
+    )
+    credentials_uri: str | None = option(
+        None,
+        help='A JSON file {"api_key": …, "api_secret": …} that workers read at set-up; without it they take '
+        "CARD_API_KEY and CARD_API_SECRET from their environment.",
+    )
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        try:
+            parts = urlsplit(self.endpoint_url)
+            is_base = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is no number, a bracket without the other
+            parts, is_base = urlsplit(""), False
+        if not is_base or any(letter.isspace() for letter in self.endpoint_url):
+            yield "--endpoint_url is not a URL: expected http(s)://host/path"
+        if parts.username or parts.password or "?" in self.endpoint_url or "#" in self.endpoint_url:
+            yield (
+                "--endpoint_url holds credentials, a query or a fragment: give the base URL alone, credentials by the "
+                "environment"
+            )
+        yield from at_least(self, timeout_s=0.1, max_attempts=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RateSettings:
+    """How much is sent at a time, and in all."""
+
+    max_requests_per_second: float = option(
+        10.0, help="The quota, for the whole run. Above what the account allows, calls are refused; 0 is no limit."
+    )
+    max_in_flight: int = option(
+        0,
+        help="Calls under way at once in one worker. Each holds its pictures in memory and one connection, and a "
+        "quarter as many pictures more, four at least, are read ahead; 0 takes as many as the rate and the endpoint's "
+        "latency need, up to 256 and 256 MB of pictures.",
+    )
+    max_calls: int = option(
+        0,
+        help="Stop after so many requests and leave the rest for later (exit 3); 0 is no limit. It is never passed; "
+        "several workers may make a few less, where one is killed or has nothing left to send.",
+    )
+    rate_limit_service: str = option(
+        "",
+        help="An Envoy rate limit service that is asked before each request: HOST:PORT/DOMAIN/KEY=VALUE[,KEY=VALUE]; "
+        "--max_requests_per_second then bounds each worker alone.",
+    )
+    price_per_call: float = option(0.0, help="Price of one answered call, for the receipt's spend.")
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        yield from at_least(self, max_requests_per_second=0, max_in_flight=0, max_calls=0, price_per_call=0)
+        if self.rate_limit_service and not SERVICE.fullmatch(self.rate_limit_service):
+            yield f"--rate_limit_service is {self.rate_limit_service!r}, expected HOST:PORT/DOMAIN/KEY=VALUE"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSettings:
+    """Where the tables go, and how soon an answer is safe."""
+
+    output: str = option("", help="Folder or bucket prefix of the tables, the ledger and the journal.")
+    run_id: str = option(
+        "", help="Name of the run; default its start in UTC, as 20261122T010000Z. No run of that name may exist."
+    )
+    journal_flush_s: float = option(
+        5.0,
+        help="Seconds between journal objects in a bucket: answers younger than that can be lost, and paid again, "
+        "when a worker is killed. A local output writes each answer at once.",
+    )
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        yield from output_problems(self.output, "give a folder or a bucket prefix")
+        if not all(letter.isalnum() or letter in "-_." for letter in self.run_id) or self.run_id in (".", ".."):
+            yield f"--run_id is {self.run_id!r}, expected letters, digits, '-', '_' and '.'"
+        yield from at_least(self, journal_flush_s=0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySettings:
+    """Which dead letters are tried once more; empty is all."""
+
+    codes: tuple[str, ...] = option(
+        (), help="A code of dead letters to try again, http_503 say. Repeatable; default all."
+    )
+    run_id: tuple[str, ...] = option((), help="A past run whose dead letters to try again. Repeatable; default all.")
+
+    def problems(self) -> Iterator[Problem]:
+        """A code that no outcome has. Which runs there are, the output tells."""
+        for code in self.codes:
+            if not is_code_of_a_death(code):
+                yield f"--codes {code} is no code of a dead letter: expected error_1 or http_503, say, once for each"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """How soon new pictures are seen and their rows shown, and how long one run lasts."""
+
+    interval_s: float = option(
+        10.0,
+        help="Seconds from the end of one listing of the inputs to the next. Raising it lets pictures wait longer; "
+        "lowering it costs listings: a request for each 1,000 objects of a bucket.",
+    )
+    notifications: str = option(
+        "",
+        help="A Kafka topic that the store tells of new objects: kafka://HOST:PORT[,HOST:PORT]/TOPIC. What it names "
+        "under --input is taken at once; --interval_s then counts only while the brokers are away.",
+    )
+    kafka_config_uri: str | None = option(
+        None,
+        help='A JSON file of the Kafka client\'s properties, {"security.protocol": "SASL_SSL", …}, that the worker '
+        "reads which hears the topic.",
+    )
+    safety_interval_s: float = option(
+        600.0,
+        help="With --notifications, seconds from one listing to the next: it finds what no notification told of. "
+        "Raising it lets such pictures wait longer; lowering it costs listings.",
+    )
+    publish_every_s: float = option(
+        5.0,
+        help="Seconds between two looks for answers that are in no table yet. Raising it lets rows wait longer; "
+        "lowering it makes more and smaller files, which are merged 32 at a time.",
+    )
+    run_hours: float = option(
+        24.0,
+        help="Hours until the run ends with its receipt and the next one begins. Raising it lets a day's receipt, and "
+        "pictures whose calls failed for now, wait longer; each change takes as long as a start of the runner.",
+    )
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        yield from at_least(self, interval_s=0.5, safety_interval_s=0.5, publish_every_s=1.0, run_hours=0.01)
+        if self.notifications and not TOPIC.fullmatch(self.notifications):
+            yield "--notifications is no topic: expected kafka://HOST:PORT[,HOST:PORT]/TOPIC, without user and password"
+        if self.kafka_config_uri is not None and not self.notifications:
+            yield "--kafka_config_uri is given without --notifications"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that a run is told. Holds no secret: it travels in the job graph."""
+
+    input: InputSettings
+    endpoint: EndpointSettings
+    rate: RateSettings
+    output: OutputSettings
+    replay: ReplaySettings | None = None
+    """Set where dead letters of past runs are tried once more: then no earlier death is final."""
+    resumes: tuple[str, ...] = ()
+    """Replays that were interrupted, which this one completes: what failed again in them is not sent again."""

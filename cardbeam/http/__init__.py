@@ -1,0 +1,1 @@
+"""HTTP: pools, connections, and one call to the card endpoint."""

@@ -1,0 +1,19 @@
+"""Loads the index of processed requests from ledger and journal."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from cardbeam.index.processed_index import Answered
+from cardbeam.index.record_keys import journal_keys, ledger_keys
+from cardbeam.storage.folder import Folder
+
+
+def load_answered(folder: Folder, run_id: str, *, is_replay: bool = False) -> Answered:
+    """Everything settled in the output folder, by any run.
+
+    A watch may publish meanwhile: it merges ledger files, and removes segments that the ledger took over. What came to
+    the ledger after it was read is left to who follows it (see `Tail`).
+    """
+    records = chain(ledger_keys(folder), journal_keys(folder))
+    return Answered(records, run_id, is_replay=is_replay)

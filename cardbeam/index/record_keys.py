@@ -1,0 +1,72 @@
+"""Ledger + journals -> the columns that tell what is known of a request, a table a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from operator import itemgetter
+from typing import Any
+
+import pyarrow as pa
+
+from cardbeam.journal.reader import list_segments, read_stored
+from cardbeam.journal.record_types import FIELDS
+from cardbeam.model.request import input_id_of
+from cardbeam.run_state.layout import JOURNAL, LEDGER, run_id_of
+from cardbeam.storage.folder import Folder
+from cardbeam.storage.read_parquet import read_ledger
+
+RecordKeys = tuple[str, str | None, str, bool, str | None, str | None]
+"""Item id, source id, outcome, whether it is retriable, code and input id of one record."""
+KEYS = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("source_id", pa.string()),
+        ("outcome", pa.string()),
+        ("retriable", pa.bool_()),
+        ("code", pa.string()),
+        ("input_id", pa.string()),
+    ]
+)
+_of_row = itemgetter(*map(FIELDS.index, [*KEYS.names[:-1], "uris", "labels"]))
+
+
+def ledger_keys(folder: Folder) -> Iterator[tuple[str, pa.Table]]:
+    """Every ledger file of the output, with its run."""
+    listed: set[str] = set()
+    must_list = True
+    while must_list:
+        must_list = False
+        for file in folder.list(LEDGER):
+            if file.path.endswith(".parquet") and file.path not in listed:
+                listed.add(file.path)
+                if (keys := _keys_of_file(folder, file.path)) is not None:
+                    yield run_id_of(file.path) or "", keys
+                else:  # merged into another, which is not in this listing
+                    must_list = True
+
+
+def _keys_of_file(folder: Folder, path: str) -> pa.Table | None:
+    """The key columns of a ledger file; None where it is gone."""
+    try:
+        return read_ledger(folder, path, KEYS.names).cast(KEYS)
+    except FileNotFoundError:
+        return None
+
+
+def journal_keys(folder: Folder) -> Iterator[tuple[str, pa.Table]]:
+    """Every journal segment of the output, with its run."""
+    for file in list_segments(folder, JOURNAL):
+        rows = (_keys_of_row(row) for row, _ in read_stored(folder, file.path, 0, file.size_bytes))
+        with suppress(FileNotFoundError):  # taken over by the ledger since it was listed
+            yield run_id_of(file.path) or "", key_table(rows)
+
+
+def _keys_of_row(row: list[Any]) -> RecordKeys:
+    item_id, source_id, outcome, retriable, code, uris, labels = _of_row(row)
+    return item_id, source_id, outcome, retriable, code, input_id_of(source_id, item_id, uris, labels)
+
+
+def key_table(rows: Iterable[RecordKeys]) -> pa.Table:
+    """The key columns of records."""
+    return pa.table([list(values) for values in zip(*rows, strict=True)] or [[]] * len(KEYS), schema=KEYS)

@@ -1,0 +1,58 @@
+"""Ledger -> Requests: the open dead letters of past runs, each once.
+
+Open is what no later answer settled. A failure in parsing a response (an unknown type, for example)
+is not sent again: the response is held, and `publish` parses it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cardbeam.config.settings import ReplaySettings
+from cardbeam.index.load import load_answered
+from cardbeam.index.status import Standing
+from cardbeam.inputs.image_source import describe
+from cardbeam.model.record import SettledAs
+from cardbeam.model.request import Request
+from cardbeam.run_state.layout import LEDGER, run_id_of
+from cardbeam.storage.folder import Folder
+from cardbeam.storage.read_parquet import read_ledger
+
+_COLUMNS = ["item_id", "source_id", "outcome", "operation", "uris", "labels", "code"]
+
+
+def find_dead_letters(
+    folder: Folder, run_id: str, replay: ReplaySettings, resumes: tuple[str, ...] = ()
+) -> Iterator[Request]:
+    """Requests that died in earlier runs and were not answered before this one, with what their pictures are now.
+
+    Those that died in the replays that this one `resumes` have had their turn.
+    """
+    answered = load_answered(folder, run_id)
+    seen = {_key(row) for row in _dead_rows(folder, run_id, ReplaySettings(run_id=resumes))} if resumes else set()
+    for row in _dead_rows(folder, run_id, replay):
+        standings = (answered.of_item(row["item_id"]), answered.of_source(row["source_id"])[0])
+        key = _key(row)
+        if key not in seen and Standing.ANSWERED_BEFORE not in standings:
+            seen.add(key)
+            yield Request(row["operation"], tuple(map(describe, row["uris"])), tuple(row["labels"]))
+
+
+def _key(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["operation"], *row["uris"]
+
+
+def _dead_rows(folder: Folder, run_id: str, replay: ReplaySettings) -> Iterator[dict[str, Any]]:
+    for file in folder.list(LEDGER):
+        of_run = run_id_of(file.path)
+        if not file.path.endswith(".parquet") or of_run == run_id or (replay.run_id and of_run not in replay.run_id):
+            continue
+        rows = read_ledger(folder, file.path, _COLUMNS)
+        rows = rows.filter(pc.equal(rows["outcome"], SettledAs.DEAD.value))
+        if replay.codes:
+            rows = rows.filter(pc.is_in(rows["code"], value_set=pa.array(replay.codes)))
+        yield from rows.to_pylist()

@@ -1,0 +1,58 @@
+"""Inputs -> Requests: globs, folders and manifests, listed as a stream; no image is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+from cardbeam.config.settings import InputSettings
+from cardbeam.config.side_pattern import compile_sides
+from cardbeam.inputs.image_source import list_pictures
+from cardbeam.inputs.manifest import is_manifest, read_manifest, unknown_list
+from cardbeam.inputs.pairing import pair_sides
+from cardbeam.inputs.stat_many import look_at_all
+from cardbeam.model.request import Request
+from cardbeam.storage.open_uri import SourceError
+from schemas.contract import OPERATIONS
+
+_ONE_SIDED = "ekyc/card"
+
+
+def find(source: str, settings: InputSettings) -> Iterator[Request]:
+    """Every request that one input asks for, with what is known of its pictures without opening them.
+
+    Raises:
+        SourceError: the input cannot be listed or read.
+    """
+    requests = _requests(source, settings)
+    return look_at_all(requests) if is_manifest(source) else requests
+
+
+def _requests(source: str, settings: InputSettings) -> Iterator[Request]:
+    sides = len(OPERATIONS[settings.operation].picture_params)
+    if is_manifest(source):
+        found = read_manifest(source, settings.operation, sides)
+    elif sides == 1:
+        found = (Request(settings.operation, (picture,)) for picture in list_pictures(source))
+    else:
+        pairs = pair_sides(list_pictures(source), compile_sides(settings.sides))
+        found = (Request(settings.operation, pair) for pair in pairs)
+    if settings.lone_sides != _ONE_SIDED:
+        return found
+    return (replace(one, operation=_ONE_SIDED) if len(one.pictures) < sides else one for one in found)
+
+
+def check_inputs(settings: InputSettings) -> None:
+    """Look at each input once before the graph is built: every manifest whole, every glob for one file.
+
+    Raises:
+        SourceError: an input cannot be listed or read, or holds nothing.
+    """
+    for source in settings.input:
+        if (error := unknown_list(source)) is not None:
+            raise SourceError(error)
+        found = _requests(source, settings)
+        count = sum(1 for _ in (found if is_manifest(source) else islice(found, 1)))
+        if not count:
+            raise SourceError(f"--input {source} holds no picture")

@@ -1,0 +1,35 @@
+"""Which requests go through a shuffle together: likely duplicates, in a bounded number of groups."""
+
+from __future__ import annotations
+
+import zlib
+
+from cardbeam.model.request import Request
+
+
+def key_of(request: Request, *, by_source: bool) -> str:
+    """What copies share; a picture of unknown size can only be told from others by its URI."""
+    sizes = [picture.size_bytes for picture in request.pictures]
+    if by_source or None in sizes:
+        return request.fallback_id
+    return "-".join(map(str, sizes))
+
+
+GROUPS = 4096
+"""Into so many, requests are spread: enough that dozens of workers get even parts of them, and few enough that packs of
+a large night are full."""
+
+
+def group_of(key: str) -> str:
+    """The group of what shares a key: the same on every worker."""
+    return str(zlib.crc32(key.encode()) % GROUPS)
+
+
+def group_key(batch: str, key: str) -> str:
+    """The key of a group of likely duplicates in a batch."""
+    return f"{batch}/{key}"
+
+
+def batch_of(group: str) -> str:
+    """The batch that a group was given out with."""
+    return group.partition("/")[0]

@@ -1,0 +1,52 @@
+"""A processed request, as journal and ledger hold it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from cardbeam.model.request import Labels, input_id_of
+
+
+class SettledAs(str, Enum):
+    """How the journal and the ledger say that an input was settled."""
+
+    ANSWERED = "answered"
+    DEAD = "dead"
+    COPY = "copy"
+    RETRY = "retry"
+    """It failed for now, and this run tries it again: not settled yet."""
+    DEFERRED = "deferred"
+    """Its calls were made, or not, in an outage or a run that stopped: not settled, and no failure of its own."""
+
+
+LEFT = frozenset({SettledAs.RETRY.value, SettledAs.DEFERRED.value})
+"""Records that settle nothing: the request is sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One settled input: a row of the ledger, a record of the journal. Times are µs since 1970, UTC."""
+
+    item_id: str
+    source_id: str | None
+    outcome: str
+    operation: str
+    uris: tuple[str, ...]
+    labels: Labels
+    first_at: int
+    last_at: int
+    stage: str | None = None
+    code: str | None = None
+    message: str | None = None
+    http_status: int | None = None
+    attempts: int = 0
+    retriable: bool = False
+    latency_s: float | None = None
+    picture_bytes: int | None = None
+    reply: bytes | None = None
+
+    @property
+    def input_id(self) -> str | None:
+        """The key of the input, where the source id does not identify it."""
+        return input_id_of(self.source_id, self.item_id, self.uris, self.labels)

@@ -1,0 +1,83 @@
+"""Images and requests, as they travel through the graph."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+Labels = tuple[tuple[str, str], ...]
+
+_ID_BYTES = 16
+
+
+def _digest(*parts: str | bytes) -> str:
+    """A 128-bit id of some parts; their lengths are hashed too, so no two lists run together."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        hasher.update(len(raw).to_bytes(8, "big"))
+        hasher.update(raw)
+    return hasher.digest()[:_ID_BYTES].hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Where a picture is, and what tells without opening it that it is still the same."""
+
+    uri: str
+    size_bytes: int | None = None
+    version: str | None = None
+    """The store's etag, or the time of the last change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call to make: an operation on one or two pictures (front, back)."""
+
+    operation: str
+    pictures: tuple[Picture, ...]
+    labels: Labels = ()
+    may_retry: bool = False
+    """Whether this run gives it out again if it fails for now, so that it is no dead letter yet."""
+    failed_before: str = ""
+    """The code of its last failure of its own, where this watch sends it again."""
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """The URIs of its pictures, front first."""
+        return tuple(picture.uri for picture in self.pictures)
+
+    @property
+    def source_id(self) -> str | None:
+        """What is known of the request without opening a picture; None where a version is unknown."""
+        parts = [self.operation]
+        for picture in self.pictures:
+            if picture.version is None:
+                return None
+            parts += [picture.uri, str(picture.size_bytes), picture.version]
+        return _digest("source", *parts)
+
+    @property
+    def fallback_id(self) -> str:
+        """A key for requests that are told apart by their source alone."""
+        return self.source_id or _digest("uris", self.operation, *self.uris)
+
+
+def item_id_of(operation: str, contents: Sequence[bytes]) -> str:
+    """The key of a request: 128 bits, hex, over the operation and its pictures' bytes in order."""
+    return _digest("content", operation, *(hashlib.sha256(content).digest() for content in contents))
+
+
+def input_id_of(
+    source_id: str | None, item_id: str, uris: Sequence[str], labels: Sequence[Sequence[str]]
+) -> str | None:
+    """The key of an input that its source id does not identify: one with labels, or of an unknown version.
+
+    None where the source id is enough. The order of the labels does not matter.
+    """
+    if source_id is not None and not labels:
+        return None
+    place = ("", item_id, *uris) if source_id is None else (source_id,)
+    return _digest("input", str(len(place)), *place, *chain.from_iterable(sorted(map(tuple, labels))))

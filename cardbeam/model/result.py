@@ -1,0 +1,43 @@
+"""How a request ended, and the counts of all ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+FOUND = "found"
+Counted = tuple[str, int]
+"""Requests that were found, or that met a fate, and how many."""
+
+
+class Fate(str, Enum):
+    """Where a found input ended in this run; the receipt's terms."""
+
+    ANSWERED_BEFORE = "answered_before"
+    DUPLICATE = "duplicates"
+    ANSWERED = "answered"
+    DEAD = "dead"
+    DEFERRED = "deferred"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What came of one found input, without anything that was read from it."""
+
+    fate: Fate
+    attempts: int = 0
+    latency_s: float | None = None
+    waited_s: float = 0.0
+    """What it waited for the quota."""
+    throttled_s: float = 0.0
+    """Of this, what it waited as the first in its process: over all endings, how long the quota held the process."""
+    queued_s: float = 0.0
+    """What it waited, ready to be sent, because as many calls as may be were under way."""
+    failed_for_now: bool = False
+    """Of what is deferred: whether it failed, and this run tries it again."""
+
+
+THROTTLED_US = "throttled_us"
+"""Microseconds in which the quota held a worker back, over all workers."""
+
+Counts = dict[str, int]

@@ -1,0 +1,1 @@
+"""The rate limit, shared by all workers of a run."""

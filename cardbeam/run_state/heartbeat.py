@@ -1,0 +1,71 @@
+"""What the launching process tells the watching graph through the run's folder: go on, or end.
+
+The graph may run on a cluster that outlives whoever launched it. So the launching process
+writes a beat every few seconds; a graph that sees no new one for `SILENT_S` on its own clock,
+or another's, gives out nothing more and comes to its end by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cardbeam.run_state.layout import run_file
+from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
+from cardbeam.storage.folder import Folder
+from cardbeam.storage.state_file import read_state, write_state
+
+CONTROL_FILE = "watch.json"
+BEAT_S = 5.0
+SILENT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What watch.json holds."""
+
+    session: str
+    at_s: int
+    """When it was written, seconds since 1970 on the clock of the launching process; for people."""
+    is_ending: bool
+    beat: int = 0
+
+
+def write_control(folder: Folder, run_id: str, control: Control) -> None:
+    """Tell the graph."""
+    write_state(folder, run_file(run_id, CONTROL_FILE), control)
+
+
+def read_control(folder: Folder, run_id: str) -> Control | None:
+    """What the launching process told last; None where nothing is told.
+
+    Raises:
+        OSError: the folder cannot be used.
+    """
+    return read_state(folder, run_file(run_id, CONTROL_FILE), Control)
+
+
+class Listener:
+    """The graph's side: whether its session goes on."""
+
+    def __init__(self, folder: Folder, run_id: str, session: str, clock: Callable[[], float]) -> None:
+        self._folder, self._run_id, self._session, self._clock = folder, run_id, session, clock
+        self._last: Control | None = None
+        self._changed_s = clock()
+
+    def is_over(self) -> bool:
+        """Whether nothing more may be given out: told to end, stopped, silent, or another has taken over."""
+        if read_stop(self._folder, run_file(self._run_id, STOP_FILE)) is not None:
+            return True
+        try:
+            control = read_control(self._folder, self._run_id)
+        except OSError:
+            return self._is_silent()
+        if control is None or control.session != self._session or control.is_ending:
+            return True
+        if control != self._last:
+            self._last, self._changed_s = control, self._clock()
+        return self._is_silent()
+
+    def _is_silent(self) -> bool:
+        return self._clock() - self._changed_s > SILENT_S

@@ -1,0 +1,1 @@
+"""Files by URI: local disks, object stores, and web servers."""

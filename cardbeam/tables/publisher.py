@@ -1,0 +1,273 @@
+"""Journal of a run that goes on -> tables, every few seconds; and, at its end, all of them as a backfill leaves them.
+
+What came since the last time is a part of its own, with its own files, and counts as published
+once the run's receipt names them. Small parts are merged, so that a day is not thousands of files.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from itertools import chain
+from operator import attrgetter
+
+import pyarrow.compute as pc
+
+from cardbeam.config.settings import Settings
+from cardbeam.journal.reader import list_segments
+from cardbeam.journal.record_format import HEADER_BYTES
+from cardbeam.model.part import Part, PartCounts, WrittenFile
+from cardbeam.model.record import SettledAs
+from cardbeam.model.result import FOUND, Counts, Fate
+from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run, parquet_file
+from cardbeam.run_state.receipt import WATCHING, Receipt, make_receipt, write_receipt
+from cardbeam.storage.folder import Folder
+from cardbeam.storage.read_parquet import opened_parquet, read_ledger
+from cardbeam.tables.compaction import merge
+from cardbeam.tables.finalize import end_run
+from cardbeam.tables.part_plan import PART_BYTES, PART_RECORDS, plan_file, plan_new_parts, plan_parts
+from cardbeam.tables.scratch_files import UnnamedFiles
+from cardbeam.tables.write_part import write_part
+
+MOST_SMALL = 32
+"""So many small parts are made one, or as many of them as go into one."""
+_SMALL_RECORDS, _SMALL_BYTES = PART_RECORDS // 2, PART_BYTES // 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """A part whose files are written, and what of it stands in the tables."""
+
+    part: Part
+    counts: PartCounts
+    copies: int
+    files: tuple[WrittenFile, ...]
+
+    @property
+    def records(self) -> int:
+        """Rows of its ledger file."""
+        return sum(file.rows for file in self.ledger)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its ledger file."""
+        return sum(file.size_bytes for file in self.ledger)
+
+    @property
+    def ledger(self) -> list[WrittenFile]:
+        """Its ledger file; none, where all of its records are in others."""
+        return [file for file in self.files if file.table == LEDGER]
+
+    def shows(self, part: Part) -> bool:
+        """Whether the tables hold what a later plan of the same records asks for."""
+        return (_superseded(self.part), set(self.part.copies)) == (_superseded(part), set(part.copies))
+
+
+def _superseded(part: Part) -> frozenset[int]:
+    """By rows of the ledger file, which holds no repeated ones."""
+    before = sorted(part.repeated)
+    return frozenset(row - sum(one < row for one in before) for row in part.superseded - part.repeated)
+
+
+class Publisher:
+    """Publishes one run; for one thread."""
+
+    def __init__(self, folder: Folder, settings: Settings, started_at: datetime) -> None:
+        self._folder, self._settings, self._started_at = folder, settings, started_at
+        self._run_id = settings.output.run_id
+        self._parts: dict[str, _Published] = {}
+        self._read_up_to: dict[str, int] = {}
+        self._stale: list[str] = []
+        self._to_delete: list[str] = []
+        self._receipt: Receipt | None = None
+
+    def publish_all(self, *, is_growing: bool = True) -> None:
+        """Everything that ledger and journal hold, each part compared with all others: what did not change is left."""
+        planned = {}
+        for part in plan_parts(self._folder, self._run_id, is_growing=is_growing):
+            before = self._parts.get(part.name)
+            if not part.spans and self._is_repeated(part):
+                self._stale.append(parquet_file(LEDGER, self._run_id, part.name))
+                continue
+            planned[part.name] = before if before and not part.spans and before.shows(part) else self._write(part)
+        self._parts = planned
+
+    def has_new(self) -> bool:
+        """Whether something came to the journal since."""
+        segments = list_segments(self._folder, of_run(JOURNAL, self._run_id))
+        return any(file.size_bytes > self._read_up_to.get(file.path, HEADER_BYTES) for file in segments)
+
+    def publish_new(self) -> int:
+        """What came to the journal since: how many records."""
+        parts = plan_new_parts(self._folder, self._run_id, self._read_up_to)
+        for part in parts:
+            self._parts[part.name] = self._write(part)
+        small = self._small()
+        if len(small) >= MOST_SMALL:
+            self._merge(next(_together(small)))
+        return sum(self._parts[part.name].records for part in parts if part.name in self._parts)
+
+    def write_receipt(self, open_requests: int, now: datetime) -> None:
+        """Make what is published visible; what it replaces goes the next time, for somebody may be reading it."""
+        tally = {**self._tally(), Fate.DEFERRED.value: open_requests}
+        tally[FOUND] = sum(tally.values())
+        receipt = make_receipt(
+            self._settings, tally, self._counts(), self._files(), None, started_at=self._started_at, finished_at=now
+        )
+        if self._receipt is None or replace(receipt, finished_at="") != replace(self._receipt, finished_at=""):
+            write_receipt(self._folder, replace(receipt, status=WATCHING))
+            self._receipt = receipt
+        self._folder.delete([*self._to_delete, *self._closed_segments()])
+        self._to_delete, self._stale = self._stale, []
+
+    def finish(self, open_requests: int, now: datetime, *, is_stopped: bool, deferred: int = 0) -> Receipt:
+        """The tables as a backfill leaves them, and the receipt. What is still open was deferred, or is a gap."""
+        self.publish_all(is_growing=False)
+        if is_merged := len(small := self._small()) > 1:
+            for parts in _together(small):
+                self._merge(parts)
+        self._name_new_files(open_requests, now)
+        if is_merged:
+            self.publish_all(is_growing=False)  # a merged part was compared with itself alone
+        tally = {**self._tally(), Fate.DEFERRED.value: deferred + (open_requests if is_stopped else 0)}
+        tally[FOUND] = sum(tally.values()) + (0 if is_stopped else open_requests)
+        return self._end(tally, now, write_receipt)
+
+    def close(
+        self, count: Callable[[Counts], Counts], last_at: datetime, write: Callable[[Folder, Receipt], Receipt]
+    ) -> Receipt:
+        """The same for a run whose workers are gone: `count` completes what its records tell.
+
+        No ledger file that is whole is replaced by another: a receipt may name it.
+        """
+        self.publish_all(is_growing=False)
+        if self._stale:  # each is repeated by another, which a kill left without the receipt that names it
+            self._name_new_files(0, last_at)
+        tally, here = self._tally(), sum(len(one.part.copies) for one in self._parts.values())
+        earlier = tally[Fate.DUPLICATE.value] - here  # records of what an earlier run had processed
+        recorded = {**tally, Fate.DUPLICATE.value: here, Fate.ANSWERED_BEFORE.value: earlier}
+        called_s = [one.counts.last_call_s for one in self._parts.values() if one.counts.last_call_s is not None]
+        ended_at = max([last_at, *(datetime.fromtimestamp(one, timezone.utc) for one in called_s)])
+        return self._end(count(recorded), ended_at, write)
+
+    def _name_new_files(self, open_requests: int, now: datetime) -> None:
+        """Have the receipt name no ledger file that goes, before it goes: what is missing of it is taken for a loss."""
+        self.write_receipt(open_requests, now)
+        self._folder.delete(self._to_delete)
+        self._to_delete = []
+
+    def _end(self, tally: Counts, now: datetime, write: Callable[[Folder, Receipt], Receipt]) -> Receipt:
+        files = list(self._merged_files())
+        receipt = end_run(
+            self._folder,
+            self._settings,
+            tally,
+            self._counts(),
+            files,
+            started_at=self._started_at,
+            finished_at=now,
+            write=write,
+        )
+        if receipt.reconciled:
+            self._folder.delete(self._read_segments())
+        return receipt
+
+    def _write(self, part: Part) -> _Published:
+        with UnnamedFiles() as waiting:
+            written, counts = write_part(self._folder, part, waiting)
+            files = [file for file in written if file.table == LEDGER]
+            for file in written:
+                files += [] if file.table == LEDGER else merge(self._folder, [file], waiting=waiting)
+        path = parquet_file(LEDGER, self._run_id, part.name)
+        if not part.spans:
+            files.append(_described(self._folder, self._run_id, path))
+        for span in part.spans:
+            self._read_up_to[span.path] = max(span.end, self._read_up_to.get(span.path, 0))
+        has_ledger = any(file.table == LEDGER for file in files)
+        return _Published(part, counts, _copies(self._folder, path) if has_ledger else 0, tuple(files))
+
+    def _small(self) -> list[_Published]:
+        parts = self._parts.values()
+        return [one for one in parts if 0 < one.records <= _SMALL_RECORDS and one.size_bytes <= _SMALL_BYTES]
+
+    def _merge(self, small: list[_Published]) -> None:
+        """One ledger file of several, and the tables of it. The old ones are there until the receipt names the new."""
+        if len(small) < 2:
+            return
+        (written,) = merge(self._folder, chain.from_iterable(one.ledger for one in small))
+        merged = self._write(plan_file(self._folder, self._run_id, written.path))
+        self._stale += [file.path for one in small for file in one.files]
+        names = {one.part.name for one in small}
+        self._parts = {name: one for name, one in self._parts.items() if name not in names}
+        self._parts[merged.part.name] = merged
+
+    def _is_repeated(self, part: Part) -> bool:
+        """Whether another ledger file holds all of its rows: a crash left both."""
+        path = parquet_file(LEDGER, self._run_id, part.name)
+        return len(part.repeated) == _described(self._folder, self._run_id, path).rows
+
+    def _tally(self) -> Counts:
+        return {
+            Fate.ANSWERED.value: sum(one.counts.answered for one in self._parts.values()),
+            Fate.DEAD.value: sum(one.counts.dead for one in self._parts.values()),
+            Fate.DUPLICATE.value: sum(one.copies for one in self._parts.values()),
+        }
+
+    def _counts(self) -> list[PartCounts]:
+        return [one.counts for one in self._parts.values()]
+
+    def _files(self) -> list[WrittenFile]:
+        return list(chain.from_iterable(one.files for one in self._parts.values()))
+
+    def _merged_files(self) -> Iterator[WrittenFile]:
+        by_table: dict[str, list[WrittenFile]] = defaultdict(list)
+        for file in self._files():
+            by_table[file.table].append(file)
+        yield from by_table.pop(LEDGER, [])
+        for files in by_table.values():
+            yield from files if len(files) == 1 else merge(self._folder, files)
+
+    def _closed_segments(self) -> Iterator[str]:
+        """Segments that are read and to which nothing more is written: their writer has begun another."""
+        read = list(self._read_segments())
+        found = [file.path for file in list_segments(self._folder, of_run(JOURNAL, self._run_id))]
+        last = {_writer(path): path for path in found}
+        return (path for path in read if last.get(_writer(path), path) != path)
+
+    def _read_segments(self) -> Iterator[str]:
+        """Segments whose records are all published. One that is damaged stays, and so does one that was cut since."""
+        damaged = {path for one in self._parts.values() for path, _ in one.counts.damaged}
+        for file in list_segments(self._folder, of_run(JOURNAL, self._run_id)):
+            if file.path not in damaged and self._read_up_to.get(file.path, HEADER_BYTES) >= file.size_bytes:
+                yield file.path
+
+
+def _together(small: Iterable[_Published]) -> Iterator[list[_Published]]:
+    """Small parts by what makes one, the smallest first: any two do."""
+    parts: list[_Published] = []
+    for one in sorted(small, key=attrgetter("size_bytes")):
+        records, size_bytes = (sum(map(attrgetter(of), [*parts, one])) for of in ("records", "size_bytes"))
+        if records > PART_RECORDS or size_bytes > PART_BYTES:
+            yield parts
+            parts = []
+        parts.append(one)
+    yield parts
+
+
+def _writer(path: str) -> str:
+    return path.rpartition("-")[0]
+
+
+def _described(folder: Folder, run_id: str, path: str) -> WrittenFile:
+    with folder.open(path) as opened:
+        size_bytes = opened.seek(0, 2)
+    with opened_parquet(folder, path) as file:
+        rows = file.metadata.num_rows
+    return WrittenFile(run_id, LEDGER, path, rows, size_bytes)
+
+
+def _copies(folder: Folder, path: str) -> int:
+    outcomes = read_ledger(folder, path, ["outcome"])["outcome"]
+    return pc.sum(pc.equal(outcomes, SettledAs.COPY.value)).as_py() or 0

@@ -1,0 +1,1 @@
+"""The inputs of a watch: listings and notifications."""

@@ -1,0 +1,174 @@
+"""Sheet -> the outlines of the cards on it: many shapes are proposed, those whose sides lie on edges are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from endpoint.imaging.decode import Pixels
+from endpoint.imaging.geometry import Corners, crossing, on_edges, ordered, side_line, sides
+
+SEARCH_PX = 640
+"""Long side of the picture the edges are looked for in."""
+MIN_SHARE = 0.06
+"""Smallest share of the picture a card fills."""
+ENOUGH_SUPPORT = 0.93
+"""With an outline that lies so well on edges, no more shapes are proposed."""
+MIN_SUPPORT = 0.55
+"""Smallest share of an outline that must lie on edges."""
+LIES_WELL = 0.85
+"""A side of which so much lies on edges is not moved."""
+RIM_PX = 6
+"""So near to the picture's rim, in pixels of the search, an outline may be the picture's own."""
+SNAP_PX = np.arange(-24.0, 25.0, 3.0)
+"""How far the ends of a side are moved when it is looked for nearby, in pixels of the search."""
+
+
+def find_cards(sheet: Pixels) -> list[Corners]:
+    """The outlines of the cards on a sheet in reading order; empty where none has four clear edges.
+
+    Many shapes are proposed; of those over the same place the one whose sides lie best on edges is kept.
+    """
+    scale = max(sheet.shape[:2]) / SEARCH_PX
+    size = (max(1, round(sheet.shape[1] / scale)), max(1, round(sheet.shape[0] / scale)))
+    small = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    lightness, apart = channels(small)
+    edges = np.asarray(cv2.bitwise_or(soft_edges(lightness), soft_edges(apart)), dtype=np.uint8)
+    quads: list[Corners] = []
+    supported: list[tuple[float, int]] = []
+    for masks, within in ((_masks(lightness, apart), _anywhere), (_upper_masks(lightness, apart), _off_the_rim)):
+        proposed = (_snapped(quad, edges) for mask in masks for quad in _quads(mask))
+        quads += [quad for quad in proposed if within(quad, edges)]
+        supported = sorted(((_support(quad, edges), index) for index, quad in enumerate(quads)), reverse=True)
+        if supported and supported[0][0] >= ENOUGH_SUPPORT:
+            break
+    kept: list[Corners] = []
+    for support, index in supported:
+        if support >= MIN_SUPPORT and not any(_overlap(quads[index], other) for other in kept):
+            kept.append(quads[index])
+    return sorted(
+        (quad * scale for quad in kept), key=lambda quad: (round(quad[0, 1] / sheet.shape[0] * 4), quad[0, 0])
+    )
+
+
+def channels(small: Pixels) -> tuple[Pixels, Pixels]:
+    """Lightness, and how far each pixel's colour is from the usual one along the picture's border."""
+    lab = np.asarray(cv2.cvtColor(cv2.GaussianBlur(small, (5, 5), 0), cv2.COLOR_RGB2LAB), dtype=np.float32)
+    rim = np.concatenate([part.reshape(-1, 3) for part in (lab[:8], lab[-8:], lab[:, :8], lab[:, -8:])])
+    distance = cv2.transform(np.abs(lab - np.median(rim, axis=0)), np.ones((1, 3)))
+    return lab[..., 0].astype(np.uint8), np.asarray(np.clip(distance, 0, 255), dtype=np.uint8)
+
+
+def soft_edges(channel: Pixels) -> Pixels:
+    """255 within a pixel of where the channel changes, faint changes too."""
+    return np.asarray(cv2.dilate(cv2.Canny(channel, 15, 45), np.ones((3, 3), np.uint8)), dtype=np.uint8)
+
+
+def _masks(lightness: Pixels, apart: Pixels) -> Iterator[Pixels]:
+    """Candidate shapes: closed edges; what is lighter, or unlike the border, with less and less attached to it."""
+    yield soft_edges(lightness)
+    yield soft_edges(apart)
+    for channel in (apart, lightness):
+        _, above = cv2.threshold(channel, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+        yield from _opened(np.asarray(above, dtype=np.uint8))
+
+
+def _upper_masks(lightness: Pixels, apart: Pixels) -> Iterator[Pixels]:
+    """For a cluttered table: things on it are often between it and the card, so what is above is parted again."""
+    for channel in (apart, lightness):
+        level, above = cv2.threshold(channel, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+        yield from _opened(np.asarray(above, dtype=np.uint8), sides=(140,))
+        bright = channel[channel > level].reshape(1, -1)
+        if bright.size:
+            upper, _ = cv2.threshold(bright, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+            yield from _opened(np.asarray((channel > upper) * 255, dtype=np.uint8), sides=(1, 25, 75, 140))
+
+
+def _opened(mask: Pixels, sides: tuple[int, ...] = (1, 25, 75)) -> Iterator[Pixels]:
+    """The mask without its holes, with less and less attached to it."""
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    for side in sides:
+        yield np.asarray(cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8)), dtype=np.uint8)
+
+
+def _support(quad: Corners, edges: Pixels) -> float:
+    """The share of the outline that lies on edges, 0 to 1, held down by its worst side."""
+    shares = [float(on_edges(quad[[index]], quad[[(index + 1) % 4]], edges)[0]) for index in range(4)]
+    return 0.5 * min(shares) + 0.5 * sum(shares) / 4
+
+
+def _snapped(quad: Corners, edges: Pixels) -> Corners:
+    """Each side that lies badly moved onto the edges nearby: what touches a card pulls its hull outwards."""
+    lines = []
+    for index in range(4):
+        start, end = quad[index], quad[(index + 1) % 4]
+        along = (end - start) / max(1e-6, float(np.linalg.norm(end - start)))
+        normal = np.array([-along[1], along[0]])
+        if on_edges(quad[[index]], quad[[(index + 1) % 4]], edges)[0] > LIES_WELL:
+            lines.append(np.concatenate([start, end - start]))
+            continue
+        first, second = (grid.ravel()[:, None] for grid in np.meshgrid(SNAP_PX, SNAP_PX))
+        starts, ends = start + first * normal, end + second * normal
+        shares = on_edges(starts, ends, edges) - 0.004 * (np.abs(first) + np.abs(second)).ravel()
+        best = int(shares.argmax())
+        middle = len(SNAP_PX) ** 2 // 2
+        if shares[best] < shares[middle] + 0.1:
+            best = middle
+        lines.append(np.concatenate([starts[best], ends[best] - starts[best]]))
+    corners = [crossing(lines[index - 1], lines[index]) for index in range(4)]
+    return np.array([quad[index] if corner is None else corner for index, corner in enumerate(corners)])
+
+
+def _quads(mask: Pixels) -> Iterator[Corners]:
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    for contour in contours:
+        hull = np.asarray(cv2.convexHull(contour), dtype=np.int32)
+        if cv2.contourArea(hull) < MIN_SHARE * mask.size:
+            continue
+        quad = _four_sides(hull)
+        if quad is not None and _card_shaped(quad, hull, mask):
+            yield quad
+
+
+def _four_sides(hull: npt.NDArray[np.int32]) -> Corners | None:
+    """The hull as four lines, each fitted to the middle of a side: rounded or clipped corners don't pull them in."""
+    rough = np.asarray(cv2.approxPolyN(hull, 4, ensure_convex=True), dtype=np.float64).reshape(-1, 2)
+    return ordered(_refined(rough, hull.reshape(-1, 2).astype(np.float64))) if len(rough) == 4 else None
+
+
+def _refined(rough: Corners, hull: Corners) -> Corners:
+    lines = [side_line(rough[index], rough[(index + 1) % 4], hull) for index in range(4)]
+    corners = [crossing(lines[index - 1], lines[index]) for index in range(4)]
+    moved = np.array([corner if corner is not None else rough[index] for index, corner in enumerate(corners)])
+    far = np.abs(moved - rough).max() > 0.08 * np.ptp(hull, axis=0).max()
+    return rough if far else moved
+
+
+def _card_shaped(quad: Corners, hull: npt.NDArray[np.int32], mask: Pixels) -> bool:
+    """Of a card's proportions (1.42 to 1.59, and room for perspective), full, and not the picture's own frame."""
+    long, short = sides(quad)
+    area = cv2.contourArea(quad.astype(np.float32))
+    if short < 1 or not 1.2 <= long / short <= 1.95 or area < MIN_SHARE * mask.size:
+        return False
+    return 0.9 <= cv2.contourArea(hull) / area <= 1.1 and area < 0.995 * mask.size
+
+
+def _anywhere(quad: Corners, picture: Pixels) -> bool:
+    return True
+
+
+def _off_the_rim(quad: Corners, picture: Pixels) -> bool:
+    """Whether there is table all around: on a picture that is the card itself, parts of it end at the rim."""
+    return bool((quad > RIM_PX).all() and (quad < np.array(picture.shape[1::-1]) - RIM_PX).all())
+
+
+def _overlap(quad: Corners, other: Corners) -> bool:
+    """Whether one covers the middle of the other: then they are guesses at the same card."""
+    for one, two in ((quad, other), (other, quad)):
+        centre = tuple(float(value) for value in one.mean(axis=0))
+        if cv2.pointPolygonTest(two.astype(np.float32).reshape(-1, 1, 2), centre, False) > 0:
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""The machine-readable zone: located, segmented, classified, decoded."""

@@ -1,0 +1,1 @@
+"""From a card's pixels to field values."""

@@ -1,0 +1,178 @@
+"""A side and its rows -> the value of each label: right of it, or below it, or by its form alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+
+from rapidfuzz import fuzz
+
+from endpoint.ocr.card_templates import Label, Side, Value
+from endpoint.ocr.engine import Word
+from endpoint.ocr.label_matching import Placed
+from endpoint.ocr.normalize import plain
+from endpoint.ocr.spelling import mended
+from endpoint.ocr.text_lines import Row
+from endpoint.ocr.value_parsing import Parsed, parse
+
+Box = tuple[float, float, float, float]
+WIDE_GAP = 3.5
+"""A space of so many line heights ends a text: what follows is another column."""
+LINE_GAP = 1.6
+"""The next line of a value starts within so many line heights of the last one's end."""
+LABEL_LIKE = 65.0
+"""How alike a value may be to its label, 0 to 100 (rapidfuzz's ratio), before it is taken for that."""
+WIDE_LINE_GAP = 2.3
+"""The same below a centred heading."""
+START_GAP = 4.0
+"""A line further right than that of where the label ends, in line heights, is no part of the value: a speck, a seal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A value read off the card: wire form, box in pixels of the aligned card, words it was made of."""
+
+    value: str
+    box: Box
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The rows of a card and what each word of them belongs to."""
+
+    rows: Sequence[Row]
+    placed: Sequence[Placed]
+
+    def label_of(self, row: int, word: int) -> Placed | None:
+        """The label or mark the word is part of."""
+        return next((p for p in self.placed if p.row == row and p.start <= word < p.stop), None)
+
+
+def read_fields(side: Side, sheet: Labelled) -> dict[str, Reading]:
+    """Field -> reading, for every label of the side at which a value stands."""
+    readings = {label.field: reading for label in side.labels if (reading := _at_label(label, sheet))}
+    for label in side.labels:
+        used = {word for reading in readings.values() for word in reading.words}
+        if label.field not in readings and (reading := _by_form(label, sheet, used)):
+            readings[label.field] = reading
+    return readings
+
+
+def _at_label(label: Label, sheet: Labelled) -> Reading | None:
+    stands = sorted((p for p in sheet.placed if p.field == label.field), key=lambda p: -p.rank)
+    for placed in stands:
+        for words in (_right_of(placed, label, sheet), _below(placed, label, sheet)):
+            reading = read_words(words, label)
+            if reading and not _is_label(reading, label):
+                return reading
+    return None
+
+
+def _is_label(reading: Reading, label: Label) -> bool:
+    """Whether what was read is the label itself, misread: "Eull aame" is no name."""
+    texts = label.texts if label.value is Value.TEXT else ()
+    return any(fuzz.ratio(plain(reading.value), plain(text)) >= LABEL_LIKE for text in texts)
+
+
+def _by_form(label: Label, sheet: Labelled, used: Set[Word]) -> Reading | None:
+    """What can be told by its form where its label was not found: a long number, a date left over.
+
+    What stands right of a mark ("date of expiry" where that is no field) is not left over.
+    """
+    if label.value not in (Value.DIGITS, Value.CODE, Value.DATE):
+        return None
+    taken = used | {word for mark in sheet.placed if not mark.field for word in _until_next(mark.row, mark.stop, sheet)}
+    for index, row in enumerate(sheet.rows):
+        words = [word for at, word in enumerate(row.words) if word not in taken and not sheet.label_of(index, at)]
+        if reading := read_words(words, label):
+            return reading
+    return None
+
+
+def _right_of(placed: Placed, label: Label, sheet: Labelled) -> list[Word]:
+    """The words between the label and the next one, and for texts of several lines those that go on below."""
+    words = list(_until_next(placed.row, placed.stop, sheet))
+    if label.value is Value.LINES and words:
+        words += _going_on(placed, sheet, words)
+    return words
+
+
+def _until_next(row: int, start: int, sheet: Labelled) -> Iterator[Word]:
+    words = sheet.rows[row].words
+    for at in range(start, len(words)):
+        gap = words[at].left - words[at - 1].right
+        if sheet.label_of(row, at) or gap > WIDE_GAP * sheet.rows[row].height * (2 if at == start else 1):
+            return
+        yield words[at]
+
+
+def _below(placed: Placed, label: Label, sheet: Labelled) -> list[Word]:
+    row = sheet.rows[placed.row]
+    lines = _lines_below(placed, sheet, row, wide=label.wide)
+    if label.value is Value.LINES:
+        return [word for line in lines for word in line]
+    return next(lines, [])
+
+
+def _going_on(placed: Placed, sheet: Labelled, first: list[Word]) -> list[Word]:
+    return [word for line in _lines_below(placed, sheet, sheet.rows[placed.row], wide=False) for word in line]
+
+
+def _lines_below(placed: Placed, sheet: Labelled, row: Row, *, wide: bool) -> Iterator[list[Word]]:
+    """The lines under the label in its own column, until another label, a wide gap or the end."""
+    left, right = _column(placed, sheet, row)
+    farthest = row.words[placed.stop - 1].right + START_GAP * row.height
+    if wide:
+        left, farthest = 0.0, right
+    bottom = row.bottom
+    for index in range(placed.row + 1, len(sheet.rows)):
+        under = sheet.rows[index]
+        inside = [
+            (at, word) for at, word in enumerate(under.words)
+            if word.left >= left and word.right <= right and word.top > row.top + 0.5 * row.height
+        ]  # fmt: skip
+        if not inside or inside[0][1].left > farthest:
+            continue
+        if under.top - bottom > (WIDE_LINE_GAP if wide else LINE_GAP) * row.height or any(
+            sheet.label_of(index, at) for at, _ in inside
+        ):
+            return
+        yield [word for _, word in inside]
+        bottom = under.bottom
+
+
+def _column(placed: Placed, sheet: Labelled, row: Row) -> tuple[float, float]:
+    """From a little left of the label to the next label in its row."""
+    others = [row.words[p.start].left for p in sheet.placed if p.row == placed.row and p.start >= placed.stop]
+    return row.words[placed.start].left - 1.5 * row.height, min(others, default=float("inf"))
+
+
+def read_words(words: Sequence[Word], label: Label) -> Reading | None:
+    """Words -> the value of the label's field in them, with the box of just the words it came from."""
+    text = " ".join(word.text for word in words)
+    parsed = parse(text, label.value)
+    if parsed is None:
+        return None
+    used = _words_of(parsed, words)
+    return Reading(mended(label.field, parsed.value), box_around(used), used)
+
+
+def _words_of(parsed: Parsed, words: Sequence[Word]) -> tuple[Word, ...]:
+    used: list[Word] = []
+    at = 0
+    for word in words:
+        if at < parsed.stop and at + len(word.text) > parsed.start:
+            used.append(word)
+        at += len(word.text) + 1
+    return tuple(used)
+
+
+def box_around(words: Sequence[Word]) -> Box:
+    """Left, top, right, bottom around the words."""
+    return (
+        min(word.left for word in words),
+        min(word.top for word in words),
+        max(word.right for word in words),
+        max(word.bottom for word in words),
+    )

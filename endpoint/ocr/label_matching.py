@@ -1,0 +1,167 @@
+"""Rows -> which side of which card this is, and where its labels stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rapidfuzz import fuzz
+
+from endpoint.ocr.card_templates import SIDES, Side
+from endpoint.ocr.normalize import plain
+from endpoint.ocr.text_lines import Row
+
+ALIKE = 82.0
+"""How alike a text and what was read must be, 0 to 100 (rapidfuzz's partial ratio)."""
+CLOSELY = 90.0
+"""How alike a label must be where only a value is to be expected: "Dương, Tuyên Quang" is not "Nguyên quán"."""
+OVERHANG = 2.0
+"""Taken off for each letter by which the words found go beyond the text: "Nguyên quán" is not "NGUYỄN QUANG"."""
+SHORT = 4
+"""Texts of so few letters ("Số", "Sex") must be there to the letter, as whole words."""
+PHRASE_WEIGHT, LABEL_WEIGHT = 2.0, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A printed text found: in which row, over which words (`start` to `stop`), and how well, 0 to 100."""
+
+    text: str
+    row: int
+    start: int
+    stop: int
+    alike: float
+
+    @property
+    def rank(self) -> float:
+        """What decides between anchors: well matched and long first; "Yên, Quảng" is only somewhat "Nguyên quán"."""
+        return (self.alike - 70) * min(len(_letters(self.text)), 12)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A label's anchors in one row: `start` to `stop` spans the label in all its languages."""
+
+    field: str | None
+    row: int
+    start: int
+    stop: int
+    rank: float
+
+
+@lru_cache(maxsize=500)
+def _letters(text: str) -> str:
+    return plain(text).replace(" ", "")
+
+
+@lru_cache(maxsize=1)
+def _all_texts() -> tuple[str, ...]:
+    """Every distinct text of every side."""
+    texts = {text for side in SIDES for text in (*side.phrases, *side.marks)}
+    return tuple(sorted(texts | {text for side in SIDES for label in side.labels for text in label.texts}))
+
+
+def find_anchors(rows: Sequence[Row]) -> list[Anchor]:
+    """Every known text in every row that has it."""
+    found = (_find(text, index, row) for index, row in enumerate(rows) for text in _all_texts())
+    return [anchor for anchor in found if anchor]
+
+
+def _find(text: str, index: int, row: Row) -> Anchor | None:
+    letters = _letters(text)
+    if len(letters) <= SHORT:
+        return _find_exactly(text, letters, index, row)
+    if len(row.text) < 0.8 * len(letters):
+        return None
+    match = fuzz.partial_ratio_alignment(letters, row.text, score_cutoff=ALIKE)
+    if match is None or match.dest_end <= match.dest_start:
+        return None
+    start, stop = row.owner[match.dest_start], row.owner[match.dest_end - 1] + 1
+    over = row.owner.count(start) + row.owner.count(stop - 1) if stop - start > 1 else row.owner.count(start)
+    used = row.owner[match.dest_start : match.dest_end]
+    over -= used.count(start) + (used.count(stop - 1) if stop - start > 1 else 0)
+    return Anchor(text, index, start, stop, match.score - OVERHANG * over)
+
+
+def _find_exactly(text: str, letters: str, index: int, row: Row) -> Anchor | None:
+    at = row.text.find(letters)
+    while at >= 0:
+        start, last = row.owner[at], row.owner[at + len(letters) - 1]
+        if row.owner.index(start) == at and (
+            at + len(letters) == len(row.text) or row.owner[at + len(letters)] != last
+        ):
+            return Anchor(text, index, start, last + 1, 100.0)
+        at = row.text.find(letters, at + 1)
+    return None
+
+
+def best_side(anchors: Iterable[Anchor]) -> tuple[Side, float]:
+    """The side whose phrases and labels are found best, and the share of them found, 0 to 1."""
+    found: dict[str, float] = {}
+    for anchor in anchors:
+        found[anchor.text] = max(found.get(anchor.text, 0.0), anchor.alike / 100)
+    scored = [(_share(side, found), side) for side in SIDES]
+    share, side = max(scored, key=lambda pair: pair[0])
+    return side, share
+
+
+def _share(side: Side, found: dict[str, float]) -> float:
+    labels = [label for label in side.labels if label.texts]
+    points = PHRASE_WEIGHT * sum(found.get(phrase, 0.0) for phrase in side.phrases)
+    points += LABEL_WEIGHT * sum(max(found.get(text, 0.0) for text in label.texts) for label in labels)
+    return points / (PHRASE_WEIGHT * len(side.phrases) + LABEL_WEIGHT * len(labels))
+
+
+def place_labels(side: Side, rows: Sequence[Row], anchors: Iterable[Anchor]) -> list[Placed]:
+    """The side's labels and marks where they stand; words claimed by a better match are not claimed twice."""
+    owners: dict[str, str | None] = dict.fromkeys(side.marks)
+    owners |= {text: label.field for label in side.labels for text in label.texts}
+    taken: dict[tuple[int, int], str | None] = {}
+    placed: list[Placed] = []
+    seen: set[str] = set()  # a text is printed once: "Số" is a label, and then the word of a house number
+    for anchor in sorted((a for a in anchors if a.text in owners), key=lambda a: (-a.rank, a.row)):
+        field = owners[anchor.text]
+        words = [(anchor.row, word) for word in range(anchor.start, anchor.stop)]
+        if anchor.text in seen or any(taken.get(word, field) != field for word in words):
+            continue
+        if any(_apart(p, anchor, rows) for p in placed if field and (p.field, p.row) == (field, anchor.row)):
+            continue  # a label stands once in a row: what is like it further right belongs to the value
+        if anchor.alike < CLOSELY and _in_a_value(anchor, field, placed):
+            continue
+        seen.add(anchor.text)
+        taken |= dict.fromkeys(words, field)
+        placed.append(Placed(field, anchor.row, anchor.start, anchor.stop, anchor.rank))
+    return _joined(placed, rows)
+
+
+def _in_a_value(anchor: Anchor, field: str | None, placed: Sequence[Placed]) -> bool:
+    """Whether the field's label is found in another row, and here stands, further left, the one of another field."""
+    elsewhere = any(p.field == field and p.row != anchor.row for p in placed)
+    return elsewhere and any(p.field != field and p.row == anchor.row and p.stop <= anchor.start for p in placed)
+
+
+def _joined(placed: list[Placed], rows: Sequence[Row]) -> list[Placed]:
+    """Anchors of one field that only a slash parts become one: "Họ và tên / Full name:"."""
+    joined: list[Placed] = []
+    for item in sorted(placed, key=lambda p: (p.row, p.start, -p.stop)):
+        last = joined[-1] if joined else None
+        if (
+            last
+            and (last.row, last.field) == (item.row, item.field)
+            and _adjacent(rows[item.row], last.stop, item.start)
+        ):
+            stop = max(last.stop, item.stop)
+            joined[-1] = Placed(item.field, item.row, last.start, stop, last.rank + item.rank)
+        else:
+            joined.append(item)
+    return joined
+
+
+def _apart(placed: Placed, anchor: Anchor, rows: Sequence[Row]) -> bool:
+    first, second = sorted(((placed.start, placed.stop), (anchor.start, anchor.stop)))
+    return not _adjacent(rows[anchor.row], first[1], second[0])
+
+
+def _adjacent(row: Row, stop: int, start: int) -> bool:
+    return all(len(plain(word.text)) <= 1 for word in row.words[stop:start])

@@ -1,0 +1,164 @@
+"""Unsure or missing readings -> readings of the same lines cropped and enlarged, wherever those are surer.
+
+Costs 15 to 25 ms a line, so only what the page pass was unsure of is looked at again: lines in which a label
+may have been lost, then values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from endpoint.imaging.decode import Pixels
+from endpoint.ocr.card_templates import Label, Side, Value
+from endpoint.ocr.engine import TextEngine, Word
+from endpoint.ocr.field_values import Box, Labelled, Reading, box_around, read_words
+from endpoint.ocr.label_matching import Placed, find_anchors
+from endpoint.ocr.text_lines import Row, rows_of
+
+SURE = 0.85
+"""Readings whose least sure word is at least this sure are left alone."""
+HOLE = 1.5
+"""A space of so many line heights within a value may have held a word."""
+FILLS = 0.6
+"""How sure a reading must be that fills a hole."""
+ZOOM = 1.6
+PAD = 0.35
+"""Room above and below a line, in its heights: less loses tone marks, more lets the next line in."""
+MOST_ROWS = 5
+"""Lines looked at again for a lost label at most."""
+MOST_LINES = 8
+"""Lines looked at again on one card at most, so that a hopeless picture does not cost seconds."""
+
+
+def with_lost_labels(
+    engine: TextEngine, grey: Pixels, side: Side, rows: Sequence[Row], placed: Sequence[Placed]
+) -> list[Row]:
+    """The rows, those read anew in which a label stands that no row had: "Nưộ Quê Thị trấn" is "Quê quán: Thị trấn"."""
+    found = {item.field for item in placed}
+    lost = {text for label in side.labels if label.field not in found for text in label.texts}
+    labelled = {item.row for item in placed}
+    open_rows = [index for index, row in enumerate(rows) if index not in labelled and len(row.words) > 1]
+    again = list(rows)
+    for index in open_rows[:MOST_ROWS] if lost else ():
+        fresh = rows_of(_read_line(engine, grey, box_around(rows[index].words)))
+        again[index] = next((fresh[anchor.row] for anchor in find_anchors(fresh) if anchor.text in lost), rows[index])
+    return again
+
+
+def looked_again(
+    engine: TextEngine, grey: Pixels, side: Side, sheet: Labelled, readings: dict[str, Reading]
+) -> dict[str, Reading]:
+    """The readings, the unsure ones replaced by surer ones of the same place."""
+    better: dict[str, Reading] = {}
+    left = MOST_LINES
+    for label in side.labels:
+        first = readings.get(label.field)
+        margin = _margin(label, sheet.rows, sheet.placed)
+        holes = first is not None and _has_holes(first, margin)
+        if first and sureness(first) >= SURE and not holes:
+            continue
+        places = [_lines_of(first, margin)] if first else _empty_places(label, sheet.rows, sheet.placed, grey.shape[1])
+        for lines in places:
+            left -= len(lines)
+            if left < 0:
+                return readings | better
+            second = read_words([word for line in lines for word in _read_line(engine, grey, line)], label)
+            if second and (first is None or _better(second, first, holes)):
+                better[label.field] = second
+                break
+    return readings | better
+
+
+def sureness(reading: Reading) -> float:
+    """How sure the least sure word of a reading is, 0 to 1."""
+    return min(word.confidence for word in reading.words)
+
+
+def _better(second: Reading, first: Reading, holes: bool) -> bool:
+    """Surer, or where the first one has holes, longer and hardly less sure."""
+    if holes and sureness(second) > FILLS:
+        return len(second.value) > len(first.value)
+    return sureness(second) > sureness(first)
+
+
+def _lines(words: Sequence[Word]) -> list[list[Word]]:
+    """Words of a reading line by line: a new line starts where the next word is further left."""
+    lines: list[list[Word]] = []
+    for word in words:
+        if lines and word.left > lines[-1][-1].left:
+            lines[-1].append(word)
+        else:
+            lines.append([word])
+    return lines
+
+
+def _has_holes(reading: Reading, margin: float) -> bool:
+    """Whether a word may have been lost: a wide space within a line, or a line below that starts off the margin."""
+    for index, line in enumerate(_lines(reading.words)):
+        _, top, _, bottom = box_around(line)
+        gaps = [other.left - one.right for one, other in pairwise(line)]
+        if index:
+            gaps.append(line[0].left - margin - HOLE * (bottom - top) / 2)
+        if max(gaps, default=0.0) > HOLE * (bottom - top):
+            return True
+    return False
+
+
+def _margin(label: Label, rows: Sequence[Row], placed: Sequence[Placed]) -> float:
+    """Where lines that go on below start: under the label."""
+    lefts = [rows[stand.row].words[stand.start].left for stand in placed if stand.field == label.field]
+    return min(lefts, default=float("inf"))
+
+
+def _lines_of(reading: Reading, margin: float) -> list[Box]:
+    """The boxes of the lines a reading's words stand in, those that go on below from the margin on."""
+    first, *others = (box_around(line) for line in _lines(reading.words))
+    return [first, *((min(left, margin), top, right, bottom) for left, top, right, bottom in others)]
+
+
+def _empty_places(label: Label, rows: Sequence[Row], placed: Sequence[Placed], width_px: int) -> list[list[Box]]:
+    """Right of the label's best stand, then below it: where its value should be."""
+    stands = sorted((p for p in placed if p.field == label.field), key=lambda p: -p.rank)
+    if not stands:
+        return []
+    row, stand = rows[stands[0].row], stands[0]
+    ends = [row.words[p.start].left for p in placed if p.row == stand.row and p.start >= stand.stop]
+    end = min([*ends, float(width_px)]) - row.height / 2
+    start, words = row.words[stand.stop - 1].right + row.height / 3, row.words[stand.start : stand.stop]
+    left, top, bottom = words[0].left - row.height / 2, box_around(words)[1], box_around(words)[3]
+    step = 1.5 * row.height
+    right_of = (start, top, end, bottom)
+    below = (left, top + step, end, bottom + step)
+    room = 3 * row.height
+    places = [[right_of]] if end - start > room else []
+    if label.value is Value.LINES or end - start <= room:
+        places.append([below])
+    return places
+
+
+def _read_line(engine: TextEngine, grey: Pixels, line: Box) -> list[Word]:
+    height, width = grey.shape
+    left, top, right, bottom = line
+    pad = PAD * (bottom - top)
+    x0, x1 = max(0, int(left - pad)), min(width, int(right + pad) + 1)
+    y0, y1 = max(0, int(top - pad)), min(height, int(bottom + pad) + 1)
+    if x1 - x0 < 8 or y1 - y0 < 8:
+        return []
+    large = cv2.resize(grey[y0:y1, x0:x1], None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC)
+    return [_back(word, x0, y0) for word in engine.line(np.asarray(large, dtype=np.uint8))]
+
+
+def _back(word: Word, left: int, top: int) -> Word:
+    """A word of the enlarged crop in pixels of the card."""
+    return replace(
+        word,
+        left=left + word.left / ZOOM,
+        top=top + word.top / ZOOM,
+        right=left + word.right / ZOOM,
+        bottom=top + word.bottom / ZOOM,
+    )

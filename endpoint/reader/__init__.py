@@ -1,0 +1,1 @@
+"""Reads the cards of an image."""

@@ -1,0 +1,196 @@
+"""A picture -> the cards on it. What the HTTP side knows of reading is this module."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+
+import cv2
+import numpy as np
+
+from endpoint.answers import Card, NotAPicture
+from endpoint.imaging.decode import Pixels, Sheet, open_sheets
+from endpoint.imaging.enhance import readable
+from endpoint.imaging.find_card import find_cards
+from endpoint.imaging.find_cut_card import find_cut_card
+from endpoint.imaging.orientation import marks_on, turns_to_try
+from endpoint.imaging.rectify import Aligned, align, to_sent_box, turned
+from endpoint.imaging.tampering import signs_of
+from endpoint.malloc import give_back, keep_blocks_for_reuse
+from endpoint.mrz.classifier import GlyphClassifier
+from endpoint.mrz.decode import Zone, read_zone
+from endpoint.mrz.formats import FORMATS
+from endpoint.mrz.locate import Band, without_zone, zone_bands
+from endpoint.mrz.segment import zone_cells
+from endpoint.ocr.card_templates import Side
+from endpoint.ocr.engine import TextEngine, Word
+from endpoint.ocr.field_values import Labelled, Reading, read_fields
+from endpoint.ocr.label_matching import best_side, find_anchors, place_labels
+from endpoint.ocr.second_pass import looked_again, with_lost_labels
+from endpoint.ocr.text_lines import rows_of
+from endpoint.reader.gazetteer import Gazetteer
+from endpoint.reader.response_fields import fill_info
+from endpoint.reader.warning_codes import warnings_of
+
+__all__ = ["Card", "CardReader", "NotAPicture"]
+
+KNOWN = 0.45
+"""Share of a side's phrases and labels that must be found for a card to be one."""
+LARGE = 0.25
+"""Share of the sheet, or of a shape behind it, that an outline covers so that it is the card; a portrait does not."""
+LEAST_PX, MOST_LONG = 100, 12
+"""The short side of a sheet that may hold a card, and its long side in short ones: cards of longer ones are small."""
+MOST_MARKS = 15_000
+"""A whole sheet with more is no card: specimens have 1,200, an A4 page of small print 12,000. Each takes 4 kB."""
+RIM_SHARE = 0.025
+"""Corners of a card that is wholly on the picture are so far from its rim, in shares of its long side."""
+SURE = 0.62
+"""With so many found, no other orientation is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A card that was read: the side it is, how it lay (`scale`: sent pixels a sheet pixel), its readings and zone."""
+
+    side: Side
+    share: float
+    card: Aligned
+    scale: float
+    readings: dict[str, Reading]
+    zone: Zone | None
+    signs: frozenset[str] = frozenset()
+
+
+class CardReader:
+    """Opens what is heavy (text engine, gazetteer, classifier) once; one reader per process, not for threads."""
+
+    def __init__(self) -> None:
+        keep_blocks_for_reuse()
+        self._engine = TextEngine()
+        self._gazetteer = Gazetteer()
+        self._glyphs = GlyphClassifier()
+        cv2.setNumThreads(1)
+
+    def read(self, picture: bytes, *, get_thumb: bool) -> list[Card]:
+        """Picture or PDF -> its cards in reading order; empty where none is found.
+
+        Raises NotAPicture for bytes that are neither. Nothing of a card's content is logged.
+        """
+        try:
+            cards: list[Card] = []
+            for sheet in open_sheets(picture, self._make_room):
+                cards += [self.card(read, get_thumb=get_thumb) for read in self.look(sheet)]
+                del sheet  # before the next page is drawn: one takes 12 MB
+            return cards
+        finally:
+            give_back()
+
+    def _make_room(self) -> None:
+        """For a large picture while it is decoded: text is read later."""
+        self._engine.lay_aside()
+        give_back()
+
+    def look(self, sheet: Sheet) -> Iterator[Read]:
+        """Sheet -> what stands on its cards: those with an outline; if no such thing is a card, the whole may be."""
+        short, long = sorted(sheet.pixels.shape[:2])
+        if short < LEAST_PX or long > MOST_LONG * short:
+            return
+        for cards in ways_to_lie(sheet.pixels):
+            found = [read for card in cards if (read := self._oriented(card, sheet.scale))]
+            if found:
+                yield from (_judged(read, sheet.pixels) for read in found)
+                return
+
+    def _oriented(self, card: Aligned, scale: float) -> Read | None:
+        """The card the right way up, likeliest first: half a turn may be needed, quarters too for a whole sheet."""
+        grey = readable(card.pixels)
+        if not card.outlined and marks_on(grey) > MOST_MARKS:
+            return None
+        best: Read | None = None
+        for quarters in turns_to_try(grey, any_quarter=not card.outlined):
+            read = self._one_way_up(turned(card, quarters), np.ascontiguousarray(np.rot90(grey, quarters)), scale)
+            if best is None or read.share > best.share:
+                best = read
+            if best.share >= SURE:
+                break
+        return best if best and best.share >= KNOWN else None
+
+    def _one_way_up(self, card: Aligned, grey: Pixels, scale: float) -> Read:
+        bands = zone_bands(grey)
+        rows = rows_of(_plausible(self._engine.words(without_zone(grey, bands))))
+        anchors = find_anchors(rows)
+        side, share = best_side(anchors)
+        if share < KNOWN:
+            return Read(side, share, card, scale, {}, None)
+        rows = with_lost_labels(self._engine, grey, side, rows, place_labels(side, rows, anchors))
+        labelled = Labelled(rows, place_labels(side, rows, find_anchors(rows)))
+        readings = looked_again(self._engine, grey, side, labelled, read_fields(side, labelled))
+        return Read(side, share, card, scale, readings, self._zone(grey, bands, side))
+
+    def _zone(self, grey: Pixels, bands: Sequence[Band], side: Side) -> Zone | None:
+        layout = FORMATS.get(side.document_type)
+        cells = zone_cells(grey, bands, layout) if layout else None
+        if layout is None or cells is None:
+            return None
+        shape = (len(layout.masks), len(layout.masks[0]), -1)
+        return read_zone(self._glyphs(cells).reshape(shape), layout, date.today())
+
+    def card(self, read: Read, *, get_thumb: bool) -> Card:
+        """What was read -> the contract's answer."""
+        to_sent = partial(to_sent_box, read.card, read.scale)
+        info = fill_info(read.side, read.readings, read.zone, self._gazetteer, to_sent)
+        info["image"] = thumb(read.card) if get_thumb else ""
+        return Card(read.side.document_type, info, warnings_of(read.side.document_type, info, read.signs))
+
+
+def _judged(read: Read, sheet: Pixels) -> Read:
+    """With the signs its pixels show; of a cut card, what ends at the picture's rim is no more than a guess."""
+    readings = {name: _trusted(reading, read.card, sheet) for name, reading in read.readings.items()}
+    return replace(read, readings=readings if read.card.cut else read.readings, signs=signs_of(sheet, read.card))
+
+
+def _trusted(reading: Reading, card: Aligned, sheet: Pixels) -> Reading:
+    """The reading, less sure if the picture ends where its line does: letters beyond may be missing."""
+    left, top, right, bottom = to_sent_box(card, 1.0, reading.box)
+    room = reading.words[0].height
+    if left > room and right < sheet.shape[1] - room and top > 0 and bottom < sheet.shape[0]:
+        return reading
+    return replace(reading, words=tuple(replace(word, confidence=word.confidence / 3) for word in reading.words))
+
+
+def ways_to_lie(sheet: Pixels) -> Iterator[Iterator[Aligned]]:
+    """How the sheet's cards may lie, likeliest first: partly outside the picture, within outlines, over all of it.
+
+    With a large outline well inside the picture, what runs over its edge is no card but perhaps a sheet of paper.
+    """
+    outlines = find_cards(sheet)
+    height, width = sheet.shape[:2]
+    near = RIM_SHARE * max(height, width)
+    whole = [
+        corners for corners in outlines if (corners > near).all() and (corners < (width - near, height - near)).all()
+    ]
+    seen = max((cv2.contourArea(corners.astype(np.float32)) for corners in whole), default=0.0)
+    cut = find_cut_card(sheet) if seen < LARGE * height * width else None
+    if cut is not None and seen < LARGE * cv2.contourArea(cut.astype(np.float32)):
+        yield iter([align(sheet, cut, cut=True)])
+    yield (align(sheet, corners) for corners in outlines)
+    yield iter([align(sheet, None)])
+
+
+def _plausible(words: list[Word]) -> list[Word]:
+    """Without what is no text: very unsure specks, and shapes as tall as a portrait. A dash is a pixel high."""
+    return [
+        word
+        for word in words
+        if word.confidence > (0.1 if word.text[:2].isalpha() and len(word.text) > 1 else 0.2)
+        and (5 < word.height < 70 or word.text in "-–")
+    ]
+
+
+def thumb(card: Aligned) -> str:
+    """The aligned card as a JPEG in base64, without line breaks."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(card.pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    return base64.b64encode(encoded.tobytes()).decode("ascii")

@@ -1,0 +1,102 @@
+"""Readings -> the `info` of a reply: every field of the type's contract, in wire form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+from endpoint.mrz.decode import Holder, Zone
+from endpoint.ocr.calibration import calibrated
+from endpoint.ocr.card_templates import Side
+from endpoint.ocr.field_values import Box, Reading
+from endpoint.ocr.normalize import plain
+from endpoint.reader.gazetteer import UNKNOWN_CODE, Gazetteer
+from schemas.documents import DOCUMENTS
+from schemas.fields import PLACES, Kind
+
+
+def wire_date(day: date | None) -> str:
+    """A day as the contract's replies write it; "" where unknown."""
+    return f"{day:%d-%m-%Y}" if day else ""
+
+
+_FROM_ZONE: dict[str, Callable[[Holder], str]] = {
+    "country": lambda h: h.country,
+    "nationality": lambda h: h.nationality,
+    "document_number": lambda h: h.document_number,
+    "person_number": lambda h: h.person_number,
+    "dob": lambda h: wire_date(h.dob),
+    "due_date": lambda h: wire_date(h.due_date),
+    "gender": lambda h: h.gender,
+    "sur_name": lambda h: h.sur_name,
+    "given_name": lambda h: h.given_name,
+}
+"""Fields a machine-readable zone gives where the card's print does not."""
+
+
+def fill_info(
+    side: Side,
+    readings: dict[str, Reading],
+    zone: Zone | None,
+    gazetteer: Gazetteer,
+    to_sent: Callable[[Box], Box],
+) -> dict[str, object]:
+    """Every contract field of the side's type, empty where not read. `to_sent` takes boxes back to the picture sent."""
+    said = {**dict(side.fixed), **{name: reading.value for name, reading in readings.items()}}
+    said |= _zone_fields(side.document_type, said, zone)
+    said |= _place_fields(said, gazetteer)
+    said |= _issuer_fields(side.document_type, said, gazetteer)
+    info: dict[str, object] = {}
+    for field in DOCUMENTS[side.document_type]:
+        of = field.name.removesuffix("_confidence").removesuffix("_box")
+        if field.kind is Kind.CONFIDENCE:
+            info[field.name] = _confidence(field.name, of, readings, zone)
+        elif field.kind is Kind.BOX:
+            info[field.name] = [max(0, round(side)) for side in to_sent(readings[of].box)] if of in readings else []
+        else:
+            info[field.name] = said.get(field.name, UNKNOWN_CODE if field.name.endswith("_code") else "")
+    return info
+
+
+def _zone_fields(document_type: str, said: dict[str, str], zone: Zone | None) -> dict[str, str]:
+    if zone is None:
+        return {}
+    wanted = {field.name for field in DOCUMENTS[document_type]}
+    return {name: of(zone.holder) for name, of in _FROM_ZONE.items() if name in wanted and not said.get(name)}
+
+
+def _place_fields(said: dict[str, str], gazetteer: Gazetteer) -> dict[str, str]:
+    """Town, district and ward of the printed places; the print itself is never touched."""
+    placed: dict[str, str] = {}
+    for of in PLACES:
+        units = gazetteer.locate(said.get(of, ""))
+        for level in ("town", "district", "ward"):
+            unit = getattr(units, level)
+            placed[f"{of}_{level}"] = unit.name if unit else ""
+            placed[f"{of}_{level}_code"] = unit.code if unit else UNKNOWN_CODE
+    return placed
+
+
+def _issuer_fields(document_type: str, said: dict[str, str], gazetteer: Gazetteer) -> dict[str, str]:
+    if document_type == "9_id_card_back":
+        town = gazetteer.locate(_province_of(said.get("issued_at", ""))).town
+        return {"issued_at_town": town.name, "issued_at_code": town.code} if town else {}
+    return {}
+
+
+def _province_of(authority: str) -> str:
+    """ "CA TỈNH BẮC NINH", "CÔNG AN TP. HÀ NỘI" -> the province's name."""
+    words = authority.split()
+    skipped = {"ca", "cong", "an"}
+    while words and plain(words[0]) in skipped:
+        words = words[1:]
+    return " ".join(words)
+
+
+def _confidence(name: str, of: str, readings: dict[str, Reading], zone: Zone | None) -> float:
+    if name == "mrz_confidence":
+        return zone.confidence if zone else 0.0
+    if name == "confidence":
+        sures = [calibrated(reading) for reading in readings.values()]
+        return round(sum(sures) / len(sures), 4) if sures else 0.0
+    return calibrated(readings[of]) if of in readings else 0.0

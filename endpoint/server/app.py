@@ -1,0 +1,178 @@
+"""The nine calls over HTTP: one request's way from its credentials to its envelope.
+
+Whatever the contract has a code for is HTTP 200 with that code; HTTP's own codes are for what it has none for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response, Security
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from starlette.requests import ClientDisconnect
+
+from endpoint.answers import PictureAnswer, envelope, joined
+from endpoint.options import Credentials
+from endpoint.server.openapi import described
+from endpoint.server.request_images import Refused, TransferBounds, fits, pictures_of
+from endpoint.workers.pool import QueueFull, WorkerLost, WorkerPool
+from endpoint.workers.process import CardTimeout
+from endpoint.workers.worker_main import ReaderFailed
+from schemas.contract import OPERATIONS, SUCCESS, Operation
+
+_logger = logging.getLogger(__name__)
+_VERSIONS = ("v2", "v3")
+_HTTP_CODES: dict[type[Exception], tuple[int, str]] = {
+    QueueFull: (503, "too many pictures are waiting"),
+    WorkerLost: (500, "the reader died on this picture, twice"),
+    ReaderFailed: (500, "the reader failed on this picture"),
+    CardTimeout: (504, "the picture took the reader too long"),
+    ClientDisconnect: (400, "the client went away"),
+}
+_RETRY_AFTER_S = 1  # a place comes free with every picture that was read
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """Whom the endpoint lets in (None: everyone), how often it answers (0: always), and how much it takes."""
+
+    credentials: Credentials | None
+    max_answers: int
+    transfer: TransferBounds
+
+
+class _Basic(HTTPBasic):
+    """Basic auth that leaves every refusal to the contract: errorCode 5, where FastAPI would answer HTTP 401."""
+
+    async def __call__(self, request: Request) -> HTTPBasicCredentials | None:  # type: ignore[override]  # as its base
+        try:
+            return await super().__call__(request)
+        except HTTPException:
+            return None
+
+
+_basic = _Basic(scheme_name="api_key and api_secret", auto_error=False)
+Caller = Annotated[HTTPBasicCredentials | None, Security(_basic)]
+
+
+class CardService:
+    """Request -> PictureAnswer: let in, within the quota, well formed, and then read."""
+
+    def __init__(self, pool: WorkerPool, manners: Manners) -> None:
+        self._pool = pool
+        self._manners = manners
+        self.answers = 0
+
+    async def answer(
+        self, request: Request, operation: Operation, caller: HTTPBasicCredentials | None
+    ) -> PictureAnswer:
+        """One request -> its answer. Raises what `_HTTP_CODES` lists, and HTTPException 408 and 413."""
+        try:
+            self._check(request, caller)
+            answer = await self._read(request, operation)
+            self._count(answer)
+        except Refused as refusal:
+            return PictureAnswer(refusal.error_code)
+        return answer
+
+    def _check(self, request: Request, caller: HTTPBasicCredentials | None) -> None:
+        if not _is_let_in(caller, self._manners.credentials):
+            raise Refused("5")
+        self._check_quota()
+        if not fits(request.method, request.query_params.get("format_type")):
+            raise Refused("6")
+
+    async def _read(self, request: Request, operation: Operation) -> PictureAnswer:
+        with self._pool.places(len(operation.picture_params)):
+            pictures = await pictures_of(request, operation.picture_params, self._manners.transfer)
+            get_thumb = request.query_params.get("get_thumb", "").lower() == "true"
+            readings = (
+                self._pool.read(picture, get_thumb=get_thumb, says_valid=operation.says_valid) for picture in pictures
+            )
+            read = await asyncio.gather(*readings, return_exceptions=True)  # places are held until both are done
+        return joined([_raised(answer) for answer in read])
+
+    def _count(self, answer: PictureAnswer) -> None:
+        """Counted when answered, so that no refused picture uses up the quota."""
+        if answer.error_code == SUCCESS:
+            self._check_quota()
+            self.answers += 1
+
+    def _check_quota(self) -> None:
+        if 0 < self._manners.max_answers <= self.answers:
+            raise Refused("4")
+
+
+def build_app(service: CardService, pool: WorkerPool, latency_s: float) -> FastAPI:
+    """The endpoint's routes: the nine calls under /api/v2 and /api/v3, /healthz, /docs and /openapi.json."""
+    app = FastAPI(
+        title="cardbeam embedded card endpoint",
+        description="Reads identity cards on this machine, under the contract of the remote endpoint. "
+        "This page loads its scripts from a CDN; `/openapi.json` needs no network.",
+        redoc_url=None,
+    )
+    calls = _calls(service, latency_s)
+    for version in _VERSIONS:
+        app.include_router(calls, prefix=f"/api/{version}", tags=[version])
+    app.add_api_route("/healthz", _health_of(pool), summary="Whether a worker answers", responses={503: {}})
+    for error in _HTTP_CODES:
+        app.add_exception_handler(error, _http_error)
+    return app
+
+
+def _calls(service: CardService, latency_s: float) -> APIRouter:
+    router = APIRouter()
+    for operation in OPERATIONS.values():
+        for method in ("GET", "POST"):
+            call = _call_of(service, operation, latency_s)
+            router.add_api_route(f"/{operation.path}", call, methods=[method], **described(operation, method))
+    return router
+
+
+def _call_of(
+    service: CardService, operation: Operation, latency_s: float
+) -> Callable[[Request, Caller], Coroutine[Any, Any, Response]]:
+    async def call(request: Request, caller: Caller) -> Response:
+        answer = await service.answer(request, operation, caller)
+        await asyncio.sleep(latency_s)
+        return Response(orjson.dumps(envelope(answer)), media_type="application/json")
+
+    return call
+
+
+def _health_of(pool: WorkerPool) -> Callable[[], Coroutine[Any, Any, JSONResponse]]:
+    async def health() -> JSONResponse:
+        healthy = await pool.is_healthy()
+        return JSONResponse({"status": "ok" if healthy else "no worker answers"}, 200 if healthy else 503)
+
+    return health
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    status, detail = _HTTP_CODES[type(error)]
+    if status >= 500 and status != 503:
+        _logger.error("HTTP %s: %s %s", status, detail, error)  # neither holds card text: see ReaderFailed
+    headers = {"Retry-After": str(_RETRY_AFTER_S)} if status == 503 else None
+    return JSONResponse({"detail": detail}, status, headers)
+
+
+def _is_let_in(caller: HTTPBasicCredentials | None, wanted: Credentials | None) -> bool:
+    if wanted is None:
+        return True
+    key, secret = (caller.username, caller.password) if caller else ("", "")
+    same_key = hmac.compare_digest(key.encode(), wanted.api_key.encode())
+    same_secret = hmac.compare_digest(secret.encode(), wanted.api_secret.encode())
+    return same_key and same_secret
+
+
+def _raised(answer: PictureAnswer | BaseException) -> PictureAnswer:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer

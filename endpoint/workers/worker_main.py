@@ -1,0 +1,95 @@
+"""Picture -> PictureAnswer, inside a worker process. The server imports this module, so the reader is loaded late."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pkgutil
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import psutil
+
+from endpoint.answers import PictureAnswer, answer_of
+
+if TYPE_CHECKING:
+    from endpoint.answers import Card
+
+
+class Reader(Protocol):
+    """What reads cards: `endpoint.reader.card_reader.CardReader`, or another class of the same shape."""
+
+    def read(self, picture: bytes, *, get_thumb: bool) -> Sequence[Card]:
+        """Picture -> cards; raises endpoint.reader.card_reader.NotAPicture for bytes that are none."""
+        ...
+
+
+MakeReader = str | Callable[[], Reader]
+"""The reader's class or a function that makes one; as text, its importable name ("package.module:Name")."""
+
+
+class ReaderFailed(Exception):
+    """The reader broke on a picture. The message says what broke and where, never what stood on the card."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An answer, and what its worker holds in memory and has spent of processor time since it was started."""
+
+    answer: PictureAnswer
+    worker_mb: float
+    worker_cpu_s: float
+
+
+_readers: list[Reader] = []  # the one reader of this process; loky's initializer can leave its work nowhere else
+_taken: list[bytes] = []  # pieces of the picture that is on its way
+
+
+def open_reader(make_reader: MakeReader, server_pid: int) -> None:
+    """Set this process up as a worker: the reader opened, Ctrl-C left to the server, no life without the server."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(server_pid,), daemon=True).start()
+    make = pkgutil.resolve_name(make_reader) if isinstance(make_reader, str) else make_reader
+    _readers[:] = [make()]
+
+
+def take(piece: bytes) -> None:
+    """Keep a piece of a large picture until its last one is here: in one piece it would be held three times over."""
+    _taken.append(piece)
+
+
+def read_picture(last: bytes, get_thumb: bool, says_valid: bool) -> Reading:
+    """One picture -> its answer; `last` is all of it that was not taken before.
+
+    Raises ReaderFailed where the reader raises anything but NotAPicture.
+    """
+    from endpoint.answers import NotAPicture  # noqa: PLC0415  # heavy libraries: loaded in workers only
+
+    picture = b"".join((*_taken, last)) if _taken else last
+    _taken.clear()
+    try:
+        cards = _readers[0].read(picture, get_thumb=get_thumb)
+        answer = answer_of(cards, picture=picture, says_valid=says_valid)
+    except NotAPicture:
+        answer = PictureAnswer("3")
+    except Exception as error:  # any bug of the reader, stripped of its text before it leaves
+        raise ReaderFailed(_place_of(error)) from None
+    process = psutil.Process()
+    return Reading(answer, process.memory_info().rss / 1e6, sum(process.cpu_times()[:2]))
+
+
+def _end_with(server_pid: int) -> None:
+    """A server that was killed can't stop its workers, and they would wait for pictures for ever."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(server_pid).wait()
+    os._exit(0)
+
+
+def _place_of(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"

@@ -1,0 +1,1 @@
+"""The tables as other engines see them: DDL, views, Iceberg."""

@@ -1,0 +1,191 @@
+"""An output folder -> a DuckDB connection: one view for each table, over the files of the runs that have ended.
+
+Which files those are stands in the receipts, so a view neither shows half a run nor a file that was left behind, and
+nothing is listed in a bucket but `runs/`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from cardbeam.run_state.layout import run_file
+from cardbeam.run_state.receipt import RECEIPT_FILE, decode_receipt, read_receipt
+from cardbeam.storage.damaged_file import DamagedFile, warn
+from cardbeam.storage.folder import Folder, open_folder
+from cardbeam.storage.read_parquet import opened_parquet
+from pipeline.catalog.card_views import MACROS
+from pipeline.catalog.dialects import DIALECTS
+from pipeline.catalog.table_ddl import RUN_ID, TABLES, Table, read_files
+from pipeline.catalog.view import View
+from pipeline.catalog.view_sql import RUNS_TABLE, TABLE_COMMENTS, VIEWS
+from pipeline.cli.exit_codes import UsageError
+from pipeline.runs.registry import ended_runs
+
+if TYPE_CHECKING:
+    import duckdb
+
+_DUCKDB = DIALECTS["duckdb"]
+_READ_AT_ONCE = 16
+
+
+def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection, times in UTC, with a view for each table of the output.
+
+    The views are each document type, `documents`, `dead_letters`, `dead_letters_open`, `ledger`, `cards` and
+    `latest_…`; `runs` is a table. `unfinished` shows runs without a receipt too, as far as they are written;
+    with `only_run` the views but `runs` show that one, and no other file is opened.
+
+    A file that is missing or damaged is left out, and a warning names it.
+
+    Raises:
+        UsageError: DuckDB is not installed, or no run has ended there.
+        DamagedFile: the only receipts that are there are damaged.
+    """
+    try:
+        import duckdb  # noqa: PLC0415  # an extra
+    except ImportError:
+        raise UsageError("DuckDB is not installed; pip install 'cardbeam[sql]'") from None
+    folder = open_folder(output)
+    receipts = _receipts(folder)
+    files = _listed_files(folder) if unfinished else _files_of(receipts, only_run)
+    if not files:
+        for run_id in [only_run] if only_run else ended_runs(folder):
+            read_receipt(folder, run_id)
+        raise UsageError(f"--output {output} holds no run that has ended; run a backfill into it first")
+    try:
+        connection = _with_views(folder, files)
+    except (duckdb.Error, FileNotFoundError) as error:  # at this point it tells of files, not of what is in them
+        whole = _whole(folder, files)
+        if whole == files:
+            raise UsageError(f"--output {output} is not whole: {str(error).splitlines()[0]}") from None
+        connection = _with_views(folder, whole)
+    connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
+    connection.execute("COMMENT ON TABLE runs IS 'The receipts, one row for each run'")
+    return connection
+
+
+def _with_views(folder: Folder, files: _Files) -> duckdb.DuckDBPyConnection:
+    import duckdb  # noqa: PLC0415  # an extra
+
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET parquet_metadata_cache = true")  # each view looks at every file again
+    with _reachable(connection, folder, files) as root:
+        for table in TABLES.values():
+            _make_view(connection, table, [f"{root}/{path}" for path in files.get(table.folder, ())])
+        for statement in MACROS:
+            connection.execute(statement)
+        for view in VIEWS:
+            _create(connection, view)
+    return connection
+
+
+def _whole(folder: Folder, files: _Files) -> _Files:
+    """The files that are there and whole, as far as their ends tell; a warning names each of the others."""
+    paths = [path for of_table in files.values() for path in of_table]
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        faults = dict(zip(paths, pool.map(partial(_fault, folder), paths), strict=True))
+    for fault in filter(None, faults.values()):
+        warn(fault)
+    return {
+        table: {path: size_bytes for path, size_bytes in of_table.items() if faults[path] is None}
+        for table, of_table in files.items()
+    }
+
+
+def _fault(folder: Folder, path: str) -> DamagedFile | None:
+    try:
+        with opened_parquet(folder, path):
+            return None
+    except FileNotFoundError:
+        return DamagedFile.of(path, "is missing")
+    except DamagedFile as error:
+        return error
+
+
+def _receipts(folder: Folder) -> list[bytes]:
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        return [receipt for receipt in pool.map(partial(_receipt, folder), ended_runs(folder)) if receipt]
+
+
+def _receipt(folder: Folder, run_id: str) -> bytes:
+    """As it stands; nothing where it is gone since it was listed, or damaged, of which a warning tells."""
+    try:
+        content = folder.read(run_file(run_id, RECEIPT_FILE))
+        decode_receipt(run_id, content)
+    except FileNotFoundError:
+        return b""
+    except DamagedFile as error:
+        warn(error)
+        return b""
+    return content
+
+
+_Files = Mapping[str, Mapping[str, int]]
+"""Paths of files and their sizes in bytes, by table folder."""
+
+
+def _files_of(receipts: list[bytes], only_run: str) -> _Files:
+    """A file without a row is no use to a query."""
+    runs = [run for run in map(orjson.loads, receipts) if not only_run or run["run_id"] == only_run]
+    written: list[dict[str, Any]] = [file for run in runs for file in run["files"]]
+    return _by_table((file["path"], file["bytes"] if file["rows"] else None) for file in written)
+
+
+def _listed_files(folder: Folder) -> _Files:
+    found = (file for table in TABLES.values() for file in folder.list(table.folder))
+    return _by_table((file.path, file.size_bytes if file.path.endswith(".parquet") else None) for file in found)
+
+
+def _by_table(files: Iterable[tuple[str, int | None]]) -> _Files:
+    """Files whose size is None are left out, their tables are not."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for path, size_bytes in files:
+        of_table = found[path.split("/run_id=")[0]]
+        if size_bytes is not None:
+            of_table[path] = size_bytes
+    return found
+
+
+@contextmanager
+def _reachable(connection: duckdb.DuckDBPyConnection, folder: Folder, files: _Files) -> Iterator[str]:
+    """What stands before a path for DuckDB to open it; within it, views are made at little cost."""
+    if folder.is_local:
+        yield folder.root
+        return
+    from pipeline.catalog.duckdb_files import SCHEME, FolderFiles  # noqa: PLC0415  # fsspec is of the extra
+
+    sizes_bytes = {path: size_bytes for of_table in files.values() for path, size_bytes in of_table.items()}
+    in_bucket = FolderFiles(folder, sizes_bytes)
+    connection.register_filesystem(in_bucket)
+    with in_bucket.read_ends():
+        yield f"{SCHEME}:/"
+
+
+def _make_view(connection: duckdb.DuckDBPyConnection, table: Table, paths: list[str]) -> None:
+    """The columns of the installed version, null where a file has none, then what only other versions' files have.
+
+    Without a file the view is empty.
+    """
+    fields = [*table.schema, RUN_ID]
+    nulls = ", ".join(f"NULL::{_DUCKDB.type_of(field.type)} AS {_DUCKDB.name(field.name)}" for field in fields)
+    read = ""
+    if paths:
+        listed = ", ".join(map(_DUCKDB.text, paths))
+        read = f" UNION ALL BY NAME {read_files(f'[{listed}]')}"
+    _create(connection, View(table.name, TABLE_COMMENTS[table.name], f"(SELECT {nulls} WHERE false){read}"))
+    for field in fields:
+        said = _DUCKDB.text(field.metadata[b"doc"].decode())
+        connection.execute(f'COMMENT ON COLUMN "{table.name}"."{field.name}" IS {said}')
+
+
+def _create(connection: duckdb.DuckDBPyConnection, view: View) -> None:
+    connection.execute(f'CREATE VIEW "{view.name}" AS {view.query}')
+    connection.execute(f'COMMENT ON VIEW "{view.name}" IS {_DUCKDB.text(view.comment)}')

@@ -1,0 +1,1 @@
+"""How commands read their options and report errors."""

@@ -1,0 +1,59 @@
+"""`replay`: dead letters of past runs once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import takewhile
+from operator import attrgetter
+
+import apache_beam as beam
+
+from cardbeam.config.settings import (
+    EndpointSettings,
+    InputSettings,
+    OutputSettings,
+    RateSettings,
+    ReplaySettings,
+    Settings,
+)
+from cardbeam.run_state.receipt import INTERRUPTED, Receipt
+from cardbeam.storage.folder import Folder, open_folder
+from pipeline import graph
+from pipeline.cli.exit_codes import UsageError
+from pipeline.cli.options import parse
+from pipeline.launch.batch_run import launch
+from pipeline.runs.registry import read_run, receipts, run_ids, runs_with_answers
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Send the dead letters of past runs once more, each once, in one pass; what was answered since is left out."""
+    concerns = (ReplaySettings, EndpointSettings, RateSettings, OutputSettings)
+    (chosen, endpoint, rate, output), options = parse("replay", str(main.__doc__), arguments, *concerns)
+    _check_runs(output.output, chosen.run_id)
+    settings = Settings(InputSettings(), endpoint, rate, output, chosen)
+    return launch("replay", settings, options, _build)
+
+
+def _build(pipeline: beam.Pipeline, settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:
+    """The graph, once the runs before are closed."""
+    resumes = interrupted_replays(open_folder(settings.output.output))
+    return graph.replay(pipeline, replace(settings, resumes=resumes), started_at)
+
+
+def interrupted_replays(folder: Folder) -> tuple[str, ...]:
+    """The replays since the last one that was not interrupted, by name: the same command completes them."""
+    found = [run for run_id in run_ids(folder) if (run := read_run(folder, run_id)) and run.verb == "replay"]
+    ended = receipts(folder, [run.run_id for run in found])
+    replays = [run.run_id for run in sorted(found, key=attrgetter("started_at")) if run.run_id in ended]
+    last = takewhile(lambda run_id: ended[run_id].status == INTERRUPTED, reversed(replays))
+    return tuple(sorted(last))
+
+
+def _check_runs(output: str, asked: Sequence[str]) -> None:
+    known = runs_with_answers(open_folder(output))
+    if not known:
+        raise UsageError(f"there is no run in --output {output} yet: begin one with backfill or watch")
+    if unknown := [run_id for run_id in asked if run_id not in known]:
+        raise UsageError(f"--run_id {unknown[0]} is no run in --output {output}; there are {', '.join(known)}")

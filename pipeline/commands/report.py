@@ -1,0 +1,41 @@
+"""`report`: writes the report page of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cardbeam.config.options import Problem, option, output_problems
+from cardbeam.storage.folder import open_folder
+from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
+from pipeline.cli.options import parse
+from pipeline.report.page import write_report
+from pipeline.runs.registry import ended_runs
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """Which run the page is about."""
+
+    output: str = option("", help="The output folder of the run.")
+    run_id: str = option("", help="Name of the run; default the newest that has ended.")
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        yield from output_problems(self.output)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write a page about a run, runs/RUN/report.html, and the list of runs, runs/index.html."""
+    (asked,), _ = parse("report", str(main.__doc__), arguments, ReportSettings, runner=None)
+    folder = open_folder(asked.output)
+    known = ended_runs(folder)
+    run_id = asked.run_id or (known[-1] if known else "")
+    if run_id not in known:
+        raise UsageError(
+            f"--run_id {run_id} has not ended in --output {asked.output}; there are {', '.join(known)}"
+            if known
+            else f"no run has ended in --output {asked.output} yet: begin one with backfill"
+        )
+    print(f"{asked.output.rstrip('/')}/{write_report(folder, run_id)}")
+    return EXIT_COMPLETE

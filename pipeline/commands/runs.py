@@ -1,0 +1,126 @@
+"""`runs`: all runs of an output, and how each stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from cardbeam.config.options import Problem, option, output_problems
+from cardbeam.run_state.receipt import Receipt, read_receipt
+from cardbeam.run_state.run_lock import read_lock
+from cardbeam.storage.damaged_file import DamagedFile, warn
+from cardbeam.storage.folder import Folder, open_folder
+from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
+from pipeline.cli.options import parse
+from pipeline.runs.liveness import Observer, is_alive
+from pipeline.runs.registry import Run, read_run, runs_with_answers
+from pipeline.runs.summary import COUNTS
+
+RUNNING, UNFINISHED, DAMAGED = "running", "unfinished", "damaged"
+_READ_AT_ONCE = 16
+_HEAD = ("run", "command", "status", "started", "finished", *COUNTS.values())
+_ADVICE = "unfinished: its process is gone; the next launch over this --output publishes what it left"
+
+
+@dataclass(frozen=True, slots=True)
+class RunsSettings:
+    """Which output is looked at."""
+
+    output: str = option("", help="The output folder of the runs.")
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        yield from output_problems(self.output)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the files of a run say."""
+
+    run_id: str
+    run: Run | None = None
+    receipt: Receipt | None = None
+    is_damaged: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self.receipt is not None and self.receipt.has_ended
+
+
+def main(arguments: Sequence[str]) -> int:
+    """List all runs with their status, times and counts of images, the oldest first. Changes nothing."""
+    (asked,), _ = parse("runs", str(main.__doc__), arguments, RunsSettings, runner=None)
+    rows = list(run_rows(open_folder(asked.output)))
+    if not rows:
+        raise UsageError(f"there is no run in --output {asked.output} yet: begin one with backfill or watch")
+    print("\n".join(_aligned([_HEAD, *rows])))
+    if any(row[_HEAD.index("status")] == UNFINISHED for row in rows):
+        print(_ADVICE)
+    return EXIT_COMPLETE
+
+
+def run_rows(folder: Folder) -> Iterator[tuple[str, ...]]:
+    """Each run as a row of the table, by its start."""
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        known = list(pool.map(partial(_known, folder), runs_with_answers(folder)))
+    running = _running(folder) if not all(one.has_ended for one in known) else ""
+    return (_row(one, running) for one in sorted(known, key=_started_at))
+
+
+def _known(folder: Folder, run_id: str) -> _Known:
+    try:
+        return _Known(run_id, read_run(folder, run_id), read_receipt(folder, run_id))
+    except DamagedFile as error:
+        warn(error)
+        return _Known(run_id, is_damaged=True)
+
+
+def _running(folder: Folder) -> str:
+    """The run whose process holds the lock and lives; in a bucket this waits for its next heartbeat."""
+    try:
+        held = read_lock(folder)
+    except ValueError:  # it is being written
+        return ""
+    run_id = str(held.get("run_id", "")) if held else ""
+    return run_id if run_id and is_alive(Observer(folder, run_id)) else ""
+
+
+def _row(known: _Known, running: str) -> tuple[str, ...]:
+    receipt = known.receipt
+    counts = (f"{receipt.requests[name]:,}" if receipt else "" for name in COUNTS)
+    verb = known.run.verb if known.run else ""
+    finished = _time(receipt.finished_at) if receipt and known.has_ended else ""
+    return (known.run_id, verb, _status(known, running), _time(_started_at(known)), finished, *counts)
+
+
+def _status(known: _Known, running: str) -> str:
+    if known.is_damaged:
+        return DAMAGED
+    if known.receipt and known.has_ended:
+        return known.receipt.status
+    return RUNNING if known.run_id == running else UNFINISHED
+
+
+def _started_at(known: _Known) -> str:
+    if known.run:
+        return known.run.started_at
+    return known.receipt.started_at if known.receipt else ""
+
+
+def _time(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}" if text else ""
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Words to the left, counts to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    words = len(_HEAD) - len(COUNTS)
+    for row in rows:
+        cells = [
+            cell.ljust(width) if number < words else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()

@@ -1,0 +1,92 @@
+"""`status`: counts, rate, time left and cost of a run, from its files alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from cardbeam.config.options import Problem, option, output_problems
+from cardbeam.run_state.receipt import read_receipt
+from cardbeam.storage.damaged_file import DamagedFile, warn
+from cardbeam.storage.folder import Folder, open_folder
+from cardbeam.watch.unprocessed import still_open
+from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_FAILED, UsageError
+from pipeline.cli.options import parse
+from pipeline.runs.liveness import Observer, is_alive
+from pipeline.runs.registry import Run, read_run, run_ids
+from pipeline.runs.status import RecordCounter, line
+from pipeline.runs.summary import summarise
+from pipeline.runs.watch_lines import watch_lines
+
+_REDRAW_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSettings:
+    """Which run is looked at, and how often."""
+
+    output: str = option("", help="The output folder of the run.")
+    run_id: str = option("", help="Name of the run; default the newest.")
+    watch: bool = option(False, help="Look again every two seconds until the run has ended.")
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with it, in words."""
+        yield from output_problems(self.output)
+
+
+def _read_run(folder: Folder, run_id: str) -> Run | None:
+    """How a run began, or its name alone where the file about it is damaged."""
+    try:
+        return read_run(folder, run_id)
+    except DamagedFile as error:
+        warn(error)
+        return Run(run_id, "", datetime.fromtimestamp(0, timezone.utc).isoformat())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Tell how a run stands, while it runs and after; the newest where --run_id does not name one. Exit 4 if its
+    process is gone and it did not end."""
+    (asked,), _ = parse("status", str(main.__doc__), arguments, StatusSettings, runner=None)
+    folder = open_folder(asked.output)
+    known = run_ids(folder)
+    run_id = asked.run_id or (known[-1] if known else "")
+    if not known:
+        raise UsageError(f"there is no run in --output {asked.output} yet: begin one with backfill or watch")
+    run = _read_run(folder, run_id) if run_id in known else None
+    if run is None:
+        raise UsageError(f"there is no run {run_id} in --output {asked.output}; there are {', '.join(known)}")
+    return _show(folder, run, asked)
+
+
+def _show(folder: Folder, run: Run, asked: StatusSettings) -> int:
+    """Print how the run stands, again and again if that is asked for until it has ended; the exit status."""
+    counter, observer = RecordCounter(folder, run.run_id), Observer(folder, run.run_id)
+    damaged: list[DamagedFile] = []
+    while (receipt := read_receipt(folder, run.run_id, damaged.append)) is None or not receipt.has_ended:
+        if damaged:
+            warn(damaged[0])
+            print(f"run {run.run_id}  {line(run, counter.look(time.time()))}")
+            return EXIT_COMPLETE
+        lives = observer.look() if asked.watch else is_alive(observer)
+        if receipt is None:
+            print(f"run {run.run_id}  {line(run, counter.look(time.time()))}", flush=True)
+        else:
+            print(summarise(receipt, asked.output))
+            print("\n".join(watch_lines(folder, run.run_id, time.time())), flush=True)
+        if lives is False:
+            print(f"  DEAD       {_epitaph(folder, run.run_id)}", flush=True)
+            return EXIT_FAILED
+        if not asked.watch:
+            return EXIT_COMPLETE
+        time.sleep(_REDRAW_S)
+    print(summarise(receipt, asked.output))
+    return EXIT_COMPLETE
+
+
+def _epitaph(folder: Folder, run_id: str) -> str:
+    """What is known of a run whose process is gone."""
+    in_flight = still_open(folder, run_id)
+    calls = f"up to {in_flight:,} calls were in flight" if in_flight else "no call was in flight"
+    return f"its process is gone, and it did not end; {calls}. Rerun the same command to resume"

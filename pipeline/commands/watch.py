@@ -1,0 +1,116 @@
+"""`watch`: new pictures as they appear, one run after another, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from types import FrameType
+
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, StandardOptions
+
+from cardbeam.config.settings import (
+    EndpointSettings,
+    InputSettings,
+    OutputSettings,
+    RateSettings,
+    Settings,
+    WatchSettings,
+)
+from cardbeam.inputs.listing import find
+from cardbeam.inputs.manifest import is_manifest
+from cardbeam.storage.open_uri import SourceError
+from cardbeam.storage.uris import local_path
+from cardbeam.watch.notification_feed import check_news
+from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
+from pipeline.cli.options import BUFFER_LIMIT, parse, refuse_own_files
+from pipeline.launch.batch_run import check_credentials
+from pipeline.launch.prism import PRISM, find_prism
+from pipeline.launch.watch_run import watch_a_run
+from transforms.beam_files import use_beam_files
+from transforms.call_endpoint import is_one_process
+
+_TO_THE_END = frozenset({"FnApiRunner", "BundleBasedDirectRunner", "DirectRunner"})
+"""Runners that would list for ever before the first call, and hear no signal."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read new pictures as they appear under the inputs; tables follow within seconds. SIGTERM or Ctrl-C ends it."""
+    use_beam_files()
+    concerns = (InputSettings, WatchSettings, EndpointSettings, RateSettings, OutputSettings)
+    (inputs, watching, *others), options = parse("watch", str(main.__doc__), arguments, *concerns, runner=PRISM)
+    settings = Settings(inputs, *others)
+    refuse_own_files(settings)
+    _check_inputs(settings.input)
+    try:
+        check_news(settings, watching, is_heard_here=is_one_process(options))
+    except SourceError as error:
+        raise UsageError(str(error)) from error
+    check_credentials(settings, options)
+    _set_up(options)
+    with _told_to_end() as ending:
+        while True:
+            status = watch_a_run(settings, watching, options, ending)
+            if status != EXIT_COMPLETE or ending.is_set():
+                return status
+            settings = replace(settings, output=replace(settings.output, run_id=""))
+
+
+def _set_up(options: PipelineOptions) -> None:
+    """Have the runner stream; find Prism, if it is the runner.
+
+    Raises:
+        UsageError: the runner cannot watch; or there is no Prism, and it cannot be downloaded.
+    """
+    standard = options.view_as(StandardOptions)
+    if standard.runner in _TO_THE_END:
+        raise UsageError(f"--runner {standard.runner} runs each stage to its end, so it cannot watch: leave it out")
+    standard.streaming = True
+    debug = options.view_as(DebugOptions)
+    # bundles are short here, and with it Beam's Java runners leave a thread behind for some of them, without end
+    debug.experiments = [one for one in debug.experiments or () if one != BUFFER_LIMIT]
+    if standard.runner == PRISM:
+        find_prism(options)
+
+
+def _check_inputs(inputs: InputSettings) -> None:
+    """Whether each input can be listed; it may be empty yet.
+
+    Raises:
+        UsageError: it cannot, or does not grow.
+    """
+    for source in inputs.input:
+        if is_manifest(source):
+            raise UsageError(f"--input {source} is a manifest, which watch does not take: expected a folder or a glob")
+        path = local_path(source)
+        if path is not None and not any(letter in source for letter in "*?[") and not Path(path).exists():
+            raise UsageError(f"--input {source} does not exist: expected a folder or a glob")
+        try:
+            list(islice(find(source, inputs), 1))
+        except SourceError as error:
+            raise UsageError(str(error)) from error
+
+
+@contextmanager
+def _told_to_end() -> Iterator[threading.Event]:
+    """An event that the first SIGTERM or SIGINT sets; the second interrupts."""
+    ending = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        if ending.is_set():
+            raise KeyboardInterrupt
+        ending.set()
+        print(f"{signal.Signals(number).name}: what is under way is brought to its end", file=sys.stderr, flush=True)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield ending
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Runs a graph: from the run's lock to its exit status."""

@@ -1,0 +1,43 @@
+"""From an error or a receipt to one line for the user and an exit status."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+
+from cardbeam.run_state.layout import run_file
+from cardbeam.run_state.receipt import Receipt
+from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
+from cardbeam.storage.folder import Folder
+from cardbeam.storage.open_uri import SourceError
+from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_FAILED, exit_status_of, innermost
+
+_LOG = logging.getLogger("cardbeam")
+
+
+def fail(message: str, error: Exception | None = None) -> int:
+    """Say in one line why a run did not come to its end; the exit status."""
+    _LOG.debug(message, exc_info=error)
+    print(f"{message}. Rerun the same command to resume", file=sys.stderr)
+    return exit_status_of(error)
+
+
+def cause(error: BaseException) -> str:
+    """The innermost error: in words where they are the operating system's or our own, else its kind and place.
+
+    Other libraries put values into their messages, and a value may be card text.
+    """
+    error = innermost(error)
+    if isinstance(error, (OSError, SourceError)):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
+
+
+def exit_status(folder: Folder, receipt: Receipt) -> int:
+    """How a run that has its receipt ends the process."""
+    if receipt.status == "complete":
+        return EXIT_COMPLETE
+    stop = read_stop(folder, run_file(receipt.run_id, STOP_FILE))
+    return stop.exit_status if stop and receipt.reconciled else EXIT_FAILED

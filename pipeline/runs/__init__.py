@@ -1,0 +1,1 @@
+"""The runs of an output: registry, lock, status, summary."""

@@ -1,0 +1,212 @@
+"""The lock of an output: one command writes to it at a time, and the lock of a dead one is taken over.
+
+Two runs at once would pay for the same picture twice and send at twice the rate. The lock belongs to the run: its
+launching process renews it, and its workers keep it by their heartbeats (see `cardbeam.run_state.run_lock`). On a
+local output it is a lock of the operating system, which goes with its process. In a bucket it is an object that its
+owner rewrites every few seconds. Life is judged by change, on the observer's own clock, so no two clocks are compared.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from cardbeam.ratelimit.membership import DEAD_AFTER_S
+from cardbeam.run_state.run_lock import CONFIRMED_FOR_S, LOCK_FILE, boottime_s, end_process, read_lock
+from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
+from cardbeam.storage.folder import Folder
+from pipeline.cli.exit_codes import UsageError
+
+BEAT_S = 5.0
+"""Longer than `CONFIRMED_FOR_S`: a lock that was taken over is held for so long before its new owner begins."""
+_BEATS_TO_WAIT = 3
+_END_WITHIN_S = 15.0
+"""For so long workers whose job was cancelled may call on, with what they have at hand (see `worker`)."""
+_STOP_WITHIN_S = 60.0
+"""For so long workers may take to stop that see the lock with another."""
+_TRIES = 5
+_INSTANTS_S = (0.0, 0.05, 0.2)
+
+
+def refuse_living_workers(
+    folder: Folder, *, within_s: float = _END_WITHIN_S, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """See whether workers of an earlier launch live on: then its job still runs on a cluster.
+
+    Raises:
+        UsageError: they do.
+    """
+    if not await_silence(folder, DEAD_AFTER_S, within_s, sleep):
+        raise UsageError(
+            "workers of an earlier launch still call for this --output: wait for their job to end, or cancel it"
+        )
+
+
+@contextmanager
+def claimed(
+    folder: Folder,
+    run_id: str,
+    *,
+    what: str = "",
+    when_lost: Callable[[], None] = end_process,
+    when_orphaned: Callable[[Folder], None] = refuse_living_workers,
+) -> Iterator[None]:
+    """Hold the lock of an output for a run, or for a command (`what`) that is none.
+
+    `when_orphaned` is called before the lock is taken, to deal with workers of an earlier launch that live on;
+    `when_lost`, in a thread, once another process has it.
+
+    Raises:
+        UsageError: another process has it, or workers of an earlier launch live on.
+    """
+    lock = _Lock(folder, run_id, what or f"run {run_id}")
+    with _local_claim(lock, when_orphaned) if folder.is_local else _bucket_claim(lock, when_orphaned, when_lost):
+        if list_heartbeats(folder):  # of workers that woke up: they see that the lock is not their run's
+            refuse_living_workers(folder, within_s=_STOP_WITHIN_S)
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Lock:
+    """What this process writes into the lock."""
+
+    folder: Folder
+    run_id: str
+    what: str
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def content(self, beat: int = 0) -> bytes:
+        owner = {"run_id": self.run_id, "what": self.what, "pid": os.getpid(), "host": socket.gethostname()}
+        return orjson.dumps({**owner, "token": self.token, "beat": beat, "at_s": int(time.time())})
+
+    def is_held(self) -> bool:
+        """Whether it stands in the bucket as ours. Raises as `read_lock` does."""
+        held = read_lock(self.folder)
+        return held is not None and held.get("token") == self.token
+
+    def renew(self, beat: int) -> bool:
+        """Write the next beat; whether the lock was ours, which nobody else deletes. Raises as `read_lock` does."""
+        started_s = boottime_s()
+        if not self.is_held():
+            return False
+        if boottime_s() - started_s <= CONFIRMED_FOR_S:  # else this process was frozen, and it may be another's now
+            self.folder.write(LOCK_FILE, self.content(beat))
+        return True
+
+
+def _refuse(content: bytes) -> UsageError:
+    try:
+        held = orjson.loads(content)
+        owner = f"{held['what']} is in progress (pid {held['pid']} on {held['host']})"
+    except (ValueError, KeyError, TypeError):  # taken this very moment, or by another version
+        owner = "another run is in progress"
+    return UsageError(f"{owner} over this --output: wait for it to finish")
+
+
+@contextmanager
+def _local_claim(lock: _Lock, when_orphaned: Callable[[Folder], None]) -> Iterator[None]:
+    path = Path(lock.folder.root, LOCK_FILE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        if not _acquired(file):
+            file.seek(0)
+            raise _refuse(file.read())
+        when_orphaned(lock.folder)
+        file.truncate(0)
+        file.write(lock.content())
+        file.flush()
+        yield
+
+
+def _acquired(file: BinaryIO, sleep: Callable[[float], None] = time.sleep) -> bool:
+    """Lock a file; whether it was free. Who looks whether it is held (`liveness`) has it for an instant."""
+    for wait_s in _INSTANTS_S:
+        sleep(wait_s)
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
+@contextmanager
+def _bucket_claim(
+    lock: _Lock, when_orphaned: Callable[[Folder], None], when_lost: Callable[[], None]
+) -> Iterator[None]:
+    _take(lock, when_orphaned)
+    over = threading.Event()
+
+    def beat() -> None:
+        for number in itertools.count(1):
+            if over.wait(BEAT_S):
+                return
+            with suppress(OSError, ValueError):  # the next beat tries again; three silent ones let another take over
+                if not lock.renew(number):
+                    when_lost()
+                    return
+
+    thread = threading.Thread(target=beat, name="claim", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        with suppress(OSError, ValueError):  # it stays: the next run waits until it shows no beat
+            if lock.is_held():
+                lock.folder.delete([LOCK_FILE])
+
+
+def _take(lock: _Lock, when_orphaned: Callable[[Folder], None], sleep: Callable[[float], None] = time.sleep) -> None:
+    """Take the lock: a free one, one that comes free while it is watched, or one whose owner is dead."""
+    for _ in range(_TRIES):
+        silent = _silent_lock(lock.folder, sleep)
+        when_orphaned(lock.folder)
+        if silent is None and lock.folder.create(LOCK_FILE, lock.content()):
+            return
+        if silent is not None and _read(lock.folder) == silent:
+            _take_over(lock, sleep)
+            return
+    raise UsageError("other runs begin and end over this --output: try again once they have ended")
+
+
+def _silent_lock(folder: Folder, sleep: Callable[[float], None]) -> bytes | None:
+    """The lock of an owner that shows no beat while three were due; None where there is none.
+
+    Raises:
+        UsageError: its owner lives.
+    """
+    seen = _read(folder)
+    for _ in range(_BEATS_TO_WAIT):
+        if seen is None:
+            return None
+        sleep(BEAT_S)
+        if (now := _read(folder)) not in (seen, None):
+            raise _refuse(now)
+        seen = now
+    return seen
+
+
+def _read(folder: Folder) -> bytes | None:
+    try:
+        return folder.read(LOCK_FILE)
+    except FileNotFoundError:
+        return None
+
+
+def _take_over(lock: _Lock, sleep: Callable[[float], None]) -> None:
+    lock.folder.write(LOCK_FILE, lock.content())
+    sleep(BEAT_S)  # two may take over at once: the later write stays
+    if not lock.is_held():
+        raise _refuse(_read(lock.folder) or b"")

@@ -1,0 +1,58 @@
+"""While a run is under way: a bar on a terminal, a line every 30 s elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+from cardbeam.storage.folder import Folder
+from pipeline.runs.registry import Run
+from pipeline.runs.status import RecordCounter, Status, line
+
+_LOG = logging.getLogger("cardbeam")
+_BAR_EVERY_S = 1.0
+_LINE_EVERY_S = 30.0
+
+
+@contextmanager
+def show_progress(folder: Folder, run: Run) -> Iterator[None]:
+    """Show how the run stands until the block ends; says nothing of a run that ends before the first look."""
+    is_terminal = sys.stderr.isatty()
+    stop = threading.Event()
+    bar = tqdm(unit="picture", file=sys.stderr, disable=not is_terminal, leave=False)
+    show = _bar(bar) if is_terminal else lambda status: _LOG.info("run %s  %s", run.run_id, line(run, status))
+    every_s = _BAR_EVERY_S if is_terminal else _LINE_EVERY_S
+    thread = threading.Thread(
+        target=_repeat, args=(RecordCounter(folder, run.run_id), show, stop, every_s), daemon=True
+    )
+    _LOG.info("run %s begins", run.run_id)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        bar.close()
+
+
+def _repeat(counter: RecordCounter, show: Callable[[Status], None], stop: threading.Event, every_s: float) -> None:
+    while not stop.wait(every_s):
+        try:
+            show(counter.look(time.time()))
+        except OSError as error:  # a look that fails must not end the run
+            _LOG.debug("no status: %s", error)
+
+
+def _bar(bar: tqdm) -> Callable[[Status], None]:  # type: ignore[type-arg]  # generic only in its stubs
+    def show(status: Status) -> None:
+        bar.total = status.found
+        bar.n = status.answered_before + sum(status.settled.values())
+        bar.set_postfix_str(f"{status.rate_per_s:.1f} calls/s, {status.settled['dead']:,} dead")
+
+    return show

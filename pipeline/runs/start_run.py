@@ -1,0 +1,57 @@
+"""The order in which a command takes an output over: lock, close what others left, begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+
+from cardbeam.config.settings import Settings
+from cardbeam.storage.folder import Folder
+from cardbeam.tables.check_output import check_ledger, check_output
+from pipeline.runs.lock import claimed, refuse_living_workers
+from pipeline.runs.recovery import close_unfinished_runs
+from pipeline.runs.registry import Run, RunExists, begin, check_runs, new_run
+
+
+@contextmanager
+def locked_output(
+    folder: Folder, run_id: str = "", *, when_orphaned: Callable[[Folder], None] = refuse_living_workers
+) -> Iterator[None]:
+    """Hold the output's lock for a run, or for `publish`, with every run closed that did not end.
+
+    `when_orphaned` deals with workers of an earlier launch that live on.
+
+    Raises:
+        UsageError: another process holds the lock, or workers of an earlier launch live on.
+        NotClosed: a run cannot be closed.
+        DamagedFile: a file that tells what is paid for is damaged or missing.
+    """
+    with claimed(folder, run_id, what="" if run_id else "publish", when_orphaned=when_orphaned):
+        check_runs(folder)
+        (check_output if run_id else check_ledger)(folder)  # `publish` publishes what is whole of a damaged journal
+        close_unfinished_runs(folder)
+        yield
+
+
+@contextmanager
+def started_run(
+    folder: Folder, settings: Settings, verb: str, *, when_orphaned: Callable[[Folder], None] = refuse_living_workers
+) -> Iterator[Run]:
+    """A run that has begun, with the output's lock held until the block ends. Raises as `locked_output` does.
+
+    Raises:
+        RunExists: there is a run of the name that was asked for.
+    """
+    has_begun = False
+    while not has_begun:
+        run = new_run(folder, settings, verb, datetime.now(timezone.utc))
+        with locked_output(folder, run.run_id, when_orphaned=when_orphaned):
+            try:
+                begin(folder, run)
+                has_begun = True
+            except RunExists:  # it has begun, and ended, while we waited for the lock
+                if settings.output.run_id:
+                    raise
+            if has_begun:
+                yield run

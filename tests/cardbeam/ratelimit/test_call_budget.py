@@ -1,0 +1,93 @@
+"""A budget is never passed, by any number of workers, and all of it can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cardbeam.ratelimit.call_budget import Budget, chunks, endless, of_one, shared
+from cardbeam.storage.folder import LocalFolder, StoredFile
+
+
+@given(st.integers(0, 10_000_000))
+def test_chunks_add_up_to_the_budget_and_end_in_single_calls(max_calls: int) -> None:
+    sizes = list(chunks(max_calls))
+    assert sum(sizes) == max_calls
+    assert all(size >= 1 for size in sizes)
+    assert sizes[-32:] == [1] * min(32, max_calls)
+
+
+@pytest.mark.parametrize(
+    ("max_calls", "count"), [(32, 32), (64, 63), (1_000, 158), (1_000_000, 376), (10_000_000, 448)]
+)
+def test_chunks_are_few(max_calls: int, count: int) -> None:
+    """Some 22 more for each doubling of the budget: a worker creates a file for each that it takes."""
+    assert len(list(chunks(max_calls))) == count
+
+
+def _ids() -> Callable[[], str]:
+    numbers = count()
+    return lambda: str(next(numbers))
+
+
+def _taken(budget: Budget) -> int:
+    return sum(iter(budget.take, False))
+
+
+def test_workers_that_share_a_budget_use_all_of_it_and_no_more(tmp_path: Path) -> None:
+    folder, new_id = LocalFolder(str(tmp_path)), _ids()
+    budgets = [shared(folder, "run", "session", 500, new_id) for _ in range(4)]
+    with ThreadPoolExecutor(16) as threads:
+        taken = list(threads.map(_taken, budgets * 4))
+    assert sum(taken) == 500
+
+
+def test_what_a_killed_worker_had_in_hand_is_lost_and_a_new_session_begins_anew(tmp_path: Path) -> None:
+    folder, new_id = LocalFolder(str(tmp_path)), _ids()
+    killed = shared(folder, "run", "one", 320, new_id)
+    assert killed.take()
+    assert _taken(shared(folder, "run", "one", 320, new_id)) == 310  # its chunk was 10
+    assert _taken(shared(folder, "run", "two", 320, new_id)) == 320
+
+
+def test_a_call_that_was_given_back_can_be_taken_again() -> None:
+    budget = of_one(1)
+    assert [budget.take(), budget.take()] == [True, False]
+    budget.give_back()
+    assert [budget.take(), budget.take()] == [True, False]
+    assert endless().take()
+
+
+@dataclass(frozen=True)
+class _AwayAtFirst(LocalFolder):
+    """Fails the first time that it is asked for a listing, and for a file."""
+
+    away: set[str] = field(default_factory=lambda: {"list", "create"})
+
+    def _fail_once(self, deed: str) -> None:
+        if deed in self.away:
+            self.away.remove(deed)
+            raise OSError(deed)
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        self._fail_once("list")
+        return super().list(prefix)
+
+    def create(self, path: str, content: bytes) -> bool:
+        self._fail_once("create")
+        return super().create(path, content)
+
+
+def test_a_store_that_is_away_for_a_while_does_not_end_the_budget(tmp_path: Path) -> None:
+    budget = shared(_AwayAtFirst(str(tmp_path)), "run", "session", 100, _ids())
+    for deed in ("list", "create"):
+        with pytest.raises(OSError, match=deed):
+            budget.take()
+    assert _taken(budget) == 100

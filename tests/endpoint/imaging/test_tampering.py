@@ -1,0 +1,67 @@
+"""Each warning is raised by the pictures it is meant for, and by no good one."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+
+from endpoint.imaging.decode import open_sheets
+from endpoint.imaging.rectify import align
+from endpoint.imaging.tampering import signs_of
+from endpoint.reader.card_reader import ways_to_lie
+from endpoint.reader.gazetteer import Gazetteer
+from endpoint.reader.warning_codes import is_number_12, warnings_of
+from specimens.disturb import CONDITIONS, disturbed
+from specimens.draw import Style, draw
+from specimens.layouts import LAYOUTS
+from specimens.people import TUNING, someone
+from tests.specimens.fonts import needs_fonts
+
+pytestmark = needs_fonts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(name for name, condition in CONDITIONS.items() if condition.warning != "3"))
+def test_a_picture_shows_the_sign_of_its_condition_and_no_other(name: str) -> None:
+    gazetteer, expected = Gazetteer(), CONDITIONS[name].warning
+    for index in (0, 6):
+        random = Random(f"{name}/{index}")
+        specimen = draw(LAYOUTS[index], someone(random, gazetteer, TUNING), Style(scale=1.1))
+        picture, _ = disturbed(specimen, CONDITIONS[name], random)
+        (sheet,) = open_sheets(picture)
+        card = next(card for cards in ways_to_lie(sheet.pixels) for card in cards)
+        found = signs_of(sheet.pixels, card)
+        assert found == ({expected} if expected else set()), LAYOUTS[index].document_type
+
+
+def test_pixels_without_anything_on_them_raise_no_screen_or_corner_sign() -> None:
+    white = np.full((630, 1000, 3), 240, np.uint8)
+    assert signs_of(white, align(white, None)) <= {"2"}
+
+
+@pytest.mark.parametrize(
+    ("number", "dob", "gender", "right"),
+    [
+        ("001085900001", "04-07-1985", "nam", True),
+        ("001185900001", "04-07-1985", "nữ", True),
+        ("001205900001", "04-07-2005", "nam", True),
+        ("001085900001", "", "", True),
+        ("001085900001", "04-07-1986", "nam", False),
+        ("001085900001", "04-07-1985", "nữ", False),
+        ("003085900001", "04-07-1985", "nam", False),
+        ("00108590000", "04-07-1985", "nam", False),
+    ],
+    ids=["man", "woman", "born after 2000", "nothing else read", "year", "gender", "no such province", "short"],
+)
+def test_a_number_is_checked_against_what_else_is_printed(number: str, dob: str, gender: str, right: bool) -> None:
+    assert is_number_12(number, dob, gender) == right
+    info = {"id": number, "dob": dob, "gender": gender, "id_confidence": 0.95}
+    assert warnings_of("chip_id_card_front", info, frozenset()) == (() if right else ("3",))
+
+
+def test_an_unsure_number_raises_no_warning_and_codes_come_worst_first() -> None:
+    info = {"id": "123", "dob": "", "gender": "", "id_confidence": 0.5}
+    assert warnings_of("chip_id_card_front", info, frozenset("61")) == ("1", "6")
+    assert warnings_of("chip_id_card_front", info | {"id_confidence": 0.9}, frozenset("61")) == ("1", "3", "6")

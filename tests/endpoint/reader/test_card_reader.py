@@ -1,0 +1,81 @@
+"""The bundled cards are read as their truth says, field by field, and what is no card is refused or empty."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from endpoint.answers import NotAPicture
+from endpoint.reader.card_reader import CardReader
+from schemas.documents import DOCUMENTS
+from schemas.fields import Kind
+
+CARDS = Path(__file__).parents[3] / "cards"
+TRUTH = json.loads((CARDS / "truth.json").read_text(encoding="utf-8"))
+UNREADABLE = {"bad-empty.jpg", "bad-text.jpg", "bad-truncated.jpg"}
+
+
+@pytest.fixture(scope="module")
+def reader() -> CardReader:
+    return CardReader()
+
+
+@pytest.mark.parametrize("name", sorted(set(TRUTH) - UNREADABLE))
+def test_a_bundled_card_says_what_its_truth_says(reader: CardReader, name: str) -> None:
+    cards = reader.read((CARDS / name).read_bytes(), get_thumb=False)
+    said = [
+        {"type": card.document_type, "info": {key: card.info[key] for key in told["info"]}, "warnings": card.warnings}
+        for card, told in zip(cards, TRUTH[name], strict=True)
+    ]
+    assert said == [{"type": told["type"], "info": told["info"], "warnings": ()} for told in TRUTH[name]]
+
+
+@pytest.mark.parametrize("name", sorted(UNREADABLE))
+def test_what_is_no_picture_is_refused_without_its_content(reader: CardReader, name: str) -> None:
+    content = (CARDS / name).read_bytes()
+    with pytest.raises(NotAPicture) as caught:
+        reader.read(content, get_thumb=False)
+    assert "someone" not in str(caught.value)
+
+
+def test_every_contract_field_is_there_in_its_kind(reader: CardReader) -> None:
+    (card,) = reader.read((CARDS / "chip-front-01.jpg").read_bytes(), get_thumb=True)
+    kinds = {Kind.TEXT: str, Kind.DATE: str, Kind.IMAGE: str, Kind.CONFIDENCE: float, Kind.BOX: list}
+    assert {key: type(value) for key, value in card.info.items()} == {
+        field.name: kinds[field.kind] for field in DOCUMENTS["chip_id_card_front"]
+    }
+    with Image.open(io.BytesIO(base64.b64decode(card.info["image"]))) as thumb:
+        assert (thumb.format, thumb.width) == ("JPEG", 1000)
+
+
+def test_boxes_are_in_pixels_of_the_picture_sent(reader: CardReader) -> None:
+    told = TRUTH["chip-front-02.jpg"][0]["boxes"]
+    with Image.open(CARDS / "chip-front-02.jpg") as picture:
+        canvas = Image.new("RGB", (picture.width * 2, picture.height * 2), (60, 50, 44))
+        canvas.paste(picture, (200, 300))
+    out = io.BytesIO()
+    canvas.save(out, "JPEG", quality=92)
+    (card,) = reader.read(out.getvalue(), get_thumb=False)
+    for name, (left, top, right, bottom) in told.items():
+        box = card.info[f"{name}_box"]
+        assert box == pytest.approx([left + 200, top + 300, right + 200, bottom + 300], abs=12), name
+
+
+def test_a_value_that_the_pictures_edge_cuts_is_no_more_than_a_guess(reader: CardReader) -> None:
+    told = TRUTH["chip-front-02.jpg"][0]["boxes"]
+    with Image.open(CARDS / "chip-front-02.jpg") as picture:
+        canvas = Image.new("RGB", (picture.width + 400, picture.height + 400), (60, 50, 44))
+        canvas.paste(picture, (200, 200))
+    widest = max(("hometown", "address", "nationality"), key=lambda name: told[name][2])
+    out = io.BytesIO()
+    canvas.crop((0, 0, 200 + told[widest][2] - 40, 200 + picture.height - 60)).save(out, "JPEG", quality=92)
+    (card,) = reader.read(out.getvalue(), get_thumb=False)
+    assert (card.document_type, card.warnings) == ("chip_id_card_front", ("6",))
+    assert card.info["id"] == TRUTH["chip-front-02.jpg"][0]["info"]["id"]
+    assert card.info["id_confidence"] > 0.9
+    assert card.info[f"{widest}_confidence"] < 0.6

@@ -1,0 +1,111 @@
+"""The statements of `ddl` make every table, column and comment in each engine's own words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import pytest
+import sqlglot
+from sqlglot import expressions as exp
+
+from pipeline.__main__ import main
+from pipeline.catalog.dialects import DIALECTS
+from pipeline.catalog.table_ddl import RUN_ID, TABLES, statements
+from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
+
+_UNKNOWN_TO_SQLGLOT = "\nWITH PARTITION COLUMNS (`run_id` STRING)"
+"""BigQuery's own clause, as its reference for CREATE EXTERNAL TABLE has it."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Two nights and a half-finished one."""
+    return write_nights(tmp_path_factory.mktemp("nights")).root
+
+
+def _printed(engine: str, root: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["ddl", f"--engine={engine}", f"--output={root}"]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("engine", DIALECTS)
+def test_parsed(engine: str) -> None:
+    """Each statement parses in the engine's dialect; each table has its columns and their documentation."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for statement in statements(engine, "cards", "s3://tables/cards", [FIRST]):
+        (tree,) = sqlglot.parse(statement.replace(_UNKNOWN_TO_SQLGLOT, ""), dialect=engine)
+        assert not isinstance(tree, exp.Command) or statement.startswith("CALL")
+        if isinstance(tree, exp.Create) and isinstance(tree.this, exp.Schema):
+            found[tree.this.this.name] = [_column(column) for column in tree.this.find_all(exp.ColumnDef)]
+    if engine == "duckdb":  # views: their comments are statements of their own, tested on DuckDB itself
+        assert found == {}
+        return
+    expected = {
+        name: [(field.name, field.metadata[b"doc"].decode()) for field in table.schema]
+        for name, table in TABLES.items()
+    }
+    assert {name: [column for column in columns if column[1] and column[0] != RUN_ID.name]
+            for name, columns in found.items()} == expected  # fmt: skip
+
+
+def _column(column: exp.ColumnDef) -> tuple[str, str]:
+    comment = column.find(exp.CommentColumnConstraint)
+    if comment is not None:
+        return column.name, comment.this.name
+    options = column.find(exp.Properties)
+    return column.name, options.find(exp.Literal).name if options else ""
+
+
+def test_duckdb(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """DuckDB takes them, and shows rows of ended runs under the documented columns."""
+    connection = duckdb.connect()
+    connection.execute(_printed("duckdb", root, capsys))
+    rows = "SELECT run_id, count(*) FROM cardbeam.passport GROUP BY ALL ORDER BY ALL"
+    assert connection.sql(rows).fetchall() == [(FIRST, 30), (SECOND, 29)]
+    for name, table in TABLES.items():
+        found = connection.execute(
+            "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = 'cardbeam' AND table_name = ?",
+            [name],
+        ).fetchall()
+        assert found == [(field.name, field.metadata[b"doc"].decode()) for field in [*table.schema, RUN_ID]]
+
+
+def test_added_columns() -> None:
+    """Trino, asked again after an upgrade, adds the columns that a table lacks, with their documentation."""
+    added: dict[str, list[str]] = {}
+    for statement in statements("trino", "cards", "s3://tables/cards", [FIRST]):
+        (tree,) = sqlglot.parse(statement, dialect="trino")
+        if isinstance(tree, exp.Alter):
+            (column,) = tree.args["actions"]
+            assert column.args["exists"] is True and _column(column)[1]
+            added.setdefault(tree.this.name, []).append(column.name)
+    assert added == {name: table.schema.names for name, table in TABLES.items()}
+
+
+@pytest.mark.parametrize("engine", ["trino", "spark", "athena", "bigquery"])
+def test_half_a_run(engine: str, root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only runs with their receipt become partitions."""
+    printed = _printed(engine, root, capsys)
+    assert [run_id in printed for run_id in (FIRST, SECOND, HALF)] == [True, True, False]
+
+
+@pytest.mark.slow
+def test_spark(root: str, spark: Any) -> None:
+    """Spark takes them and reads every row of ended runs, types and nested values included."""
+    for statement in statements("spark", "cardbeam", root, [FIRST, SECOND]):
+        spark.sql(statement)
+    rows = spark.sql("SELECT run_id, count(*) FROM cardbeam.passport GROUP BY run_id ORDER BY run_id").collect()
+    assert [tuple(row) for row in rows] == [(FIRST, 30), (SECOND, 29)]
+    (first,) = spark.sql(
+        "SELECT typeof(dob), dob_box.right, labels['customer_id'], uris[0], cast(called_at AS STRING) "
+        "FROM cardbeam.passport ORDER BY called_at LIMIT 1"
+    ).collect()
+    assert tuple(first) == ("date", 110, "C-060", "s3://photos/2026/11/060.jpg", "2026-11-21 01:00:03")
+    described = {row.col_name: row.comment for row in spark.sql("DESCRIBE cardbeam.`9_id_card_front`").collect()}
+    assert described["dob"] == "Date of birth"
+    connection = duckdb.connect()
+    connection.execute("; ".join(statements("duckdb", "cardbeam", root, [])))
+    counts = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM cardbeam.`{name}`" for name in TABLES)
+    expected = connection.sql(counts.replace("`", '"')).fetchall()
+    assert sorted(map(tuple, spark.sql(counts).collect())) == sorted(expected)

@@ -1,0 +1,35 @@
+"""Lists what only Beam's filesystems know: hdfs and whatever else a runner brings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+
+from cardbeam.inputs.image_source import list_elsewhere_with
+from cardbeam.model.request import Picture
+from cardbeam.storage.open_uri import SourceError
+
+
+def list_by_beam(pattern: str) -> Iterator[Picture]:
+    """Every file that a pattern matches, with size and time of change.
+
+    Raises:
+        SourceError: the filesystem is not known to Beam, or cannot be listed.
+    """
+    try:
+        (matched,) = FileSystems.match([pattern])
+    except (BeamIOError, ValueError, OSError, ImportError) as error:
+        raise SourceError(f"--input {pattern} cannot be listed: {_reason(error)}") from error
+    for found in matched.metadata_list:
+        yield Picture(found.path, found.size_in_bytes, str(found.last_updated_in_seconds))
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def use_beam_files() -> None:
+    """Have this process list by Beam what cardbeam does not know itself."""
+    list_elsewhere_with(list_by_beam)

@@ -1,0 +1,84 @@
+"""Counts of what was found and of how each request ended: the receipt's `requests`.
+
+`found` is counted where the inputs are listed, the ends where each request ends, so that the two can be held
+against each other. Once all inputs are listed, both counts are written down for `status`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+import apache_beam as beam
+import orjson
+from apache_beam.pvalue import AsIter
+from apache_beam.utils.windowed_value import WindowedValue
+
+from cardbeam.config.settings import OutputSettings
+from cardbeam.model.result import THROTTLED_US, Counted, Counts, Ending
+from cardbeam.run_state.job_attempt import begin_attempt
+from cardbeam.run_state.layout import FOUND_FILE, run_file
+from cardbeam.storage.folder import open_folder
+
+
+class CountFound(beam.PTransform):
+    """(Counted as found, Counted as known) -> the attempt's name, once all inputs are listed."""
+
+    def __init__(self, settings: OutputSettings) -> None:
+        super().__init__()
+        self._settings, self._launch = settings, uuid.uuid4().hex
+
+    def expand(self, counted: tuple[beam.PCollection[Counted], beam.PCollection[Counted]]) -> beam.PCollection[str]:
+        """Add both up and write them down."""
+        return add_up(*counted) | "Write" >> beam.Map(_write_counts, self._settings, self._launch)
+
+
+def _write_counts(counts: Counts, settings: OutputSettings, launch: str) -> str:
+    folder = open_folder(settings.output)
+    folder.write(run_file(settings.run_id, FOUND_FILE), orjson.dumps(counts))
+    return begin_attempt(folder, settings.run_id, launch)
+
+
+Tallied = tuple[beam.PCollection[Counted], beam.PCollection[Counted], beam.PCollection[Ending]]
+
+
+class Tally(beam.PTransform):
+    """(Counted as found, Counted as known, Endings of the rest) -> Counts, once all of them have ended."""
+
+    def expand(self, tallied: Tallied) -> beam.PCollection[Counts]:
+        """Count by what it is."""
+        found, known, endings = tallied
+        return add_up(found, known, endings | "Count" >> beam.ParDo(_CountFn()))
+
+
+class _CountFn(beam.DoFn):
+    """One element a bundle, window and kind, not one a request: a runner may hold them all until the last has ended."""
+
+    def start_bundle(self) -> None:
+        self._counts: dict[Any, Counter[str]] = {}
+
+    def process(self, ending: Ending, window: Any = beam.DoFn.WindowParam) -> None:
+        counts = self._counts.setdefault(window, Counter())
+        counts[ending.fate.value] += 1
+        if ending.throttled_s:
+            counts[THROTTLED_US] += round(ending.throttled_s * 1_000_000)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for window, counts in self._counts.items():
+            for counted in counts.items():
+                yield WindowedValue(counted, window.max_timestamp(), (window,))
+
+
+def add_up(*counted: beam.PCollection[Counted]) -> beam.PCollection[Counts]:
+    """All of them as one. There are few, so they go by the side: combiners would be a dozen steps of the graph."""
+    return counted[0].pipeline | beam.Impulse() | "Add up" >> beam.Map(_sum, *map(AsIter, counted))
+
+
+def _sum(_: bytes, *counted: Iterable[Counted]) -> Counts:
+    total: Counter[str] = Counter()
+    for kind, count in chain(*counted):
+        total[kind] += count
+    return dict(total)

@@ -1,0 +1,107 @@
+"""Counts and files of a run -> its Receipt: the last stage, which leaves the output in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+import apache_beam as beam
+from apache_beam.pvalue import AsList
+
+from cardbeam.config.settings import OutputSettings, Settings
+from cardbeam.model.part import PartCounts, WrittenFile
+from cardbeam.model.result import Counts, Fate
+from cardbeam.run_state.closing import begin_closing, end_closing
+from cardbeam.run_state.layout import (
+    run_file,
+)
+from cardbeam.run_state.receipt import (
+    INTERRUPTED,
+    Receipt,
+    create_receipt,
+    read_receipt,
+    with_tables,
+    write_receipt,
+)
+from cardbeam.run_state.run_lock import TakenOver, refuse_if_taken_over
+from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
+from cardbeam.storage.folder import Folder, open_folder
+from cardbeam.tables.check_output import check_run
+from cardbeam.tables.finalize import all_files, done_with, end_run, strays
+
+
+class Overtaken(Exception):
+    """A later attempt at the job has begun and makes the calls that are left: this one must not end the run."""
+
+
+class EndRun(beam.PTransform):
+    """(Counts, PartCounts, WrittenFiles) -> Receipt."""
+
+    def __init__(self, settings: Settings, started_at: datetime) -> None:
+        super().__init__()
+        self._settings, self._started_at = settings, started_at
+
+    def expand(
+        self,
+        ended: tuple[beam.PCollection[Counts], beam.PCollection[PartCounts], beam.PCollection[WrittenFile]],
+    ) -> beam.PCollection[Receipt]:
+        """Bring the counts of all parts and all files to one place."""
+        tally, parts, files = ended
+        return tally | "End" >> beam.Map(
+            _end, self._settings, self._started_at, parts=AsList(parts), files=AsList(files)
+        )
+
+
+class TidyRuns(beam.PTransform):
+    """(Run ids, PartCounts, WrittenFiles) -> Receipts, of those runs that have one."""
+
+    def __init__(self, output: OutputSettings) -> None:
+        super().__init__()
+        self._output = output
+
+    def expand(
+        self, published: tuple[beam.PCollection[str], beam.PCollection[PartCounts], beam.PCollection[WrittenFile]]
+    ) -> beam.PCollection[Receipt]:
+        """Each run by itself."""
+        run_ids, parts, files = published
+        return run_ids | "Tidy" >> beam.FlatMap(_tidy, self._output, parts=AsList(parts), files=AsList(files))
+
+
+def _end(
+    tally: Counts, settings: Settings, started_at: datetime, parts: list[PartCounts], files: list[WrittenFile]
+) -> Receipt:
+    now = datetime.fromtimestamp(time.time(), timezone.utc)
+    folder = open_folder(settings.output.output)
+    refuse_if_taken_over(folder, settings.output.run_id)
+    if tally.get(Fate.DEFERRED.value) and read_stop(folder, run_file(settings.output.run_id, STOP_FILE)) is None:
+        raise Overtaken("requests were left to a later attempt, which ends the run")
+    return end_run(folder, settings, tally, parts, files, started_at=started_at, finished_at=now, write=_write_own)
+
+
+def _write_own(folder: Folder, receipt: Receipt) -> Receipt:
+    """Write the receipt, unless the run was closed meanwhile by a launch that took this job for dead."""
+    if not create_receipt(folder, receipt):
+        there = read_receipt(folder, receipt.run_id)
+        if there is not None and there.status == INTERRUPTED:
+            raise TakenOver(f"another launch closed run {receipt.run_id}")
+        write_receipt(folder, receipt)  # this bundle has run before
+    return receipt
+
+
+def _tidy(run_id: str, output: OutputSettings, parts: list[PartCounts], files: list[WrittenFile]) -> Iterator[Receipt]:
+    folder = open_folder(output.output)
+    check_run(folder, run_id)  # again: what is deleted now may have been made of what is missing
+    parts = [part for part in parts if part.run_id == run_id]
+    files = all_files(folder, run_id, [file for file in files if file.run_id == run_id])
+    receipt = read_receipt(folder, run_id)
+    if receipt is None:  # a run that has not ended gets its receipt when it does, and keeps its journal
+        folder.delete(strays(folder, run_id, files))
+        return
+    begin_closing(folder, run_id)
+    folder.delete(strays(folder, run_id, files))
+    receipt = with_tables(receipt, parts, files)
+    write_receipt(folder, receipt)
+    folder.delete(done_with(folder, run_id, parts))
+    end_closing(folder, run_id)
+    yield receipt

@@ -1,0 +1,60 @@
+"""Inputs -> ListedInputs: the requests of each input, and how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+
+from cardbeam.config.settings import InputSettings
+from cardbeam.inputs.listing import find
+from cardbeam.model.request import Request
+from cardbeam.model.result import FOUND, Counted
+from cardbeam.process import configure_process
+from transforms.beam_files import use_beam_files
+
+_COUNTED = "counted"
+
+
+class Found(NamedTuple):
+    """The requests, and how many each input gave."""
+
+    requests: beam.PCollection[Request]
+    counted: beam.PCollection[Counted]
+
+
+class FindCards(beam.PTransform):
+    """Inputs -> Found."""
+
+    def __init__(self, settings: InputSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, inputs: beam.PCollection[str]) -> Found:
+        """List each input."""
+        return list_and_count(inputs, partial(find, settings=self._settings))
+
+
+def list_and_count(sources: beam.PCollection[Any], give: Callable[[Any], Iterator[Request]]) -> Found:
+    """All that each source gives. The count is one element a source, not one a request: there are millions."""
+    listed = sources | "List" >> beam.ParDo(_ListFn(give)).with_outputs(_COUNTED, main="requests")
+    return Found(listed.requests, listed[_COUNTED])
+
+
+class _ListFn(beam.DoFn):
+    def __init__(self, give: Callable[[Any], Iterator[Request]]) -> None:
+        self._give = give
+
+    def setup(self) -> None:
+        configure_process()
+        use_beam_files()
+
+    def process(self, source: Any) -> Iterator[Request | TaggedOutput]:
+        count = 0
+        for request in self._give(source):
+            count += 1
+            yield request
+        yield TaggedOutput(_COUNTED, (FOUND, count))
