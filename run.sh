@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The front door: ./run.sh VERB [options]. Sets up what the verb needs in .venv beside this file, once.
+# The front door: ./run.sh COMMAND [options]. Sets up what the command needs in .venv beside this file, once.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv="$here/.venv"
-verb=${1:-help}
+command=${1:-help}
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -118,7 +118,7 @@ install_prism() {
 }
 
 make_venv
-case $verb in
+case $command in
   demo) install endpoint,report,sql; install_tessdata ;;
   endpoint) install endpoint; install_tessdata ;;
   sql) install sql ;;
@@ -160,7 +160,7 @@ esac
 export MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-1} ARROW_DEFAULT_MEMORY_POOL=${ARROW_DEFAULT_MEMORY_POOL:-system}
 export PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" PYTHONSAFEPATH=1 OMP_THREAD_LIMIT=1
 python="$venv/bin/python"
-case $verb in
+case $command in
   test)
     cd "$here"
     exec "$python" -m pytest "${@:2}"

@@ -23,7 +23,7 @@ class _Benchmark:
 BENCHMARKS = {
     "throughput": _Benchmark("benchmarks.throughput", "a whole backfill beside what users write today"),
     "rate": _Benchmark("benchmarks.rate", "how much of the allowed rate is used, by how many workers; never above it"),
-    "memory": _Benchmark("benchmarks.memory", "peak memory of one worker as the pictures grow in number"),
+    "memory": _Benchmark("benchmarks.memory", "peak memory of one worker as the images grow in number"),
     "calls": _Benchmark("benchmarks.calls", "where the CPU of a call goes, step by step"),
     "tail": _Benchmark("benchmarks.tail", "how long a run goes on after its last call has started"),
     "paid_once": _Benchmark("benchmarks.paid_once", "what planning over past nights and publishing cost"),
@@ -31,7 +31,7 @@ BENCHMARKS = {
     "journal": _Benchmark("benchmarks.journal", "what making each answer durable costs"),
     "reading": _Benchmark("benchmarks.reading", "how well the embedded endpoint reads"),
     "runners": _Benchmark("benchmarks.runners", "local runners side by side: start, rate, memory"),
-    "cluster": _Benchmark("benchmarks.cluster", "a Flink cluster, as pictures and workers grow in number"),
+    "cluster": _Benchmark("benchmarks.cluster", "a Flink cluster, as images and workers grow in number"),
     "flink": _Benchmark("tests.engines.night", "a night on a Flink cluster whose task managers are killed"),
     "storage": _Benchmark("benchmarks.storage", "listing, reading and journal on object storage"),
 }

@@ -2,7 +2,7 @@
 
 With `--most_per_second N` it answers 429 when a request is more than the Nth within one second up
 to it, refused ones included. `GET /stats` tells what it saw. One process on an event loop of C;
-bodies go into one buffer that is never looked at. It can be the web server of the pictures too.
+bodies go into one buffer that is never looked at. It can be the web server of the images too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAME = "ĐẶNG THỊ CẤY GIẤU"
 """On every card."""
 
 
-def reply() -> bytes:
+def response() -> bytes:
     """An answer of the usual size, about 2 kB: a chip card's front, made up."""
     names = ("id", "name", "dob", "hometown", "address", "gender", "due_date", "nationality")
     texts = {"id": "001099000001", "name": NAME, "dob": "12-03-1999", "due_date": "12-03-2039"}
@@ -52,19 +52,19 @@ def _response(status: bytes, body: bytes) -> bytes:
     return head + body
 
 
-_PICTURE = re.compile(rb"(?:GET|HEAD) /pictures/([0-9]+[.]jpg) ")
+_IMAGE = re.compile(rb"(?:GET|HEAD) /pictures/([0-9]+[.]jpg) ")
 
 
 class Endpoint:
     """What all connections share: the answer, the limit, and when each request came."""
 
-    def __init__(self, latency_s: float, most_per_second: int, slow_every: int, pictures: str) -> None:
+    def __init__(self, latency_s: float, most_per_second: int, slow_every: int, images: str) -> None:
         self._latency_s, self._most, self._slow_every = latency_s, most_per_second, slow_every
-        self._answer = _response(b"200 OK", reply())
+        self._answer = _response(b"200 OK", response())
         self._refusal = _response(b"429 Too Many Requests", b"{}")
         self._last: deque[float] = deque(maxlen=most_per_second or 1)
         self._came_s, self.refused = array("d"), 0
-        self._pictures = Path(pictures)
+        self._images = Path(images)
 
     def take(self) -> bytes:
         """One request came: the answer to it."""
@@ -81,9 +81,9 @@ class Endpoint:
         is_slow = self._slow_every and len(self._came_s) % self._slow_every == 0
         return self._latency_s * (4 if is_slow else 1)
 
-    def picture(self, name: bytes, *, with_content: bool) -> bytes:
-        """What a web server says of a picture."""
-        content = (self._pictures / name.decode()).read_bytes()
+    def image(self, name: bytes, *, with_content: bool) -> bytes:
+        """What a web server says of an image."""
+        content = (self._images / name.decode()).read_bytes()
         head = b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n' % len(content)
         return head + content if with_content else head
 
@@ -132,8 +132,8 @@ class _Connection(asyncio.BufferedProtocol):
         self._body_left = (int(found[1]) if found else 0) - body_bytes
         if head.startswith(b"GET /stats"):
             self._transport.write(self._endpoint.stats())
-        elif picture := _PICTURE.match(head):
-            self._transport.write(self._endpoint.picture(picture[1], with_content=head.startswith(b"GET")))
+        elif image := _IMAGE.match(head):
+            self._transport.write(self._endpoint.image(image[1], with_content=head.startswith(b"GET")))
         else:
             self._answer, self._latency_s = self._endpoint.take(), self._endpoint.latency_s
 
@@ -161,12 +161,12 @@ def main() -> None:
     parser.add_argument("--latency_s", type=float, default=0.0)
     parser.add_argument("--most_per_second", type=int, default=0)
     parser.add_argument("--slow_every", type=int, default=0, help="every so many-th takes four times as long")
-    parser.add_argument("--pictures", default="", help="a folder that is served as /pictures/")
+    parser.add_argument("--images", default="", help="a folder that is served as /pictures/")
     parser.add_argument("--real_time", action="store_true")
     asked = parser.parse_args()
     if asked.real_time:
         run_in_real_time()
-    uvloop.run(_serve(Endpoint(asked.latency_s, asked.most_per_second, asked.slow_every, asked.pictures)))
+    uvloop.run(_serve(Endpoint(asked.latency_s, asked.most_per_second, asked.slow_every, asked.images)))
 
 
 if __name__ == "__main__":

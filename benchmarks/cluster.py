@@ -1,8 +1,8 @@
-"""`bench cluster`: a backfill on a Flink cluster of processes, as pictures and workers grow in number.
+"""`bench cluster`: a backfill on a Flink cluster of processes, as images and workers grow in number.
 
-Figures that must not grow with the pictures: memory of a worker (in all, until the last call and until the first one),
+Figures that must not grow with the images: memory of a worker (in all, until the last call and until the first one),
 of a task manager, of the launching process. Figures of the model in docs/scale.md: bytes through shuffles for each
-picture, files written, bytes of the graph; and calls a second beside what the model says of them.
+image, files written, bytes of the graph; and calls a second beside what the model says of them.
 
 Where times count, let nothing else run: cluster, workers and endpoint share the cores of this machine.
 """
@@ -24,7 +24,7 @@ from typing import Any
 import apache_beam as beam
 import psutil
 
-from benchmarks.images import write_pictures
+from benchmarks.images import write_images
 from benchmarks.machine import CREDENTIALS, endpoint
 from benchmarks.processes import Ran, run_backfill
 from pipeline import graph
@@ -33,11 +33,11 @@ from tests.engines.flink import FlinkCluster
 
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:
-    """One set of figures for each number of pictures and of workers."""
+    """One set of figures for each number of images and of workers."""
     parser = argparse.ArgumentParser(prog="run.sh bench cluster", description=__doc__)
-    parser.add_argument("--pictures", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--images", type=int, nargs="*", default=[1_000, 10_000, 100_000])
     parser.add_argument("--workers", type=int, nargs="*", default=[2])
-    parser.add_argument("--picture_bytes", type=int, default=2_000)
+    parser.add_argument("--image_bytes", type=int, default=2_000)
     parser.add_argument("--latency_s", type=float, default=0.0)
     parser.add_argument("--rate", type=float, default=0.0, help="as --max_requests_per_second")
     parser.add_argument("--in_flight", type=int, default=16, help="of each worker")
@@ -45,9 +45,9 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     asked = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the cluster goes with it
     return {
-        f"{pictures} pictures, {workers} workers": _measure(pictures, workers, asked)
+        f"{images} images, {workers} workers": _measure(images, workers, asked)
         for workers in asked.workers
-        for pictures in asked.pictures
+        for images in asked.images
     }
 
 
@@ -91,14 +91,14 @@ class _Looks:
         return workers, everything, idle
 
 
-def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str, float]:
+def _measure(images: int, workers: int, asked: argparse.Namespace) -> dict[str, float]:
     environment, ready = {**os.environ, **CREDENTIALS}, asked.stands_ready
     with (
         tempfile.TemporaryDirectory() as scratch,
         endpoint(asked.latency_s) as server,
         FlinkCluster(Path(scratch, "flink"), environment, task_managers=workers, stands_ready=ready) as cluster,
     ):
-        write_pictures(Path(scratch, "in"), pictures, asked.picture_bytes)
+        write_images(Path(scratch, "in"), images, asked.image_bytes)
         options = [f"--input={scratch}/in/*.jpg", f"--output={scratch}/out", f"--max_in_flight={asked.in_flight}"]
         options += [f"--max_requests_per_second={asked.rate:g}", *cluster.options()]
         looks = _Looks(cluster)
@@ -110,18 +110,18 @@ def _measure(pictures: int, workers: int, asked: argparse.Namespace) -> dict[str
             "start_s": round(first_s - ran.started_s, 1),
             "publish_s": round(ran.ended_s - last_s, 1),
             **_beside_the_model(asked, workers, ran, looks),
-            "calls_a_picture": len(ran.came_s) / pictures,
+            "calls_an_image": len(ran.came_s) / images,
             "worker_mb": looks.worker_mb(),
             "worker_mb_in_calls": looks.worker_mb(last_s),
             "worker_mb_before_calls": looks.worker_mb(first_s),
             "task_manager_mb": round(looks.manager_mb),
-            "worker_cpu_ms_a_picture": round(looks.workers_cpu_s / pictures * 1000, 2),
+            "worker_cpu_ms_an_image": round(looks.workers_cpu_s / images * 1000, 2),
             "launcher_mb": round(ran.peak_mb),
             "graph_bytes": _graph_bytes(options),
             "stages": len(stages),
-            "shuffled_bytes_a_picture": round(sum(one["metrics"]["write-bytes"] for one in stages) / pictures),
+            "shuffled_bytes_an_image": round(sum(one["metrics"]["write-bytes"] for one in stages) / images),
             "files": len(files),
-            "table_bytes_a_picture": round(sum(path.stat().st_size for path in files) / pictures),
+            "table_bytes_an_image": round(sum(path.stat().st_size for path in files) / images),
         }
 
 

@@ -1,6 +1,6 @@
 """What users write today, and cardbeam: `python -m benchmarks.contenders NAME PICTURES URL THREADS OUTPUT [OPTION …]`.
 
-Each takes a folder of pictures (or cardbeam a manifest) to Parquet over one endpoint, in a process of its own, and
+Each takes a folder of images (or cardbeam a manifest) to Parquet over one endpoint, in a process of its own, and
 prints wall clock, CPU of the process and its children, and peak memory as JSON. Imports are not counted; to list the
 folder is part of what each does.
 """
@@ -34,7 +34,7 @@ def open_session(threads: int) -> requests.Session:
 
 
 def read_and_call(session: requests.Session, url: str, path: str) -> Row:
-    """One picture -> one row, as in the vendor's sample code."""
+    """One image -> one row, as in the vendor's sample code."""
     content = Path(path).read_bytes()
     parameters = {"format_type": "file", "get_thumb": "false"}
     answer = session.post(
@@ -43,18 +43,18 @@ def read_and_call(session: requests.Session, url: str, path: str) -> Row:
     return {"path": path, **answer["data"][0]["info"]}
 
 
-def _paths(pictures: Path) -> list[str]:
-    return sorted(map(str, pictures.glob("*.jpg")))
+def _paths(images: Path) -> list[str]:
+    return sorted(map(str, images.glob("*.jpg")))
 
 
-def _pool(pictures: Path, url: str, threads: int, output: str) -> None:
+def _pool(images: Path, url: str, threads: int, output: str) -> None:
     session = open_session(threads)
     with ThreadPoolExecutor(threads) as executor:
-        rows = list(executor.map(lambda path: read_and_call(session, url, path), _paths(pictures)))
+        rows = list(executor.map(lambda path: read_and_call(session, url, path), _paths(images)))
     pq.write_table(pa.Table.from_pylist(rows), f"{output}.parquet")
 
 
-def _beam_one_by_one(pictures: Path, url: str, threads: int, output: str) -> None:
+def _beam_one_by_one(images: Path, url: str, threads: int, output: str) -> None:
     import apache_beam as beam  # noqa: PLC0415  # each contender pays for its own imports only
 
     class Call(beam.DoFn):
@@ -65,11 +65,11 @@ def _beam_one_by_one(pictures: Path, url: str, threads: int, output: str) -> Non
             yield read_and_call(self._session, url, path)
 
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
-        calls = pipeline | beam.Create(_paths(pictures)) | beam.Reshuffle() | beam.ParDo(Call())
+        calls = pipeline | beam.Create(_paths(images)) | beam.Reshuffle() | beam.ParDo(Call())
         _ = calls | beam.Map(json.dumps) | beam.io.WriteToText(output)
 
 
-def _request_response_io(pictures: Path, url: str, threads: int, output: str) -> None:
+def _request_response_io(images: Path, url: str, threads: int, output: str) -> None:
     import apache_beam as beam  # noqa: PLC0415
     from apache_beam.io.requestresponse import Caller, RequestResponseIO  # noqa: PLC0415
 
@@ -85,11 +85,11 @@ def _request_response_io(pictures: Path, url: str, threads: int, output: str) ->
             return read_and_call(self._session, url, path)
 
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
-        calls = pipeline | beam.Create(_paths(pictures)) | beam.Reshuffle() | RequestResponseIO(Call())
+        calls = pipeline | beam.Create(_paths(images)) | beam.Reshuffle() | RequestResponseIO(Call())
         _ = calls | beam.Map(json.dumps) | beam.io.WriteToText(output)
 
 
-def _ray(pictures: Path, url: str, threads: int, output: str) -> None:
+def _ray(images: Path, url: str, threads: int, output: str) -> None:
     import ray  # noqa: PLC0415
 
     class Call:
@@ -100,32 +100,32 @@ def _ray(pictures: Path, url: str, threads: int, output: str) -> None:
             called = self._executor.map(lambda path: read_and_call(self._session, url, str(path)), batch["item"])
             return pa.Table.from_pylist(list(called))
 
-    dataset = ray.data.from_items(_paths(pictures), override_num_blocks=1)
+    dataset = ray.data.from_items(_paths(images), override_num_blocks=1)
     dataset.map_batches(Call, batch_size=4 * threads, concurrency=1).write_parquet(output)
 
 
-def _cardbeam(pictures: Path, url: str, threads: int, output: str, *options: str) -> None:
+def _cardbeam(images: Path, url: str, threads: int, output: str, *options: str) -> None:
     """Journal, tables and receipt, as `backfill` does it; not the page about the run that it ends with."""
     from pipeline import graph  # noqa: PLC0415
     from pipeline.cli.options import parse_run  # noqa: PLC0415
     from pipeline.launch.batch_run import launch  # noqa: PLC0415
 
-    settings, runner = parse_run("backfill", "", _arguments(pictures, url, threads, output, *options))
+    settings, runner = parse_run("backfill", "", _arguments(images, url, threads, output, *options))
     if status := launch("backfill", settings, runner, graph.backfill, leaves_page=False):
         raise SystemExit(status)
 
 
-def _cardbeam_and_page(pictures: Path, url: str, threads: int, output: str, *options: str) -> None:
+def _cardbeam_and_page(images: Path, url: str, threads: int, output: str, *options: str) -> None:
     """All that `backfill` does."""
     from pipeline.__main__ import main  # noqa: PLC0415
 
-    if status := main(["backfill", *_arguments(pictures, url, threads, output, *options)]):
+    if status := main(["backfill", *_arguments(images, url, threads, output, *options)]):
         raise SystemExit(status)
 
 
-def _arguments(pictures: Path, url: str, threads: int, output: str, *options: str) -> list[str]:
+def _arguments(images: Path, url: str, threads: int, output: str, *options: str) -> list[str]:
     return [
-        f"--input={pictures}" if pictures.is_file() else f"--input={pictures}/*.jpg",
+        f"--input={images}" if images.is_file() else f"--input={images}/*.jpg",
         f"--output={output}",
         f"--endpoint_url={url}",
         f"--max_in_flight={threads}",
@@ -207,17 +207,17 @@ def _own_peak_bytes() -> int:
 def main(arguments: Sequence[str]) -> None:
     """Run one contender and print what it cost."""
     name, given, url, threads, output, *options = arguments
-    pictures = Path(given)
+    images = Path(given)
     load, run = CONTENDERS[name]
     load()
     cost, started_s = _Cost(), time.monotonic()
-    run(pictures, url, int(threads), output, *options)
+    run(images, url, int(threads), output, *options)
     wall_s = time.monotonic() - started_s
     cpu_s, peak_mb = cost.end()
-    count = len(pictures.read_text().splitlines() if pictures.is_file() else _paths(pictures))
+    count = len(images.read_text().splitlines() if images.is_file() else _paths(images))
     figures = {
-        "pictures_per_s": count / wall_s,
-        "cpu_ms_per_picture": 1000 * cpu_s / count,
+        "images_per_s": count / wall_s,
+        "cpu_ms_per_image": 1000 * cpu_s / count,
         "peak_mb": peak_mb,
         "wall_s": wall_s,
     }

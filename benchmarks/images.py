@@ -1,4 +1,4 @@
-"""Pictures to send: JPEGs of about one size, no two alike. They are looked at on the way, so they are real."""
+"""Images to send: JPEGs of about one size, no two alike. They are looked at on the way, so they are real."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _SPREAD = 0.02
 _COMMENT_BYTES = 60_000
 
 
-def write_pictures(folder: Path, count: int, size_bytes: int) -> None:
-    """Fill a folder with `count` JPEGs of about `size_bytes`, by comments of random bytes in one small picture."""
+def write_images(folder: Path, count: int, size_bytes: int) -> None:
+    """Fill a folder with `count` JPEGs of about `size_bytes`, by comments of random bytes in one small image."""
     folder.mkdir(parents=True, exist_ok=True)
     random = Random(size_bytes)
     out = io.BytesIO()

@@ -19,23 +19,23 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.images import write_pictures
+from benchmarks.images import write_images
 from benchmarks.machine import endpoint, medians
 from cardbeam.calls.bounded_executor import Held
-from cardbeam.calls.duplicates import Claims
-from cardbeam.calls.process_request import Settler
+from cardbeam.calls.duplicates import InFlightDuplicates
+from cardbeam.calls.process_request import RequestProcessor
 from cardbeam.calls.sender import Sender
 from cardbeam.http.card_client import CardClient, Credentials
 from cardbeam.http.retry import RetryPolicy
-from cardbeam.index.load import load_answered
-from cardbeam.inputs.image_source import list_pictures
+from cardbeam.index.load import load_index
+from cardbeam.inputs.image_source import list_images
 from cardbeam.journal.local_writer import LocalJournal
 from cardbeam.journal.writer import Journal
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from cardbeam.model.request import Request
-from cardbeam.model.result import Fate
+from cardbeam.model.result import RequestOutcome
 from cardbeam.ratelimit.throttle import Throttle
-from cardbeam.run_state.stop_signal import StopSwitch
+from cardbeam.run_state.stop_signal import StopSignal
 from cardbeam.storage.folder import LocalFolder
 
 _RUN = "bench"
@@ -47,7 +47,7 @@ class _NoJournal:
     def check(self) -> None:
         """There is nothing that could fail."""
 
-    def append(self, settled: Settled) -> None:
+    def append(self, settled: JournalRecord) -> None:
         """Forget it."""
 
     def flush(self) -> None:
@@ -68,7 +68,7 @@ class _Timed:
         """As the journal does."""
         self._journal.check()
 
-    def append(self, settled: Settled) -> None:
+    def append(self, settled: JournalRecord) -> None:
         """Time the journal's own."""
         started_s = time.perf_counter()
         self._journal.append(settled)
@@ -86,16 +86,16 @@ class _Timed:
 def main(arguments: Sequence[str]) -> dict[str, Any]:
     """Answers a second with the journal on and off, and their ratio."""
     parser = argparse.ArgumentParser(prog="run.sh bench journal", description=main.__doc__)
-    parser.add_argument("--pictures", type=int, default=1000)
-    parser.add_argument("--picture_bytes", type=int, default=219_000)
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--image_bytes", type=int, default=219_000)
     parser.add_argument("--latency_s", type=float, default=0.3)
     parser.add_argument("--in_flight", type=int, default=64)
     parser.add_argument("--runs", type=int, default=5)
     asked = parser.parse_args(list(arguments))
     found: dict[str, list[dict[str, float]]] = {"on": [], "off": []}
     with tempfile.TemporaryDirectory() as scratch, endpoint(asked.latency_s) as server:
-        write_pictures(Path(scratch, "in"), asked.pictures, asked.picture_bytes)
-        requests = [Request("ekyc/card", (picture,)) for picture in list_pictures(f"{scratch}/in/*.jpg")]
+        write_images(Path(scratch, "in"), asked.images, asked.image_bytes)
+        requests = [Request("ekyc/card", (image,)) for image in list_images(f"{scratch}/in/*.jpg")]
         for number in range(asked.runs):
             for name in ("on", "off") if number % 2 else ("off", "on"):
                 folder = LocalFolder(f"{scratch}/{name}-{number}")
@@ -120,15 +120,15 @@ def _run(
     requests: list[Request], folder: LocalFolder, journal: _Timed, base_url: str, threads: int
 ) -> dict[str, float]:
     client = CardClient(base_url, Credentials("bench", "bench"))
-    policy, stop = RetryPolicy(1, 60.0), StopSwitch(folder, _RUN)
+    policy, stop = RetryPolicy(1, 60.0), StopSignal(folder, _RUN)
     sender = Sender(client, Throttle(0.0), stop, policy, jitter=random.random, sleep=time.sleep, check=journal.check)
-    settler = Settler(load_answered(folder, _RUN), sender, journal)
+    processor = RequestProcessor(load_index(folder, _RUN), sender, journal)
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(threads) as executor:
-        endings = list(executor.map(partial(_settle, settler), requests))
+        results = list(executor.map(partial(_settle, processor), requests))
     journal.close()
     wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
-    if any(ending is not Fate.ANSWERED for ending in endings):
+    if any(ending is not RequestOutcome.SUCCEEDED for ending in results):
         raise RuntimeError("a call was not answered")
     return {
         "per_s": round(len(requests) / wall_s, 2),
@@ -137,6 +137,6 @@ def _run(
     }
 
 
-def _settle(settler: Settler, request: Request) -> Fate:
-    ending = settler.settle(request, Claims())
-    return Fate.DEFERRED if isinstance(ending, Held) else ending.fate
+def _settle(processor: RequestProcessor, request: Request) -> RequestOutcome:
+    ending = processor.process(request, InFlightDuplicates())
+    return RequestOutcome.DEFERRED if isinstance(ending, Held) else ending.outcome

@@ -71,14 +71,14 @@ class Endpoint:
         return f"http://127.0.0.1:{self.port}/api/v2"
 
     @property
-    def pictures_url(self) -> str:
-        """Where it serves the pictures."""
+    def images_url(self) -> str:
+        """Where it serves the images."""
         return f"http://127.0.0.1:{self.port}/pictures"
 
     def served(self) -> Served:
         """All that it saw until now."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/stats") as reply:
-            return Served(**json.load(reply))
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/stats") as response:
+            return Served(**json.load(response))
 
 
 @contextmanager
@@ -87,12 +87,12 @@ def endpoint(
     most_per_second: int = 0,
     *,
     slow_every: int = 0,
-    pictures: Path | None = None,
+    images: Path | None = None,
     real_time: bool = False,
 ) -> Iterator[Endpoint]:
-    """An endpoint in a process of its own; with a folder of `pictures` it is their web server too."""
+    """An endpoint in a process of its own; with a folder of `images` it is their web server too."""
     command = [f"--latency_s={latency_s}", f"--most_per_second={most_per_second}", f"--slow_every={slow_every}"]
-    command += [f"--pictures={pictures}"] if pictures else []
+    command += [f"--images={images}"] if images else []
     command += ["--real_time"] if real_time else []
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.card_server", *command], stdout=subprocess.PIPE, text=True, cwd=_HERE

@@ -1,4 +1,4 @@
-"""`bench memory`: peak memory of one worker, as the number of pictures grows a hundredfold."""
+"""`bench memory`: peak memory of one worker, as the number of images grows a hundredfold."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.images import write_pictures
+from benchmarks.images import write_images
 from benchmarks.machine import endpoint, run_child
 
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:
-    """Peak memory and rate for each number of pictures, the largest peak over the smallest, and what a picture adds."""
+    """Peak memory and rate for each number of images, the largest peak over the smallest, and what an image adds."""
     parser = argparse.ArgumentParser(prog="run.sh bench memory", description=__doc__)
-    parser.add_argument("--pictures", type=int, nargs="*", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--picture_bytes", type=int, default=4_000)
+    parser.add_argument("--images", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--image_bytes", type=int, default=4_000)
     parser.add_argument("--in_flight", type=int, default=16)
     asked = parser.parse_args(arguments)
-    found = {count: _measure(count, asked) for count in sorted(asked.pictures)}
+    found = {count: _measure(count, asked) for count in sorted(asked.images)}
     peaks_mb = [figures["peak_mb"] for figures in found.values()]
     return {
         **{str(count): figures for count, figures in found.items()},
         "most_over_least": round(max(peaks_mb) / min(peaks_mb), 3),
-        "bytes_per_picture": _slope(*list(found)[-2:], *peaks_mb[-2:]) if len(found) > 1 else None,
+        "bytes_per_image": _slope(*list(found)[-2:], *peaks_mb[-2:]) if len(found) > 1 else None,
     }
 
 
@@ -35,7 +35,7 @@ def _slope(fewer: int, more: int, fewer_mb: float, more_mb: float) -> int:
 
 def _measure(count: int, asked: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, endpoint() as server:
-        write_pictures(Path(folder, "in"), count, asked.picture_bytes)
+        write_images(Path(folder, "in"), count, asked.image_bytes)
         cost = run_child(
             "benchmarks.contenders",
             "cardbeam",

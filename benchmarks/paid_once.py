@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from cardbeam.inputs.image_source import describe
 from cardbeam.journal.record_format import encode, frames, header, key_of
-from cardbeam.model.record import Settled, SettledAs
+from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.model.request import Request
 from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run, parquet_file
 from cardbeam.tables.read_part import ledger_table
@@ -56,7 +56,7 @@ class Measured:
 
 
 def measure(verb: str, *arguments: str) -> Measured:
-    """Run a verb in a child process.
+    """Run a command in a child process.
 
     Raises:
         RuntimeError: it failed.
@@ -84,8 +84,8 @@ def _sample(field: Field, number: int) -> object:
     return f"{number:012}" if field.name == "id" else _SAMPLES[field.kind]
 
 
-def sample_reply(number: int, document_type: str) -> bytes:
-    """A reply with every field of a type, as long as a real one."""
+def sample_response(number: int, document_type: str) -> bytes:
+    """A response with every field of a type, as long as a real one."""
     info = {field.name: _sample(field, number) for field in DOCUMENTS[document_type]}
     document = {
         "info": info,
@@ -97,61 +97,61 @@ def sample_reply(number: int, document_type: str) -> bytes:
     return json.dumps({"data": [document], "errorCode": "0", "errorMessage": "Success"}, ensure_ascii=False).encode()
 
 
-def sample_record(request: Request, number: int, *, with_reply: bool) -> Settled:
+def sample_record(request: Request, number: int, *, with_response: bool) -> JournalRecord:
     """An answered request; types take turns."""
     types = list(DOCUMENTS)
     now_us = 1_790_000_000_000_000 + number * 5_000
-    return Settled(
+    return JournalRecord(
         item_id=hashlib.sha256(str(number).encode()).hexdigest()[:32],
         source_id=request.source_id,
-        outcome=SettledAs.ANSWERED.value,
+        outcome=RecordStatus.SUCCEEDED.value,
         operation=request.operation,
         uris=request.uris,
         labels=request.labels,
-        first_at=now_us,
-        last_at=now_us,
+        started_at=now_us,
+        completed_at=now_us,
         http_status=200,
         attempts=1,
         latency_s=0.3,
-        picture_bytes=219_000,
-        reply=sample_reply(number, types[number % len(types)]) if with_reply else b"",
+        image_bytes=219_000,
+        response=sample_response(number, types[number % len(types)]) if with_response else b"",
     )
 
 
-def link_pictures(folder: Path, picture: bytes, count: int) -> Iterator[Request]:
-    """Many names of one picture: they take no room, and are listed like any others."""
+def link_images(folder: Path, image: bytes, count: int) -> Iterator[Request]:
+    """Many names of one image: they take no room, and are listed like any others."""
     folder.mkdir(parents=True)
     for number in range(count):
-        original = folder.parent / f"picture-{number // _LINKS_PER_FILE}.jpg"
+        original = folder.parent / f"image-{number // _LINKS_PER_FILE}.jpg"
         if number % _LINKS_PER_FILE == 0:
-            original.write_bytes(picture)
+            original.write_bytes(image)
         path = folder / f"{number // 1000:04}" / f"{number:07}.jpg"
         path.parent.mkdir(exist_ok=True)
         os.link(original, path)
         yield Request("ekyc/card", (describe(str(path)),))
 
 
-def plan_over(answered: int, new: int, picture: bytes) -> dict[str, object]:
-    """Seconds and memory of `plan` over so many answered and new pictures."""
+def plan_over(answered: int, new: int, image: bytes) -> dict[str, object]:
+    """Seconds and memory of `plan` over so many answered and new images."""
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch, "out")
-        write_ledger(output, link_pictures(Path(scratch, "in"), picture, answered))
+        write_ledger(output, link_images(Path(scratch, "in"), image, answered))
         for number in range(new):
-            Path(scratch, "in", f"new-{number}.jpg").write_bytes(picture + number.to_bytes(4, "big"))
+            Path(scratch, "in", f"new-{number}.jpg").write_bytes(image + number.to_bytes(4, "big"))
         measured = measure("plan", f"--input={scratch}/in/**/*.jpg", f"--output={output}")
     found, before = (int(line.split()[-1].replace(",", "")) for line in measured.output.splitlines()[:2])
     if (found, before) != (answered + new, answered):
-        raise RuntimeError(f"plan found {found} and {before} answered before, expected {answered + new} and {answered}")
-    return {"answered": answered, "new": new, **_figures(measured)}
+        raise RuntimeError(f"plan found {found} and {before} skipped, expected {answered + new} and {answered}")
+    return {"succeeded": answered, "new": new, **_figures(measured)}
 
 
 def write_ledger(output: Path, requests: Iterator[Request]) -> None:
-    """A past run's ledger, without replies: reading keys does not touch them."""
+    """A past run's ledger, without responses: reading keys does not touch them."""
     folder = output / of_run(LEDGER, "past")
     folder.mkdir(parents=True)
-    records: list[Settled] = []
+    records: list[JournalRecord] = []
     for number, request in enumerate(requests, start=1):
-        records.append(sample_record(request, number, with_reply=False))
+        records.append(sample_record(request, number, with_response=False))
         if len(records) == _ROWS_PER_FILE:
             _write(output, records)
             records = []
@@ -159,7 +159,7 @@ def write_ledger(output: Path, requests: Iterator[Request]) -> None:
         _write(output, records)
 
 
-def _write(output: Path, records: list[Settled]) -> None:
+def _write(output: Path, records: list[JournalRecord]) -> None:
     table: pa.Table = ledger_table(records)
     path = output / parquet_file(LEDGER, "past", f"part-{records[0].item_id[:16]}")
     pq.write_table(table, path, compression="zstd")
@@ -175,7 +175,7 @@ def publish_of(answers: int) -> dict[str, object]:
             segment.write(header(key))
             for number in range(answers):
                 request = Request("ekyc/card", (describe(f"/in/{number}.jpg"),))
-                segment.write(frames(key, number, [encode(sample_record(request, number, with_reply=True))]))
+                segment.write(frames(key, number, [encode(sample_record(request, number, with_response=True))]))
         first = measure("publish", f"--output={scratch}")
         again = measure("publish", f"--output={scratch}")
         idle = measure("publish", f"--output={_empty_run(Path(scratch, 'idle'))}")
@@ -206,12 +206,12 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--answered", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--answers", type=int, nargs="*", default=[10_000, 100_000])
     asked = parser.parse_args(list(arguments))
-    picture = _picture()
+    image = _image()
     return {
-        "plan": [plan_over(answered, 1000, picture) for answered in asked.answered],
+        "plan": [plan_over(answered, 1000, image) for answered in asked.answered],
         "publish": [publish_of(answers) for answers in asked.answers],
     }
 
 
-def _picture() -> bytes:
+def _image() -> bytes:
     return Path(__file__).resolve().parent.parent.joinpath("cards", "chip-front-01.jpg").read_bytes()

@@ -47,8 +47,8 @@ def run_backfill(server: Endpoint, asked: Sequence[str], look: Callable[[], None
         stderr=subprocess.PIPE,
         text=True,
     ) as child:
-        said: list[str] = []
-        reader = threading.Thread(target=lambda: said.extend(child.stderr or ()), daemon=True)
+        given: list[str] = []
+        reader = threading.Thread(target=lambda: given.extend(child.stderr or ()), daemon=True)
         reader.start()
         peak_mb = cpu_s = 0.0
         while child.poll() is None:
@@ -58,7 +58,7 @@ def run_backfill(server: Endpoint, asked: Sequence[str], look: Callable[[], None
             time.sleep(_EVERY_S)
         reader.join()
     if child.returncode:
-        raise RuntimeError(f"backfill ended with {child.returncode}: {''.join(said)[-2000:]}")
+        raise RuntimeError(f"backfill ended with {child.returncode}: {''.join(given)[-2000:]}")
     return Ran(started_s, time.monotonic(), sorted(server.served().came_s[before:]), cpu_s, peak_mb)
 
 

@@ -1,6 +1,6 @@
 """One worker of a run, as a runner's process has it, with endless work: `python -m benchmarks.rate_worker …`.
 
-Its pictures are URLs that the endpoint would fetch, so that there is no end to them.
+Its images are URLs that the endpoint would fetch, so that there is no end to them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from functools import partial
 
 from cardbeam.calls.bounded_executor import InFlight
-from cardbeam.calls.duplicates import Claims
-from cardbeam.calls.worker import TOGETHER, Session, Worker
+from cardbeam.calls.duplicates import InFlightDuplicates
+from cardbeam.calls.worker import RESULT_BATCH, Session, Worker
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.http.card_client import Credentials
-from cardbeam.index.processed_index import Answered
-from cardbeam.model.request import Picture, Request
-from cardbeam.model.result import Ending
+from cardbeam.index.processed_index import ProcessedIndex
+from cardbeam.model.request import ImageRef, Request
+from cardbeam.model.result import RequestResult
 
 
 def _settings(asked: argparse.Namespace) -> Settings:
@@ -34,7 +34,7 @@ def _settings(asked: argparse.Namespace) -> Settings:
 def _requests() -> Iterator[Request]:
     folder = f"https://pictures.example/{uuid.uuid4().hex}"
     for number in itertools.count():
-        yield Request("ekyc/card", (Picture(f"{folder}/{number}.jpg"),))
+        yield Request("ekyc/card", (ImageRef(f"{folder}/{number}.jpg"),))
 
 
 def main() -> None:
@@ -46,12 +46,12 @@ def main() -> None:
     parser.add_argument("--in_flight", type=int, default=0)
     parser.add_argument("--alone", action="store_true")
     asked = parser.parse_args()
-    worker = Worker(_settings(asked), Session("bench", asked.alone), Answered([]), Credentials("bench", "bench"))
+    worker = Worker(_settings(asked), Session("bench", asked.alone), ProcessedIndex([]), Credentials("bench", "bench"))
     print("ready", flush=True)
-    in_flight: InFlight[Ending] = InFlight(worker.executor, worker.places, TOGETHER)
+    in_flight: InFlight[RequestResult] = InFlight(worker.executor, worker.limit, RESULT_BATCH)
     group = worker.open_bundle()[1].add(str(os.getpid()))
     for request in _requests():
-        for _ in in_flight.submit(partial(worker.settle, request, Claims(), group)):
+        for _ in in_flight.submit(partial(worker.process, request, InFlightDuplicates(), group)):
             pass
 
 

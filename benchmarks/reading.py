@@ -1,10 +1,10 @@
 """How well the embedded endpoint reads, on drawn specimens that no tuning looked at: `./run.sh bench reading`.
 
 Fonts, words and print shifts of the measured half are its own. Beside the reader run, with `--peers=plain,rapidocr`,
-other text engines over the whole picture as it is, with the same labels and values (`reading_peers`). Drawn
+other text engines over the whole image as it is, with the same labels and values (`reading_peers`). Drawn
 cards are easier than real ones: these figures compare designs, they promise nothing about photos of real cards.
 
-Each picture is a line in a file of its own half, reader and state of the code; what stands there is not read
+Each image is a line in a file of its own half, reader and state of the code; what stands there is not read
 again, so a run that was stopped goes on, and a larger `--count` adds to a smaller one.
 """
 
@@ -80,21 +80,21 @@ class Bench:
     gazetteer: Gazetteer
 
     def judge(self, condition: str, index: int) -> Judged:
-        """Draw, disturb, read and judge one picture; CPU time of reading only, so other load does not count."""
+        """Draw, disturb, read and judge one image; CPU time of reading only, so other load does not count."""
         specimen, random = specimen_of(HALVES[self.half_name], condition, index, self.gazetteer)
-        picture, boxes = disturbed(specimen, CONDITIONS[condition], random)
+        image, boxes = disturbed(specimen, CONDITIONS[condition], random)
         started = time.process_time()
-        reads = [read for sheet in open_sheets(picture) for read in self.look(sheet)]
+        reads = [read for sheet in open_sheets(image) for read in self.look(sheet)]
         cards = [self.reader.card(read, get_thumb=False) for read in reads]
         cpu_ms = round((time.process_time() - started) * 1000, 1)
         zone = next((read.zone for read in reads if read.zone), None)
-        said = judged(specimen, boxes, cards, zone, keep_text=self.half_name == "tuning")
+        text = judged(specimen, boxes, cards, zone, keep_text=self.half_name == "tuning")
         layout = layout_of(condition, index)
         name = f"{layout.document_type} {layout.variant}".strip()
-        return Judged(condition=condition, index=index, layout=name, cpu_ms=cpu_ms, **said)
+        return Judged(condition=condition, index=index, layout=name, cpu_ms=cpu_ms, **text)
 
     def measure(self, conditions: Sequence[str], count: int) -> list[Judged]:
-        """`count` pictures of each condition: those kept by an earlier run, the others read and kept now."""
+        """`count` images of each condition: those kept by an earlier run, the others read and kept now."""
         path = KEPT / f"{self.name}-{self.half_name}-{state_of_code()}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         known = {(item.condition, item.index): item for item in _kept(path)}
@@ -133,20 +133,20 @@ def table(name: str, results: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def tables(pictures: Sequence[Judged]) -> dict[str, Any]:
+def tables(images: Sequence[Judged]) -> dict[str, Any]:
     """All figures of one way of looking: by condition, by layout, by confidence."""
-    good = [picture for picture in pictures if not CONDITIONS[picture.condition].warning]
+    good = [image for image in images if not CONDITIONS[image.condition].warning]
     return {
-        "by_condition": {of: figures(some) for of, some in grouped(pictures, lambda one: one.condition).items()},
+        "by_condition": {of: figures(some) for of, some in grouped(images, lambda one: one.condition).items()},
         "by_layout": {of: figures(some) for of, some in sorted(grouped(good, lambda one: one.layout).items())},
-        "reliability": reliability(pictures),
+        "reliability": reliability(images),
         "good": {"n": len(good), "warnings": figures(good)["warnings"] if good else {}},
     }
 
 
 def printed(found: dict[str, Any]) -> str:
     """The figures as Markdown."""
-    sureness = [
+    confidence = [
         f"| {row['from']:.2f} to {row['to']:.2f} | {row['n']} | {row['said']} | {row['right']} |"
         for row in found["reliability"]
     ]
@@ -154,10 +154,10 @@ def printed(found: dict[str, Any]) -> str:
     return "\n".join(
         [
             table("condition", found["by_condition"]),
-            "\nGood pictures by layout\n\n" + table("layout", found["by_layout"]),
-            f"\nwarnings raised by {good['n']} good pictures: {good['warnings'] or 'none'}",
+            "\nGood images by layout\n\n" + table("layout", found["by_layout"]),
+            f"\nwarnings raised by {good['n']} good images: {good['warnings'] or 'none'}",
             "\n| confidence | fields | said | right |\n| --- | --- | --- | --- |",
-            *sureness,
+            *confidence,
         ]
     )
 
@@ -171,9 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--conditions", default="", help="comma-separated; default all: " + ", ".join(CONDITIONS))
     parser.add_argument("--peers", default="", help="comma-separated, read the same: " + ", ".join(PEERS))
-    parser.add_argument(
-        "--cost", action="store_true", help="also memory by size of picture, and two workers beside one"
-    )
+    parser.add_argument("--cost", action="store_true", help="also memory by size of image, and two workers beside one")
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     options = parser.parse_args(argv)
     names = [name for name in options.conditions.split(",") if name] or list(CONDITIONS)
@@ -189,8 +187,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
     }
     for name, look in {"reader": reader.look, **peers}.items():
-        pictures = Bench(name, look, reader, options.half, gazetteer).measure(names, options.count)
-        result[name] = tables(pictures)
+        images = Bench(name, look, reader, options.half, gazetteer).measure(names, options.count)
+        result[name] = tables(images)
         print(f"\n{name}, {options.half} half\n\n{printed(result[name])}")
     if options.cost:
         result["cost"] = cost_of_reading()

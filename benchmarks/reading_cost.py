@@ -1,6 +1,6 @@
 """What reading takes: peak memory of a process by what it reads, and two workers beside one, behind HTTP.
 
-The pictures are a bundled card, as cameras and scanners of several sizes send it.
+The images are a bundled card, as cameras and scanners of several sizes send it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 CARD = ROOT / "cards" / "chip-front-02.jpg"
-PICTURES = 60
+IMAGES = 60
 """Read by one worker, and then by two."""
 ROUNDS = 3
 _KINDS: dict[str, tuple[float, str, str, dict[str, object]]] = {
@@ -45,11 +45,11 @@ from pathlib import Path
 from endpoint.reader.card_reader.card_reader import CardReader
 reader, content = CardReader(), open(sys.argv[1], "rb").read()
 card = open(sys.argv[2], "rb").read()
-for picture in (card, content, card, content):
-    assert reader.read(picture, get_thumb=True)
+for image in (card, content, card, content):
+    assert reader.read(image, get_thumb=True)
 print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024 // 1_000_000)
 """
-"""Its peak as Linux tells it, MB. What getrusage tells includes the process that started it, and the picture there."""
+"""Its peak as Linux tells it, MB. What getrusage tells includes the process that started it, and the image there."""
 
 
 def cost_of_reading() -> dict[str, Any]:
@@ -58,11 +58,11 @@ def cost_of_reading() -> dict[str, Any]:
 
 
 def _peaks() -> Iterator[tuple[str, int]]:
-    """The most that a process held which read a card, the picture, a card and the picture again; MB."""
+    """The most that a process held which read a card, the image, a card and the image again; MB."""
     with tempfile.TemporaryDirectory() as folder, Image.open(CARD) as card:
         for name, (megapixels, mode, kind, how) in _KINDS.items():
             larger = (megapixels * 1e6 / (card.width * card.height)) ** 0.5
-            path = Path(folder) / "picture"
+            path = Path(folder) / "image"
             card.resize((round(card.width * larger), round(card.height * larger))).convert(mode).save(path, kind, **how)
             command = [sys.executable, "-c", _READ, str(path), str(CARD)]
             yield name, int(subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout)
@@ -90,10 +90,10 @@ def _throughput(workers: int) -> dict[str, float]:
         with requests.Session() as session, ThreadPoolExecutor(2 * workers) as clients:
             list(clients.map(post, range(2 * workers)))  # warm
             before, started = _cpu_s(process), time.monotonic()
-            codes = set(clients.map(post, range(PICTURES * workers)))
+            codes = set(clients.map(post, range(IMAGES * workers)))
             took_s, spent = time.monotonic() - started, _cpu_s(process)
     assert codes == {"0"}, codes
-    cards = PICTURES * workers
+    cards = IMAGES * workers
     return {
         "cards_per_s": cards / took_s,
         "worker_cpu_ms": 1000 * (spent[1] - before[1]) / cards,

@@ -1,6 +1,6 @@
 """What the card reader is measured beside: other text engines, with the same labels and values behind them.
 
-A peer gets the picture as it was sent: no outline, no turning, no zone, no second look.
+A peer gets the image as it was sent: no outline, no turning, no zone, no second look.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import cv2
 import numpy as np
 
 from endpoint.imaging.decode import Pixels, Sheet
-from endpoint.imaging.rectify import Aligned
+from endpoint.imaging.rectify import RectifiedCard
 from endpoint.ocr.engine import TextEngine, Word
 from endpoint.ocr.field_values import Labelled, read_fields
-from endpoint.ocr.label_matching import best_side, find_anchors, place_labels
+from endpoint.ocr.label_matching import best_template, find_anchors, place_labels
 from endpoint.ocr.normalize import nfc
 from endpoint.ocr.text_lines import rows_of
-from endpoint.reader.card_reader import KNOWN, Read
+from endpoint.reader.card_reader import MIN_TEMPLATE_SCORE, Read
 
 Look = Callable[[Sheet], Iterator[Read]]
 Words = Callable[[Pixels], list[Word]]
-"""RGB of a whole picture -> its words."""
+"""RGB of a whole image -> its words."""
 
 
 class PeerMissing(ImportError):
@@ -35,16 +35,16 @@ def peer_look(words_of: Words) -> Look:
     def look(sheet: Sheet) -> Iterator[Read]:
         rows = rows_of(words_of(sheet.pixels))
         anchors = find_anchors(rows)
-        side, share = best_side(anchors)
-        if share >= KNOWN:
+        side, share = best_template(anchors)
+        if share >= MIN_TEMPLATE_SCORE:
             readings = read_fields(side, Labelled(rows, place_labels(side, rows, anchors)))
-            yield Read(side, share, Aligned(sheet.pixels, np.eye(3), False), sheet.scale, readings, None)
+            yield Read(side, share, RectifiedCard(sheet.pixels, np.eye(3), False), sheet.scale, readings, None)
 
     return look
 
 
 def plain_tesseract() -> Words:
-    """The reader's own engine: one page pass over the picture."""
+    """The reader's own engine: one page pass over the image."""
     engine = TextEngine()
     return lambda pixels: engine.words(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8))
 

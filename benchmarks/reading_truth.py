@@ -1,6 +1,6 @@
 """Cards read -> how well: fields, characters, zones, types, boxes, codes, warnings, and honesty of confidences.
 
-Each picture becomes one `Judged`, a line of JSON that can be kept; figures are pure functions of those.
+Each image becomes one `Judged`, a line of JSON that can be kept; figures are pure functions of those.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ EDGES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98)
 class FieldJudged:
     """One field: its true length, how many characters are wrong (0: right to the letter), how sure it was said to be.
 
-    `said` and `value` are kept for the tuning half only: nobody looks at single errors of the other.
+    `text` and `value` are kept for the tuning half only: nobody looks at single errors of the other.
     """
 
     name: str
     characters: int
     edits: int
     confidence: float | None
-    said: str = ""
+    text: str = ""
     value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One picture read: of which condition and layout, and what was right. A missing card has every field wrong."""
+    """One image read: of which condition and layout, and what was right. A missing card has every field wrong."""
 
     condition: str
     index: int
@@ -75,7 +75,7 @@ def from_json(line: dict[str, Any]) -> Judged:
 def judged(
     specimen: Specimen, boxes: dict[str, Box], cards: Sequence[Card], zone: Zone | None, *, keep_text: bool
 ) -> dict[str, Any]:
-    """What `Judged` holds but for where the picture is from and its time."""
+    """What `Judged` holds but for where the image is from and its time."""
     card = next((card for card in cards if card.document_type == specimen.document_type), None)
     codes = _codes(specimen, card)
     return {
@@ -115,10 +115,10 @@ def _overlaps(boxes: dict[str, Box], card: Card | None) -> Iterable[float]:
 def _fields(specimen: Specimen, card: Card | None, keep_text: bool) -> Iterable[FieldJudged]:
     for name, value in specimen.values.items():
         if value and name not in _PLACE_FIELDS:
-            said = str(card.info.get(name, "")) if card else ""
-            confidence = card.info.get(f"{name}_confidence") if card and said else None
-            texts = (said, value) if keep_text else ("", "")
-            edits = Levenshtein.distance(said, value)
+            text = str(card.info.get(name, "")) if card else ""
+            confidence = card.info.get(f"{name}_confidence") if card and text else None
+            texts = (text, value) if keep_text else ("", "")
+            edits = Levenshtein.distance(text, value)
             yield FieldJudged(name, len(value), edits, confidence if isinstance(confidence, float) else None, *texts)
 
 
@@ -137,45 +137,45 @@ def share(part: float, whole: float) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-def figures(pictures: Sequence[Judged]) -> dict[str, Any]:
-    """Counts and shares over some pictures; every share has its n beside it."""
-    fields = [(picture, field) for picture in pictures for field in picture.fields]
-    zones = [picture.zone_exact for picture in pictures if picture.zone_exact is not None]
-    overlaps = [part for picture in pictures for part in picture.overlaps]
-    times = sorted(picture.cpu_ms for picture in pictures)
-    wrong = Counter(f"{picture.document_type}.{field.name}" for picture, field in fields if field.edits)
+def figures(images: Sequence[Judged]) -> dict[str, Any]:
+    """Counts and shares over some images; every share has its n beside it."""
+    fields = [(image, field) for image in images for field in image.fields]
+    zones = [image.zone_exact for image in images if image.zone_exact is not None]
+    overlaps = [part for image in images for part in image.overlaps]
+    times = sorted(image.cpu_ms for image in images)
+    wrong = Counter(f"{image.document_type}.{field.name}" for image, field in fields if field.edits)
     return {
-        "n": len(pictures),
-        "type_right": share(sum(picture.type_right for picture in pictures), len(pictures)),
+        "n": len(images),
+        "type_right": share(sum(image.type_right for image in images), len(images)),
         "fields": len(fields),
         "fields_exact": share(sum(not field.edits for _, field in fields), len(fields)),
         "cer": share(sum(field.edits for _, field in fields), sum(field.characters for _, field in fields)),
         "zones": len(zones),
         "mrz_exact": share(sum(zones), len(zones)),
-        "mrz_laundered": sum(picture.laundered for picture in pictures),
-        "codes": sum(picture.codes for picture in pictures),
-        "codes_right": share(sum(picture.codes_right for picture in pictures), sum(p.codes for p in pictures)),
+        "mrz_laundered": sum(image.laundered for image in images),
+        "codes": sum(image.codes for image in images),
+        "codes_right": share(sum(image.codes_right for image in images), sum(p.codes for p in images)),
         "box_iou": share(sum(overlaps), len(overlaps)),
         "ms_median": round(median(times)),
         "ms_p95": round(times[int(0.95 * (len(times) - 1))]),
-        "warnings": dict(sorted(Counter(code for picture in pictures for code in picture.warnings).items())),
+        "warnings": dict(sorted(Counter(code for image in images for code in image.warnings).items())),
         "wrong": dict(wrong.most_common(12)),
     }
 
 
-def grouped(pictures: Iterable[Judged], key: Callable[[Judged], str]) -> dict[str, list[Judged]]:
-    """Pictures by condition, layout or type, in the order they come."""
+def grouped(images: Iterable[Judged], key: Callable[[Judged], str]) -> dict[str, list[Judged]]:
+    """Images by condition, layout or type, in the order they come."""
     groups: dict[str, list[Judged]] = {}
-    for picture in pictures:
-        groups.setdefault(key(picture), []).append(picture)
+    for image in images:
+        groups.setdefault(key(image), []).append(image)
     return groups
 
 
-def reliability(pictures: Iterable[Judged]) -> list[dict[str, Any]]:
+def reliability(images: Iterable[Judged]) -> list[dict[str, Any]]:
     """By confidence: how many fields, how sure they were said to be, how many of them right to the letter."""
     bins: dict[int, list[FieldJudged]] = {}
-    for picture in pictures:
-        for field in picture.fields:
+    for image in images:
+        for field in image.fields:
             if field.confidence is not None:
                 bins.setdefault(bisect_right(EDGES, field.confidence) - 1, []).append(field)
     return [

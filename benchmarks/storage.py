@@ -21,10 +21,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.images import write_pictures
+from benchmarks.images import write_images
 from benchmarks.machine import CREDENTIALS, endpoint, medians
 from cardbeam.config.settings import InputSettings
-from cardbeam.inputs.listing import find
+from cardbeam.inputs.listing import list_requests
 from cardbeam.storage.object_store import list_objects, object_at
 from tests.stores.servers import S3, StoreServer
 
@@ -36,8 +36,8 @@ Read = Callable[[str], int]
 def main(arguments: Sequence[str]) -> dict[str, Any]:
     """All measurements."""
     parser = argparse.ArgumentParser(prog="run.sh bench storage", description=__doc__)
-    parser.add_argument("--pictures", type=int, default=2000)
-    parser.add_argument("--picture_bytes", type=int, default=219_000)
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--image_bytes", type=int, default=219_000)
     parser.add_argument("--objects", type=int, default=100_000, help="Objects to list and plan, lines of the manifest.")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--latency_s", type=float, default=0.3, help="Of the endpoint.")
@@ -99,7 +99,7 @@ def _beam() -> Read | None:
 
 def _read(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Each library: ms an object one after another, objects/s and CPU ms an object by 32 threads."""
-    uris = _put_pictures(folder, asked.pictures, asked.picture_bytes)
+    uris = _put_images(folder, asked.images, asked.image_bytes)
     found: dict[str, Any] = {}
     for name, read in _readers():
         if read is None:
@@ -128,13 +128,13 @@ def _timed(read: Read, uris: Sequence[str], pool: ThreadPoolExecutor) -> dict[st
     }
 
 
-def _put_pictures(folder: Path, count: int, size_bytes: int) -> list[str]:
-    pictures = folder / "pictures"
-    if not pictures.exists():
-        write_pictures(pictures, count, size_bytes)
+def _put_images(folder: Path, count: int, size_bytes: int) -> list[str]:
+    images = folder / "images"
+    if not images.exists():
+        write_images(images, count, size_bytes)
         with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(_put, pictures.iterdir()))
-    return [f"{S3.uri}/in/{path.name}" for path in sorted(pictures.iterdir())]
+            list(pool.map(_put, images.iterdir()))
+    return [f"{S3.uri}/in/{path.name}" for path in sorted(images.iterdir())]
 
 
 def _put(path: Path) -> None:
@@ -161,7 +161,7 @@ def _manifest(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def _looked_at(manifest: Path, uris: Sequence[str]) -> dict[str, float]:
     manifest.write_text("\n".join(uris))
     began_s, cpu_s = time.perf_counter(), time.process_time()
-    count = sum(1 for _ in find(str(manifest), InputSettings((str(manifest),))))
+    count = sum(1 for _ in list_requests(str(manifest), InputSettings((str(manifest),))))
     return {
         "lines_per_s": count / (time.perf_counter() - began_s),
         "cpu_ms_per_line": 1000 * (time.process_time() - cpu_s) / count,
@@ -179,16 +179,16 @@ def _plan(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _backfill(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """The same pictures from a local folder and from the bucket, tables beside them, in turn."""
-    _put_pictures(folder, asked.pictures, asked.picture_bytes)
-    ends = {"local": (str(folder / "pictures"), str(folder / "tables")), "bucket": (f"{S3.uri}/in", f"{S3.uri}/tables")}
+    """The same images from a local folder and from the bucket, tables beside them, in turn."""
+    _put_images(folder, asked.images, asked.image_bytes)
+    ends = {"local": (str(folder / "images"), str(folder / "tables")), "bucket": (f"{S3.uri}/in", f"{S3.uri}/tables")}
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in ends}
     for number in range(asked.runs):
-        for name, (pictures, tables) in ends.items():
+        for name, (images, tables) in ends.items():
             with endpoint(asked.latency_s) as server:
                 run = _cli(
                     "backfill",
-                    f"--input={pictures}/*.jpg",
+                    f"--input={images}/*.jpg",
                     f"--output={tables}-{number}",
                     f"--endpoint_url={server.base_url}",
                     "--max_requests_per_second=0",
@@ -196,27 +196,27 @@ def _backfill(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 )
                 came_s = server.served().came_s
             calls_s = max(came_s) - min(came_s) + asked.latency_s
-            runs[name].append({**run, "calls_per_s": asked.pictures / calls_s, "per_s": asked.pictures / run["wall_s"]})
+            runs[name].append({**run, "calls_per_s": asked.images / calls_s, "per_s": asked.images / run["wall_s"]})
     found = {name: medians(figures) for name, figures in runs.items()}
     ratios = {key: round(found["bucket"][key] / found["local"][key], 3) for key in ("calls_per_s", "per_s")}
     return {"latency_s": asked.latency_s, **found, "bucket_to_local": ratios}
 
 
-def _cli(verb: str, *arguments: str) -> dict[str, float]:
-    """Run a verb in a child: its wall time, CPU and peak memory, start included."""
+def _cli(command: str, *arguments: str) -> dict[str, float]:
+    """Run a command in a child: its wall time, CPU and peak memory, start included."""
     with _measured() as cost:
         child = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", verb, *arguments],
+            [sys.executable, "-m", "pipeline", command, *arguments],
             cwd=_HERE,
             env={**os.environ, **CREDENTIALS},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        said = child.stdout.read() if child.stdout else ""
+        given = child.stdout.read() if child.stdout else ""
         _, status, used = os.wait4(child.pid, 0)
     if os.waitstatus_to_exitcode(status):
-        raise RuntimeError(re.sub(r"\s+", " ", said)[-1000:])
+        raise RuntimeError(re.sub(r"\s+", " ", given)[-1000:])
     return {**cost, "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": _mb(used)}
 
 

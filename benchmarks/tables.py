@@ -1,6 +1,6 @@
 """`bench tables`: how fast tables are made from a ledger, what they weigh, and how fast DuckDB answers from them.
 
-Documents are synthetic but vary as real ones do: numbers, names, dates, places, confidences and boxes are drawn anew
+Documents are synthetic but vary as real ones do: numbers, names, dates, places, confidences and boxes are drawn again
 for each, because constant values would compress and prune better than any night. CPU seconds are given beside wall
 seconds, for the machine may be shared; queries run on one thread, each the median of five on files in the page cache.
 """
@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from benchmarks.paid_once import measure
-from cardbeam.model.record import Settled, SettledAs
+from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.run_state.layout import LEDGER
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.tables.read_part import ledger_table
@@ -72,14 +72,14 @@ def _value(rng: random.Random, field: Field) -> object:
     return f"{rng.choice(_NAMES)} {rng.choice(_NAMES)} {rng.randrange(1000)}"
 
 
-def _reply(rng: random.Random, document_type: str) -> bytes:
+def _response(rng: random.Random, document_type: str) -> bytes:
     info = {field.name: _value(rng, field) for field in DOCUMENTS[document_type]}
     judgement = {"valid": "True", "invalidCode": "0", "invalidMessage": "Successful"}
     document = {"info": info, "type": document_type, **judgement}
     return json.dumps({"data": [document], "errorCode": "0"}, ensure_ascii=False).encode()
 
 
-def records(count: int) -> Iterator[Settled]:
+def records(count: int) -> Iterator[JournalRecord]:
     """So many answered requests over one night, always the same ones; URIs in no order, as calls return."""
     rng = random.Random(count)
     kinds = [*_SHARES, *DOCUMENTS]
@@ -87,26 +87,26 @@ def records(count: int) -> Iterator[Settled]:
     for number in range(count):
         place = rng.randrange(10**9)
         at = 1_790_000_000_000_000 + number * 20_000
-        yield Settled(
+        yield JournalRecord(
             item_id=hashlib.sha256(str(number).encode()).hexdigest()[:32],
             source_id=hashlib.sha256(f"source {number}".encode()).hexdigest()[:32],
-            outcome=SettledAs.ANSWERED.value,
+            outcome=RecordStatus.SUCCEEDED.value,
             operation="ekyc/card",
             uris=(f"s3://photos/2026/11/{place % 30:02}/{place:09}.jpg",),
             labels=(("customer_id", f"C-{place}"),),
-            first_at=at,
-            last_at=at,
+            started_at=at,
+            completed_at=at,
             http_status=200,
             attempts=1,
             latency_s=0.3,
-            picture_bytes=219_000,
-            reply=_reply(rng, rng.choices(kinds, weights)[0]),
+            image_bytes=219_000,
+            response=_response(rng, rng.choices(kinds, weights)[0]),
         )
 
 
 def write_ledger(folder: LocalFolder, count: int) -> None:
-    """A past run's ledger with replies, in parts as a run leaves them."""
-    batch: list[Settled] = []
+    """A past run's ledger with responses, in parts as a run leaves them."""
+    batch: list[JournalRecord] = []
     for number, record in enumerate(records(count), start=1):
         batch.append(record)
         if len(batch) == _ROWS_PER_FILE or number == count:

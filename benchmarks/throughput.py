@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.images import write_pictures
+from benchmarks.images import write_images
 from benchmarks.machine import endpoint, medians, run_child
 
 _FEW = 64
-"""Pictures for the contenders that make one call at a time: their rate does not depend on how many there are."""
+"""Images for the contenders that make one call at a time: their rate does not depend on how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ _TRANSFERS = {
     "file_from_web": "file",
     "url": "url",
 }
-"""How pictures go to the endpoint; the last two name them in a manifest of URLs, where the others find files."""
+"""How images go to the endpoint; the last two name them in a manifest of URLs, where the others find files."""
 _FROM_WEB = frozenset({"file_from_web", "url"})
 _ONE_AT_A_TIME = frozenset({"beam", "request_response_io"})
 
@@ -41,8 +41,8 @@ _ONE_AT_A_TIME = frozenset({"beam", "request_response_io"})
 def main(arguments: Sequence[str]) -> dict[str, Any]:
     """Medians for each contender and setting, and how cardbeam stands to each."""
     parser = argparse.ArgumentParser(prog="run.sh bench throughput", description=__doc__)
-    parser.add_argument("--pictures", type=int, default=2000)
-    parser.add_argument("--picture_bytes", type=int, default=219_000)
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--image_bytes", type=int, default=219_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--settings", nargs="*", choices=_SETTINGS, default=list(_SETTINGS))
     parser.add_argument("--contenders", nargs="*", help="only these; all by default")
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--transfers", nargs="*", choices=_TRANSFERS, default=["file", "file_from_web", "url"])
     asked = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        write_pictures(Path(folder, "all"), asked.pictures, asked.picture_bytes)
-        write_pictures(Path(folder, "few"), _FEW, asked.picture_bytes)
+        write_images(Path(folder, "all"), asked.images, asked.image_bytes)
+        write_images(Path(folder, "few"), _FEW, asked.image_bytes)
         return {name: _measure(_SETTINGS[name], asked, Path(folder)) for name in asked.settings}
 
 
@@ -71,25 +71,25 @@ def _measure(setting: _Setting, asked: argparse.Namespace, folder: Path) -> dict
 
 
 def _run(name: str, transfer: str, threads: int, latency_s: float, folder: Path) -> dict[str, float]:
-    pictures = folder.parent / ("few" if name in _ONE_AT_A_TIME else "all")
+    images = folder.parent / ("few" if name in _ONE_AT_A_TIME else "all")
     output = folder / f"{name}-{transfer}-{threads}"
     folder.mkdir(exist_ok=True)
-    told = ["--max_requests_per_second=0", f"--transfer={_TRANSFERS[transfer]}"]
-    options = told if name.startswith("cardbeam") else []
-    with endpoint(latency_s, pictures=pictures) as server:
+    message = ["--max_requests_per_second=0", f"--transfer={_TRANSFERS[transfer]}"]
+    options = message if name.startswith("cardbeam") else []
+    with endpoint(latency_s, images=images) as server:
         if transfer in _FROM_WEB:
-            pictures = _urls(folder, server.pictures_url, pictures)
+            images = _urls(folder, server.images_url, images)
         cost = run_child(
-            "benchmarks.contenders", name, str(pictures), server.base_url, str(threads), str(output), *options
+            "benchmarks.contenders", name, str(images), server.base_url, str(threads), str(output), *options
         )
         served = server.served()
-    return {**cost, "endpoint_cpu_ms_per_picture": 1000 * served.cpu_s / len(served.came_s)}
+    return {**cost, "endpoint_cpu_ms_per_image": 1000 * served.cpu_s / len(served.came_s)}
 
 
-def _urls(folder: Path, url: str, pictures: Path) -> Path:
-    """A manifest of the pictures as the endpoint's own server has them."""
+def _urls(folder: Path, url: str, images: Path) -> Path:
+    """A manifest of the images as the endpoint's own server has them."""
     manifest = folder / "urls.txt"
-    manifest.write_text("".join(f"{url}/{path.name}\n" for path in sorted(pictures.iterdir())))
+    manifest.write_text("".join(f"{url}/{path.name}\n" for path in sorted(images.iterdir())))
     return manifest
 
 
@@ -99,8 +99,8 @@ def _ratios(found: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
         return {}
     return {
         name: {
-            "rate": round(ours["pictures_per_s"] / theirs["pictures_per_s"], 3),
-            "cpu": round(ours["cpu_ms_per_picture"] / theirs["cpu_ms_per_picture"], 3),
+            "rate": round(ours["images_per_s"] / theirs["images_per_s"], 3),
+            "cpu": round(ours["cpu_ms_per_image"] / theirs["cpu_ms_per_image"], 3),
         }
         for name, theirs in found.items()
         if name != "cardbeam"

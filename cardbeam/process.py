@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def configure_process() -> None:
-    """Set up this process; once more changes nothing. Called by `main` and by each DoFn's `setup`."""
+    """Set up this process; again changes nothing. Called by `main` and by each DoFn's `setup`."""
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps 30 MB more of what was freed, for no CPU
     # Pillow warns of bombs, which are bounded in image_check, and of damaged EXIF; for all threads, which share the
     # filters

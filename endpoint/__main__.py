@@ -18,11 +18,11 @@ from types import TracebackType
 import uvicorn
 
 from endpoint.options import Credentials, Options, UsageError, credentials_from, parse
-from endpoint.server.app import CardService, Manners, build_app
+from endpoint.server.app import CardService, ServerPolicy, build_app
 from endpoint.server.request_images import TransferBounds
 from endpoint.server.url_fetch import FetchBounds, is_any, is_public
 from endpoint.workers.pool import PoolBounds, WorkerPool
-from endpoint.workers.process import Gone, ProcessBounds
+from endpoint.workers.process import ProcessBounds, WorkerDied
 
 _logger = logging.getLogger("endpoint")
 _FINISH_WITHIN_S = 5
@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both signals end the run as KeyboardInterrupt
     try:
         asyncio.run(_serve(options, credentials, listener))
-    except Gone:
+    except WorkerDied:
         print(f"endpoint: no worker could open the reader {options.reader!r}", file=sys.stderr)
         return 4
     except KeyboardInterrupt:
@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
 
 async def _serve(options: Options, credentials: Credentials | None, listener: socket.socket) -> None:
     pool = WorkerPool(options.reader, _pool_bounds(options))
-    service = CardService(pool, _manners(options, credentials))
+    service = CardService(pool, _policy(options, credentials))
     app = build_app(service, pool, options.latency_s)
     try:
         await pool.start()
@@ -74,7 +74,7 @@ async def _serve(options: Options, credentials: Credentials | None, listener: so
 
 
 def _quiet_server(app: object) -> uvicorn.Server:
-    """A server that logs no request: query strings can hold URLs of pictures."""
+    """A server that logs no request: query strings can hold URLs of images."""
     return uvicorn.Server(
         uvicorn.Config(
             app,  # type: ignore[arg-type]  # any ASGI application
@@ -119,7 +119,9 @@ def _listen(options: Options) -> socket.socket:
     try:
         family = socket.getaddrinfo(options.host, options.port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((options.host, options.port), family=family)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it; else 40 ms a reply
+        listener.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # accepted ones inherit it; else 40 ms a response
         return listener
     except OSError as error:
         raise UsageError(f"--host, --port: can't listen on {options.host}: {error.strerror}") from None
@@ -152,18 +154,18 @@ def _pool_bounds(options: Options) -> PoolBounds:
     return PoolBounds(options.workers, options.max_waiting, options.max_wait_s, process)
 
 
-def _manners(options: Options, credentials: Credentials | None) -> Manners:
+def _policy(options: Options, credentials: Credentials | None) -> ServerPolicy:
     max_bytes = options.max_body_mb * 1_000_000
     may_reach = is_any if options.allow_private_addresses else is_public
     fetch = FetchBounds(max_bytes, options.fetch_timeout_s, options.max_redirects, may_reach)
-    return Manners(credentials, options.max_answers, TransferBounds(max_bytes, options.body_timeout_s, fetch))
+    return ServerPolicy(credentials, options.max_answers, TransferBounds(max_bytes, options.body_timeout_s, fetch))
 
 
 def _return_free_memory() -> None:
-    """Let freed bodies of pictures go back to the system; call it before any thread starts.
+    """Let freed bodies of images go back to the system; call it before any thread starts.
 
     glibc raises the size above which it does so with every large block freed, up to 32 MB, and keeps what it has cut
-    up, in a heap for each of the threads that fetch pictures: the server grew to 300 MB where it now stays at 80.
+    up, in a heap for each of the threads that fetch images: the server grew to 300 MB where it now stays at 80.
     """
     with contextlib.suppress(OSError, AttributeError):  # other C libraries have no mallopt and no such habit
         libc = ctypes.CDLL(None)
@@ -188,7 +190,7 @@ def _log_to_stderr() -> None:
 
 
 def _is_no_cancelled_request(record: logging.LogRecord) -> bool:
-    """What was under way when the server stopped is counted in one line; a traceback of each says nothing more."""
+    """What was in progress when the server stopped is counted in one line; a traceback of each says nothing more."""
     return not (record.exc_info and record.exc_info[0] is asyncio.CancelledError)
 
 

@@ -16,41 +16,41 @@ Document = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class PictureAnswer:
-    """What one picture gave: a code of `ERROR_CODES`, and its documents, none unless the code is success."""
+class ImageAnswer:
+    """What one image gave: a code of `ERROR_CODES`, and its documents, none unless the code is success."""
 
     error_code: str
     documents: tuple[Document, ...] = ()
 
 
-def answer_of(cards: Sequence[Card], *, picture: bytes, says_valid: bool) -> PictureAnswer:
-    """Cards of one picture -> its answer. `valid` is left out for PDFs and several cards, as the contract says."""
+def answer_of(cards: Sequence[Card], *, image: bytes, says_valid: bool) -> ImageAnswer:
+    """Cards of one image -> its answer. `valid` is left out for PDFs and several cards, as the contract says."""
     if not cards:
-        return PictureAnswer("1")
-    judged = says_valid and len(cards) == 1 and not is_pdf(picture)
-    return PictureAnswer(SUCCESS, tuple(_document(card, judged) for card in cards))
+        return ImageAnswer("1")
+    judged = says_valid and len(cards) == 1 and not is_pdf(image)
+    return ImageAnswer(SUCCESS, tuple(_document(card, judged) for card in cards))
 
 
-def joined(answers: Sequence[PictureAnswer]) -> PictureAnswer:
-    """Answers of a request's pictures -> one: all documents in the order sent, or the first code that is no success.
+def joined(answers: Sequence[ImageAnswer]) -> ImageAnswer:
+    """Answers of a request's images -> one: all documents in the order sent, or the first code that is no success.
 
-    Two pictures of the same side stay two documents of one type: the types say what was sent, nothing is guessed.
+    Two images of the same side stay two documents of one type: the types say what was sent, nothing is guessed.
     """
     for answer in answers:
         if answer.error_code != SUCCESS:
-            return PictureAnswer(answer.error_code)
-    return PictureAnswer(SUCCESS, tuple(document for answer in answers for document in answer.documents))
+            return ImageAnswer(answer.error_code)
+    return ImageAnswer(SUCCESS, tuple(document for answer in answers for document in answer.documents))
 
 
-def envelope(answer: PictureAnswer) -> dict[str, object]:
-    """The JSON object of a reply."""
+def envelope(answer: ImageAnswer) -> dict[str, object]:
+    """The JSON object of a response."""
     code = answer.error_code
     return {"data": answer.documents, "errorCode": code, "errorMessage": ERROR_CODES[code]}
 
 
-def is_pdf(picture: bytes) -> bool:
+def is_pdf(image: bytes) -> bool:
     """Whether the bytes open as a PDF does: its header stands in the first kB (ISO 32000-1, note in 7.5.2)."""
-    return b"%PDF-" in picture[:1024]
+    return b"%PDF-" in image[:1024]
 
 
 def _document(card: Card, judged: bool) -> Document:
@@ -65,17 +65,17 @@ def _document(card: Card, judged: bool) -> Document:
     return document
 
 
-class NotAPicture(ValueError):
-    """The bytes are no readable picture or PDF (the contract's errorCode 3); the message never holds content."""
+class NotAnImage(ValueError):
+    """The bytes are no readable image or PDF (the contract's errorCode 3); the message never holds content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One card found on a picture.
+    """One card found on an image.
 
     `document_type` is a key of `schemas.documents.DOCUMENTS`. `info` has every contract field of
     that type in the contract's wire forms: text as strings, dates "dd-mm-yyyy", `*_box`
-    [left, top, right, bottom] in pixels of the picture sent ([] where nothing was read),
+    [left, top, right, bottom] in pixels of the image sent ([] where nothing was read),
     `*_confidence` floats 0 to 1, codes "-1" where unknown, `image` base64 of the aligned card as
     JPEG or "". `warnings` are the contract's `invalidCode` values found, worst first; empty: the
     card is valid.

@@ -1,4 +1,4 @@
-"""Keeps a long-lived reading process small and quick: memory is used again within a picture and given back after it."""
+"""Keeps a long-lived reading process small and quick: memory is used again within an image and given back after it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def keep_blocks_for_reuse() -> bool:
     """Let blocks of up to 4 MB come from the heap; False where the C library has no such setting.
 
     A card passes through dozens of arrays of up to 3 MB. Taken from the system each time they cost 35,000 page faults
-    a card, 60 ms of 340. Whole sheets and decoded pictures are few and large: in the heap they would leave holes that
-    later blocks fill here and there, so that a worker that had read large pictures held up to 70 MB more for any other.
+    a card, 60 ms of 340. Whole sheets and decoded images are few and large: in the heap they would leave holes that
+    later blocks fill here and there, so that a worker that had read large images held up to 70 MB more for any other.
     """
     return _mallopt(_M_MMAP_THRESHOLD, _HEAP_BLOCK_BYTES) and _mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, get_type_hints
 
 import loky  # type: ignore[import-untyped]  # ships no types
 
-_MOST_WORKERS = 256
+_MAX_WORKERS = 256
 
 
 class UsageError(ValueError):
@@ -30,22 +30,22 @@ class Options:
     port: int = _option(8000, "port to listen on; 0 picks a free one", 0, 65535)
     port_file: str = _option("", "file that gets the base URL once the endpoint is ready, and goes away when it stops")
     workers: int = _option(
-        min(loky.cpu_count(), _MOST_WORKERS),
+        min(loky.cpu_count(), _MAX_WORKERS),
         "processes that read cards; the default is what cores this process may use",
         1,
-        _MOST_WORKERS,
+        _MAX_WORKERS,
     )
     reader: str = _option("endpoint.reader.card_reader:CardReader", "importable name of the class that reads cards")
-    max_waiting: int = _option(64, "pictures that may wait for a worker; above it: HTTP 503 with Retry-After", 1)
-    max_wait_s: float = _option(60.0, "longest time a picture may wait for a worker; above it: HTTP 503", 0.001)
-    card_cpu_s: float = _option(60.0, "processor time a picture may take; one that needs more is errorCode 3", 0.001)
-    card_timeout_s: float = _option(300.0, "longest time for a picture on a busy machine; above it: HTTP 504", 0.001)
-    cards_per_worker: int = _option(10_000, "pictures after which a worker process is replaced", 1)
-    max_worker_mb: int = _option(1024, "memory a worker may take; a picture that needs more is errorCode 3", 64)
+    max_waiting: int = _option(64, "images that may wait for a worker; above it: HTTP 503 with Retry-After", 1)
+    max_wait_s: float = _option(60.0, "longest time an image may wait for a worker; above it: HTTP 503", 0.001)
+    card_cpu_s: float = _option(60.0, "processor time an image may take; one that needs more is errorCode 3", 0.001)
+    card_timeout_s: float = _option(300.0, "longest time for an image on a busy machine; above it: HTTP 504", 0.001)
+    cards_per_worker: int = _option(10_000, "images after which a worker process is replaced", 1)
+    max_worker_mb: int = _option(1024, "memory a worker may take; an image that needs more is errorCode 3", 64)
     max_body_mb: int = _option(32, "largest request body in MB; above it: HTTP 413", 1)
     body_timeout_s: float = _option(60.0, "longest time for a request body to arrive; above it: HTTP 408", 0.001)
     max_answers: int = _option(0, "successful answers before errorCode 4, out of requests; 0: no quota", 0)
-    fetch_timeout_s: float = _option(15.0, "longest time to fetch one picture in url mode, redirects included", 0.001)
+    fetch_timeout_s: float = _option(15.0, "longest time to fetch one image in url mode, redirects included", 0.001)
     max_redirects: int = _option(3, "redirects followed in url mode", 0, 30)
     latency_s: float = _option(0.0, "seconds every answer is held back, to test clients as if it were far away", 0)
     allow_anonymous: bool = _option(False, "take requests without (or with any) credentials")

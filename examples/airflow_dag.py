@@ -15,7 +15,8 @@ _NEEDS_A_HUMAN = {2: "bad usage, or inputs that cannot be listed", 5: "credentia
 
 
 def run(*arguments: str, **environment: str) -> None:
-    """Run a verb: 0 is success, 3 (quota) and 4 (failed) are tried again and process what is left, 2 and 5 are not."""
+    """Run a command: 0 is success, 3 (quota) and 4 (failed) are tried again and process what is left, 2 and 5 are
+    not."""
     status = subprocess.run([_RUN, *arguments], env={**os.environ, **environment}, check=False).returncode
     if status in _NEEDS_A_HUMAN:
         raise AirflowFailException(f"{arguments[0]}: {_NEEDS_A_HUMAN[status]}")
@@ -35,8 +36,8 @@ with DAG(
     def backfill(ds_nodash: str | None = None) -> None:
         """Credentials come from the worker's environment, as CARD_API_KEY and CARD_API_SECRET."""
         assert ds_nodash is not None, "Airflow gives it"
-        pictures = f"--input=s3://photos/{ds_nodash[:4]}/{ds_nodash[4:6]}/**/*.jpg"
-        run("backfill", pictures, f"--output={_OUTPUT}", "--max_requests_per_second=50")
+        images = f"--input=s3://photos/{ds_nodash[:4]}/{ds_nodash[4:6]}/**/*.jpg"
+        run("backfill", images, f"--output={_OUTPUT}", "--max_requests_per_second=50")
 
     @task(trigger_rule="all_done")
     def report() -> None:

@@ -1,4 +1,4 @@
-"""`python -m pipeline VERB …`: the front door behind run.sh."""
+"""`python -m pipeline COMMAND …`: the front door behind run.sh."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EXIT_PIPE, _EXIT_INTERRUPTED = 141, 130
 
 
 @dataclass(frozen=True, slots=True)
-class _Verb:
+class _Command:
     module: str
     does: str
     is_resumed: bool = False
@@ -26,62 +26,62 @@ class _Verb:
     """The extra of the package without which the module cannot be imported."""
 
 
-_VERBS = {
-    "demo": _Verb("pipeline.commands.demo", "a backfill over the bundled cards against the embedded endpoint"),
-    "backfill": _Verb(
+_COMMANDS = {
+    "demo": _Command("pipeline.commands.demo", "a backfill over the bundled cards against the embedded endpoint"),
+    "backfill": _Command(
         "pipeline.commands.backfill", "the nightly run: everything that is not answered yet", is_resumed=True
     ),
-    "plan": _Verb("pipeline.commands.plan", "what backfill would do; calls nothing, writes nothing"),
-    "replay": _Verb("pipeline.commands.replay", "dead letters once more, each once", is_resumed=True),
-    "publish": _Verb("pipeline.commands.publish", "tables again from the answers held; calls nothing"),
-    "watch": _Verb("pipeline.commands.watch", "new pictures as they appear, without end", is_resumed=True),
-    "status": _Verb("pipeline.commands.status", "a run's counts, rate, time left and spend"),
-    "runs": _Verb("pipeline.commands.runs", "all runs with their status, times and counts"),
-    "sql": _Verb("pipeline.commands.sql", "SQL over the tables"),
-    "ddl": _Verb("pipeline.commands.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
-    "report": _Verb("pipeline.commands.report", "a page about a run, to look at in the morning"),
-    "endpoint": _Verb("endpoint.__main__", "the embedded card endpoint", extra="endpoint"),
+    "plan": _Command("pipeline.commands.plan", "what backfill would do; calls nothing, writes nothing"),
+    "replay": _Command("pipeline.commands.replay", "dead letters again, each once", is_resumed=True),
+    "publish": _Command("pipeline.commands.publish", "tables again from the answers held; calls nothing"),
+    "watch": _Command("pipeline.commands.watch", "new images as they appear, without end", is_resumed=True),
+    "status": _Command("pipeline.commands.status", "a run's counts, rate, time left and cost"),
+    "runs": _Command("pipeline.commands.runs", "all runs with their status, times and counts"),
+    "sql": _Command("pipeline.commands.sql", "SQL over the tables"),
+    "ddl": _Command("pipeline.commands.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
+    "report": _Command("pipeline.commands.report", "a page about a run, to look at in the morning"),
+    "endpoint": _Command("endpoint.__main__", "the embedded card endpoint", extra="endpoint"),
 }
 _OF_RUN_SH = {"bench": "the benchmarks", "test": "the tests", "check": "the tests, with linters and types"}
-"""Verbs that `run.sh` serves by itself, and what they do."""
+"""Commands that `run.sh` serves by itself, and what they do."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Hand the arguments to the verb; one line instead of a traceback where they are wrong."""
-    verb, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
-    if verb in ("-h", "--help", "help"):
-        print("usage: run.sh VERB [options]; run.sh VERB --help tells the options\n")
-        does = {**{name: known.does for name, known in _VERBS.items()}, **_OF_RUN_SH}
+    """Hand the arguments to the command; one line instead of a traceback where they are wrong."""
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if command in ("-h", "--help", "help"):
+        print("usage: run.sh COMMAND [options]; run.sh COMMAND --help tells the options\n")
+        does = {**{name: known.does for name, known in _COMMANDS.items()}, **_OF_RUN_SH}
         print("\n".join(f"  {name:<10} {what}" for name, what in does.items()))
         return 0
-    if verb not in _VERBS:
-        print(f"run.sh: {verb} is no verb; expected one of {', '.join(_VERBS)}", file=sys.stderr)
+    if command not in _COMMANDS:
+        print(f"run.sh: {command} is no command; expected one of {', '.join(_COMMANDS)}", file=sys.stderr)
         return EXIT_USAGE
     _quieten()
     configure_process()
-    return _run(verb, rest)
+    return _run(command, rest)
 
 
-def _run(verb: str, arguments: Sequence[str]) -> int:
+def _run(command: str, arguments: Sequence[str]) -> int:
     try:
-        status: int = importlib.import_module(_VERBS[verb].module).main(arguments)
+        status: int = importlib.import_module(_COMMANDS[command].module).main(arguments)
         sys.stdout.flush()
     except ModuleNotFoundError as error:
-        if not (extra := _VERBS[verb].extra):
+        if not (extra := _COMMANDS[command].extra):
             raise
-        print(f"run.sh {verb}: {error.name} is not installed; pip install 'cardbeam[{extra}]'", file=sys.stderr)
+        print(f"run.sh {command}: {error.name} is not installed; pip install 'cardbeam[{extra}]'", file=sys.stderr)
         return EXIT_USAGE
     except UsageError as error:
-        print(f"run.sh {verb}: {error}; see run.sh {verb} --help", file=sys.stderr)
+        print(f"run.sh {command}: {error}; see run.sh {command} --help", file=sys.stderr)
         return exit_status_of(error)
     except BrokenPipeError:  # who reads our output has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it ends
         return _EXIT_PIPE
     except OSError as error:
-        print(f"run.sh {verb}: {error}", file=sys.stderr)
+        print(f"run.sh {command}: {error}", file=sys.stderr)
         return exit_status_of(error)
     except KeyboardInterrupt:
-        more = "; the same command resumes the run" if _VERBS[verb].is_resumed else ""
+        more = "; the same command resumes the run" if _COMMANDS[command].is_resumed else ""
         print(f"interrupted{more}", file=sys.stderr)
         return _EXIT_INTERRUPTED
     return status

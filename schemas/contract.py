@@ -12,10 +12,10 @@ TRANSFERS: tuple[str, ...] = ("file", "base64", "url")
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One path of the endpoint: the pictures it takes and whether it judges the card."""
+    """One path of the endpoint: the images it takes and whether it judges the card."""
 
     path: str
-    picture_params: tuple[str, ...]
+    image_params: tuple[str, ...]
     says_valid: bool
 
 

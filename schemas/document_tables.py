@@ -20,10 +20,12 @@ def column(name: str, kind: pa.DataType, doc: str, contract: str = "") -> pa.Fie
 
 
 COMMON_COLUMNS: tuple[pa.Field, ...] = (
-    column("item_id", pa.string(), "Key of the request: a hash of the operation and of what is in its pictures, hex"),
+    column("item_id", pa.string(), "Key of the request: a hash of the operation and of what is in its images, hex"),
     column("document_index", pa.int32(), "Place of the document in the answer, from 0"),
     column("operation", pa.string(), "Path of the call that was made"),
-    column("uris", pa.list_(pa.string()), "Pictures that were sent, front first, then copies of them found in the run"),
+    column(
+        "uris", pa.list_(pa.string()), "Images that were sent, front first, then duplicates of them found in the run"
+    ),
     column("labels", LABELS, "The user's labels of the request"),
     column("called_at", TIMESTAMP, "When the answer arrived"),
     column("valid", pa.bool_(), "Whether the endpoint takes the card for genuine; null where it does not say", "valid"),

@@ -77,7 +77,7 @@ def _place(of: str) -> tuple[Field, ...]:
     return names + codes
 
 
-_IMAGE = Field("image", Kind.IMAGE, "The aligned document as a picture file; null unless asked for with get_thumb")
+_IMAGE = Field("image", Kind.IMAGE, "The aligned document as an image file; null unless asked for with get_thumb")
 _WHOLE_CONFIDENCE = {
     "confidence": "Confidence of the reading as a whole, 0 to 1",
     "mrz_confidence": "Confidence of the machine-readable zone, 0 to 1",
@@ -100,5 +100,5 @@ def confidence_of(name: str) -> Field:
 
 
 def box_of(name: str) -> Field:
-    """The field that says where on the picture another was read."""
-    return Field(f"{name}_box", Kind.BOX, f"Where {name} stands, in pixels of the picture that was sent")
+    """The field that says where on the image another was read."""
+    return Field(f"{name}_box", Kind.BOX, f"Where {name} stands, in pixels of the image that was sent")

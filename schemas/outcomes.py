@@ -17,9 +17,9 @@ from schemas.contract import ERROR_CODES, SUCCESS
 class Action(Enum):
     """What happens to a request after one attempt."""
 
-    ANSWERED = "answered"
+    SUCCEEDED = "succeeded"
     RETRY = "retry"
-    DEAD = "dead"
+    FAILED = "failed"
     STOP = "stop"
     """The run stops at once, whatever other images met: the account has no requests left."""
 
@@ -44,7 +44,7 @@ class Signal(Enum):
 
 
 class Stage(Enum):
-    """Where a request died: before the call, in it, or in reading its answer."""
+    """Where a request failed: before the call, in it, or in reading its answer."""
 
     READ = "read"
     CALL = "call"
@@ -70,7 +70,7 @@ def _table(*rows: Outcome) -> dict[str, Outcome]:
 
 
 def _read(code: str, message: str, retriable: bool = False) -> Outcome:
-    return Outcome(code, Action.DEAD, message, Stage.READ, retriable)
+    return Outcome(code, Action.FAILED, message, Stage.READ, retriable)
 
 
 def _error(code: str, action: Action, signal: Signal = Signal.SUCCESS, *, retriable: bool = False) -> Outcome:
@@ -82,13 +82,13 @@ def _no_answer(code: str, signal: Signal, message: str, **others: Any) -> Outcom
 
 
 OUTCOMES: dict[str, Outcome] = _table(
-    Outcome("answered", Action.ANSWERED, "Answered", signal=Signal.SUCCESS),
-    _error("1", Action.DEAD),
+    Outcome("succeeded", Action.SUCCEEDED, "Succeeded", signal=Signal.SUCCESS),
+    _error("1", Action.FAILED),
     _error("2", Action.RETRY, retriable=True),
-    _error("3", Action.DEAD),
+    _error("3", Action.FAILED),
     _error("4", Action.STOP, Signal.OWN, retriable=True),
-    _error("5", Action.DEAD, Signal.REFUSED, retriable=True),
-    _error("6", Action.DEAD, Signal.BAD_REQUEST, retriable=True),
+    _error("5", Action.FAILED, Signal.REFUSED, retriable=True),
+    _error("6", Action.FAILED, Signal.BAD_REQUEST, retriable=True),
     _no_answer("timeout", Signal.UNAVAILABLE, "No response within the timeout", retriable=True, slows_down=True),
     _no_answer("unreachable", Signal.UNREACHABLE, "No connection to the endpoint could be opened", retriable=True),
     _no_answer(
@@ -100,18 +100,18 @@ OUTCOMES: dict[str, Outcome] = _table(
         "The response's framing, encoding, size or JSON is not the contract's; kept in the ledger",
         max_attempts=3,
     ),
-    Outcome("unsupported_format", Action.DEAD, "A file of a format that the endpoint does not take"),
-    _read("not_found", "There is no picture at this URI", retriable=True),
-    _read("lone_side", "The call takes two sides, front and back, and one is missing"),
-    _read("unreadable_source", "The picture's storage could not be read", retriable=True),
-    _read("forbidden", "The picture's storage refuses it to us, and no other", retriable=True),
-    _read("no_url", "The endpoint cannot fetch this picture: expected an https, s3, gs or az URI", retriable=True),
-    _read("unreadable_image", "Not a whole picture or PDF that can be sent"),
+    Outcome("unsupported_format", Action.FAILED, "A file of a format that the endpoint does not take"),
+    _read("not_found", "There is no image at this URI", retriable=True),
+    _read("unpaired", "The call takes two sides, front and back, and one is missing"),
+    _read("unreadable_source", "The image's storage could not be read", retriable=True),
+    _read("forbidden", "The image's storage refuses it to us, and no other", retriable=True),
+    _read("no_url", "The endpoint cannot fetch this image: expected an https, s3, gs or az URI", retriable=True),
+    _read("unreadable_image", "Not a whole image or PDF that can be sent"),
     _read("password_protected", "A PDF that opens only with a password"),
-    _read("too_large", "The picture has more pixels or bytes than can be sent safely"),
-    Outcome("unknown_type", Action.DEAD, "The answer names a document type outside the contract", Stage.PARSE),
-    Outcome("bad_document", Action.DEAD, "A document of the answer has no readable fields", Stage.PARSE),
-    Outcome("no_document", Action.DEAD, "The answer holds no document", Stage.PARSE),
+    _read("too_large", "The image has more pixels or bytes than can be sent safely"),
+    Outcome("unknown_type", Action.FAILED, "The answer names a document type outside the contract", Stage.PARSE),
+    Outcome("bad_document", Action.FAILED, "A document of the answer has no readable fields", Stage.PARSE),
+    Outcome("no_document", Action.FAILED, "The answer holds no document", Stage.PARSE),
 )
 
 _OF_THE_ENDPOINT = re.compile(r"http_[0-9]{3}|error_([0-9]{1,4}|unknown)")
@@ -121,28 +121,28 @@ _NO_ANSWER = frozenset({408, 425, 429})
 """Statuses below 500 that pass."""
 
 
-def is_code_of_a_death(name: str) -> bool:
+def is_failure_code(name: str) -> bool:
     """Whether a dead letter may have this code."""
-    return name in OUTCOMES.keys() - {"answered"} or _OF_THE_ENDPOINT.fullmatch(name) is not None
+    return name in OUTCOMES.keys() - {"succeeded"} or _OF_THE_ENDPOINT.fullmatch(name) is not None
 
 
 def outcome_of_error_code(error_code: str, transfer: str) -> Outcome:
-    """The contract's errorCode -> Outcome; a code outside the table is dead for good."""
+    """The contract's errorCode -> Outcome; a code outside the table is a final failure."""
     if error_code == SUCCESS:
-        return OUTCOMES["answered"]
+        return OUTCOMES["succeeded"]
     if error_code not in ERROR_CODES:
         known = error_code if error_code.isdigit() and len(error_code) <= 4 else "unknown"
-        return Outcome(f"error_{known}", Action.DEAD, "An errorCode outside the contract", signal=Signal.DOUBTFUL)
+        return Outcome(f"error_{known}", Action.FAILED, "An errorCode outside the contract", signal=Signal.DOUBTFUL)
     outcome = OUTCOMES[f"error_{error_code}"]
     if error_code == "2" and transfer != "url":  # no URL was sent: asking again changes nothing
-        return replace(outcome, action=Action.DEAD, retriable=False)
+        return replace(outcome, action=Action.FAILED, retriable=False)
     return outcome
 
 
 def outcome_of_status(status: int) -> Outcome:
     """An HTTP status other than 200 -> Outcome.
 
-    Other 2xx are replies outside the contract; 5xx pass; all that is left (redirects, 400, 404, 405, …) says that the
+    Other 2xx are responses outside the contract; 5xx pass; all that is left (redirects, 400, 404, 405, …) says that the
     caller is at fault.
     """
     if 200 <= status < 300:
@@ -167,12 +167,12 @@ def outcome_of_code(code: str) -> Outcome:
     if code.startswith("http_") and _OF_THE_ENDPOINT.fullmatch(code) is not None:
         return outcome_of_status(int(code.removeprefix("http_")))
     message = "An errorCode outside the contract" if code.startswith("error_") else "A code of another version"
-    return Outcome(code, Action.DEAD, message, signal=Signal.DOUBTFUL)
+    return Outcome(code, Action.FAILED, message, signal=Signal.DOUBTFUL)
 
 
 def _meaning_of(status: int) -> tuple[Action, Signal]:
     if status >= 500 or status in _NO_ANSWER:
         return Action.RETRY, Signal.UNAVAILABLE
     if status in (401, 403):
-        return Action.DEAD, Signal.REFUSED
-    return Action.DEAD, Signal.OWN if status == 413 else Signal.BAD_REQUEST
+        return Action.FAILED, Signal.REFUSED
+    return Action.FAILED, Signal.OWN if status == 413 else Signal.BAD_REQUEST

@@ -1,4 +1,4 @@
-"""Reply bytes -> Reply: the contract's envelope, read as liberally as it is written.
+"""Response bytes -> Response: the contract's envelope, read as liberally as it is written.
 
 Accepted: codes as strings or numbers; `data` as a list, as one object, as one object of
 parallel lists (the API document's own shape), empty or null; `info` as an object or a
@@ -16,19 +16,19 @@ import orjson
 
 from schemas.contract import SUCCESS
 
-MAX_REPLY_BYTES = 32 * 1024 * 1024
-"""What is read of a reply: twenty pages with a card each, aligned at 300 dpi and without loss, base64 and all."""
+MAX_RESPONSE_BYTES = 32 * 1024 * 1024
+"""What is read of a response: twenty pages with a card each, aligned at 300 dpi and without loss, base64 and all."""
 MAX_DOCUMENTS = 1000
-"""In one reply: fifty cards on each of twenty pages."""
-LONG_REPLY_BYTES = 1024 * 1024
+"""In one response: fifty cards on each of twenty pages."""
+LONG_RESPONSE_BYTES = 1024 * 1024
 MAX_VALUES = 250_000
-"""In a reply that is longer than that; a document has some 150. As objects they take many times their bytes."""
+"""In a response that is longer than that; a document has some 150. As objects they take many times their bytes."""
 
 _ENVELOPE = frozenset({"data", "errorCode", "errorMessage"})
 _DOCUMENT = frozenset({"info", "type", "valid", "invalidCode", "invalidMessage"})
 
 
-class BadReply(ValueError):
+class BadResponse(ValueError):
     """Bytes that are not the contract's JSON. The message never holds any of them."""
 
 
@@ -46,7 +46,7 @@ class Document(NamedTuple):
     undocumented: Mapping[str, object] = _NOTHING
 
 
-class Reply(NamedTuple):
+class Response(NamedTuple):
     """The contract's envelope."""
 
     error_code: str
@@ -67,37 +67,38 @@ def _json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise BadReply("the reply is not JSON") from None
+        raise BadResponse("the response is not JSON") from None
 
 
-def parse_reply(body: bytes) -> Reply:
+def parse_response(body: bytes) -> Response:
     """Read the body of an HTTP 200.
 
     Raises:
-        BadReply: it is not JSON, not an object, has no errorCode, or more in it than a reply may hold.
+        BadReply: it is not JSON, not an object, has no errorCode, or more in it than a response may hold.
     """
-    if len(body) > LONG_REPLY_BYTES:
+    if len(body) > LONG_RESPONSE_BYTES:
         _bound(body)
     envelope = _json(body)
     if not isinstance(envelope, dict):
-        raise BadReply("the reply is JSON, but not an object")
+        raise BadResponse("the response is JSON, but not an object")
     code = envelope.get("errorCode")
     if isinstance(code, bool) or not isinstance(code, (str, int)) or not str(code).strip():
-        raise BadReply("the reply has no errorCode")
+        raise BadResponse("the response has no errorCode")
     undocumented = _others(envelope, _ENVELOPE)
     if (code := str(code).strip()) != SUCCESS:
-        return Reply(code, undocumented=undocumented)
+        return Response(code, undocumented=undocumented)
     documents = tuple(_documents(envelope.get("data")))
     _bound_repeated(undocumented, len(documents))
-    return Reply(code, documents, undocumented)
+    return Response(code, documents, undocumented)
 
 
 def _bound(body: bytes) -> None:
-    """Refuse a long reply before it becomes objects: each value in it begins behind one of these, or behind a name."""
-    if len(body) > MAX_REPLY_BYTES:
-        raise BadReply("the reply is too long")
+    """Refuse a long response before it becomes objects: each value in it begins behind one of these, or behind a
+    name."""
+    if len(body) > MAX_RESPONSE_BYTES:
+        raise BadResponse("the response is too long")
     if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise BadReply("the reply holds too many values")
+        raise BadResponse("the response holds too many values")
 
 
 def _bound_repeated(values: Mapping[str, object], documents: int) -> None:
@@ -107,9 +108,9 @@ def _bound_repeated(values: Mapping[str, object], documents: int) -> None:
     try:
         size = len(json.dumps(dict(values)))
     except RecursionError:
-        size = MAX_REPLY_BYTES
-    if size * documents > MAX_REPLY_BYTES:
-        raise BadReply("the reply says too much of all its documents")
+        size = MAX_RESPONSE_BYTES
+    if size * documents > MAX_RESPONSE_BYTES:
+        raise BadResponse("the response says too much of all its documents")
 
 
 def _others(found: dict[str, Any], documented: frozenset[str]) -> Mapping[str, object]:
@@ -125,9 +126,9 @@ def _documents(data: object) -> list[Document]:
     if isinstance(data, dict):
         data = _columns_to_rows(data)
     if not isinstance(data, list):
-        raise BadReply("the reply's data is neither a list nor an object")
+        raise BadResponse("the response's data is neither a list nor an object")
     if len(data) > MAX_DOCUMENTS:
-        raise BadReply("the reply holds too many documents")
+        raise BadResponse("the response holds too many documents")
     return [_document(item) for item in data]
 
 
@@ -137,7 +138,7 @@ def _columns_to_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(infos, list):
         return [data]
     if len(infos) > MAX_DOCUMENTS:
-        raise BadReply("the reply holds too many documents")
+        raise BadResponse("the response holds too many documents")
 
     def is_parallel(value: Any) -> bool:
         return isinstance(value, list) and len(value) == len(infos)

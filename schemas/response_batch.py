@@ -1,8 +1,8 @@
-"""Replies of one document type, as bytes in Arrow -> the columns of their documents, all at once.
+"""Responses of one document type, as bytes in Arrow -> the columns of their documents, all at once.
 
-Arrow's JSON reader takes hundreds of replies together by a schema made from the same field tables as the
-documents' own. It is the quick way for replies in the usual form; `schemas.response` and `schemas.value_converters`
-are the exact one, and what they would do with a value that is unusual is never tried here: the replies are refused.
+Arrow's JSON reader takes hundreds of responses together by a schema made from the same field tables as the
+documents' own. It is the quick way for responses in the usual form; `schemas.response` and `schemas.value_converters`
+are the exact one, and what they would do with a value that is unusual is never tried here: the responses are refused.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from schemas.contract import SUCCESS
 from schemas.document_tables import no_extras
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
-from schemas.response import LONG_REPLY_BYTES, MAX_DOCUMENTS
-from schemas.value_converters import BOX_TYPE, COLUMNS_OF_KIND, read_cells, read_days, read_truth
+from schemas.response import LONG_RESPONSE_BYTES, MAX_DOCUMENTS
+from schemas.value_converters import BOX_TYPE, COLUMNS_OF_KIND, read_days, read_truth, read_values
 
-_BEFORE, _BEHIND = b'{"reply":', b"}\n"
-JUDGEMENT = (("valid", "valid"), ("invalidCode", "invalid_code"), ("invalidMessage", "invalid_message"))
+_BEFORE, _BEHIND = b'{"response":', b"}\n"
+VALIDITY_FIELDS = (("valid", "valid"), ("invalidCode", "invalid_code"), ("invalidMessage", "invalid_message"))
 """What an answer says of a document beside its fields: the contract's name and the column's."""
 
 _WIRE_TYPES: dict[Kind, pa.DataType] = {
@@ -38,38 +38,38 @@ _WIRE_TYPES: dict[Kind, pa.DataType] = {
 }
 
 
-class Unusual(ValueError):
-    """At least one reply needs the exact way."""
+class NeedsSlowPath(ValueError):
+    """At least one response needs the exact way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Documents of one type, in the order of their replies."""
+    """Documents of one type, in the order of their responses."""
 
-    replies: npt.NDArray[np.int64]
-    """Which of the replies each stands in, from 0."""
+    responses: npt.NDArray[np.int64]
+    """Which of the responses each stands in, from 0."""
     indexes: npt.NDArray[np.int32]
-    """The place of each in its reply, from 0."""
+    """The place of each in its response, from 0."""
     columns: dict[str, pa.Array]
 
 
 def read_documents(bodies: pa.ChunkedArray, document_type: str) -> Documents:
-    """Every document of successful replies, each of which holds at least one and none of another type.
+    """Every document of successful responses, each of which holds at least one and none of another type.
 
     Raises:
-        Unusual: a reply is anything else, has a key that the contract does not name, or a value in a form that its
+        Unusual: a response is anything else, has a key that the contract does not name, or a value in a form that its
             column does not take as it is.
         KeyError: the contract has no such type.
     """
-    replies = _read_json(bodies, document_type)
-    data = replies.field("data")
-    _expect(_all_equal(replies.field("errorCode"), SUCCESS))
+    responses = _read_json(bodies, document_type)
+    data = responses.field("data")
+    _expect(_all_equal(responses.field("errorCode"), SUCCESS))
     counts = pc.fill_null(pc.list_value_length(data), 0).to_numpy()
     _expect(bool(counts.all()) and bool((counts <= MAX_DOCUMENTS).all()))
     documents = data.flatten()
     infos = documents.field("info")
     _expect(documents.null_count == infos.null_count == 0 and _all_equal(documents.field("type"), document_type))
-    columns = {name: documents.field(wire_name) for wire_name, name in JUDGEMENT}
+    columns = {name: documents.field(wire_name) for wire_name, name in VALIDITY_FIELDS}
     columns["valid"] = _truths(columns["valid"])
     for spec in DOCUMENTS[document_type]:
         arrays = _COLUMNS_OF[spec.kind](infos.field(spec.name))
@@ -83,16 +83,16 @@ def read_documents(bodies: pa.ChunkedArray, document_type: str) -> Documents:
 
 def _expect(is_usual: bool) -> None:
     if not is_usual:
-        raise Unusual
+        raise NeedsSlowPath
 
 
 def _read_json(bodies: pa.ChunkedArray, document_type: str) -> pa.StructArray:
-    """One row for each reply.
+    """One row for each response.
 
-    Each is put into an object of its own, so that no two can be read as one or one as two: after a reply that is cut
-    off, the next brace is no JSON. So there are at least as many rows as replies, and no more only if each is one.
+    Each is put into an object of its own, so that no two can be read as one or one as two: after a response that is cut
+    off, the next brace is no JSON. So there are at least as many rows as responses, and no more only if each is one.
     """
-    _expect(pc.all(pc.less_equal(pc.binary_length(bodies), LONG_REPLY_BYTES)).as_py() is not False)
+    _expect(pc.all(pc.less_equal(pc.binary_length(bodies), LONG_RESPONSE_BYTES)).as_py() is not False)
     objects = pc.binary_join_element_wise(_BEFORE, bodies, _BEHIND, b"").combine_chunks()
     _expect(objects.null_count == 0)
     _, offsets, lines = objects.buffers()
@@ -106,19 +106,19 @@ def _read_json(bodies: pa.ChunkedArray, document_type: str) -> pa.StructArray:
             parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
         )
     except pa.ArrowInvalid as error:
-        raise Unusual from error
-    replies = rows["reply"].combine_chunks()
-    _expect(len(replies) == len(bodies) and replies.null_count == 0)
-    return replies
+        raise NeedsSlowPath from error
+    responses = rows["response"].combine_chunks()
+    _expect(len(responses) == len(bodies) and responses.null_count == 0)
+    return responses
 
 
 @cache
 def _wire_schema(document_type: str) -> pa.Schema:
     info = pa.struct([(spec.name, _WIRE_TYPES[spec.kind]) for spec in DOCUMENTS[document_type]])
-    texts = zip(["type", *(name for name, _ in JUDGEMENT)], repeat(pa.string()), strict=False)
+    texts = zip(["type", *(name for name, _ in VALIDITY_FIELDS)], repeat(pa.string()), strict=False)
     document = pa.struct([("info", info), *texts])
     envelope = [("data", pa.list_(document)), ("errorCode", pa.string()), ("errorMessage", pa.string())]
-    return pa.schema([("reply", pa.struct(envelope))])
+    return pa.schema([("response", pa.struct(envelope))])
 
 
 def _all_equal(texts: pa.Array, text: str) -> bool:
@@ -127,9 +127,9 @@ def _all_equal(texts: pa.Array, text: str) -> bool:
 
 def _truths(texts: pa.Array) -> pa.Array:
     coded = texts.dictionary_encode()
-    said = coded.dictionary.to_pylist()
-    truths = [read_truth(text) for text in said]
-    _expect(all(truth is not None or text == "" for text, truth in zip(said, truths, strict=True)))
+    given = coded.dictionary.to_pylist()
+    truths = [read_truth(text) for text in given]
+    _expect(all(truth is not None or text == "" for text, truth in zip(given, truths, strict=True)))
     return pa.array(truths, pa.bool_()).take(coded.indices)
 
 
@@ -166,8 +166,8 @@ def _boxes(lists: pa.Array) -> tuple[pa.Array, ...]:
 def _images(texts: pa.Array) -> tuple[pa.Array, ...]:
     if pc.all(pc.equal(texts, "")).as_py() is not False:
         return (pa.nulls(len(texts), pa.binary()),)
-    cells = read_cells(Kind.IMAGE, texts.to_pylist())
-    _expect(not cells.misfits)
+    cells = read_values(Kind.IMAGE, texts.to_pylist())
+    _expect(not cells.invalid_rows)
     return cells.arrays
 
 

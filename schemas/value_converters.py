@@ -38,14 +38,14 @@ COLUMNS_OF_KIND: dict[Kind, tuple[tuple[str, pa.DataType], ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class ColumnValues:
     """The columns of one field over many documents, and the rows whose value did not fit."""
 
     arrays: tuple[pa.Array, ...]
-    misfits: tuple[int, ...] = ()
+    invalid_rows: tuple[int, ...] = ()
 
 
-class _Misfit(ValueError):
+class _Invalid(ValueError):
     """A value that its column cannot hold."""
 
 
@@ -109,7 +109,7 @@ def _text(value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _Misfit
+        raise _Invalid
     return str(value)
 
 
@@ -117,17 +117,17 @@ def _number(value: object) -> float | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise _Misfit
+        raise _Invalid
     number = float(value)
     if not math.isfinite(number):
-        raise _Misfit
+        raise _Invalid
     return number
 
 
 def _confidence(value: object) -> float | None:
     number = _number(value)
     if number is not None and abs(number) >= _FLOAT32_OVERFLOW:
-        raise _Misfit
+        raise _Invalid
     return number
 
 
@@ -135,11 +135,11 @@ def _box(value: object) -> tuple[int, ...] | None:
     if value is None or value in ("", []):
         return None
     if not isinstance(value, list) or len(value) != 4:
-        raise _Misfit
+        raise _Invalid
     sides = [_number(side) for side in value]
     pixels = tuple(round(side) for side in sides if side is not None)
     if len(pixels) != 4 or not all(-(2**31) <= pixel < 2**31 for pixel in pixels):
-        raise _Misfit
+        raise _Invalid
     return pixels
 
 
@@ -147,26 +147,26 @@ def _image(value: object) -> bytes | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise _Misfit
+        raise _Invalid
     encoded = "".join(value.split())
     if encoded.startswith("data:"):
         encoded = encoded.partition(",")[2]
     try:
         return base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
-        raise _Misfit from error
+        raise _Invalid from error
 
 
 def _one_by_one(read: Callable[[Any], Any], values: Sequence[object]) -> tuple[list[Any], tuple[int, ...]]:
     cells: list[Any] = []
-    misfits: list[int] = []
+    invalid_rows: list[int] = []
     for row, value in enumerate(values):
         try:
             cells.append(read(value))
         except (ValueError, OverflowError):
             cells.append(None)
-            misfits.append(row)
-    return cells, tuple(misfits)
+            invalid_rows.append(row)
+    return cells, tuple(invalid_rows)
 
 
 def _types_are(usual: set[type], values: Iterable[object]) -> bool:
@@ -180,60 +180,60 @@ def read_truth(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def read_truths(values: Sequence[object]) -> Cells:
+def read_truths(values: Sequence[object]) -> ColumnValues:
     """Truth values as a column; an empty text is none."""
     truths = [read_truth(value) for value in values]
-    misfits = [row for row, truth in enumerate(truths) if truth is None and values[row] not in (None, "")]
-    return Cells((pa.array(truths, pa.bool_()),), tuple(misfits))
+    invalid_rows = [row for row, truth in enumerate(truths) if truth is None and values[row] not in (None, "")]
+    return ColumnValues((pa.array(truths, pa.bool_()),), tuple(invalid_rows))
 
 
-def _texts(values: Sequence[object]) -> Cells:
+def _texts(values: Sequence[object]) -> ColumnValues:
     if _types_are({str, _Null}, values):
         try:
-            return Cells((pa.array(values, pa.string()),))
+            return ColumnValues((pa.array(values, pa.string()),))
         except UnicodeEncodeError:
             pass
-    cells, misfits = _one_by_one(_text, values)
-    return Cells((pa.array(cells, pa.string()),), misfits)
+    cells, invalid_rows = _one_by_one(_text, values)
+    return ColumnValues((pa.array(cells, pa.string()),), invalid_rows)
 
 
-def _dates(values: Sequence[object]) -> Cells:
+def _dates(values: Sequence[object]) -> ColumnValues:
     texts = _texts(values)
-    return Cells((read_days(texts.arrays[0]), *texts.arrays), texts.misfits)
+    return ColumnValues((read_days(texts.arrays[0]), *texts.arrays), texts.invalid_rows)
 
 
-def _confidences(values: Sequence[object]) -> Cells:
+def _confidences(values: Sequence[object]) -> ColumnValues:
     if _types_are({float, _Null}, values):
         array = pa.array(values, pa.float32())
         if pc.all(pc.is_finite(array)).as_py() is not False:
-            return Cells((array,))
-    cells, misfits = _one_by_one(_confidence, values)
-    return Cells((pa.array(cells, pa.float32()),), misfits)
+            return ColumnValues((array,))
+    cells, invalid_rows = _one_by_one(_confidence, values)
+    return ColumnValues((pa.array(cells, pa.float32()),), invalid_rows)
 
 
-def _boxes(values: Sequence[object]) -> Cells:
+def _boxes(values: Sequence[object]) -> ColumnValues:
     boxes = [None if value in ("", []) else value for value in values]
-    misfits: tuple[int, ...] = ()
+    invalid_rows: tuple[int, ...] = ()
     given = [box for box in boxes if box is not None]
     usual = _types_are({list}, given) and all(len(box) == 4 for box in given)  # type: ignore[arg-type]  # lists by then
     if not usual or not _types_are({int}, chain.from_iterable(given)):  # type: ignore[arg-type]  # lists by then
-        boxes, misfits = _one_by_one(_box, values)
+        boxes, invalid_rows = _one_by_one(_box, values)
     try:
         corners = np.array([box or _NO_BOX for box in boxes], dtype=np.int32).reshape(-1, 4)
     except OverflowError:
-        boxes, misfits = _one_by_one(_box, values)
+        boxes, invalid_rows = _one_by_one(_box, values)
         corners = np.array([box or _NO_BOX for box in boxes], dtype=np.int32).reshape(-1, 4)
     sides = [pa.array(np.ascontiguousarray(corners[:, side])) for side in range(4)]
     missing = pa.array([box is None for box in boxes], pa.bool_())
-    return Cells((pa.StructArray.from_arrays(sides, fields=list(BOX_TYPE), mask=missing),), misfits)
+    return ColumnValues((pa.StructArray.from_arrays(sides, fields=list(BOX_TYPE), mask=missing),), invalid_rows)
 
 
-def _images(values: Sequence[object]) -> Cells:
-    cells, misfits = _one_by_one(_image, values)
-    return Cells((pa.array(cells, pa.binary()),), misfits)
+def _images(values: Sequence[object]) -> ColumnValues:
+    cells, invalid_rows = _one_by_one(_image, values)
+    return ColumnValues((pa.array(cells, pa.binary()),), invalid_rows)
 
 
-_READERS: dict[Kind, Callable[[Sequence[object]], Cells]] = {
+_READERS: dict[Kind, Callable[[Sequence[object]], ColumnValues]] = {
     Kind.TEXT: _texts,
     Kind.DATE: _dates,
     Kind.CONFIDENCE: _confidences,
@@ -242,6 +242,6 @@ _READERS: dict[Kind, Callable[[Sequence[object]], Cells]] = {
 }
 
 
-def read_cells(kind: Kind, values: Sequence[object]) -> Cells:
+def read_values(kind: Kind, values: Sequence[object]) -> ColumnValues:
     """The values of one field, one for each document, as the columns of its kind."""
     return _READERS[kind](values)

@@ -72,11 +72,11 @@ def draw_bundle(folder: Path) -> list[str]:
     people = {number: someone(random, gazetteer, TUNING) for number in range(1, 11)}
     specimens = {wanted.name: _specimen(wanted.layout, people[wanted.person], random) for wanted in WANTED}
     pages = [_specimen(layout, people[10], random) for layout in (CHIP_FRONT_2021, CHIP_BACK_2021)]
-    files = {name: encoded(specimen.picture, Path(name).suffix) for name, specimen in specimens.items()}
+    files = {name: encoded(specimen.image, Path(name).suffix) for name, specimen in specimens.items()}
     good = files[COPIED]
     files |= {PDF_NAME: _pdf(pages), COPY_NAME: good} | {name: spoil(good) for name, spoil in BAD.items()}
-    truth = {name: [told(specimen)] for name, specimen in specimens.items()}
-    truth |= {PDF_NAME: [told(page) for page in pages], COPY_NAME: truth[COPIED]} | {name: [] for name in BAD}
+    truth = {name: [message(specimen)] for name, specimen in specimens.items()}
+    truth |= {PDF_NAME: [message(page) for page in pages], COPY_NAME: truth[COPIED]} | {name: [] for name in BAD}
     for name, content in files.items():
         (folder / name).write_bytes(content)
     (folder / TRUTH).write_text(
@@ -85,13 +85,13 @@ def draw_bundle(folder: Path) -> list[str]:
     return sorted(files)
 
 
-def told(specimen: Specimen) -> dict[str, Any]:
+def message(specimen: Specimen) -> dict[str, Any]:
     """The truth of one card as JSON: its type, its fields in wire form, the boxes in pixels of the file."""
     return {"type": specimen.document_type, "info": specimen.values, "boxes": specimen.boxes, "mrz": specimen.zone}
 
 
 def encoded(image: Image.Image, suffix: str) -> bytes:
-    """The picture as a file of that suffix: JPEG at quality 85, PNG with 64 colours."""
+    """The image as a file of that suffix: JPEG at quality 85, PNG with 64 colours."""
     out = io.BytesIO()
     if suffix == ".png":
         image.quantize(64).save(out, "PNG", optimize=True)
@@ -110,7 +110,7 @@ def _pdf(pages: list[Specimen]) -> bytes:
     sheets = []
     for page in pages:
         sheet = Image.new("RGB", (1240, 1754), "white")
-        sheet.paste(page.picture, (70, 160))
+        sheet.paste(page.image, (70, 160))
         sheets.append(sheet)
     out = io.BytesIO()
     drawn = time.gmtime(0)  # the same bytes at every drawing

@@ -1,6 +1,6 @@
-"""Specimen -> the picture someone takes of it: turned, cluttered, blurred, dark, copied, cut; the truth goes along.
+"""Specimen -> the image someone takes of it: turned, cluttered, blurred, dark, copied, cut; the truth goes along.
 
-Lengths are in pixels of a card 1000 wide, whatever the picture's size.
+Lengths are in pixels of a card 1000 wide, whatever the image's size.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CORNER_RADIUS = 32
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A picture being made: its pixels, where the card's pixels went (3x3), how wide the card is in it."""
+    """An image being made: its pixels, where the card's pixels went (3x3), how wide the card is in it."""
 
     pixels: Pixels
     moved: Matrix
@@ -34,7 +34,7 @@ Step = Callable[[Shot, Random], Shot]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A way of taking the picture: what is done in turn, the JPEG quality, the warning it should raise ("": none)."""
+    """A way of taking the image: what is done in turn, the JPEG quality, the warning it should raise ("": none)."""
 
     steps: tuple[Step, ...]
     quality: int = 90
@@ -42,8 +42,8 @@ class Condition:
 
 
 def disturbed(specimen: Specimen, condition: Condition, random: Random) -> tuple[bytes, dict[str, Box]]:
-    """The picture as a JPEG file, and the boxes of the fields in its pixels."""
-    pixels = np.asarray(specimen.picture)
+    """The image as a JPEG file, and the boxes of the fields in its pixels."""
+    pixels = np.asarray(specimen.image)
     shot = Shot(pixels, np.eye(3), float(pixels.shape[1]))
     for step in condition.steps:
         shot = step(shot, random)
@@ -150,7 +150,7 @@ def among_things(shot: Shot, random: Random) -> Shot:
 
 
 def quarter_turns(count: int) -> Step:
-    """The picture turned counter-clockwise by so many quarters."""
+    """The image turned counter-clockwise by so many quarters."""
 
     def turn(shot: Shot, _: Random) -> Shot:
         pixels, moved = shot.pixels, shot.moved
@@ -236,7 +236,7 @@ def corner_clipped(shot: Shot, random: Random) -> Shot:
 
 
 def corner_missing(shot: Shot, random: Random) -> Shot:
-    """One corner outside the picture: the camera was held too far to a side."""
+    """One corner outside the image: the camera was held too far to a side."""
     whole = at_an_angle(shot, random) if random.random() < 0.5 else in_perspective(shot, random)
     height, width = shot.pixels.shape[:2]
     ends = np.array([[[0, 0]], [[width, 0]], [[width, height]], [[0, height]]], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Layout + person -> a specimen: the picture of a card that could never pass for one, and the truth of what it says."""
+"""Layout + person -> a specimen: the image of a card that could never pass for one, and the truth of what it says."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
-    """A drawn card and its truth: type, value by field, box by field in pixels of `picture`, the zone's lines."""
+    """A drawn card and its truth: type, value by field, box by field in pixels of `image`, the zone's lines."""
 
-    picture: Image.Image
+    image: Image.Image
     document_type: str
     values: dict[str, str]
     boxes: dict[str, Box]
@@ -57,8 +57,8 @@ def random_style(random: Random, faces: tuple[str, ...]) -> Style:
 
 def draw(layout: Layout, person: Person, style: Style) -> Specimen:
     """The specimen of a person in a layout and style."""
-    said = facts(person, layout.document_type, layout.variant)
-    printable = {name: fact(person) for name, fact in COMMON.items()} | said
+    given = facts(person, layout.document_type, layout.variant)
+    printable = {name: fact(person) for name, fact in COMMON.items()} | given
     canvas = _Canvas(layout, style)
     canvas.background()
     if layout.portrait:
@@ -72,7 +72,7 @@ def draw(layout: Layout, person: Person, style: Style) -> Specimen:
     canvas.zone(zone)
     if style.marked:
         canvas.mark()
-    return Specimen(canvas.image, layout.document_type, said, boxes, zone)
+    return Specimen(canvas.image, layout.document_type, given, boxes, zone)
 
 
 class _Canvas:
@@ -169,8 +169,8 @@ class _Canvas:
         for text in _wrapped(in_form(value, item.form), value_font, right - left, right - margin):
             ink = INK if not item.bold else RED
             self.pen.text((left, baseline), text, ink, value_font, anchor="ls")
-            said, _, _ = text.partition(" / ")
-            boxes.append(self.pen.textbbox((left, baseline), said, value_font, anchor="ls"))
+            given, _, _ = text.partition(" / ")
+            boxes.append(self.pen.textbbox((left, baseline), given, value_font, anchor="ls"))
             left, baseline = margin, baseline + self._px(item.size * LINE_STEP)
         return union(boxes) if value else None
 

@@ -19,7 +19,7 @@ PASSPORT_OFFICE = "Cục Quản lý xuất nhập cảnh"
 
 
 def wire(day: date) -> str:
-    """A date as the contract's replies write it."""
+    """A date as the contract's responses write it."""
     return f"{day:%d-%m-%Y}"
 
 
@@ -109,14 +109,14 @@ def facts(person: Person, document_type: str, variant: str) -> dict[str, str]:
     """Every text and date field of the type; "" and "-1" for what the variant does not print."""
     own = BY_TYPE.get(document_type, {})
     absent = NOT_ON_2024.get(document_type, ()) if variant == "2024" else ()
-    said = dict(_places(person, absent))
+    text = dict(_places(person, absent))
     for field in DOCUMENTS[document_type]:
-        if field.kind in (Kind.TEXT, Kind.DATE) and field.name not in said:
-            said[field.name] = "" if field.name in absent else {**COMMON, **own}[field.name](person)
+        if field.kind in (Kind.TEXT, Kind.DATE) and field.name not in text:
+            text[field.name] = "" if field.name in absent else {**COMMON, **own}[field.name](person)
     if document_type == "chip_id_card_back" and variant == "2024":
-        said["issued_at"] = CHIP_ISSUER_2024
+        text["issued_at"] = CHIP_ISSUER_2024
     wanted = {field.name for field in DOCUMENTS[document_type]}
-    return {name: value for name, value in said.items() if name in wanted}
+    return {name: value for name, value in text.items() if name in wanted}
 
 
 def holder(person: Person, document_type: str) -> Holder:
@@ -143,10 +143,10 @@ def latin(name: str) -> str:
 
 def _places(person: Person, absent: tuple[str, ...]) -> dict[str, str]:
     printed: dict[str, Place] = {"hometown": person.hometown, "address": person.address}
-    said: dict[str, str] = {}
+    text: dict[str, str] = {}
     for of in PLACES:
         for level in ("town", "district", "ward"):
             unit = None if of in absent else getattr(printed[of].units, level)
-            said[f"{of}_{level}"] = unit.name if unit else ""
-            said[f"{of}_{level}_code"] = unit.code if unit else UNKNOWN_CODE
-    return said
+            text[f"{of}_{level}"] = unit.name if unit else ""
+            text[f"{of}_{level}_code"] = unit.code if unit else UNKNOWN_CODE
+    return text

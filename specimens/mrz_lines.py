@@ -16,7 +16,7 @@ def zone_lines(holder: Holder, document_type: str) -> tuple[str, ...]:
         [kind[i] if line == 0 and i < 2 else "<" for i in range(len(layout.masks[0]))]
         for line in range(len(layout.masks))
     ]
-    said = {
+    given = {
         "country": holder.country,
         "nationality": holder.nationality,
         "document_number": holder.document_number,
@@ -27,7 +27,7 @@ def zone_lines(holder: Holder, document_type: str) -> tuple[str, ...]:
         "names": f"{holder.sur_name}<<{holder.given_name}".replace(" ", "<"),
     }
     for name, span in layout.fields.items():
-        _put(lines, span, said[name])
+        _put(lines, span, given[name])
     if layout is TD1:  # Viet Nam repeats a check digit of the 12-digit number after two fillers
         _put(lines, Span(0, 29, 30), check_digit(holder.person_number))
     return _with_checks(lines, layout)

@@ -1,4 +1,4 @@
-"""One canned reply for each document type, written down from the API document: each of its 286 fields, a value each.
+"""One canned response for each document type, written down from the API document: each of its 286 fields, a value each.
 
 No name here comes from the code under test. All people and places are fictional.
 """
@@ -148,7 +148,7 @@ DATES = ("dob", "issue_date", "due_date")
 
 
 def columns_of(info: Mapping[str, object]) -> dict[str, object]:
-    """What the fields of a canned reply must be in the tables, by column."""
+    """What the fields of a canned response must be in the tables, by column."""
     columns: dict[str, object] = {}
     for name, value in info.items():
         columns |= _columns(name, value)

@@ -1,4 +1,4 @@
-"""Pictures for all tests, drawn with Pillow, and the credentials of the runs."""
+"""Images for all tests, drawn with Pillow, and the credentials of the runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 @pytest.fixture(scope="session")
 def draw() -> Callable[..., bytes]:
-    """A function (number, format) -> bytes of a small picture; no two numbers give the same bytes."""
+    """A function (number, format) -> bytes of a small image; no two numbers give the same bytes."""
 
     def drawn(number: int, image_format: str = "JPEG", size: tuple[int, int] = (96, 60)) -> bytes:
         image = Image.new("RGB", size, (number % 256, number // 256 % 256, 200))

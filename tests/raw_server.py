@@ -143,8 +143,8 @@ class RawServer:
 
 def response(body: bytes, status: str = "200 OK", headers: str = "", length: object = None) -> bytes:
     """A response with a length, its own unless another is given."""
-    told = len(body) if length is None else length
-    return f"HTTP/1.1 {status}\r\nContent-Length: {told}\r\n{headers}\r\n".encode("latin-1") + body
+    message = len(body) if length is None else length
+    return f"HTTP/1.1 {status}\r\nContent-Length: {message}\r\n{headers}\r\n".encode("latin-1") + body
 
 
 def chunked(*chunks: bytes, headers: str = "") -> bytes:

@@ -1,4 +1,4 @@
-"""Settled records for tests: one with every field, and any that hypothesis can think of."""
+"""processed records for tests: one with every field, and any that hypothesis can think of."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cardbeam.index.record_keys import RecordKeys
 from cardbeam.journal.reader import list_segments, read_stored
 from cardbeam.journal.record_format import encode, frames, header, key_of
 from cardbeam.journal.record_types import FIELDS
-from cardbeam.model.record import Settled, SettledAs
+from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.run_state.layout import JOURNAL
 from cardbeam.storage.damaged_file import OnDamage, refuse
 from cardbeam.storage.folder import Folder
@@ -27,74 +27,74 @@ def hex_id(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest()[:32]
 
 
-def answered(item: int, *, last_at: int = 0, source: int | None = None, **others: object) -> Settled:
+def answered(item: int, *, completed_at: int = 0, source: int | None = None, **others: object) -> JournalRecord:
     """A record of an answer, one call, at a time in µs."""
-    record = Settled(
+    record = JournalRecord(
         item_id=hex_id(item),
         source_id=None if source is None else hex_id(source),
-        outcome=SettledAs.ANSWERED.value,
+        outcome=RecordStatus.SUCCEEDED.value,
         operation="ekyc/card",
         uris=(f"pictures/{item}.jpg",),
         labels=(),
-        first_at=0,
-        last_at=last_at,
+        started_at=0,
+        completed_at=completed_at,
         http_status=200,
         attempts=1,
         latency_s=0.5,
-        picture_bytes=1000,
-        reply=ANSWER,
+        image_bytes=1000,
+        response=ANSWER,
     )
     return replace(record, **others)
 
 
-def dead(item: int, *, last_at: int = 0, source: int | None = None, **others: object) -> Settled:
+def failed_record(item: int, *, completed_at: int = 0, source: int | None = None, **others: object) -> JournalRecord:
     """A record of a death that the endpoint caused, final unless told otherwise."""
-    death = {"stage": "call", "code": "error_1", "message": "The photo does not contain content", "reply": None}
-    record = answered(item, last_at=last_at, source=source, outcome=SettledAs.DEAD.value)
-    return replace(record, **{**death, **others})
+    failure = {"stage": "call", "code": "error_1", "message": "The photo does not contain content", "response": None}
+    record = answered(item, completed_at=completed_at, source=source, outcome=RecordStatus.FAILED.value)
+    return replace(record, **{**failure, **others})
 
 
-def copy(item: int, *, last_at: int = 0, source: int | None = None, **others: object) -> Settled:
+def copy(item: int, *, completed_at: int = 0, source: int | None = None, **others: object) -> JournalRecord:
     """A record of a copy, for which nothing was sent."""
-    nothing_sent = {"http_status": None, "attempts": 0, "latency_s": None, "picture_bytes": None, "reply": None}
-    record = answered(item, last_at=last_at, source=source, outcome=SettledAs.COPY.value)
+    nothing_sent = {"http_status": None, "attempts": 0, "latency_s": None, "image_bytes": None, "response": None}
+    record = answered(item, completed_at=completed_at, source=source, outcome=RecordStatus.DUPLICATE.value)
     return replace(record, **{**nothing_sent, **others})
 
 
-def segment(path: str, records: Iterable[Settled]) -> bytes:
+def segment(path: str, records: Iterable[JournalRecord]) -> bytes:
     """A segment of a journal, as it grows on a disk; its bytes depend on the name of its file."""
     return header(key_of(path)) + frames(key_of(path), 0, list(map(encode, records)))
 
 
-def write_segment(folder: Folder, path: str, records: Iterable[Settled]) -> None:
+def write_segment(folder: Folder, path: str, records: Iterable[JournalRecord]) -> None:
     """Put a segment with some records in place."""
     folder.write(path, segment(path, records))
 
 
-def ends(path: str, records: Sequence[Settled]) -> list[int]:
+def ends(path: str, records: Sequence[JournalRecord]) -> list[int]:
     """Where the records of a segment end; the first number is where its header does."""
     return [len(segment(path, records[:number])) for number in range(len(records) + 1)]
 
 
-def record_of(row: Sequence[Any]) -> Settled:
+def record_of(row: Sequence[Any]) -> JournalRecord:
     """What was read from a segment, as the record that was written."""
     values = dict(zip(FIELDS, row, strict=True))
     labels = tuple((key, value) for key, value in values["labels"])
-    return Settled(**{**values, "uris": tuple(values["uris"]), "labels": labels})
+    return JournalRecord(**{**values, "uris": tuple(values["uris"]), "labels": labels})
 
 
-def read_segment(folder: Folder, path: str, on_damage: OnDamage = refuse) -> list[Settled]:
+def read_segment(folder: Folder, path: str, on_damage: OnDamage = refuse) -> list[JournalRecord]:
     """Every whole record of a segment."""
     size_bytes = len(folder.read(path))
     return [record_of(row) for row, _ in read_stored(folder, path, 0, size_bytes, on_damage=on_damage)]
 
 
-def stored_records(folder: Folder) -> list[Settled]:
+def stored_records(folder: Folder) -> list[JournalRecord]:
     """All records of all journals of an output, as a reader finds them."""
     return [one for file in list_segments(folder, JOURNAL) for one in read_segment(folder, file.path)]
 
 
-def keys_of(record: Settled) -> RecordKeys:
+def keys_of(record: JournalRecord) -> RecordKeys:
     """What the index takes of a record."""
     return record.item_id, record.source_id, record.outcome, record.retriable, record.code, record.input_id
 
@@ -102,16 +102,16 @@ def keys_of(record: Settled) -> RecordKeys:
 TEXT = st.text(max_size=12)
 IDS = st.integers(0, 2**128 - 1).map(lambda number: f"{number:032x}")
 TIMES_US = st.integers(0, 2**50)
-RECORDS: st.SearchStrategy[Settled] = st.builds(
-    Settled,
+RECORDS: st.SearchStrategy[JournalRecord] = st.builds(
+    JournalRecord,
     item_id=IDS,
     source_id=st.none() | IDS,
-    outcome=st.sampled_from([one.value for one in SettledAs]),
+    outcome=st.sampled_from([one.value for one in RecordStatus]),
     operation=st.sampled_from(["ekyc/card", "ekyc/cards", "ocr/card"]),
     uris=st.lists(TEXT, max_size=2).map(tuple),
     labels=st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple),
-    first_at=TIMES_US,
-    last_at=TIMES_US,
+    started_at=TIMES_US,
+    completed_at=TIMES_US,
     stage=st.none() | TEXT,
     code=st.none() | TEXT,
     message=st.none() | TEXT,
@@ -119,7 +119,7 @@ RECORDS: st.SearchStrategy[Settled] = st.builds(
     attempts=st.integers(0, 9),
     retriable=st.booleans(),
     latency_s=st.none() | st.floats(0, 600, width=32),
-    picture_bytes=st.none() | st.integers(0, 2**40),
-    reply=st.none() | st.binary(max_size=60) | st.just(b"CBJ2" * 9),
+    image_bytes=st.none() | st.integers(0, 2**40),
+    response=st.none() | st.binary(max_size=60) | st.just(b"CBJ2" * 9),
 )
-"""Any record at all; replies may be empty, and may hold the mark that a frame begins with."""
+"""Any record at all; responses may be empty, and may hold the mark that a frame begins with."""

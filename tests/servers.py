@@ -24,7 +24,7 @@ from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.wire import BASE_PATH, Part, Received, key_of, pictures_of
+from tests.wire import BASE_PATH, Part, Received, images_of, key_of
 
 __all__ = ["Answer", "CardServer", "Fault", "Part", "Received", "envelope", "failure", "key_of", "success"]
 
@@ -32,7 +32,7 @@ __all__ = ["Answer", "CardServer", "Fault", "Part", "Received", "envelope", "fai
 class Fault(Enum):
     """What goes wrong after the request was read."""
 
-    RESET = "the connection is reset instead of a reply"
+    RESET = "the connection is reset instead of a response"
     TRUNCATE = "the connection ends in the middle of the body"
     TRICKLE = "the body comes byte by byte, `latency_s` apart"
 
@@ -50,8 +50,8 @@ class Answer:
 
 def envelope(data: object, error_code: object = "0", **others: object) -> Answer:
     """The contract's envelope as HTTP 200."""
-    reply = {"data": data, "errorCode": error_code, "errorMessage": "", **others}
-    return Answer(json.dumps(reply).encode(), headers={"Content-Type": "application/json"})
+    response = {"data": data, "errorCode": error_code, "errorMessage": "", **others}
+    return Answer(json.dumps(response).encode(), headers={"Content-Type": "application/json"})
 
 
 def success(*documents: tuple[str, Mapping[str, object]]) -> Answer:
@@ -68,7 +68,7 @@ def failure(error_code: object) -> Answer:
 class CardServer:
     """Serves from `with` to its end; everything it got stays to be looked at.
 
-    `calls` counts requests by the contents of their pictures (`key_of`), before the answer is
+    `calls` counts requests by the contents of their images (`key_of`), before the answer is
     asked for. Without `keeps_content` the bodies are dropped once they were counted and answered. With a `tls`
     context it speaks HTTPS.
     """
@@ -127,7 +127,7 @@ class CardServer:
 
 
 def _without_content(got: Received) -> Received:
-    return replace(got, body=b"", pictures=tuple(replace(part, content=b"") for part in got.pictures))
+    return replace(got, body=b"", images=tuple(replace(part, content=b"") for part in got.images))
 
 
 class _Server(ThreadingHTTPServer):
@@ -206,5 +206,5 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        pictures = pictures_of(query, headers, body)
-        return Received(self.command, url.path, query, headers, body, pictures, at_s, self.client_address[1])
+        images = images_of(query, headers, body)
+        return Received(self.command, url.path, query, headers, body, images, at_s, self.client_address[1])

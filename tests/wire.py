@@ -1,4 +1,4 @@
-"""Requests as they come over the wire: what a call says, and the pictures in it by whichever way they came."""
+"""Requests as they come over the wire: what a call says, and the images in it by whichever way they came."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from email.parser import BytesParser
 from email.policy import HTTP
 
 BASE_PATH = "/api/v2"
-PICTURE_NAMES = ("img", "img1", "img2")
+IMAGE_NAMES = ("img", "img1", "img2")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One picture as it came: its parameter, its bytes (or its URL), and what multipart says of it."""
+    """One image as it came: its parameter, its bytes (or its URL), and what multipart says of it."""
 
     name: str
     content: bytes
@@ -34,7 +34,7 @@ class Received:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
-    pictures: tuple[Part, ...]
+    images: tuple[Part, ...]
     at_s: float
     port: int
 
@@ -45,8 +45,8 @@ class Received:
 
     @property
     def key(self) -> str:
-        """What calls are counted by: the pictures' contents in order."""
-        return key_of(*(part.content for part in self.pictures))
+        """What calls are counted by: the images' contents in order."""
+        return key_of(*(part.content for part in self.images))
 
     @property
     def credentials(self) -> tuple[str, str] | None:
@@ -59,18 +59,18 @@ class Received:
 
 
 def key_of(*contents: bytes) -> str:
-    """The key of some pictures: a hash of each, in order."""
+    """The key of some images: a hash of each, in order."""
     return "+".join(hashlib.sha256(content).hexdigest() for content in contents)
 
 
-def pictures_of(query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> tuple[Part, ...]:
-    """The pictures of a request, by whichever of the three ways they came."""
+def images_of(query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> tuple[Part, ...]:
+    """The images of a request, by whichever of the three ways they came."""
     content_type = headers.get("content-type", "")
     if content_type.startswith("multipart/form-data"):
         return _multipart(content_type, body)
     if content_type.startswith("application/json"):
         return tuple(Part(name, base64.b64decode(text)) for name, text in json.loads(body).items())
-    return tuple(Part(name, query[name].encode()) for name in PICTURE_NAMES if name in query)
+    return tuple(Part(name, query[name].encode()) for name in IMAGE_NAMES if name in query)
 
 
 def _multipart(content_type: str, body: bytes) -> tuple[Part, ...]:

@@ -8,11 +8,11 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from cardbeam.inputs.image_source import list_elsewhere_with
-from cardbeam.model.request import Picture
+from cardbeam.model.request import ImageRef
 from cardbeam.storage.open_uri import SourceError
 
 
-def list_by_beam(pattern: str) -> Iterator[Picture]:
+def list_by_beam(pattern: str) -> Iterator[ImageRef]:
     """Every file that a pattern matches, with size and time of change.
 
     Raises:
@@ -23,7 +23,7 @@ def list_by_beam(pattern: str) -> Iterator[Picture]:
     except (BeamIOError, ValueError, OSError, ImportError) as error:
         raise SourceError(f"--input {pattern} cannot be listed: {_reason(error)}") from error
     for found in matched.metadata_list:
-        yield Picture(found.path, found.size_in_bytes, str(found.last_updated_in_seconds))
+        yield ImageRef(found.path, found.size_in_bytes, str(found.last_updated_in_seconds))
 
 
 def _reason(error: BaseException) -> str:

@@ -1,6 +1,6 @@
-"""Packed requests that may be copies of each other -> Ending of each: the calls, many at a time.
+"""Packed requests that may be duplicates of each other -> RequestResult of each: the calls, many at a time.
 
-The DoFn carries `settle` into threads. What is heavy or must be one for each process (the
+The DoFn carries `process` into threads. What is heavy or must be one for each process (the
 session, the throttle, the journal, the index of what is answered) is shared by all DoFns
 of the process.
 """
@@ -31,39 +31,37 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from cardbeam.calls.bounded_executor import Held, InFlight
-from cardbeam.calls.duplicates import Claims
+from cardbeam.calls.duplicates import InFlightDuplicates
 from cardbeam.calls.worker import Session, Worker
 from cardbeam.config.credentials import read_credentials
 from cardbeam.config.settings import Settings
 from cardbeam.model.request_codec import unpack
-from cardbeam.model.result import Ending
+from cardbeam.model.result import RequestResult
 from cardbeam.process import configure_process
-from transforms.shared_index import BatchesOfBundle, SharedAnswered
+from transforms.shared_index import BatchesOfBundle, SharedIndex
 
 
 class CallEndpoint(beam.PTransform):
-    """Groups of packed Requests -> Endings. No call is made before `after`, the attempt's name, is there."""
+    """Groups of packed Requests -> RequestResults. No call is made before `after`, the attempt's name, is there."""
 
-    def __init__(
-        self, settings: Settings, answered: SharedAnswered, after: beam.PCollection[str] | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, index: SharedIndex, after: beam.PCollection[str] | None = None) -> None:
         super().__init__()
-        self._settings, self._answered, self._after = settings, answered, after
+        self._settings, self._index, self._after = settings, index, after
 
-    def expand(self, groups: beam.PCollection[tuple[str, Iterable[bytes]]]) -> beam.PCollection[Ending]:
+    def expand(self, groups: beam.PCollection[tuple[str, Iterable[bytes]]]) -> beam.PCollection[RequestResult]:
         """Settle each request of each group."""
         session = session_of(groups.pipeline.options)
-        settle = _SettleFn(self._settings, session, self._answered, Shared())
+        process = _ProcessFn(self._settings, session, self._index, Shared())
         after = () if self._after is None else (AsIter(self._after),)
-        return groups | "Settle" >> beam.ParDo(settle, *after)
+        return groups | "Process" >> beam.ParDo(process, *after)
 
 
-class _SettleFn(beam.DoFn):
-    def __init__(self, settings: Settings, session: Session, answered: SharedAnswered, shared: Shared) -> None:
-        self._settings, self._session, self._answered, self._shared = settings, session, answered, shared
+class _ProcessFn(beam.DoFn):
+    def __init__(self, settings: Settings, session: Session, index: SharedIndex, shared: Shared) -> None:
+        self._settings, self._session, self._index, self._shared = settings, session, index, shared
         self._calls_sent = Metrics.counter("cardbeam", "calls_sent")
-        self._latency_ms = Metrics.distribution("cardbeam", "call_latency_ms")
-        self._waited_ms = Metrics.distribution("cardbeam", "quota_wait_ms")
+        self._latency_ms = Metrics.distribution("cardbeam", "request_latency_ms")
+        self._waited_ms = Metrics.distribution("cardbeam", "throttle_wait_ms")
         self._throttling = ThrottlingSignaler("cardbeam")
         self._throttled_s = 0.0
 
@@ -71,23 +69,23 @@ class _SettleFn(beam.DoFn):
         configure_process()
         self._worker: Worker = self._shared.acquire(self._open_worker)
         if not self._session.is_alone:  # a process may outlive an attempt at its job, and another do its work
-            self._answered.refresh()
+            self._index.refresh()
 
     def _open_worker(self) -> Worker:
         credentials = read_credentials(self._settings.endpoint.credentials_uri)
         return Worker(
             self._settings,
             self._session,
-            self._answered.get(),
+            self._index.get(),
             credentials,
-            self._answered.refresh,
+            self._index.refresh,
             open_limiter=_open_limiter,
         )
 
     def start_bundle(self) -> None:
         self._in_flight: InFlight[WindowedValue]
         self._in_flight, self._bundle = self._worker.open_bundle()
-        self._batches = BatchesOfBundle(self._answered) if self._session.watches else None
+        self._batches = BatchesOfBundle(self._index) if self._session.watches else None
 
     def process(
         self,
@@ -99,10 +97,10 @@ class _SettleFn(beam.DoFn):
         attempt = next(iter(after), "")
         if self._batches is not None:
             self._batches.catch_up(group[0])
-        claims, owned = Claims(), self._bundle.add(group[0])
+        duplicates, owned = InFlightDuplicates(), self._bundle.add(group[0])
         for request in chain.from_iterable(map(unpack, group[1])):
-            settle = partial(self._worker.settle, request, claims, owned, attempt)
-            work = partial(_ending_at, settle, timestamp, window)
+            process = partial(self._worker.process, request, duplicates, owned, attempt)
+            work = partial(_result_at, process, timestamp, window)
             yield from map(self._count, self._in_flight.submit(work, self._worker.size_bytes(request)))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -111,12 +109,12 @@ class _SettleFn(beam.DoFn):
         self._bundle.end()
 
     def _count(self, ended: WindowedValue) -> WindowedValue:
-        ending: Ending = ended.value
-        self._calls_sent.inc(ending.attempts)
-        if ending.latency_s is not None:
-            self._latency_ms.update(round(ending.latency_s * 1000))
-            self._waited_ms.update(round(ending.waited_s * 1000))
-        self._signal(ending.throttled_s)
+        result: RequestResult = ended.value
+        self._calls_sent.inc(result.attempts)
+        if result.latency_s is not None:
+            self._latency_ms.update(round(result.latency_s * 1000))
+            self._waited_ms.update(round(result.waited_s * 1000))
+        self._signal(result.throttled_s)
         return ended
 
     def _signal(self, throttled_s: float) -> None:
@@ -131,14 +129,14 @@ class _SettleFn(beam.DoFn):
 _open_limiter = partial(EnvoyRateLimiter, namespace="cardbeam")
 
 
-def _ending_at(
-    settle: Callable[[], Ending | Held[Ending]], timestamp: Timestamp, window: Any
+def _result_at(
+    process: Callable[[], RequestResult | Held[RequestResult]], timestamp: Timestamp, window: Any
 ) -> WindowedValue | Held[WindowedValue]:
-    def at(ending: Ending) -> WindowedValue:
-        return WindowedValue(ending, timestamp, (window or GlobalWindow(),))
+    def at(result: RequestResult) -> WindowedValue:
+        return WindowedValue(result, timestamp, (window or GlobalWindow(),))
 
-    ending = settle()
-    return ending.then(at) if isinstance(ending, Held) else at(ending)
+    result = process()
+    return result.then(at) if isinstance(result, Held) else at(result)
 
 
 _IN_PROCESS_RUNNERS = frozenset({"FnApiRunner", "BundleBasedDirectRunner"})

@@ -18,40 +18,42 @@ from apache_beam.pvalue import AsIter
 from apache_beam.utils.windowed_value import WindowedValue
 
 from cardbeam.config.settings import OutputSettings
-from cardbeam.model.result import THROTTLED_US, Counted, Counts, Ending
+from cardbeam.model.result import THROTTLED_US, Counts, RequestResult, StatusCount
 from cardbeam.run_state.job_attempt import begin_attempt
-from cardbeam.run_state.layout import FOUND_FILE, run_file
+from cardbeam.run_state.layout import COUNTS_FILE, run_file
 from cardbeam.storage.folder import open_folder
 
 
-class CountFound(beam.PTransform):
+class CountInputs(beam.PTransform):
     """(Counted as found, Counted as known) -> the attempt's name, once all inputs are listed."""
 
     def __init__(self, settings: OutputSettings) -> None:
         super().__init__()
         self._settings, self._launch = settings, uuid.uuid4().hex
 
-    def expand(self, counted: tuple[beam.PCollection[Counted], beam.PCollection[Counted]]) -> beam.PCollection[str]:
+    def expand(
+        self, counted: tuple[beam.PCollection[StatusCount], beam.PCollection[StatusCount]]
+    ) -> beam.PCollection[str]:
         """Add both up and write them down."""
         return add_up(*counted) | "Write" >> beam.Map(_write_counts, self._settings, self._launch)
 
 
 def _write_counts(counts: Counts, settings: OutputSettings, launch: str) -> str:
     folder = open_folder(settings.output)
-    folder.write(run_file(settings.run_id, FOUND_FILE), orjson.dumps(counts))
+    folder.write(run_file(settings.run_id, COUNTS_FILE), orjson.dumps(counts))
     return begin_attempt(folder, settings.run_id, launch)
 
 
-Tallied = tuple[beam.PCollection[Counted], beam.PCollection[Counted], beam.PCollection[Ending]]
+Counted = tuple[beam.PCollection[StatusCount], beam.PCollection[StatusCount], beam.PCollection[RequestResult]]
 
 
-class Tally(beam.PTransform):
-    """(Counted as found, Counted as known, Endings of the rest) -> Counts, once all of them have ended."""
+class CountResults(beam.PTransform):
+    """(Counted as found, Counted as known, results of the rest) -> Counts, once all of them have ended."""
 
-    def expand(self, tallied: Tallied) -> beam.PCollection[Counts]:
+    def expand(self, counted: Counted) -> beam.PCollection[Counts]:
         """Count by what it is."""
-        found, known, endings = tallied
-        return add_up(found, known, endings | "Count" >> beam.ParDo(_CountFn()))
+        found, known, results = counted
+        return add_up(found, known, results | "Count" >> beam.ParDo(_CountFn()))
 
 
 class _CountFn(beam.DoFn):
@@ -60,11 +62,11 @@ class _CountFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._counts: dict[Any, Counter[str]] = {}
 
-    def process(self, ending: Ending, window: Any = beam.DoFn.WindowParam) -> None:
+    def process(self, result: RequestResult, window: Any = beam.DoFn.WindowParam) -> None:
         counts = self._counts.setdefault(window, Counter())
-        counts[ending.fate.value] += 1
-        if ending.throttled_s:
-            counts[THROTTLED_US] += round(ending.throttled_s * 1_000_000)
+        counts[result.outcome.value] += 1
+        if result.throttled_s:
+            counts[THROTTLED_US] += round(result.throttled_s * 1_000_000)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         for window, counts in self._counts.items():
@@ -72,12 +74,12 @@ class _CountFn(beam.DoFn):
                 yield WindowedValue(counted, window.max_timestamp(), (window,))
 
 
-def add_up(*counted: beam.PCollection[Counted]) -> beam.PCollection[Counts]:
+def add_up(*counted: beam.PCollection[StatusCount]) -> beam.PCollection[Counts]:
     """All of them as one. There are few, so they go by the side: combiners would be a dozen steps of the graph."""
     return counted[0].pipeline | beam.Impulse() | "Add up" >> beam.Map(_sum, *map(AsIter, counted))
 
 
-def _sum(_: bytes, *counted: Iterable[Counted]) -> Counts:
+def _sum(_: bytes, *counted: Iterable[StatusCount]) -> Counts:
     total: Counter[str] = Counter()
     for kind, count in chain(*counted):
         total[kind] += count

@@ -1,7 +1,7 @@
-"""Requests -> those to settle in this run, by groups of likely copies; the others end here.
+"""Requests -> those to process in this run, by groups of likely duplicates; the others end here.
 
-What an earlier run settled is known by its source and labels, without opening a picture. The rest
-meets by the size of its pictures: copies have equal sizes, so they land in one group and
+What an earlier run processed is known by its source and labels, without opening an image. The rest
+meets by the size of its images: copies have equal sizes, so they land in one group and
 one worker can find them, while only URIs are shuffled, packed.
 """
 
@@ -16,55 +16,55 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from cardbeam.config.settings import InputSettings
-from cardbeam.index.processed_index import Answered
+from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.model.grouping import group_of, key_of
 from cardbeam.model.request import Request, input_id_of
 from cardbeam.model.request_codec import Packer
-from cardbeam.model.result import Counted, Fate
+from cardbeam.model.result import RequestOutcome, StatusCount
 from cardbeam.process import configure_process
-from transforms.shared_index import SharedAnswered
+from transforms.shared_index import SharedIndex
 
-_COUNTED = "counted"
+_COUNTS = "counts"
 
 
-class Sorted(NamedTuple):
-    """What is left to settle, in groups, and how many an earlier run settled."""
+class PendingInputs(NamedTuple):
+    """What is left to process, in groups, and how many an earlier run processed."""
 
     left: beam.PCollection[tuple[str, Iterable[bytes]]]
-    counted: beam.PCollection[Counted]
+    counted: beam.PCollection[StatusCount]
 
 
-class LeaveOutAnswered(beam.PTransform):
+class FilterProcessed(beam.PTransform):
     """Requests -> Sorted."""
 
-    def __init__(self, settings: InputSettings, answered: SharedAnswered) -> None:
+    def __init__(self, settings: InputSettings, index: SharedIndex) -> None:
         super().__init__()
-        self._settings, self._answered = settings, answered
+        self._settings, self._index = settings, index
 
-    def expand(self, requests: beam.PCollection[Request]) -> Sorted:
+    def expand(self, requests: beam.PCollection[Request]) -> PendingInputs:
         """Look up, pack by size, group."""
-        known = requests | "Look up" >> beam.ParDo(_LookUpFn(self._answered)).with_outputs(_COUNTED, main="left")
+        known = requests | "Look up" >> beam.ParDo(_LookUpFn(self._index)).with_outputs(_COUNTS, main="left")
         left = (
             known.left
             | "Pack by size" >> beam.ParDo(_PackFn(by_source=self._settings.dedupe == "source"))
-            | "Bring likely copies together" >> beam.GroupByKey()
+            | "Bring likely duplicates together" >> beam.GroupByKey()
         )
-        return Sorted(left, known[_COUNTED])
+        return PendingInputs(left, known[_COUNTS])
 
 
 class _LookUpFn(beam.DoFn):
-    def __init__(self, answered: SharedAnswered) -> None:
-        self._shared = answered
+    def __init__(self, index: SharedIndex) -> None:
+        self._shared = index
 
     def setup(self) -> None:
         configure_process()
-        self._answered: Answered = self._shared.get()
+        self._index: ProcessedIndex = self._shared.get()
 
     def start_bundle(self) -> None:
         self._before = 0
 
     def process(self, request: Request) -> Iterator[Request]:
-        if is_known(request, self._answered):
+        if is_known(request, self._index):
             self._before += 1
         else:
             yield request
@@ -72,7 +72,7 @@ class _LookUpFn(beam.DoFn):
     def finish_bundle(self) -> Iterator[TaggedOutput]:
         """One count a bundle, not one a request: there are millions."""
         if self._before:
-            yield TaggedOutput(_COUNTED, GlobalWindows.windowed_value((Fate.ANSWERED_BEFORE.value, self._before)))
+            yield TaggedOutput(_COUNTS, GlobalWindows.windowed_value((RequestOutcome.SKIPPED.value, self._before)))
 
 
 class _PackFn(beam.DoFn):
@@ -89,13 +89,13 @@ class _PackFn(beam.DoFn):
         return map(GlobalWindows.windowed_value(None).with_value, self._packer.rest())
 
 
-def is_known(request: Request, answered: Answered) -> bool:
+def is_known(request: Request, index: ProcessedIndex) -> bool:
     """Whether an earlier run processed the image, and its labels are recorded.
 
     One with other labels goes on, so that these are recorded too: it is neither opened nor sent.
     """
     source_id = request.source_id
-    standing, item_id = answered.of_source(source_id)
-    if not standing.is_before or not request.labels:
-        return standing.is_before
-    return answered.has_input(source_id, input_id_of(source_id, item_id, request.uris, request.labels))
+    prior, item_id = index.of_source(source_id)
+    if not prior.is_earlier_run or not request.labels:
+        return prior.is_earlier_run
+    return index.has_input(source_id, input_id_of(source_id, item_id, request.uris, request.labels))

@@ -11,7 +11,7 @@ from apache_beam.pvalue import AsList
 
 from cardbeam.config.settings import OutputSettings, Settings
 from cardbeam.model.part import PartCounts, WrittenFile
-from cardbeam.model.result import Counts, Fate
+from cardbeam.model.result import Counts, RequestOutcome
 from cardbeam.run_state.closing import begin_closing, end_closing
 from cardbeam.run_state.layout import (
     run_file,
@@ -28,14 +28,14 @@ from cardbeam.run_state.run_lock import TakenOver, refuse_if_taken_over
 from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
 from cardbeam.storage.folder import Folder, open_folder
 from cardbeam.tables.check_output import check_run
-from cardbeam.tables.finalize import all_files, done_with, end_run, strays
+from cardbeam.tables.finalize import all_files, done_with, finalize_run, strays
 
 
-class Overtaken(Exception):
+class AttemptSuperseded(Exception):
     """A later attempt at the job has begun and makes the calls that are left: this one must not end the run."""
 
 
-class EndRun(beam.PTransform):
+class FinalizeRun(beam.PTransform):
     """(Counts, PartCounts, WrittenFiles) -> Receipt."""
 
     def __init__(self, settings: Settings, started_at: datetime) -> None:
@@ -47,13 +47,13 @@ class EndRun(beam.PTransform):
         ended: tuple[beam.PCollection[Counts], beam.PCollection[PartCounts], beam.PCollection[WrittenFile]],
     ) -> beam.PCollection[Receipt]:
         """Bring the counts of all parts and all files to one place."""
-        tally, parts, files = ended
-        return tally | "End" >> beam.Map(
+        outcome_counts, parts, files = ended
+        return outcome_counts | "End" >> beam.Map(
             _end, self._settings, self._started_at, parts=AsList(parts), files=AsList(files)
         )
 
 
-class TidyRuns(beam.PTransform):
+class RefreshReceipts(beam.PTransform):
     """(Run ids, PartCounts, WrittenFiles) -> Receipts, of those runs that have one."""
 
     def __init__(self, output: OutputSettings) -> None:
@@ -65,18 +65,23 @@ class TidyRuns(beam.PTransform):
     ) -> beam.PCollection[Receipt]:
         """Each run by itself."""
         run_ids, parts, files = published
-        return run_ids | "Tidy" >> beam.FlatMap(_tidy, self._output, parts=AsList(parts), files=AsList(files))
+        return run_ids | "Tidy" >> beam.FlatMap(_refresh, self._output, parts=AsList(parts), files=AsList(files))
 
 
 def _end(
-    tally: Counts, settings: Settings, started_at: datetime, parts: list[PartCounts], files: list[WrittenFile]
+    outcome_counts: Counts, settings: Settings, started_at: datetime, parts: list[PartCounts], files: list[WrittenFile]
 ) -> Receipt:
     now = datetime.fromtimestamp(time.time(), timezone.utc)
     folder = open_folder(settings.output.output)
     refuse_if_taken_over(folder, settings.output.run_id)
-    if tally.get(Fate.DEFERRED.value) and read_stop(folder, run_file(settings.output.run_id, STOP_FILE)) is None:
-        raise Overtaken("requests were left to a later attempt, which ends the run")
-    return end_run(folder, settings, tally, parts, files, started_at=started_at, finished_at=now, write=_write_own)
+    if (
+        outcome_counts.get(RequestOutcome.DEFERRED.value)
+        and read_stop(folder, run_file(settings.output.run_id, STOP_FILE)) is None
+    ):
+        raise AttemptSuperseded("requests were left to a later attempt, which ends the run")
+    return finalize_run(
+        folder, settings, outcome_counts, parts, files, started_at=started_at, finished_at=now, write=_write_own
+    )
 
 
 def _write_own(folder: Folder, receipt: Receipt) -> Receipt:
@@ -89,7 +94,9 @@ def _write_own(folder: Folder, receipt: Receipt) -> Receipt:
     return receipt
 
 
-def _tidy(run_id: str, output: OutputSettings, parts: list[PartCounts], files: list[WrittenFile]) -> Iterator[Receipt]:
+def _refresh(
+    run_id: str, output: OutputSettings, parts: list[PartCounts], files: list[WrittenFile]
+) -> Iterator[Receipt]:
     folder = open_folder(output.output)
     check_run(folder, run_id)  # again: what is deleted now may have been made of what is missing
     parts = [part for part in parts if part.run_id == run_id]

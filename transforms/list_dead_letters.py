@@ -8,24 +8,26 @@ from functools import partial
 import apache_beam as beam
 
 from cardbeam.config.settings import ReplaySettings, Settings
-from cardbeam.inputs.dead_letters import find_dead_letters
+from cardbeam.inputs.dead_letters import list_dead_letter_requests
 from cardbeam.model.request import Request
 from cardbeam.storage.folder import open_folder
-from transforms.list_inputs import Found, list_and_count
+from transforms.list_inputs import ListedInputs, list_and_count
 
 
-class FindDeadLetters(beam.PTransform):
+class ListDeadLetters(beam.PTransform):
     """One start -> Found."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self._settings = settings
 
-    def expand(self, start: beam.PCollection[None]) -> Found:
+    def expand(self, start: beam.PCollection[None]) -> ListedInputs:
         """Read the ledger of all runs."""
         return list_and_count(start, partial(_find, settings=self._settings))
 
 
 def _find(_: None, *, settings: Settings) -> Iterator[Request]:
     folder = open_folder(settings.output.output)
-    return find_dead_letters(folder, settings.output.run_id, settings.replay or ReplaySettings(), settings.resumes)
+    return list_dead_letter_requests(
+        folder, settings.output.run_id, settings.replay or ReplaySettings(), settings.resumes
+    )

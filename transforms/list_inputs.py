@@ -10,38 +10,38 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from cardbeam.config.settings import InputSettings
-from cardbeam.inputs.listing import find
+from cardbeam.inputs.listing import list_requests
 from cardbeam.model.request import Request
-from cardbeam.model.result import FOUND, Counted
+from cardbeam.model.result import FOUND, StatusCount
 from cardbeam.process import configure_process
 from transforms.beam_files import use_beam_files
 
-_COUNTED = "counted"
+_COUNTS = "counts"
 
 
-class Found(NamedTuple):
+class ListedInputs(NamedTuple):
     """The requests, and how many each input gave."""
 
     requests: beam.PCollection[Request]
-    counted: beam.PCollection[Counted]
+    counted: beam.PCollection[StatusCount]
 
 
-class FindCards(beam.PTransform):
+class ListInputs(beam.PTransform):
     """Inputs -> Found."""
 
     def __init__(self, settings: InputSettings) -> None:
         super().__init__()
         self._settings = settings
 
-    def expand(self, inputs: beam.PCollection[str]) -> Found:
+    def expand(self, inputs: beam.PCollection[str]) -> ListedInputs:
         """List each input."""
-        return list_and_count(inputs, partial(find, settings=self._settings))
+        return list_and_count(inputs, partial(list_requests, settings=self._settings))
 
 
-def list_and_count(sources: beam.PCollection[Any], give: Callable[[Any], Iterator[Request]]) -> Found:
+def list_and_count(sources: beam.PCollection[Any], give: Callable[[Any], Iterator[Request]]) -> ListedInputs:
     """All that each source gives. The count is one element a source, not one a request: there are millions."""
-    listed = sources | "List" >> beam.ParDo(_ListFn(give)).with_outputs(_COUNTED, main="requests")
-    return Found(listed.requests, listed[_COUNTED])
+    listed = sources | "List" >> beam.ParDo(_ListFn(give)).with_outputs(_COUNTS, main="requests")
+    return ListedInputs(listed.requests, listed[_COUNTS])
 
 
 class _ListFn(beam.DoFn):
@@ -57,4 +57,4 @@ class _ListFn(beam.DoFn):
         for request in self._give(source):
             count += 1
             yield request
-        yield TaggedOutput(_COUNTED, (FOUND, count))
+        yield TaggedOutput(_COUNTS, (FOUND, count))

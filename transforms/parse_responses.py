@@ -23,21 +23,21 @@ from cardbeam.tables.write_part import write_part
 _COUNTS = "counts"
 
 
-class Answers(NamedTuple):
+class ParsedParts(NamedTuple):
     """Files of rows, several for each table, and what each part holds."""
 
     files: beam.PCollection[WrittenFile]
     counts: beam.PCollection[PartCounts]
 
 
-class ReadAnswers(beam.PTransform):
+class ParseResponses(beam.PTransform):
     """Run ids -> Answers. A run's id comes when all its answers are durable."""
 
     def __init__(self, settings: OutputSettings) -> None:
         super().__init__()
         self._settings = settings
 
-    def expand(self, run_ids: beam.PCollection[str]) -> Answers:
+    def expand(self, run_ids: beam.PCollection[str]) -> ParsedParts:
         """Plan the parts, spread them, read each."""
         read = (
             run_ids
@@ -45,7 +45,7 @@ class ReadAnswers(beam.PTransform):
             | "Spread parts" >> beam.Reshuffle()
             | "Read parts" >> beam.ParDo(_ReadPartFn(self._settings)).with_outputs(_COUNTS, main="files")
         )
-        return Answers(read.files, read[_COUNTS])
+        return ParsedParts(read.files, read[_COUNTS])
 
 
 def _plan(run_id: str, settings: OutputSettings) -> list[Part]:

@@ -7,50 +7,50 @@ from functools import partial
 from apache_beam.utils.shared import Shared
 
 from cardbeam.config.settings import Settings
-from cardbeam.index.processed_index import Answered
-from cardbeam.index.refresh import Fresh
+from cardbeam.index.processed_index import ProcessedIndex
+from cardbeam.index.refresh import IndexFollower
 from cardbeam.model.grouping import batch_of
 from cardbeam.storage.folder import open_folder
 
 
-class SharedAnswered:
+class SharedIndex:
     """The process's index, used by all stages of a graph."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._shared = settings, Shared()
-        self._held: Fresh | None = None
+        self._held: IndexFollower | None = None
         """Beam holds only what was shared last: another would be loaded, and the index of our worker never kept up."""
 
-    def get(self) -> Answered:
+    def get(self) -> ProcessedIndex:
         """The process's index."""
-        return self.fresh().answered
+        return self.follower().index
 
-    def fresh(self) -> Fresh:
+    def follower(self) -> IndexFollower:
         """The process's index with what keeps it up to date."""
         output, is_replay = self._settings.output, self._settings.replay is not None
-        load = partial(Fresh, open_folder(output.output), output.run_id, is_replay=is_replay)
+        load = partial(IndexFollower, open_folder(output.output), output.run_id, is_replay=is_replay)
         self._held = self._shared.acquire(load)
         return self._held
 
     def refresh(self) -> None:
-        """Know what others settled since this was loaded, or since the last time."""
-        self.fresh().catch_up()
+        """Know what others processed since this was loaded, or since the last time."""
+        self.follower().catch_up()
 
 
 class BatchesOfBundle:
     """Which batches of a watch a bundle has met."""
 
-    def __init__(self, answered: SharedAnswered) -> None:
-        self._answered = answered
+    def __init__(self, index: SharedIndex) -> None:
+        self._index = index
         self._met: set[str] = set()
 
     def catch_up(self, group: str) -> None:
-        """Know what was settled before a group was given out, or given to this bundle; its key begins with its batch.
+        """Know what was processed before a group was given out, or given to this bundle; its key begins with its batch.
 
-        Once for each batch is enough: it is given out only when all that its images may be duplicates of was settled,
+        Once for each batch is enough: it is given out only when all that its images may be duplicates of was processed,
         and a bundle that runs again is another.
         """
         batch = batch_of(group)
         if batch not in self._met:
-            self._answered.refresh()
+            self._index.refresh()
             self._met.add(batch)

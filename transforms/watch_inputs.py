@@ -1,7 +1,7 @@
-"""A run that watches -> groups of packed Requests, as new pictures appear: a splittable DoFn without end.
+"""A run that watches -> groups of packed Requests, as new images appear: a splittable DoFn without end.
 
 Its position is the number of the batch; everything else it must know is in the run's folder.
-It is never split: one place gives out, so that two likely copies are never under way at once.
+It is never split: one place dispatches, so that two likely duplicates are never in progress at once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from cardbeam.config.settings import Settings, WatchSettings
 from cardbeam.model.grouping import group_key
 from cardbeam.model.request_codec import pack
 from cardbeam.process import configure_process
-from cardbeam.run_state.heartbeat import Listener
+from cardbeam.run_state.heartbeat import HeartbeatMonitor
 from cardbeam.storage.folder import open_folder
-from cardbeam.watch.notification_feed import News, open_news
+from cardbeam.watch.notification_feed import NotificationFeed, open_feed
 from cardbeam.watch.watcher import Watcher
 from transforms.beam_files import use_beam_files
-from transforms.shared_index import SharedAnswered
+from transforms.shared_index import SharedIndex
 
 _END = 2**62
 Packed = tuple[str, tuple[bytes, ...]]
@@ -34,13 +34,13 @@ Packed = tuple[str, tuple[bytes, ...]]
 class WatchInputs(beam.PTransform):
     """One element -> (key, packed Requests) without end."""
 
-    def __init__(self, settings: Settings, watch: WatchSettings, session: str, answered: SharedAnswered) -> None:
+    def __init__(self, settings: Settings, watch: WatchSettings, session: str, index: SharedIndex) -> None:
         super().__init__()
-        self._settings, self._watch, self._session, self._answered = settings, watch, session, answered
+        self._settings, self._watch, self._session, self._index = settings, watch, session, index
 
     def expand(self, start: beam.PCollection[Any]) -> beam.PCollection[Packed]:
-        """Watch in one place, settle everywhere."""
-        watched = start | "List" >> beam.ParDo(_WatchFn(self._settings, self._watch, self._session, self._answered))
+        """Watch in one place, process everywhere."""
+        watched = start | "List" >> beam.ParDo(_WatchFn(self._settings, self._watch, self._session, self._index))
         return watched | "Spread" >> beam.Reshuffle()
 
 
@@ -84,7 +84,7 @@ class _StepsProvider(RestrictionProvider):
         return 1
 
     def truncate(self, element: Any, restriction: OffsetRange) -> None:
-        """Drained by the runner: give out nothing more."""
+        """Drained by the runner: dispatches nothing more."""
 
 
 _STEPS: Any = beam.DoFn.RestrictionParam(_StepsProvider())
@@ -95,10 +95,10 @@ def _count(name: str, number: int) -> None:
 
 
 class _WatchFn(beam.DoFn):
-    def __init__(self, settings: Settings, watch: WatchSettings, session: str, answered: SharedAnswered) -> None:
-        self._settings, self._watch, self._session, self._answered = settings, watch, session, answered
+    def __init__(self, settings: Settings, watch: WatchSettings, session: str, index: SharedIndex) -> None:
+        self._settings, self._watch, self._session, self._index = settings, watch, session, index
         self._watcher: Watcher | None = None
-        self._news: News | None = None
+        self._feed: NotificationFeed | None = None
         self._next_number = 0
 
     def setup(self) -> None:
@@ -124,17 +124,17 @@ class _WatchFn(beam.DoFn):
 
     def _open(self, number: int) -> Watcher:
         folder, run_id = open_folder(self._settings.output.output), self._settings.output.run_id
-        listener = Listener(folder, run_id, self._session, time.monotonic)
+        listener = HeartbeatMonitor(folder, run_id, self._session, time.monotonic)
         self.teardown()
-        self._news = open_news(
+        self._feed = open_feed(
             self._settings, self._watch, _count
         )  # before the first listing: what comes between is told
-        fresh = self._answered.fresh()
-        watcher = Watcher(folder, self._settings, self._watch, listener.is_over, fresh, news=self._news)
+        follower = self._index.follower()
+        watcher = Watcher(folder, self._settings, self._watch, listener.should_stop, follower, feed=self._feed)
         watcher.begin(number)
         return watcher
 
     def teardown(self) -> None:
-        if self._news is not None:
-            self._news.close()
-            self._news = None
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None

@@ -13,26 +13,26 @@ _ENOUGH = 3
 """So many different images are refused before it is taken that all are, where none was read before."""
 
 
-def _look(uri: str) -> object:
-    return object_at(uri).look()
+def _check(uri: str) -> object:
+    return object_at(uri).head()
 
 
 def _list(folder: str) -> Iterable[str]:
     return (listed.uri for listed in list_objects(folder))
 
 
-class Access:
-    """What a process knows of its access to buckets; shared by its threads. It asks `look` of an object, and `list`."""
+class AccessCheck:
+    """What a process knows of its access to buckets; shared by its threads. It asks `head` of an object, and `list`."""
 
     def __init__(
-        self, look: Callable[[str], object] = _look, list_folder: Callable[[str], Iterable[str]] = _list
+        self, look: Callable[[str], object] = _check, list_folder: Callable[[str], Iterable[str]] = _list
     ) -> None:
-        self._look, self._list_folder = look, list_folder
+        self._check, self._list_folder = look, list_folder
         self._read_from: dict[str, tuple[str, ...]] = {}
         """The last two images of each bucket."""
         self._refused: set[str] = set()
 
-    def note(self, uri: str) -> None:
+    def record(self, uri: str) -> None:
         """An image was read."""
         bucket = object_at(uri).bucket
         last = self._read_from.get(bucket, ())[:1]
@@ -41,10 +41,10 @@ class Access:
         if self._refused:
             self._refused = set()
 
-    def is_lost(self, uri: str) -> bool:
+    def credentials_revoked(self, uri: str) -> bool:
         """After a refusal: whether other images are refused too. One that is alone in it is its own matter."""
         self._refused.add(uri)
-        was_readable = self._can_read(self._witnesses(uri))
+        was_readable = self._can_read(self._probe_objects(uri))
         if was_readable is not None:
             return not was_readable
         return not self._can_read(self._neighbours(uri)) and len(self._refused) >= _ENOUGH
@@ -55,7 +55,7 @@ class Access:
         try:
             for uri in uris:
                 try:
-                    self._look(uri)
+                    self._check(uri)
                 except FileNotFoundError:
                     continue
                 except OSError:
@@ -67,7 +67,7 @@ class Access:
             pass  # the listing is refused: it tells nothing of the images
         return can_read
 
-    def _witnesses(self, uri: str) -> list[str]:
+    def _probe_objects(self, uri: str) -> list[str]:
         """Images that were read before: of its bucket first, then of others, for credentials may be for one alone."""
         bucket = object_at(uri).bucket
         known = sorted(self._read_from.items(), key=lambda one: one[0] != bucket)

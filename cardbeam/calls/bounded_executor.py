@@ -14,38 +14,38 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Any, Generic, TypeVar
 
-Ending = TypeVar("Ending")
+Result = TypeVar("Result")
 Other = TypeVar("Other")
-_Done = Callable[[], Ending]
+_Done = Callable[[], Result]
 
-MOST_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 256 * 1024 * 1024
 _LOOK_S = 0.1
 _PATIENCE_S = 0.02
 
 
-class Held(Generic[Ending]):
+class Held(Generic[Result]):
     """Work that is done but for its last step, which can be taken once something is decided."""
 
-    def __init__(self, decided: Future[Any], finish: Callable[[], Ending]) -> None:
+    def __init__(self, decided: Future[Any], finish: Callable[[], Result]) -> None:
         self.decided, self.finish = decided, finish
 
-    def then(self, step: Callable[[Ending], Other]) -> Held[Other]:
+    def then(self, step: Callable[[Result], Other]) -> Held[Other]:
         """The same with another step behind the last."""
         return Held(self.decided, lambda: step(self.finish()))
 
 
-class Places:
+class InFlightLimit:
     """How much may be in flight at once in a process: a number of requests, and of bytes of images."""
 
     def __init__(
-        self, most: Callable[[], int], most_bytes: int = MOST_BYTES, clock: Callable[[], float] = time.monotonic
+        self, max_requests: Callable[[], int], max_bytes: int = MAX_BYTES, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._most, self._most_bytes, self._clock = most, most_bytes, clock
+        self._max_requests, self._max_bytes, self._clock = max_requests, max_bytes, clock
         self._change = threading.Condition()
         self._taken = self._taken_bytes = 0
         self._idle_since_s = clock()
 
-    def take(self, size_bytes: int, *, waits: bool) -> bool:
+    def acquire(self, size_bytes: int, *, waits: bool) -> bool:
         """Whether there was a place; with `waits` there is one sooner or later. One alone may be of any size."""
         with self._change:
             while not self._has_room(size_bytes):
@@ -56,7 +56,7 @@ class Places:
             self._taken_bytes += size_bytes
             return True
 
-    def give_back(self, size_bytes: int) -> None:
+    def release(self, size_bytes: int) -> None:
         """What was in flight has ended."""
         with self._change:
             self._taken -= 1
@@ -76,30 +76,30 @@ class Places:
             return 0.0 if self._taken else self._clock() - self._idle_since_s
 
     def _has_room(self, size_bytes: int) -> bool:
-        fits = self._taken < self._most() and self._taken_bytes + size_bytes <= self._most_bytes
+        fits = self._taken < self._max_requests() and self._taken_bytes + size_bytes <= self._max_bytes
         return fits or not self._taken
 
 
-class InFlight(Generic[Ending]):
+class InFlight(Generic[Result]):
     """The work of one bundle on an executor, within the places of the process.
 
-    Where there is no room the bundle sleeps until `together` have ended, or one some time later: to
-    wake it for each takes turns from those who work. As much as `ahead` says may wait before it sleeps.
+    Where there is no room the bundle sleeps until `batch` have ended, or one some time later: to
+    wake it for each takes turns from those who work. As much as `prefetch` says may wait before it sleeps.
     `when_held` is called again and again while the bundle waits for nothing but held work.
     """
 
     def __init__(
         self,
         executor: Executor,
-        places: Places,
-        together: int = 1,
-        ahead: Callable[[], int] = lambda: 0,
+        limit: InFlightLimit,
+        batch: int = 1,
+        prefetch: Callable[[], int] = lambda: 0,
         when_held: Callable[[], None] = lambda: None,
     ) -> None:
-        self._executor, self._places, self._together, self._ahead = executor, places, together, ahead
+        self._executor, self._limit, self._batch, self._prefetch = executor, limit, batch, prefetch
         self._when_held = when_held
-        self._waiting: deque[tuple[Callable[[], Ending | Held[Ending]], int]] = deque()
-        self._done: deque[_Done[Ending]] = deque()
+        self._queued: deque[tuple[Callable[[], Result | Held[Result]], int]] = deque()
+        self._done: deque[_Done[Result]] = deque()
         self._change = threading.Condition()
         self._awaited = 0
         self._open = 0
@@ -107,37 +107,37 @@ class InFlight(Generic[Ending]):
         self._held = 0
         """Of these, held."""
 
-    def submit(self, work: Callable[[], Ending | Held[Ending]], size_bytes: int = 0) -> Iterator[Ending]:
+    def submit(self, work: Callable[[], Result | Held[Result]], size_bytes: int = 0) -> Iterator[Result]:
         """Start work as soon as there is room; the results that have come by then."""
-        self._waiting.append((work, size_bytes))
-        return self._start(leave=self._ahead())
+        self._queued.append((work, size_bytes))
+        return self._start(keep=self._prefetch())
 
-    def drain(self) -> Iterator[Ending]:
+    def drain(self) -> Iterator[Result]:
         """Start what waits, and wait for all that is left."""
-        yield from self._start(leave=0)
+        yield from self._start(keep=0)
         while self._open:
-            yield from self._take(at_least=min(self._together, self._open))
+            yield from self._take(at_least=min(self._batch, self._open))
             if self._open and self._held == self._open:
                 self._when_held()
 
-    def _start(self, leave: int) -> Iterator[Ending]:
-        """Start what there is room for; sleep until no more than `leave` wait."""
-        while self._waiting:
-            work, size_bytes = self._waiting[0]
-            is_too_much = len(self._waiting) > leave
-            if self._places.take(size_bytes, waits=is_too_much and not self._is_running()):
-                self._waiting.popleft()
+    def _start(self, keep: int) -> Iterator[Result]:
+        """Start what there is room for; sleep until no more than `release` wait."""
+        while self._queued:
+            work, size_bytes = self._queued[0]
+            is_too_much = len(self._queued) > keep
+            if self._limit.acquire(size_bytes, waits=is_too_much and not self._is_running()):
+                self._queued.popleft()
                 self._open += 1
                 self._executor.submit(self._run, work, size_bytes)
                 yield from self._take(at_least=0)
             elif is_too_much:
-                yield from self._take(at_least=min(self._together, self._open))
+                yield from self._take(at_least=min(self._batch, self._open))
             else:
                 return
 
-    def _run(self, work: Callable[[], Ending | Held[Ending]], size_bytes: int | None) -> None:
+    def _run(self, work: Callable[[], Result | Held[Result]], size_bytes: int | None) -> None:
         """Do work; without a size it has no place to give back."""
-        done: _Done[Ending]
+        done: _Done[Result]
         try:
             result = work()
         except BaseException as error:  # whatever it was, the bundle must see it
@@ -148,20 +148,20 @@ class InFlight(Generic[Ending]):
                 return
             done = _giving(result)
         if size_bytes is not None:
-            self._places.give_back(size_bytes)
+            self._limit.release(size_bytes)
         with self._change:
             self._done.append(done)
             self._tell()
 
-    def _hold(self, held: Held[Ending], size_bytes: int | None) -> None:
+    def _hold(self, held: Held[Result], size_bytes: int | None) -> None:
         with self._change:
             self._held += 1
             self._tell()
         if size_bytes is not None:
-            self._places.give_back(size_bytes)
+            self._limit.release(size_bytes)
         held.decided.add_done_callback(lambda _: self._resume(held))
 
-    def _resume(self, held: Held[Ending]) -> None:
+    def _resume(self, held: Held[Result]) -> None:
         with self._change:
             self._held -= 1
         self._executor.submit(self._run, held.finish, None)
@@ -174,7 +174,7 @@ class InFlight(Generic[Ending]):
     def _is_running(self) -> bool:
         return self._open > self._held + len(self._done)
 
-    def _take(self, at_least: int) -> Iterator[Ending]:
+    def _take(self, at_least: int) -> Iterator[Result]:
         """What has ended, once there is enough of it; nothing, where nothing has ended for a while."""
         if at_least:
             with self._change:
@@ -191,8 +191,8 @@ class InFlight(Generic[Ending]):
         self._awaited = 0
 
 
-def _giving(ending: Ending) -> _Done[Ending]:
-    return lambda: ending
+def _giving(result: Result) -> _Done[Result]:
+    return lambda: result
 
 
 def _raising(error: BaseException) -> Callable[[], Any]:

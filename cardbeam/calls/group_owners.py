@@ -20,13 +20,13 @@ from typing import NamedTuple
 
 from cardbeam.run_state.group_log import Entry, GroupLogs, Token
 
-SILENT_S = 5.0
-"""A bundle of a worker whose log shows no change for so long is dead: a living one sees within a second that it lost a
-group, and shows a change every second until it has released it."""
+HEARTBEAT_TIMEOUT_S = 5.0
+"""A bundle of a worker whose log shows no change for so long is failed: a living one sees within a second that it
+lost a group, and shows a change every second until it has released it."""
 _LONGEST_WAIT_S = 120.0
 _FRESH_S = 3.0
 """A process that has not looked for so long was held up: it looks before it sends."""
-_LOOK_S = 0.2
+_POLL_S = 0.2
 _NOBODY = Token(0, "")
 
 
@@ -46,7 +46,7 @@ class Bundle:
         self._taken_up[group] = None
         return Group(self, group)
 
-    def enter(self, group: str) -> bool:
+    def acquire(self, group: str) -> bool:
         """Begin a group, and all that was taken up with it; whether a request of it may be sent.
 
         Raises:
@@ -66,13 +66,13 @@ class Bundle:
             return False
         return True
 
-    def leave(self, group: str) -> None:
+    def release(self, group: str) -> None:
         """A request of the group has ended."""
         self._change(group, -1)
 
     def has_lost(self, group: str) -> bool:
         """Whether a later bundle has begun the group too."""
-        self._owners.look_if_held_up()
+        self._owners.poll_if_held_up()
         return self.is_overtaken(group)
 
     def is_overtaken(self, group: str) -> bool:
@@ -98,15 +98,15 @@ class Group(NamedTuple):
     bundle: Bundle
     name: str
 
-    def enter(self) -> bool:
-        """Whether a request of it may be sent: it is the bundle's. Each that may is followed by `leave`."""
-        return self.bundle.enter(self.name)
+    def acquire(self) -> bool:
+        """Whether a request of it may be sent: it is the bundle's. Each that may is followed by `release`."""
+        return self.bundle.acquire(self.name)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """A request has ended."""
-        self.bundle.leave(self.name)
+        self.bundle.release(self.name)
 
-    def is_lost(self) -> bool:
+    def is_superseded(self) -> bool:
         """Whether a later bundle has begun it too."""
         return self.bundle.has_lost(self.name)
 
@@ -136,7 +136,7 @@ class GroupOwners:
         self._others: dict[Token, Entry] = {}
         self._changed_s: dict[str, float] = {}
         """When the log of another worker was seen to have changed."""
-        self._looked_s = clock()
+        self._polled_s = clock()
 
     def open_bundle(self) -> Bundle:
         """A bundle that begins."""
@@ -146,20 +146,20 @@ class GroupOwners:
         """The last bundle that began a group, as far as is known; lower than all where there is none."""
         return self._latest.get(group, _NOBODY)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Read what others have begun since, and release what is lost to them.
 
         Raises:
             OSError: a log cannot be read or written; the next time may be in time still.
         """
         with self._lock:
-            self._look()
+            self._poll()
             self._release()
 
-    def look_if_held_up(self) -> None:
+    def poll_if_held_up(self) -> None:
         """Look, where nobody did for a while: this process was frozen, or sent nothing."""
-        if self._logs is not None and self._clock() - self._looked_s > _FRESH_S:
-            self.look()
+        if self._logs is not None and self._clock() - self._polled_s > _FRESH_S:
+            self.poll()
 
     def begin(self, bundle: Bundle, groups: Iterable[str]) -> None:
         """Write down that a bundle begins groups, and know what was processed of them before.
@@ -180,7 +180,7 @@ class GroupOwners:
             return
         with self._lock:
             self._open.pop(token, None)
-            self._own[token].is_over = True
+            self._own[token].is_finished = True
             if self._logs is not None:
                 with suppress(OSError):  # who takes the groups over then waits in vain, for a while
                     self._logs.write(self._own)
@@ -192,55 +192,55 @@ class GroupOwners:
     def _begin(self, bundle: Bundle, groups: Iterable[str]) -> list[tuple[Token, str]]:
         """The earlier bundles that began one of the groups, with the group."""
         if bundle.token is None:
-            self._look()
+            self._poll()
             self._highest += 1
             bundle.token = Token(self._highest, self._worker)
             self._own[bundle.token], self._open[bundle.token] = Entry(), bundle
         self._own[bundle.token].groups.update(groups)
         if self._logs is not None:
             self._logs.write(self._own)
-            self._look()
+            self._poll()
         before = [(token, group) for group in groups if _NOBODY < (token := self.latest(group)) < bundle.token]
         for group in groups:
             self._latest[group] = max(self.latest(group), bundle.token)
         return before
 
     def _await(self, before: list[tuple[Token, str]]) -> None:
-        """Wait until earlier bundles have released the groups, or seem to be dead."""
+        """Wait until earlier bundles have released the groups, or seem to have crashed."""
         began_s = self._clock()
         left = [one for one in before if not self._is_released(*one)]
         while left and self._clock() - began_s < _LONGEST_WAIT_S:
-            self._sleep(_LOOK_S)
-            self.look()
+            self._sleep(_POLL_S)
+            self.poll()
             left = [one for one in left if not self._is_released(*one)]
             for token in {token for token, _ in left}:
-                if self._clock() - max(began_s, self._changed_s.get(token.worker, began_s)) >= SILENT_S:
+                if self._clock() - max(began_s, self._changed_s.get(token.worker, began_s)) >= HEARTBEAT_TIMEOUT_S:
                     self._give_up(token)
 
     def _is_released(self, token: Token, group: str) -> bool:
         if token.worker == self._worker:
             return token not in self._open or self._open[token].is_quiet(group)
         entry = self._others.get(token)
-        return entry is None or entry.is_over or group in entry.released
+        return entry is None or entry.is_finished or group in entry.released
 
     def _give_up(self, token: Token) -> None:
-        """Take a bundle for dead, so that nobody waits for it again."""
+        """Take a bundle for crashed, so that nobody waits for it again."""
         with self._lock:
             if token in self._others:
-                self._others[token].is_over = True
+                self._others[token].is_finished = True
             self._open.pop(token, None)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         now_s = self._clock()
         for worker, entries in self._logs.read() if self._logs is not None else ():
             self._changed_s[worker] = now_s
             for token, entry in entries.items():
-                entry.is_over |= token in self._others and self._others[token].is_over
+                entry.is_finished |= token in self._others and self._others[token].is_finished
                 self._others[token] = entry
                 self._highest = max(self._highest, token.number)
                 for group in entry.groups:
                     self._latest[group] = max(self.latest(group), token)
-        self._looked_s = now_s
+        self._polled_s = now_s
 
     def _release(self) -> None:
         """Tell the new owners of groups which of them this process sends nothing more of."""

@@ -16,15 +16,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
 
-from cardbeam.calls.bounded_executor import Places
+from cardbeam.calls.bounded_executor import InFlightLimit
 from cardbeam.calls.circuit_breaker import CircuitBreaker, Failure
-from cardbeam.http.body import Sent
+from cardbeam.http.body import ImagePayload
 from cardbeam.http.card_client import CardClient
-from cardbeam.http.response import Attempt
-from cardbeam.http.retry import LONGEST_WAIT_S, RetryPolicy, send_until_settled
+from cardbeam.http.response import CallResult
+from cardbeam.http.retry import LONGEST_WAIT_S, RetryPolicy, send_with_retries
 from cardbeam.ratelimit.call_budget import Budget, endless
 from cardbeam.ratelimit.throttle import Throttle, Wait
-from cardbeam.run_state.stop_signal import BUDGET, StopReason, StopSwitch, reason_of
+from cardbeam.run_state.stop_signal import BUDGET, StopReason, StopSignal, reason_of
 from schemas.outcomes import Action, Outcome, Signal
 
 _LOG = logging.getLogger("cardbeam")
@@ -45,10 +45,10 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class SendResult:
     """The last attempt, how many were sent, and what they waited for the throttle."""
 
-    attempt: Attempt | None
+    result: CallResult | None
     attempts: int
     waits: Sequence[Wait] = field(default=())
     queued_s: float = 0.0
@@ -78,11 +78,11 @@ class _Sending:
     image: str
     failed_before: Callable[[], str]
     is_suspect: bool
-    is_lost: Callable[[], bool]
+    is_superseded: Callable[[], bool]
     """Whether another bundle sends it now."""
     waits: list[Wait] = field(default_factory=list)
     queued_s: float = 0.0
-    last: Attempt | None = None
+    last: CallResult | None = None
     attempts: int = 0
     has_line: bool = False
     is_probe: bool = False
@@ -92,9 +92,9 @@ class _Sending:
         """What the circuit breaker takes."""
         return Failure(self.image, outcome, self.failed_before(), self.is_suspect)
 
-    def delivery(self, verdict: Verdict | Future[Verdict]) -> Delivery:
+    def delivery(self, verdict: Verdict | Future[Verdict]) -> SendResult:
         """What came of it."""
-        return Delivery(self.last, self.attempts, self.waits, self.queued_s, verdict)
+        return SendResult(self.last, self.attempts, self.waits, self.queued_s, verdict)
 
 
 class Sender:
@@ -109,7 +109,7 @@ class Sender:
         self,
         client: CardClient,
         throttle: Throttle,
-        stop: StopSwitch,
+        stop: StopSignal,
         policy: RetryPolicy,
         *,
         jitter: Callable[[], float],
@@ -131,7 +131,7 @@ class Sender:
         self._suspects = suspects
         self._pauses, self._check_journal = pauses, check
         self._breaker = CircuitBreaker(pauses=pauses)
-        self._lines = Places(lambda: 1 if self._breaker.is_probing else calls())
+        self._in_flight = InFlightLimit(lambda: 1 if self._breaker.is_probing else calls())
         self._lock = threading.Lock()
         self._held: list[Future[Verdict]] = []
         self._has_answered = False
@@ -141,41 +141,41 @@ class Sender:
     @property
     def is_stopped(self) -> bool:
         """Whether nothing more may be sent."""
-        return self._stop.is_pulled
+        return self._stop.is_set
 
     def stop(self, reason: StopReason) -> None:
         """Send nothing more. What is held is deferred."""
-        self._stop.pull(reason)
+        self._stop.set(reason)
         self._decide(Verdict.DEFERRED)
 
     def send(
         self,
         operation: str,
-        pictures: Sequence[Sent],
+        images: Sequence[ImagePayload],
         image: str,
         failed_before: Callable[[], str] = lambda: "",
         *,
-        is_lost: Callable[[], bool] = lambda: False,
-    ) -> Delivery:
-        """Send until it is settled, or another bundle has taken it over (`is_lost`).
+        is_superseded: Callable[[], bool] = lambda: False,
+    ) -> SendResult:
+        """Send until it is processed, or another bundle has taken it over (`is_superseded`).
 
         `image` tells images apart, `failed_before` its code in an earlier run.
         """
-        sending = _Sending(image, failed_before, image in self._suspects, is_lost)
+        sending = _Sending(image, failed_before, image in self._suspects, is_superseded)
 
-        def attempt_once() -> Attempt:
-            return self._attempt(sending, operation, pictures)
+        def call_once() -> CallResult:
+            return self._attempt(sending, operation, images)
 
         try:
-            attempt = send_until_settled(
-                attempt_once,
+            result = send_with_retries(
+                call_once,
                 self._policy,
                 jitter=self._jitter,
                 sleep=self._sleep,
                 may_retry=lambda: not (self._pauses and sending.is_probe),
             )
-            sending.last = attempt
-            return sending.delivery(self._verdict(sending, attempt.outcome))
+            sending.last = result
+            return sending.delivery(self._verdict(sending, result.outcome))
         except _NotSent:
             return sending.delivery(Verdict.DEFERRED)
         finally:
@@ -193,19 +193,19 @@ class Sender:
         else:
             self._decide(Verdict.UNKNOWN)
 
-    def _attempt(self, sending: _Sending, operation: str, pictures: Sequence[Sent]) -> Attempt:
+    def _attempt(self, sending: _Sending, operation: str, images: Sequence[ImagePayload]) -> CallResult:
         self._take_line(sending)
 
-        def admit() -> Callable[[], None]:
-            sending.waits.append(self._admit(sending))
-            return sending.waits[-1].leave
+        def acquire_permit() -> Callable[[], None]:
+            sending.waits.append(self._acquire_permit(sending))
+            return sending.waits[-1].release
 
         try:
-            sending.last = self._client.call(operation, pictures, admit)
+            sending.last = self._client.call(operation, images, acquire_permit)
             sending.attempts += 1
         finally:
             for wait in sending.waits:
-                wait.leave()  # also where it could not
+                wait.release()  # also where it could not
             if not (sending.is_probe and self._breaker.is_probing):  # a probe keeps it until its last attempt
                 self._give_line_back(sending)
         outcome = sending.last.outcome
@@ -218,7 +218,7 @@ class Sender:
         self._check(sending)
         if not sending.has_line:
             came_s = self._clock()
-            if not self._lines.take(0, waits=not self._breaker.is_open):
+            if not self._in_flight.acquire(0, waits=not self._breaker.is_open):
                 raise _NotSent
             sending.queued_s += self._clock() - came_s
             sending.has_line = True
@@ -227,35 +227,35 @@ class Sender:
 
     def _check(self, sending: _Sending) -> None:
         is_paused = self._breaker.is_open and self._clock() < self._next_probe_s
-        if is_paused or self._is_over(sending):
+        if is_paused or self._should_stop(sending):
             raise _NotSent
 
-    def _is_over(self, sending: _Sending) -> bool:
-        return self.is_stopped or sending.is_lost()
+    def _should_stop(self, sending: _Sending) -> bool:
+        return self.is_stopped or sending.is_superseded()
 
     def _give_line_back(self, sending: _Sending) -> None:
         if sending.has_line:
             sending.has_line = False
-            self._lines.give_back(0)
+            self._in_flight.release(0)
 
-    def _admit(self, sending: _Sending) -> Wait:
+    def _acquire_permit(self, sending: _Sending) -> Wait:
         """Wait for the quota; how long that was."""
-        if not self._is_over(sending) and not self._budget.take():
+        if not self._should_stop(sending) and not self._budget.acquire():
             self.stop(BUDGET)
-        if self._is_over(sending):
+        if self._should_stop(sending):
             raise _NotSent
         try:
-            wait = self._throttle.wait(lambda: self._is_over(sending))
+            wait = self._throttle.wait(lambda: self._should_stop(sending))
         except BaseException:  # a rate service that cannot be asked raises what it likes
-            self._budget.give_back()
+            self._budget.release()
             raise
         try:
             self._check_journal()
-            if self._is_over(sending):
+            if self._should_stop(sending):
                 raise _NotSent
         except BaseException:
-            wait.leave()
-            self._budget.give_back()
+            wait.release()
+            self._budget.release()
             raise
         return wait
 
@@ -285,7 +285,7 @@ class Sender:
             self._breaker.succeeded()
             out_since_s, self._out_since_s = self._out_since_s, None
             is_first, self._has_answered = not self._has_answered, True
-        self._lines.wake()
+        self._in_flight.wake()
         if out_since_s is not None:
             _LOG.warning("the endpoint answers again, after %.0f s", self._clock() - out_since_s)
         self._decide(Verdict.OWN)

@@ -11,45 +11,45 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from cardbeam.calls.bounded_executor import Held, InFlight, Places
-from cardbeam.calls.duplicates import Claims
+from cardbeam.calls.bounded_executor import Held, InFlight, InFlightLimit
+from cardbeam.calls.duplicates import InFlightDuplicates
 from cardbeam.calls.group_owners import Bundle, Group, GroupOwners
-from cardbeam.calls.process_request import Settler
+from cardbeam.calls.process_request import RequestProcessor
 from cardbeam.calls.sender import Sender
 from cardbeam.calls.worker_liveness import Liveness
 from cardbeam.config.settings import RateSettings, Settings
 from cardbeam.http.card_client import CardClient, Credentials
 from cardbeam.http.retry import RetryPolicy
-from cardbeam.index.processed_index import Answered
+from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.journal.open import open_journal
 from cardbeam.journal.writer import Journal
 from cardbeam.model.request import Request
-from cardbeam.model.result import Ending, Fate
+from cardbeam.model.result import RequestOutcome, RequestResult
 from cardbeam.ratelimit import call_budget as budget
-from cardbeam.ratelimit.background_tasks import LINGER_S, Presence
-from cardbeam.ratelimit.concurrency import MOST, Limit
+from cardbeam.ratelimit.background_tasks import IDLE_TIMEOUT_S, BackgroundTasks
+from cardbeam.ratelimit.concurrency import MAX_LIMIT, ConcurrencyLimit
 from cardbeam.ratelimit.envoy import OpenLimiter
 from cardbeam.ratelimit.lease import RENEW_S
 from cardbeam.run_state.group_log import GroupLogs
-from cardbeam.run_state.heartbeat import read_control
-from cardbeam.run_state.job_attempt import LastAttempt
+from cardbeam.run_state.heartbeat import read_watch_heartbeat
+from cardbeam.run_state.job_attempt import JobAttempt
 from cardbeam.run_state.layout import run_file
-from cardbeam.run_state.stop_signal import StopSwitch, suspects
+from cardbeam.run_state.stop_signal import StopSignal, suspects
 from cardbeam.storage.folder import Folder, open_folder
 
 _MAX_ELAPSED_S = 600.0
-_LINGER_WATCHING_S = 60.0
-TOGETHER = 4
-"""Endings that a bundle waits for at a time."""
-_QUEUED = 2 * TOGETHER
+_IDLE_TIMEOUT_WATCHING_S = 60.0
+RESULT_BATCH = 4
+"""Results that a bundle waits for at a time."""
+_QUEUED = 2 * RESULT_BATCH
 """Requests that wait for a thread, so that one that has ended goes on with the next instead of falling asleep."""
-_AHEAD_S, _MOST_AHEAD = 10.0, 2000
+_PREFETCH_S, _MAX_PREFETCH = 10.0, 2000
 """What a bundle holds beside those on a cluster, in seconds of this worker's share and in requests, a kB each. With it
 a worker calls on while the runner starts a job again that lost another worker; so much later a cancelled job ends."""
 _IDLE_S, _IDLE_BESIDE_OTHERS_S = 1.0, 15.0
 """So long after the last request of a process it is taken that no other comes; beside other workers, one of them may be
 answered meanwhile."""
-ANSWERED_FILE = "answered"
+ANSWERED_FILE = "succeeded"
 """In a run's folder, once the endpoint answered any of its workers."""
 _UNKNOWN_SIZE_BYTES = 1024 * 1024
 
@@ -64,12 +64,12 @@ class Session:
     """Whether more requests may come at any time."""
 
 
-def spare(calls: int) -> int:
-    """Requests beside those that call: they read the next pictures and keep the last answers; no line is idle.
+def prefetch_slots(calls: int) -> int:
+    """Requests beside those that call: they read the next images and keep the last answers; no line is idle.
 
     What a kill may have paid for in vain is in flight or with one of these, on its way to the disk.
     """
-    return max(TOGETHER, calls // 4)
+    return max(RESULT_BATCH, calls // 4)
 
 
 class Worker:
@@ -79,31 +79,31 @@ class Worker:
         self,
         settings: Settings,
         session: Session,
-        answered: Answered,
+        index: ProcessedIndex,
         credentials: Credentials,
         reload: Callable[[], None] = lambda: None,
         *,
         open_limiter: OpenLimiter | None = None,
     ) -> None:
-        """`reload` has `answered` know what other workers processed since; `open_limiter` opens a client of a rate
+        """`reload` has `index` know what other workers processed since; `open_limiter` opens a client of a rate
         service."""
         folder, run_id = open_folder(settings.output.output), settings.output.run_id
         endpoint, rate = settings.endpoint, settings.rate
-        stop = StopSwitch(folder, run_id)
+        stop = StopSignal(folder, run_id)
         life = Liveness(folder, run_id, rate, stop, is_alone=session.is_alone, begins_soon=session.watches)
         throttle = life.throttle(rate, open_limiter)
-        self._attempts = LastAttempt(folder, run_id)
+        self._attempts = JobAttempt(folder, run_id)
         has_others = not session.is_alone and not session.watches
         name = uuid.uuid4().hex
         self._owners = GroupOwners(GroupLogs(folder, run_id, name) if has_others else None, name, reload)
-        looks = [stop.look] if session.is_alone else [stop.look, self._attempts.look, self._owners.look]
-        idle_s = linger(folder, run_id, session, stop, life.quiet_s)
-        self._presence = Presence([*life.beats, *looks], life.leave, RENEW_S, idle_s)
-        self._limit = Limit(throttle.rate_per_s, throttle.pace)
-        most = rate.max_in_flight or MOST
-        calls: Callable[[], int] = (lambda: most) if rate.max_in_flight else self._limit.most
-        self.places = Places(lambda: calls() + spare(calls()) + _QUEUED)
-        self.executor = ThreadPoolExecutor(most + spare(most), thread_name_prefix="call")
+        polls = [stop.poll] if session.is_alone else [stop.poll, self._attempts.poll, self._owners.poll]
+        idle_s = idle_timeout(folder, run_id, session, stop, life.quiet_s)
+        self._background = BackgroundTasks([*life.tasks, *polls], life.release, RENEW_S, idle_s)
+        self._limit = ConcurrencyLimit(throttle.rate_per_s, throttle.backoff_factor)
+        max_in_flight = rate.max_in_flight or MAX_LIMIT
+        calls: Callable[[], int] = (lambda: max_in_flight) if rate.max_in_flight else self._limit.limit
+        self.limit = InFlightLimit(lambda: calls() + prefetch_slots(calls()) + _QUEUED)
+        self.executor = ThreadPoolExecutor(max_in_flight + prefetch_slots(max_in_flight), thread_name_prefix="call")
         self.journal: Journal = open_journal(folder, run_id, settings.output.journal_flush_s)
         client = CardClient(
             endpoint.endpoint_url,
@@ -128,90 +128,96 @@ class Worker:
         )
         self._sender = sender
         self._idle_s = _IDLE_S if session.is_alone or session.watches else _IDLE_BESIDE_OTHERS_S
-        self._settler = Settler(
-            answered,
+        self._processor = RequestProcessor(
+            index,
             sender,
             self.journal,
-            sends_urls=endpoint.transfer == "url",
-            knows_by_source=settings.input.dedupe == "source",
+            transfer_by_url=endpoint.transfer == "url",
+            dedupe_by_source=settings.input.dedupe == "source",
             watches=session.watches,
         )
         self._reads = endpoint.transfer != "url"
-        self._throttle, self._looks_ahead = throttle, has_others
+        self._throttle, self._prefetches = throttle, has_others
 
     def open_bundle(self) -> tuple[InFlight[Any], Bundle]:
         """What is in flight of a bundle that begins, and the groups that it owns."""
-        return InFlight(self.executor, self.places, TOGETHER, self._ahead, self._when_held), self._owners.open_bundle()
+        return InFlight(
+            self.executor, self.limit, RESULT_BATCH, self._prefetch, self._when_held
+        ), self._owners.open_bundle()
 
     def _when_held(self) -> None:
         """A bundle waits for held requests alone. Where nothing is in flight in the process, nothing decides them."""
-        if self.places.idle_s() >= self._idle_s:
+        if self.limit.idle_s() >= self._idle_s:
             self._sender.nothing_more()
 
-    def _ahead(self) -> int:
-        return int(min(_MOST_AHEAD, _AHEAD_S * self._throttle.rate_per_s())) if self._looks_ahead else 0
+    def _prefetch(self) -> int:
+        return int(min(_MAX_PREFETCH, _PREFETCH_S * self._throttle.rate_per_s())) if self._prefetches else 0
 
-    def settle(self, request: Request, claims: Claims, group: Group, attempt: str = "") -> Ending | Held[Ending]:
+    def process(
+        self, request: Request, duplicates: InFlightDuplicates, group: Group, attempt: str = ""
+    ) -> RequestResult | Held[RequestResult]:
         """The whole way of one request, and what its length teaches; none where another bundle or launch makes it."""
-        if self._attempts.is_over(attempt):
-            return Ending(Fate.DEFERRED)
-        with self._presence:
-            if not group.enter():
-                return Ending(Fate.DEFERRED)
-            return _left(group, lambda: self._settle(request, claims, group))
+        if self._attempts.is_superseded(attempt):
+            return RequestResult(RequestOutcome.DEFERRED)
+        with self._background:
+            if not group.acquire():
+                return RequestResult(RequestOutcome.DEFERRED)
+            return _left(group, lambda: self._process(request, duplicates, group))
 
-    def _settle(self, request: Request, claims: Claims, group: Group) -> Ending | Held[Ending]:
+    def _process(
+        self, request: Request, duplicates: InFlightDuplicates, group: Group
+    ) -> RequestResult | Held[RequestResult]:
         started_s = time.monotonic()
-        ending = self._settler.settle(request, claims, group.is_lost)
-        if isinstance(ending, Ending) and ending.latency_s is not None:
-            self._limit.learn(time.monotonic() - started_s - ending.waited_s - ending.queued_s)
-        return ending
+        result = self._processor.process(request, duplicates, group.is_superseded)
+        if isinstance(result, RequestResult) and result.latency_s is not None:
+            self._limit.learn(time.monotonic() - started_s - result.waited_s - result.queued_s)
+        return result
 
     def size_bytes(self, request: Request) -> int:
-        """About how much memory a request takes while it is under way: its pictures, and the body made of them."""
+        """About how much memory a request takes while it is in flight: its images, and the body made of them."""
         if not self._reads:
             return 0
-        sizes = [picture.size_bytes for picture in request.pictures]
+        sizes = [image.size_bytes for image in request.images]
         return 2 * sum(_UNKNOWN_SIZE_BYTES if size is None else size for size in sizes)
 
 
-def _left(group: Group, work: Callable[[], Ending | Held[Ending]]) -> Ending | Held[Ending]:
+def _left(group: Group, work: Callable[[], RequestResult | Held[RequestResult]]) -> RequestResult | Held[RequestResult]:
     """Do the work of a request, and have its group know when it has ended."""
     is_held = False
     try:
-        ending = work()
-        if isinstance(ending, Held):
+        result = work()
+        if isinstance(result, Held):
             is_held = True
-            return Held(ending.decided, lambda: _finished(group, ending.finish))
-        return ending
+            return Held(result.decided, lambda: _finished(group, result.finish))
+        return result
     finally:
         if not is_held:
-            group.leave()
+            group.release()
 
 
-def _finished(group: Group, finish: Callable[[], Ending]) -> Ending:
+def _finished(group: Group, finish: Callable[[], RequestResult]) -> RequestResult:
     try:
         return finish()
     finally:
-        group.leave()
+        group.release()
 
 
-def linger(
-    folder: Folder, run_id: str, session: Session, stop: StopSwitch, least_s: float = 0.0
+def idle_timeout(
+    folder: Folder, run_id: str, session: Session, stop: StopSignal, min_s: float = 0.0
 ) -> Callable[[], float]:
     """How long a worker without a request keeps its share of the rate: longer where more come every few seconds."""
 
-    def linger_s() -> float:
-        if stop.is_pulled:
+    def idle_timeout_s() -> float:
+        if stop.is_set:
             return 0.0
         if not session.watches:
-            return LINGER_S
+            return IDLE_TIMEOUT_S
         with suppress(OSError):
-            control = read_control(folder, run_id)
-            return LINGER_S if control is None or control.is_ending else _LINGER_WATCHING_S
-        return LINGER_S
+            control = read_watch_heartbeat(folder, run_id)
+            return IDLE_TIMEOUT_S if control is None or control.is_ending else _IDLE_TIMEOUT_WATCHING_S
+        return IDLE_TIMEOUT_S
 
-    return lambda: max(least_s, linger_s())
+    return lambda: max(min_s, idle_timeout_s())
 
 
 def _budget(folder: Folder, run_id: str, rate: RateSettings, session: Session) -> budget.Budget:

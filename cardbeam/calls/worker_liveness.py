@@ -14,7 +14,7 @@ from cardbeam.ratelimit.envoy import OpenLimiter, asker
 from cardbeam.ratelimit.lease import Lease
 from cardbeam.ratelimit.throttle import Quota, Throttle
 from cardbeam.run_state.run_lock import Hold, boottime_s, end_process
-from cardbeam.run_state.stop_signal import StopSwitch
+from cardbeam.run_state.stop_signal import StopSignal
 from cardbeam.run_state.worker_heartbeat import Heartbeat
 from cardbeam.storage.folder import Folder
 
@@ -27,7 +27,7 @@ class Liveness:
         folder: Folder,
         run_id: str,
         rate: RateSettings,
-        stop: StopSwitch,
+        stop: StopSignal,
         *,
         is_alone: bool,
         begins_soon: bool = False,
@@ -36,7 +36,7 @@ class Liveness:
         self._lease: Lease | None = None
         self._heartbeat: Heartbeat | None = None
         self._hold: Hold | None = None
-        worker, shares_rate = uuid.uuid4().hex, rate.max_requests_per_second and not rate.rate_limit_service
+        worker, shares_rate = uuid.uuid4().hex, rate.max_requests_per_second and not rate.rate_uri
         if not is_alone and shares_rate:
             quota = Quota.of(rate.max_requests_per_second)
             self._lease = Lease(folder, run_id, quota, worker, boottime_s, begins_soon=begins_soon)
@@ -53,12 +53,12 @@ class Liveness:
         return self._lease.quiet_s if self._lease else 0.0
 
     @property
-    def beats(self) -> list[Callable[[], None]]:
+    def tasks(self) -> list[Callable[[], None]]:
         """What is to be done every second: life is shown before the lock is read."""
         renewed = [self._lease.renew] if self._lease else []
-        return [*renewed, self._hold.look] if self._hold else renewed
+        return [*renewed, self._hold.poll] if self._hold else renewed
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Show that this worker has no request any longer.
 
         Raises:
@@ -67,15 +67,15 @@ class Liveness:
         if self._hold:
             self._hold.release()
         if self._lease:
-            self._lease.leave()
+            self._lease.release()
         if self._heartbeat:
             self._heartbeat.stop()
 
     def throttle(self, rate: RateSettings, open_limiter: OpenLimiter | None = None) -> Throttle:
         """A throttle whose permissions are asked of the run's lock, and of the rate limit service, if there is one."""
         asked = [self._hold.confirm] if self._hold else []
-        if rate.rate_limit_service and open_limiter:
-            asked.append(asker(rate.rate_limit_service, open_limiter))
+        if rate.rate_uri and open_limiter:
+            asked.append(asker(rate.rate_uri, open_limiter))
 
         def ask() -> None:
             for confirm in asked:

@@ -9,8 +9,8 @@ from typing import Any
 from cardbeam.storage.object_store import BUCKET_SCHEMES, is_in_bucket
 from cardbeam.storage.uris import local_path
 
-Problem = str
-_MOST = 1_000_000_000
+SettingError = str
+_MAX_NUMBER = 1_000_000_000
 """No number of an option is larger: rates, seconds and counts beyond it are slips, and clocks do not take them."""
 
 
@@ -19,15 +19,15 @@ def option(default: Any = MISSING, *, help: str, choices: tuple[str, ...] = ()) 
     return field(default=default, metadata={"help": help, "choices": choices})
 
 
-def at_least(settings: Any, **least: float) -> Iterator[Problem]:
+def at_least(settings: Any, **minimum: float) -> Iterator[SettingError]:
     """Numbers that are below their bound, or beyond any use, in words."""
-    for name, bound in least.items():
+    for name, bound in minimum.items():
         value = getattr(settings, name)
-        if not bound <= value <= _MOST:  # false for nan too
-            yield f"--{name} is {value}, expected {bound} " + ("or more" if value < bound else f"to {_MOST:,}")
+        if not bound <= value <= _MAX_NUMBER:  # false for nan too
+            yield f"--{name} is {value}, expected {bound} " + ("or more" if value < bound else f"to {_MAX_NUMBER:,}")
 
 
-def place_problems(option: str, uri: str) -> Iterator[Problem]:
+def validate_uri(option: str, uri: str) -> Iterator[SettingError]:
     """A URI that no file could hold, or that names less than was meant: what is left would be all there is."""
     if not _is_text(uri):
         yield f"--{option} is no UTF-8 text: give it as file:///PATH, with %FF say for each byte that is none"
@@ -48,10 +48,10 @@ def _is_text(argument: str) -> bool:
     return True
 
 
-def output_problems(output: str, advice: str = "give the output folder of the run") -> Iterator[Problem]:
+def validate_output(output: str, advice: str = "give the output folder of the run") -> Iterator[SettingError]:
     """What is wrong with an `--output`, in words; `advice` is for where it is missing."""
     if not output.strip():
         yield f"--output is missing: {advice}"
     elif local_path(output) is None and not is_in_bucket(output):
         yield f"--output is {output}, expected a path or a URI of {', '.join(BUCKET_SCHEMES)}"
-    yield from place_problems("output", output)
+    yield from validate_uri("output", output)

@@ -1,6 +1,6 @@
 """What a run is told, by concern. Each field is an option of the command line.
 
-Help texts say what raising a value costs. `problems` are found before a graph exists.
+Help texts say what raising a value costs. `validate` are found before a graph exists.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cardbeam.config.options import Problem, at_least, option, output_problems, place_problems
+from cardbeam.config.options import SettingError, at_least, option, validate_output, validate_uri
 from cardbeam.config.side_pattern import DEFAULT_SIDES, compile_sides
 from schemas.contract import DEFAULT_ENDPOINT_URL, OPERATIONS, TRANSFERS
-from schemas.outcomes import is_code_of_a_death
+from schemas.outcomes import is_failure_code
 
 SERVICE = re.compile(r"(?P<address>[^/]+:[0-9]+)/(?P<domain>[^/]+)/(?P<entries>[^=,/]+=[^=,/]+(,[^=,/]+=[^=,/]+)*)")
 """An Envoy rate limit service, with the domain and the descriptor that its rules are about."""
@@ -23,7 +23,7 @@ TOPIC = re.compile(r"kafka://(?P<brokers>[^/@,:]+:[0-9]+(,[^/@,:]+:[0-9]+)*)/(?P
 
 @dataclass(frozen=True, slots=True)
 class InputSettings:
-    """Which pictures, and what is asked about them."""
+    """Which images, and what is asked about them."""
 
     input: tuple[str, ...] = option(
         (),
@@ -32,39 +32,39 @@ class InputSettings:
     )
     operation: str = option(
         "ekyc/card",
-        help="The call to make: ekyc/card reads and judges one picture, ekyc/cards a front and a back, "
+        help="The call to make: ekyc/card reads and judges one image, ekyc/cards a front and a back, "
         "ocr/card reads without judging.",
         choices=tuple(OPERATIONS),
     )
     dedupe: str = option(
         "content",
-        help="How copies are found: content compares the pictures' bytes, source only URI, size and version, "
-        "so that a renamed picture is paid for again.",
+        help="How duplicates are found: content compares the images' bytes, source only URI, size and version, "
+        "so that a renamed image is paid for again.",
         choices=("content", "source"),
     )
-    sides: str = option(
+    side_pattern: str = option(
         DEFAULT_SIDES,
         help="For ekyc/cards without a manifest: a regular expression whose groups front and back tell the sides; "
-        "pictures of one --input that differ by it alone are a pair.",
+        "images of one --input that differ by it alone are a pair.",
     )
-    lone_sides: str = option(
+    unpaired: str = option(
         "dead_letter",
-        help="What becomes of a side without the other: a dead letter, or a call of ekyc/card.",
+        help="How to handle unpaired images: a dead letter, or a call of ekyc/card.",
         choices=("dead_letter", "ekyc/card"),
     )
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
         if not self.input:
             yield "--input is missing: give a glob, a folder or a manifest"
         if not all(source.strip() for source in self.input):
             yield "--input is empty: give a glob, a folder or a manifest"
         for source in self.input:
-            yield from place_problems("input", source)
+            yield from validate_uri("input", source)
         try:
-            compile_sides(self.sides)
+            compile_sides(self.side_pattern)
         except ValueError as error:
-            yield f"--sides: {error}"
+            yield f"--side_pattern: {error}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class EndpointSettings:
     endpoint_url: str = option(DEFAULT_ENDPOINT_URL, help="Base URL of the endpoint.")
     transfer: str = option(
         "file",
-        help="How pictures travel: file (multipart), base64 (JSON, a third more bytes), or url (the endpoint "
+        help="How images travel: file (multipart), base64 (JSON, a third more bytes), or url (the endpoint "
         "fetches them itself; copies are then known by source only).",
         choices=TRANSFERS,
     )
     get_thumb: bool = option(
-        False, help="Ask for the aligned card as a picture: tables grow by some 50 kB for each document."
+        False, help="Ask for the aligned card as an image: tables grow by some 50 kB for each document."
     )
     timeout_s: float = option(
         30.0,
@@ -87,7 +87,7 @@ class EndpointSettings:
         "occupy a connection longer.",
     )
     max_attempts: int = option(
-        5, help="Requests sent for one picture at the most. Each may be billed, and all count against the rate."
+        5, help="Requests sent for one image at the most. Each may be billed, and all count against the rate."
     )
     credentials_uri: str | None = option(
         None,
@@ -95,7 +95,7 @@ class EndpointSettings:
         "CARD_API_KEY and CARD_API_SECRET from their environment.",
     )
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
         try:
             parts = urlsplit(self.endpoint_url)
@@ -121,27 +121,27 @@ class RateSettings:
     )
     max_in_flight: int = option(
         0,
-        help="Calls under way at once in one worker. Each holds its pictures in memory and one connection, and a "
-        "quarter as many pictures more, four at least, are read ahead; 0 takes as many as the rate and the endpoint's "
-        "latency need, up to 256 and 256 MB of pictures.",
+        help="Calls in progress at once in one worker. Each holds its images in memory and one connection, and a "
+        "quarter as many images more, four at least, are read ahead; 0 takes as many as the rate and the endpoint's "
+        "latency need, up to 256 and 256 MB of images.",
     )
     max_calls: int = option(
         0,
         help="Stop after so many requests and leave the rest for later (exit 3); 0 is no limit. It is never passed; "
         "several workers may make a few less, where one is killed or has nothing left to send.",
     )
-    rate_limit_service: str = option(
+    rate_uri: str = option(
         "",
         help="An Envoy rate limit service that is asked before each request: HOST:PORT/DOMAIN/KEY=VALUE[,KEY=VALUE]; "
         "--max_requests_per_second then bounds each worker alone.",
     )
-    price_per_call: float = option(0.0, help="Price of one answered call, for the receipt's spend.")
+    price_per_call: float = option(0.0, help="Price of one answered call, for the receipt's cost.")
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
         yield from at_least(self, max_requests_per_second=0, max_in_flight=0, max_calls=0, price_per_call=0)
-        if self.rate_limit_service and not SERVICE.fullmatch(self.rate_limit_service):
-            yield f"--rate_limit_service is {self.rate_limit_service!r}, expected HOST:PORT/DOMAIN/KEY=VALUE"
+        if self.rate_uri and not SERVICE.fullmatch(self.rate_uri):
+            yield f"--rate_uri is {self.rate_uri!r}, expected HOST:PORT/DOMAIN/KEY=VALUE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +158,9 @@ class OutputSettings:
         "when a worker is killed. A local output writes each answer at once.",
     )
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
-        yield from output_problems(self.output, "give a folder or a bucket prefix")
+        yield from validate_output(self.output, "give a folder or a bucket prefix")
         if not all(letter.isalnum() or letter in "-_." for letter in self.run_id) or self.run_id in (".", ".."):
             yield f"--run_id is {self.run_id!r}, expected letters, digits, '-', '_' and '.'"
         yield from at_least(self, journal_flush_s=0.1)
@@ -168,58 +168,60 @@ class OutputSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReplaySettings:
-    """Which dead letters are tried once more; empty is all."""
+    """Which dead letters are tried again; empty is all."""
 
     codes: tuple[str, ...] = option(
         (), help="A code of dead letters to try again, http_503 say. Repeatable; default all."
     )
     run_id: tuple[str, ...] = option((), help="A past run whose dead letters to try again. Repeatable; default all.")
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """A code that no outcome has. Which runs there are, the output tells."""
         for code in self.codes:
-            if not is_code_of_a_death(code):
+            if not is_failure_code(code):
                 yield f"--codes {code} is no code of a dead letter: expected error_1 or http_503, say, once for each"
 
 
 @dataclass(frozen=True, slots=True)
 class WatchSettings:
-    """How soon new pictures are seen and their rows shown, and how long one run lasts."""
+    """How soon new images are seen and their rows shown, and how long one run lasts."""
 
-    interval_s: float = option(
+    poll_interval_s: float = option(
         10.0,
-        help="Seconds from the end of one listing of the inputs to the next. Raising it lets pictures wait longer; "
+        help="Seconds from the end of one listing of the inputs to the next. Raising it lets images wait longer; "
         "lowering it costs listings: a request for each 1,000 objects of a bucket.",
     )
     notifications: str = option(
         "",
         help="A Kafka topic that the store tells of new objects: kafka://HOST:PORT[,HOST:PORT]/TOPIC. What it names "
-        "under --input is taken at once; --interval_s then counts only while the brokers are away.",
+        "under --input is taken at once; --poll_interval_s then counts only while the brokers are away.",
     )
     kafka_config_uri: str | None = option(
         None,
         help='A JSON file of the Kafka client\'s properties, {"security.protocol": "SASL_SSL", …}, that the worker '
         "reads which hears the topic.",
     )
-    safety_interval_s: float = option(
+    full_scan_interval_s: float = option(
         600.0,
         help="With --notifications, seconds from one listing to the next: it finds what no notification told of. "
-        "Raising it lets such pictures wait longer; lowering it costs listings.",
+        "Raising it lets such images wait longer; lowering it costs listings.",
     )
-    publish_every_s: float = option(
+    publish_interval_s: float = option(
         5.0,
         help="Seconds between two looks for answers that are in no table yet. Raising it lets rows wait longer; "
         "lowering it makes more and smaller files, which are merged 32 at a time.",
     )
-    run_hours: float = option(
+    run_duration_h: float = option(
         24.0,
         help="Hours until the run ends with its receipt and the next one begins. Raising it lets a day's receipt, and "
-        "pictures whose calls failed for now, wait longer; each change takes as long as a start of the runner.",
+        "images whose calls failed for now, wait longer; each change takes as long as a start of the runner.",
     )
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
-        yield from at_least(self, interval_s=0.5, safety_interval_s=0.5, publish_every_s=1.0, run_hours=0.01)
+        yield from at_least(
+            self, poll_interval_s=0.5, full_scan_interval_s=0.5, publish_interval_s=1.0, run_duration_h=0.01
+        )
         if self.notifications and not TOPIC.fullmatch(self.notifications):
             yield "--notifications is no topic: expected kafka://HOST:PORT[,HOST:PORT]/TOPIC, without user and password"
         if self.kafka_config_uri is not None and not self.notifications:
@@ -235,6 +237,6 @@ class Settings:
     rate: RateSettings
     output: OutputSettings
     replay: ReplaySettings | None = None
-    """Set where dead letters of past runs are tried once more: then no earlier death is final."""
+    """Set where dead letters of past runs are tried again: then no earlier failure is final."""
     resumes: tuple[str, ...] = ()
     """Replays that were interrupted, which this one completes: what failed again in them is not sent again."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """One picture as it is sent: its bytes and content type, or a URL."""
+class ImagePayload:
+    """One image as it is sent: its bytes and content type, or a URL."""
 
     content: bytes = b""
     content_type: str = ""

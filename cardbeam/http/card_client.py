@@ -1,8 +1,8 @@
-"""Pictures -> Attempt: the nine calls of the contract, each over a connection of its own.
+"""Images -> Attempt: the nine calls of the contract, each over a connection of its own.
 
 Three operations, each by `file` (multipart POST), `base64` (JSON POST) and `url` (GET).
 Redirects are not followed and TLS is checked. No exception of this module, and nothing it
-logs, holds a credential, a picture or a reply.
+logs, holds a credential, an image or a response.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from requests.auth import HTTPBasicAuth
 from urllib3.fields import RequestField
 from urllib3.filepost import choose_boundary
 
-from cardbeam.http.body import Sent
+from cardbeam.http.body import ImagePayload
 from cardbeam.http.connection import Request, send_request
 from cardbeam.http.content_encoding import ACCEPTED, WrongEncoding, decode
 from cardbeam.http.deadline import Deadline
 from cardbeam.http.http_response import KEPT_BYTES, BrokenResponse, Response, WrongFraming
-from cardbeam.http.response import Attempt, outcome_of_reply, seconds_of
+from cardbeam.http.response import CallResult, outcome_of_response, seconds_of
 from cardbeam.http.server import find_server
 from schemas.contract import OPERATIONS
 from schemas.outcomes import OUTCOMES, outcome_of_status
-from schemas.response import MAX_REPLY_BYTES
+from schemas.response import MAX_RESPONSE_BYTES
 
 _KINDS = {
     "file": ("POST", "multipart/form-data; boundary={boundary}"),
@@ -47,7 +47,7 @@ class Credentials:
     api_secret: str = field(repr=False)
 
 
-Admit = Callable[[], Callable[[], object]]
+AcquirePermit = Callable[[], Callable[[], object]]
 """Asked before the first byte of a request leaves; what it returns is called when the head has left."""
 
 
@@ -84,11 +84,14 @@ class CardClient:
             for operation in OPERATIONS
         }
 
-    def call(self, operation: str, pictures: Sequence[Sent], admit: Admit = lambda: _nothing) -> Attempt:
+    def call(
+        self, operation: str, images: Sequence[ImagePayload], acquire_permit: AcquirePermit = lambda: _nothing
+    ) -> CallResult:
         """Send one request and read what it means. Never raises for anything the network does.
 
-        `admit` is called when all is ready to be sent, the connection too, and may raise to send nothing; what it
-        returns is called when the head of the request has left. From then on, all of it takes `timeout_s` at the most.
+        `acquire_permit` is called when all is ready to be sent, the connection too, and may raise to send nothing;
+        what it returns is called when the head of the request has left. From then on, all of it takes `timeout_s` at
+        the most.
         """
         started_s = self._clock()
         is_sent = False
@@ -96,7 +99,7 @@ class CardClient:
         def begin() -> tuple[Deadline, Callable[[], object]]:
             nonlocal started_s
             try:
-                has_left = admit()
+                has_left = acquire_permit()
             except Exception as error:
                 raise _NotPermitted from error
 
@@ -109,8 +112,8 @@ class CardClient:
             return Deadline(self._timeout_s, self._clock), mark_sent
 
         try:
-            with send_request(self._server, self._load(operation, pictures), begin) as reader:
-                response = reader.read(MAX_REPLY_BYTES + 1)
+            with send_request(self._server, self._load(operation, images), begin) as reader:
+                response = reader.read(MAX_RESPONSE_BYTES + 1)
             attempt = attempt_of(response, self._transfer, time.time())
         except _NotPermitted as refusal:
             raise (refusal.__cause__ or refusal) from None
@@ -118,7 +121,7 @@ class CardClient:
             attempt = _attempt_of_broken(error)
         except OSError as error:
             lost = "timeout" if isinstance(error, TimeoutError) else "connection"
-            attempt = Attempt(OUTCOMES[lost if is_sent else "unreachable"])
+            attempt = CallResult(OUTCOMES[lost if is_sent else "unreachable"])
         return replace(attempt, latency_s=self._clock() - started_s)
 
     def _prepare(
@@ -130,17 +133,17 @@ class CardClient:
             prepared = session.prepare_request(asked)
         return Request(method, self._server.target_of(prepared), self._server.header_lines(prepared))
 
-    def _load(self, operation: str, pictures: Sequence[Sent]) -> Request:
-        """A request with what it carries, in pieces, so that no picture is copied."""
-        named = list(zip(OPERATIONS[operation].picture_params, pictures, strict=True))
+    def _load(self, operation: str, images: Sequence[ImagePayload]) -> Request:
+        """A request with what it carries, in pieces, so that no image is copied."""
+        named = list(zip(OPERATIONS[operation].image_params, images, strict=True))
         request = self._requests[operation]
         if self._transfer == "url":
             urls = urlencode({name: sent.url for name, sent in named})
             return replace(request, target=f"{request.target}&{urls}")
         return replace(request, body=list(_json(named) if self._transfer == "base64" else self._multipart(named)))
 
-    def _multipart(self, named: Sequence[tuple[str, Sent]]) -> Iterator[bytes]:
-        """Pictures as multipart/form-data (RFC 7578), in pieces."""
+    def _multipart(self, named: Sequence[tuple[str, ImagePayload]]) -> Iterator[bytes]:
+        """Images as multipart/form-data (RFC 7578), in pieces."""
         between = b""
         for name, sent in named:
             yield between + self._part_head(name, sent.content_type)
@@ -163,8 +166,8 @@ def _nothing() -> None:
     """What is done when a request that asked nobody has left."""
 
 
-def _json(named: Sequence[tuple[str, Sent]]) -> Iterator[bytes]:
-    """Pictures as a JSON object of base64, in pieces: names and base64 have nothing to escape."""
+def _json(named: Sequence[tuple[str, ImagePayload]]) -> Iterator[bytes]:
+    """Images as a JSON object of base64, in pieces: names and base64 have nothing to escape."""
     before = b"{"
     for name, sent in named:
         yield b'%b"%b":"' % (before, name.encode())
@@ -173,25 +176,25 @@ def _json(named: Sequence[tuple[str, Sent]]) -> Iterator[bytes]:
     yield b'"}'
 
 
-def attempt_of(response: Response, transfer: str, now_s: float) -> Attempt:
+def attempt_of(response: Response, transfer: str, now_s: float) -> CallResult:
     """What a complete response means, its content encoding undone."""
     status, body = response.status, response.body
     outcome = outcome_of_status(status)
     try:
-        if len(body) <= MAX_REPLY_BYTES:
-            body = decode(body, response.headers.get("content-encoding", ""), MAX_REPLY_BYTES + 1)
-            outcome = outcome_of_reply(status, body, transfer)
+        if len(body) <= MAX_RESPONSE_BYTES:
+            body = decode(body, response.headers.get("content-encoding", ""), MAX_RESPONSE_BYTES + 1)
+            outcome = outcome_of_response(status, body, transfer)
     except WrongEncoding:
         pass  # the status says enough, and of HTTP 200 it is kept what came
-    if len(body) > MAX_REPLY_BYTES:
+    if len(body) > MAX_RESPONSE_BYTES:
         body, outcome = body[:KEPT_BYTES], outcome_of_status(status)
     kept = body if status == codes.ok else None
-    return Attempt(outcome, status, kept, seconds_of(response.headers.get("retry-after"), now_s))
+    return CallResult(outcome, status, kept, seconds_of(response.headers.get("retry-after"), now_s))
 
 
-def _attempt_of_broken(error: BrokenResponse) -> Attempt:
+def _attempt_of_broken(error: BrokenResponse) -> CallResult:
     """What came of a response is kept: the call may be billed. Where its status says enough, that holds."""
     if error.status not in (None, codes.ok):
-        return Attempt(outcome_of_status(error.status), error.status)
+        return CallResult(outcome_of_status(error.status), error.status)
     outcome = OUTCOMES["bad_reply" if isinstance(error, WrongFraming) else "connection"]
-    return Attempt(outcome, error.status, error.received or None)
+    return CallResult(outcome, error.status, error.received or None)

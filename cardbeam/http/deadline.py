@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """Ends `timeout_s` after it was made. A timeout of each wait would begin anew with every byte that comes."""
+    """Ends `timeout_s` after it was made. A timeout of each wait would begin again with every byte that comes."""
 
     __slots__ = ("_clock", "_ends_at_s")
 

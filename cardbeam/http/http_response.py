@@ -253,9 +253,9 @@ def _framing(minor: int, lengths: list[bytes], codings: list[bytes]) -> tuple[in
         if lengths or minor == 0 or [coding.lower() for coding in codings] != [b"chunked"]:
             raise WrongFraming("a transfer encoding that is not chunked alone")
         return None, True
-    told = {length.strip(b" \t") for value in lengths for length in value.split(b",")}
-    if not told:
+    message = {length.strip(b" \t") for value in lengths for length in value.split(b",")}
+    if not message:
         return None, False
-    if len(told) > 1 or not _LENGTH.fullmatch(length := told.pop()):
+    if len(message) > 1 or not _LENGTH.fullmatch(length := message.pop()):
         raise WrongFraming("a length that is no number, or several")
     return int(length), False

@@ -8,11 +8,11 @@ from email.utils import parsedate_to_datetime
 from requests import codes
 
 from schemas.outcomes import OUTCOMES, Outcome, outcome_of_error_code, outcome_of_status
-from schemas.response import BadReply, parse_reply
+from schemas.response import BadResponse, parse_response
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class CallResult:
     """What came of one request. `body` is kept where it may have been paid for."""
 
     outcome: Outcome
@@ -22,25 +22,25 @@ class Attempt:
     latency_s: float = 0.0
 
 
-def outcome_of_reply(status: int, body: bytes, transfer: str) -> Outcome:
+def outcome_of_response(status: int, body: bytes, transfer: str) -> Outcome:
     """Status and body -> Outcome.
 
     A refusal (4xx) that carries the contract's envelope is taken at its errorCode, so that one
-    bad picture never looks like a caller at fault.
+    bad image never looks like a caller at fault.
     """
     if status == codes.ok:
         try:
-            return outcome_of_error_code(parse_reply(body).error_code, transfer)
-        except BadReply:
+            return outcome_of_error_code(parse_response(body).error_code, transfer)
+        except BadResponse:
             return OUTCOMES["bad_reply"]
     outcome = outcome_of_status(status)
     if status in (codes.bad_request, codes.unsupported_media_type, codes.unprocessable):
         try:
-            reply = parse_reply(body)
-        except BadReply:
+            response = parse_response(body)
+        except BadResponse:
             return outcome
-        if not reply.is_success:
-            return outcome_of_error_code(reply.error_code, transfer)
+        if not response.is_success:
+            return outcome_of_error_code(response.error_code, transfer)
     return outcome
 
 

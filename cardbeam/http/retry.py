@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from cardbeam.http.response import Attempt
+from cardbeam.http.response import CallResult
 from schemas.outcomes import Action
 
 FIRST_WAIT_S = 0.5
@@ -36,31 +36,31 @@ def next_wait_s(attempt_number: int, retry_after_s: float | None, jitter: float)
     return wait_s
 
 
-def send_until_settled(
-    send: Callable[[], Attempt],
+def send_with_retries(
+    send: Callable[[], CallResult],
     policy: RetryPolicy,
     *,
     jitter: Callable[[], float],
     sleep: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
     may_retry: Callable[[], bool] = lambda: True,
-) -> Attempt:
+) -> CallResult:
     """Send, and retry while the outcome says so, within the policy: the last attempt.
 
     An outcome with a bound of its own counts its own attempts alone. One that did not come as often as its bound
     allows is retriable: a later run has the attempts that are left.
     """
     seen: Counter[str] = Counter()
-    attempt = send()
+    result = send()
     first_back_s = clock()
-    while attempt.outcome.action is Action.RETRY:
-        seen[attempt.outcome.code] += 1
-        bound = min(policy.max_attempts, attempt.outcome.max_attempts or policy.max_attempts)
-        is_final = seen[attempt.outcome.code] >= bound
-        wait_s = next_wait_s(seen.total(), attempt.retry_after_s, jitter())
+    while result.outcome.action is Action.RETRY:
+        seen[result.outcome.code] += 1
+        bound = min(policy.max_attempts, result.outcome.max_attempts or policy.max_attempts)
+        is_final = seen[result.outcome.code] >= bound
+        wait_s = next_wait_s(seen.total(), result.retry_after_s, jitter())
         is_late = clock() - first_back_s + wait_s > policy.max_elapsed_s
         if is_final or seen.total() >= policy.max_attempts or is_late or not may_retry():
-            return attempt if is_final else replace(attempt, outcome=replace(attempt.outcome, retriable=True))
+            return result if is_final else replace(result, outcome=replace(result.outcome, retriable=True))
         sleep(wait_s)
-        attempt = send()
-    return attempt
+        result = send()
+    return result

@@ -113,7 +113,7 @@ def _share_context(pool: HTTPSConnectionPool) -> None:
 
 
 class _TunnelResponse(HTTPResponse):
-    """A proxy's reply to CONNECT, all of which comes within the time that one wait may take."""
+    """A proxy's response to CONNECT, all of which comes within the time that one wait may take."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)

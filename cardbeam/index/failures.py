@@ -46,7 +46,7 @@ class Failures:
                 if key is not None:
                     self._runs[key] = self._runs.get(key, 0) | run
 
-    def note(self, row: Row) -> None:
+    def record(self, row: Row) -> None:
         """Take a failure of this run."""
         self._learn(row)
         item_id, source_id, _, input_id = row

@@ -49,7 +49,7 @@ def first_of_each(ids: Ids, *preference: npt.NDArray[np.generic]) -> npt.NDArray
     return order[is_first]
 
 
-def room(rows: int, like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def mmap_array(rows: int, like: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """An array for so many rows like those of another, which goes back to the system as soon as it is not needed.
 
     Arrays that grow a little at a time would leave holes in the heap, as large together as themselves.
@@ -65,7 +65,7 @@ def room(rows: int, like: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _inserted(array: npt.NDArray[Any], places: npt.NDArray[np.int64], more: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The rows of an array and more, which are at these places then."""
-    inserted = room(len(array) + len(more), array)
+    inserted = mmap_array(len(array) + len(more), array)
     is_old = np.ones(len(inserted), bool)
     is_old[places] = False
     inserted[is_old], inserted[places] = array, more

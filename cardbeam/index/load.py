@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from itertools import chain
 
-from cardbeam.index.processed_index import Answered
+from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.record_keys import journal_keys, ledger_keys
 from cardbeam.storage.folder import Folder
 
 
-def load_answered(folder: Folder, run_id: str, *, is_replay: bool = False) -> Answered:
-    """Everything settled in the output folder, by any run.
+def load_index(folder: Folder, run_id: str, *, is_replay: bool = False) -> ProcessedIndex:
+    """Everything processed in the output folder, by any run.
 
     A watch may publish meanwhile: it merges ledger files, and removes segments that the ledger took over. What came to
-    the ledger after it was read is left to who follows it (see `Tail`).
+    the ledger after it was read is left to who follows it (see `JournalFollower`).
     """
     records = chain(ledger_keys(folder), journal_keys(folder))
-    return Answered(records, run_id, is_replay=is_replay)
+    return ProcessedIndex(records, run_id, is_replay=is_replay)

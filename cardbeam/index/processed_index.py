@@ -1,6 +1,6 @@
-"""Ledger + journals -> what is settled already, by source and by content.
+"""Ledger + journals -> what is processed already, by source and by content.
 
-Ledger files are read by their key columns alone, and an id takes 16 bytes: a settled picture
+Ledger files are read by their key columns alone, and an id takes 16 bytes: a processed image
 takes 56, ten million some 560 MB in each worker.
 """
 
@@ -16,31 +16,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cardbeam.index.failures import Failure, Failures
-from cardbeam.index.id_array import Ids, IdSet, Index, Numbers, room, to_hex, to_ids
+from cardbeam.index.id_array import Ids, IdSet, Index, Numbers, mmap_array, to_hex, to_ids
 from cardbeam.index.record_keys import RecordKeys, key_table
-from cardbeam.index.status import Standing
-from cardbeam.journal.follower import Known
-from cardbeam.model.record import Settled, SettledAs
+from cardbeam.index.status import PriorStatus
+from cardbeam.journal.follower import RecordKey
+from cardbeam.model.record import JournalRecord, RecordStatus
 
-_MOST_NOTED = 2000
+_MAX_RECENT = 2000
 """So many records are noted one by one before they join the arrays: some 400 bytes each, twice that while they are
-merged. Where the arrays are large it is `_NOTED_PART` of their length, for each merge copies them."""
-_NOTED_PART = 0.01
+merged. Where the arrays are large it is `_RECENT_SHARE` of their length, for each merge copies them."""
+_RECENT_SHARE = 0.01
 
-_SETTLED = [SettledAs.ANSWERED.value, SettledAs.DEAD.value, SettledAs.COPY.value]
-"""Records of other outcomes tell of attempts, and settle nothing."""
+_SETTLED = [RecordStatus.SUCCEEDED.value, RecordStatus.FAILED.value, RecordStatus.DUPLICATE.value]
+"""Records of other outcomes tell of attempts, and process nothing."""
 _FAILURE = ["item_id", "source_id", "code", "input_id"]
 _CODES = 1 << 16
 """An item's number is its standing and, behind that, the number of its code: the lowest is the best standing."""
 
 
-_NEW = Standing.NEW * _CODES
+_NEW = PriorStatus.UNKNOWN * _CODES
 
 
-class Answered:
-    """Which requests are settled: asked by source id before a picture is opened, by item id after.
+class ProcessedIndex:
+    """Which requests are processed: asked by source id before an image is opened, by item id after.
 
-    Shared by the threads of a process. What the process settles itself is noted as it happens.
+    Shared by the threads of a process. What the process processes itself is noted as it happens.
     """
 
     def __init__(
@@ -49,20 +49,20 @@ class Answered:
         run_id: str = "",
         *,
         is_replay: bool = False,
-        most_noted: int = _MOST_NOTED,
+        max_recent: int = _MAX_RECENT,
     ) -> None:
         """Takes the key columns of all records, each table with the run that wrote it.
 
-        In a replay what died before is new.
+        In a replay what failed before is new.
         """
         self._run_id, self._is_replay = run_id, is_replay
-        self._most_noted = most_noted
+        self._max_recent = max_recent
         self._lock = threading.Lock()
         self._merger = ThreadPoolExecutor(1, thread_name_prefix="merge")
         """One: allocators keep for a thread what it has freed, so each of many would keep the memory of a merge."""
-        self._noted: list[RecordKeys] = []
-        self._noted_items: dict[str, int] = {}
-        self._noted_sources: dict[str, str] = {}
+        self._recent: list[RecordKeys] = []
+        self._recent_items: dict[str, int] = {}
+        self._recent_sources: dict[str, str] = {}
         self._noted_inputs: set[str] = set()
         self._codes: dict[str, int] = {"": 0}
         self._failures = Failures()
@@ -73,93 +73,93 @@ class Answered:
         self._add(records)
         self._failures.forget(lambda key: self._number_of(key) != _NEW or bool(self._item_of(key)))
 
-    def of_item(self, item_id: str) -> Standing:
+    def of_item(self, item_id: str) -> PriorStatus:
         """What is known by content."""
-        standing = self._standing(item_id)
-        return self._failed_here(item_id) if standing is Standing.NEW else standing
+        status = self._standing(item_id)
+        return self._failed_here(item_id) if status is PriorStatus.UNKNOWN else status
 
-    def of_source(self, source_id: str | None) -> tuple[Standing, str]:
-        """What is known without opening a picture, and the item id it is known under."""
+    def of_source(self, source_id: str | None) -> tuple[PriorStatus, str]:
+        """What is known without opening an image, and the item id it is known under."""
         if source_id is None:
-            return Standing.NEW, ""
+            return PriorStatus.UNKNOWN, ""
         item_id = self._item_of(source_id) or self._failures.item_of(source_id)
-        standing = self._standing(item_id) if item_id else Standing.NEW
-        if standing is Standing.NEW:
-            standing = self._failed_here(source_id)
-        return standing, "" if standing is Standing.NEW else item_id
+        status = self._standing(item_id) if item_id else PriorStatus.UNKNOWN
+        if status is PriorStatus.UNKNOWN:
+            status = self._failed_here(source_id)
+        return status, "" if status is PriorStatus.UNKNOWN else item_id
 
     def has_input(self, source_id: str | None, input_id: str | None) -> bool:
         """Whether a record of this very input is held, its labels included; one without labels adds none to another."""
         if input_id is None:
-            return self.of_source(source_id)[0] is not Standing.NEW
+            return self.of_source(source_id)[0] is not PriorStatus.UNKNOWN
         is_held = input_id in self._noted_inputs or self._inputs.has_one(input_id)
-        return is_held or self._failed_here(input_id) is not Standing.NEW
+        return is_held or self._failed_here(input_id) is not PriorStatus.UNKNOWN
 
     def failures_of(self, item_id: str, source_id: str | None) -> int:
         """In how many earlier runs the image failed."""
-        is_over = self._number_of(item_id) // _CODES == Standing.DEAD_BEFORE
+        is_over = self._number_of(item_id) // _CODES == PriorStatus.FAILED_EARLIER_RUN
         return max(self._failures.runs(item_id, source_id), int(is_over))
 
     def failure_of(self, item_id: str) -> Failure | None:
         """Why an item has no answer; None where it has one, or none was tried."""
-        standing, code = divmod(self._number_of(item_id), _CODES)
-        if standing in (Standing.DEAD_HERE, Standing.DEAD_BEFORE):
+        status, code = divmod(self._number_of(item_id), _CODES)
+        if status in (PriorStatus.FAILED_THIS_RUN, PriorStatus.FAILED_EARLIER_RUN):
             return Failure(list(self._codes)[code], is_retriable=False)
-        return self._failures.failure_of(item_id) if standing == Standing.NEW else None
+        return self._failures.failure_of(item_id) if status == PriorStatus.UNKNOWN else None
 
-    def note(self, settled: Settled | Known) -> None:
-        """Know what this process has just settled, in case its bundle is run again; or what another did."""
-        if settled.outcome not in _SETTLED:
+    def record(self, processed: JournalRecord | RecordKey) -> None:
+        """Know what this process has just processed, in case its bundle is run again; or what another did."""
+        if processed.outcome not in _SETTLED:
             return
-        item_id, source_id, input_id = settled.item_id, settled.source_id, settled.input_id
+        item_id, source_id, input_id = processed.item_id, processed.source_id, processed.input_id
         with self._lock:
-            if settled.retriable:
-                self._failures.note((item_id, source_id, settled.code, input_id))
+            if processed.retriable:
+                self._failures.record((item_id, source_id, processed.code, input_id))
                 return
-            if settled.outcome != SettledAs.COPY.value:
-                number = self._number(settled.outcome == SettledAs.ANSWERED.value, settled.code)
-                self._noted_items[item_id] = min(number, self._number_of(item_id))
+            if processed.outcome != RecordStatus.DUPLICATE.value:
+                number = self._number(processed.outcome == RecordStatus.SUCCEEDED.value, processed.code)
+                self._recent_items[item_id] = min(number, self._number_of(item_id))
             if source_id is not None:
-                self._noted_sources[source_id] = item_id
+                self._recent_sources[source_id] = item_id
             if input_id is not None:
                 self._noted_inputs.add(input_id)
-            self._noted.append((item_id, source_id, settled.outcome, False, settled.code, input_id))
-            if len(self._noted) >= max(self._most_noted, _NOTED_PART * len(self._items.ids)):
-                self._merger.submit(self._merge_noted).result()
-                self._noted, self._noted_items, self._noted_sources = [], {}, {}
+            self._recent.append((item_id, source_id, processed.outcome, False, processed.code, input_id))
+            if len(self._recent) >= max(self._max_recent, _RECENT_SHARE * len(self._items.ids)):
+                self._merger.submit(self._merge_recent).result()
+                self._recent, self._recent_items, self._recent_sources = [], {}, {}
                 self._noted_inputs = set()
 
-    def _standing(self, item_id: str) -> Standing:
+    def _standing(self, item_id: str) -> PriorStatus:
         """What is final."""
-        standing = Standing(self._number_of(item_id) // _CODES)
-        return Standing.NEW if self._is_replay and standing is Standing.DEAD_BEFORE else standing
+        status = PriorStatus(self._number_of(item_id) // _CODES)
+        return PriorStatus.UNKNOWN if self._is_replay and status is PriorStatus.FAILED_EARLIER_RUN else status
 
     def _number_of(self, item_id: str) -> int:
-        if (noted := self._noted_items.get(item_id)) is not None:
-            return noted
+        if (recent := self._recent_items.get(item_id)) is not None:
+            return recent
         items = self._items
         at = items.find_one(item_id)
         return _NEW if at < 0 else int(items.numbers[at])
 
     def _item_of(self, source_id: str) -> str:
         """The item id that a source is known under; empty where it is not known."""
-        if (item_id := self._noted_sources.get(source_id)) is not None:
+        if (item_id := self._recent_sources.get(source_id)) is not None:
             return item_id
         sources = self._sources
         at = sources.find_one(source_id)
         return to_hex(self._item_of_source[sources.numbers[at]]) if at >= 0 else ""
 
-    def _failed_here(self, key: str) -> Standing:
-        return Standing.DEAD_HERE if self._failures.is_here(key) else Standing.NEW
+    def _failed_here(self, key: str) -> PriorStatus:
+        return PriorStatus.FAILED_THIS_RUN if self._failures.is_here(key) else PriorStatus.UNKNOWN
 
     def _number(self, is_answered: bool, code: str | None) -> int:
         """Of a record of this run that is final."""
         if is_answered:
-            return Standing.ANSWERED_HERE * _CODES
-        return Standing.DEAD_HERE * _CODES + self._code_number(code or "")
+            return PriorStatus.SUCCEEDED_THIS_RUN * _CODES
+        return PriorStatus.FAILED_THIS_RUN * _CODES + self._code_number(code or "")
 
-    def _merge_noted(self) -> None:
-        self._add([(self._run_id, key_table(self._noted))])
+    def _merge_recent(self) -> None:
+        self._add([(self._run_id, key_table(self._recent))])
 
     def _add(self, records: Iterable[tuple[str, pa.Table]]) -> None:
         """Merge records into the sorted arrays. A table's strings go as soon as they are numbers."""
@@ -171,13 +171,13 @@ class Answered:
         )
         item_ids = np.concatenate([one.item_ids for one in keys])
         source_ids = np.concatenate([one.source_ids for one in keys])
-        is_settled = items.find(item_ids) >= 0
-        settled = item_ids[is_settled]
-        item_of_source = room(len(self._item_of_source) + len(settled), settled)
-        np.concatenate([self._item_of_source, settled], out=item_of_source)
+        is_processed = items.find(item_ids) >= 0
+        processed = item_ids[is_processed]
+        item_of_source = mmap_array(len(self._item_of_source) + len(processed), processed)
+        np.concatenate([self._item_of_source, processed], out=item_of_source)
         rows = np.arange(len(self._item_of_source), len(item_of_source), dtype=np.int32)
-        # of two records of one source the later is preferred: an answer follows a death, never the reverse
-        sources = self._sources.merged(source_ids[is_settled], rows, is_higher_better=True)
+        # of two records of one source the later is preferred: an answer follows a failure, never the reverse
+        sources = self._sources.merged(source_ids[is_processed], rows, is_higher_better=True)
         # readers take no lock: the sources come last, and their rows stay where they are
         self._items = items
         self._inputs = self._inputs.merged(np.concatenate([one.input_ids for one in keys]))
@@ -191,14 +191,16 @@ class Answered:
         if len(failed):
             self._add_failures(run_id, failed)
             keys = keys.filter(pc.invert(keys["retriable"]))
-        is_answered = pc.equal(keys["outcome"], SettledAs.ANSWERED.value)
-        is_copy = pc.equal(keys["outcome"], SettledAs.COPY.value)
+        is_answered = pc.equal(keys["outcome"], RecordStatus.SUCCEEDED.value)
+        is_copy = pc.equal(keys["outcome"], RecordStatus.DUPLICATE.value)
         final = keys.append_column("is_answered", is_answered).filter(pc.invert(is_copy))
-        standings = np.where(final["is_answered"], Standing.ANSWERED_HERE, Standing.DEAD_HERE).astype(np.int32)
-        standings += np.int32(run_id != self._run_id)
+        statuses = np.where(final["is_answered"], PriorStatus.SUCCEEDED_THIS_RUN, PriorStatus.FAILED_THIS_RUN).astype(
+            np.int32
+        )
+        statuses += np.int32(run_id != self._run_id)
         return _Numbers(
             to_ids(final["item_id"]),
-            standings * np.int32(_CODES) + self._code_numbers(final["code"]),
+            statuses * np.int32(_CODES) + self._code_numbers(final["code"]),
             to_ids(sourced["item_id"]),
             to_ids(sourced["source_id"]),
             to_ids(keys["input_id"].drop_null()),
@@ -208,7 +210,7 @@ class Answered:
         rows = zip(*(failed[name].to_pylist() for name in _FAILURE), strict=True)
         if run_id == self._run_id:
             for row in rows:
-                self._failures.note(row)
+                self._failures.record(row)
         else:
             self._failures.add(rows, run_id)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from enum import IntEnum
 
 
-class Standing(IntEnum):
+class PriorStatus(IntEnum):
     """What is known of a request. Where records differ, the lowest holds."""
 
-    ANSWERED_HERE = 0
-    ANSWERED_BEFORE = 1
-    DEAD_HERE = 2
-    DEAD_BEFORE = 3
-    NEW = 9
+    SUCCEEDED_THIS_RUN = 0
+    SUCCEEDED_EARLIER_RUN = 1
+    FAILED_THIS_RUN = 2
+    FAILED_EARLIER_RUN = 3
+    UNKNOWN = 9
 
     @property
-    def is_before(self) -> bool:
-        """Whether an earlier run settled it."""
-        return self in (Standing.ANSWERED_BEFORE, Standing.DEAD_BEFORE)
+    def is_earlier_run(self) -> bool:
+        """Whether an earlier run processed it."""
+        return self in (PriorStatus.SUCCEEDED_EARLIER_RUN, PriorStatus.FAILED_EARLIER_RUN)

@@ -1,6 +1,6 @@
 """Ledger -> Requests: the open dead letters of past runs, each once.
 
-Open is what no later answer settled. A failure in parsing a response (an unknown type, for example)
+Open is what no later answer processed. A failure in parsing a response (an unknown type, for example)
 is not sent again: the response is held, and `publish` parses it again.
 """
 
@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cardbeam.config.settings import ReplaySettings
-from cardbeam.index.load import load_answered
-from cardbeam.index.status import Standing
+from cardbeam.index.load import load_index
+from cardbeam.index.status import PriorStatus
 from cardbeam.inputs.image_source import describe
-from cardbeam.model.record import SettledAs
+from cardbeam.model.record import RecordStatus
 from cardbeam.model.request import Request
 from cardbeam.run_state.layout import LEDGER, run_id_of
 from cardbeam.storage.folder import Folder
@@ -25,19 +25,19 @@ from cardbeam.storage.read_parquet import read_ledger
 _COLUMNS = ["item_id", "source_id", "outcome", "operation", "uris", "labels", "code"]
 
 
-def find_dead_letters(
+def list_dead_letter_requests(
     folder: Folder, run_id: str, replay: ReplaySettings, resumes: tuple[str, ...] = ()
 ) -> Iterator[Request]:
-    """Requests that died in earlier runs and were not answered before this one, with what their pictures are now.
+    """Requests that failed in earlier runs and were not answered before this one, with what their images are now.
 
-    Those that died in the replays that this one `resumes` have had their turn.
+    Those that failed in the replays that this one `resumes` have had their turn.
     """
-    answered = load_answered(folder, run_id)
+    index = load_index(folder, run_id)
     seen = {_key(row) for row in _dead_rows(folder, run_id, ReplaySettings(run_id=resumes))} if resumes else set()
     for row in _dead_rows(folder, run_id, replay):
-        standings = (answered.of_item(row["item_id"]), answered.of_source(row["source_id"])[0])
+        statuses = (index.of_item(row["item_id"]), index.of_source(row["source_id"])[0])
         key = _key(row)
-        if key not in seen and Standing.ANSWERED_BEFORE not in standings:
+        if key not in seen and PriorStatus.SUCCEEDED_EARLIER_RUN not in statuses:
             seen.add(key)
             yield Request(row["operation"], tuple(map(describe, row["uris"])), tuple(row["labels"]))
 
@@ -52,7 +52,7 @@ def _dead_rows(folder: Folder, run_id: str, replay: ReplaySettings) -> Iterator[
         if not file.path.endswith(".parquet") or of_run == run_id or (replay.run_id and of_run not in replay.run_id):
             continue
         rows = read_ledger(folder, file.path, _COLUMNS)
-        rows = rows.filter(pc.equal(rows["outcome"], SettledAs.DEAD.value))
+        rows = rows.filter(pc.equal(rows["outcome"], RecordStatus.FAILED.value))
         if replay.codes:
             rows = rows.filter(pc.is_in(rows["code"], value_set=pa.array(replay.codes)))
         yield from rows.to_pylist()

@@ -1,7 +1,7 @@
-"""Picture bytes -> what they are, looked at before anything is paid for them.
+"""Image bytes -> what they are, looked at before anything is paid for them.
 
 Bytes are never changed. A full decode costs five times the rest of a call, so only a
-picture whose end looks cut off is decoded to be sure. A PDF is opened by PDFium, no page of it is drawn.
+image whose end looks cut off is decoded to be sure. A PDF is opened by PDFium, no page of it is drawn.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from PIL import Image
 
 from schemas.outcomes import OUTCOMES, Outcome, Stage
 
-MAX_PICTURE_BYTES = 64 * 1024 * 1024
-MAX_PICTURE_PIXELS = 100_000_000
+MAX_IMAGE_BYTES = 64 * 1024 * 1024
+MAX_IMAGE_PIXELS = 100_000_000
 """Eight times what phones take by default, almost three A4 pages at 600 dpi; a decompression bomb is beyond it. What a
 phone's 108 or 200 megapixels give is refused, too: a dead letter of code `too_large`."""
 
@@ -29,7 +29,7 @@ _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, A
 """What Pillow raises of a damaged file: while it looks for the format it catches some of it, while it reads none."""
 
 _CONTENT_TYPES = {"MPO": "image/jpeg"}
-"""Phones write JPEGs with a second picture behind the first; whoever takes JPEGs takes them."""
+"""Phones write JPEGs with a second image behind the first; whoever takes JPEGs takes them."""
 
 PDF_CONTENT_TYPE = "application/pdf"
 _PDF_MARK = b"%PDF-"
@@ -48,41 +48,41 @@ _END_OF_JPEG = b"\xff\xd9"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ImageInfo:
     """What a look at the bytes found: the content type, or the outcome that refuses them."""
 
     content_type: str | None
     refused: Outcome | None = None
 
 
-def _refuse(code: str) -> Look:
-    return Look(None, OUTCOMES[code])
+def _refuse(code: str) -> ImageInfo:
+    return ImageInfo(None, OUTCOMES[code])
 
 
-def look_at(content: bytes) -> Look:
-    """Picture bytes -> Look: is it a picture or PDF, is it whole, is it of a size that can be sent."""
-    if len(content) > MAX_PICTURE_BYTES:
+def check_image(content: bytes) -> ImageInfo:
+    """Image bytes -> Look: is it an image or PDF, is it whole, is it of a size that can be sent."""
+    if len(content) > MAX_IMAGE_BYTES:
         return _refuse("too_large")
     if content.startswith(_PDF_MARK):
-        return _look_at_pdf(content)
+        return _check_pdf(content)
     try:
-        return _look_at_image(content)
+        return _check_raster(content)
     except Image.DecompressionBombError:
         return _refuse("too_large")
     except _DAMAGED:
-        return _look_at_other(content)
+        return _check_other(content)
 
 
-def _look_at_other(content: bytes) -> Look:
+def _check_other(content: bytes) -> ImageInfo:
     """What is no image: a PDF that begins late, an image of a kind that is not sent, or neither."""
     if _PDF_MARK in content[:_PDF_START_BYTES]:
-        return _look_at_pdf(content)
+        return _check_pdf(content)
     if content[4:8] == b"ftyp" and content[8:12] in _ISO_MEDIA_BRANDS:
-        return Look(None, replace(OUTCOMES["unsupported_format"], stage=Stage.READ))
+        return ImageInfo(None, replace(OUTCOMES["unsupported_format"], stage=Stage.READ))
     return _refuse("unreadable_image")
 
 
-def _look_at_pdf(content: bytes) -> Look:
+def _check_pdf(content: bytes) -> ImageInfo:
     """Whether it opens without a password and has a page; PDFium makes good a table of contents that is missing."""
     with _pdfium:
         pdfium.FPDF_InitLibrary()
@@ -92,20 +92,20 @@ def _look_at_pdf(content: bytes) -> Look:
             return _refuse("password_protected" if is_locked else "unreadable_image")
         pages = pdfium.FPDF_GetPageCount(document)
         pdfium.FPDF_CloseDocument(document)
-    return Look(PDF_CONTENT_TYPE) if pages else _refuse("unreadable_image")
+    return ImageInfo(PDF_CONTENT_TYPE) if pages else _refuse("unreadable_image")
 
 
-def _look_at_image(content: bytes) -> Look:
+def _check_raster(content: bytes) -> ImageInfo:
     with Image.open(BytesIO(content), formats=_FORMATS) as image:
-        if image.width * image.height > MAX_PICTURE_PIXELS:
+        if image.width * image.height > MAX_IMAGE_PIXELS:
             return _refuse("too_large")
         content_type = _CONTENT_TYPES.get(image.format or "", image.get_format_mimetype() or "")
         if _ends_whole(content, image.format or ""):
-            return Look(content_type)
+            return ImageInfo(content_type)
         if image.format not in ("JPEG", "MPO") or _jpeg_start_of_scan(content) is None:
             image.load()  # raises OSError where data is missing
-            return Look(content_type)
-    return Look(content_type) if _has_all_pixels(content) else _refuse("unreadable_image")
+            return ImageInfo(content_type)
+    return ImageInfo(content_type) if _has_all_pixels(content) else _refuse("unreadable_image")
 
 
 def _has_all_pixels(content: bytes) -> bool:
@@ -120,7 +120,7 @@ def _pixels(jpeg: bytes) -> bytes:
 
 
 def _ends_whole(content: bytes, image_format: str) -> bool:
-    """Whether the end mark is there; False sends the picture to a full decode."""
+    """Whether the end mark is there; False sends the image to a full decode."""
     if image_format in ("JPEG", "MPO"):
         start_of_scan = _jpeg_start_of_scan(content)
         return start_of_scan is not None and content.rfind(b"\xff\xd9") > start_of_scan

@@ -15,22 +15,22 @@ from pathlib import Path
 
 import smart_open
 
-from cardbeam.inputs.image_check import MAX_PICTURE_BYTES
-from cardbeam.model.request import Picture
+from cardbeam.inputs.image_check import MAX_IMAGE_BYTES
+from cardbeam.model.request import ImageRef
 from cardbeam.storage.errors import StoreError
 from cardbeam.storage.globs import is_glob, list_names, parse_glob
 from cardbeam.storage.object_store import Listed, is_in_bucket, list_objects, object_at
 from cardbeam.storage.open_uri import CANNOT_OPEN, SourceError, expect_regular, open_descriptor
 from cardbeam.storage.uris import local_name, local_path, uri_of_path
-from cardbeam.storage.web import WebFault, describe_web, is_web, read_web
+from cardbeam.storage.web import HttpSourceError, describe_web, is_web, read_web
 from schemas.outcomes import OUTCOMES, Outcome
 
-_MOST_BYTES = MAX_PICTURE_BYTES + 1
+_MAX_BYTES = MAX_IMAGE_BYTES + 1
 _CHUNK_BYTES = 1024 * 1024
 
 
-class PictureFault(Exception):
-    """A picture that cannot be read, as the outcome that says so."""
+class ImageError(Exception):
+    """An image that cannot be read, as the outcome that says so."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.code)
@@ -38,7 +38,7 @@ class PictureFault(Exception):
 
 
 class StorageRefused(Exception):
-    """A store refused to give a picture: it alone, or everything, if the credentials ran out."""
+    """A store refused to give an image: it alone, or everything, if the credentials ran out."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(uri)
@@ -46,55 +46,55 @@ class StorageRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPicture:
-    """The bytes of a picture, and which version of it they are; none if it changed under the reading."""
+class ImageContent:
+    """The bytes of an image, and which version of it they are; none if it changed under the reading."""
 
     content: bytes
-    picture: Picture
+    image: ImageRef
 
 
-def describe(uri: str) -> Picture:
-    """A URI as a Picture, with size and version where one look tells them.
+def describe(uri: str) -> ImageRef:
+    """A URI as a Image, with size and version where one look tells them.
 
     Raises:
-        SourceError: the bucket cannot be reached: without a version, an answered picture looks new.
+        SourceError: the bucket cannot be reached: without a version, an answered image looks new.
     """
     if (name := local_name(uri)) is not None:
         return _describe_local(uri, name)
     if is_web(uri):
         return describe_web(uri)
     if not is_in_bucket(uri):
-        return Picture(uri)
+        return ImageRef(uri)
     try:
-        return as_picture(object_at(uri).look())
+        return as_image_ref(object_at(uri).head())
     except (FileNotFoundError, PermissionError):  # reading it will say so
-        return Picture(uri)
+        return ImageRef(uri)
     except StoreError as error:
         raise SourceError(str(error)) from error
 
 
-def _describe_local(uri: str, name: str) -> Picture:
+def _describe_local(uri: str, name: str) -> ImageRef:
     try:
         found = os.stat(name)  # noqa: PTH116  # a Path for each of millions costs more than the look
     except (OSError, ValueError):  # a name that holds a NUL is a ValueError
-        return Picture(uri)
-    return _of_stat(uri, found) if stat.S_ISREG(found.st_mode) else Picture(uri)
+        return ImageRef(uri)
+    return _of_stat(uri, found) if stat.S_ISREG(found.st_mode) else ImageRef(uri)
 
 
-def _of_stat(uri: str, found: os.stat_result) -> Picture:
-    return Picture(uri, found.st_size, str(found.st_mtime_ns))
+def _of_stat(uri: str, found: os.stat_result) -> ImageRef:
+    return ImageRef(uri, found.st_size, str(found.st_mtime_ns))
 
 
-def as_picture(listed: Listed) -> Picture:
-    """What a listing tells, as a Picture."""
-    return Picture(listed.uri, listed.size_bytes, listed.version)
+def as_image_ref(listed: Listed) -> ImageRef:
+    """What a listing tells, as a Image."""
+    return ImageRef(listed.uri, listed.size_bytes, listed.version)
 
 
-def _unknown_scheme(pattern: str) -> Iterator[Picture]:
+def _unknown_scheme(pattern: str) -> Iterator[ImageRef]:
     raise SourceError(f"--input {pattern} cannot be listed: unknown scheme")
 
 
-Lister = Callable[[str], Iterator[Picture]]
+Lister = Callable[[str], Iterator[ImageRef]]
 _list_elsewhere: Lister = _unknown_scheme
 
 
@@ -104,7 +104,7 @@ def list_elsewhere_with(lister: Lister) -> None:
     _list_elsewhere = lister
 
 
-def list_pictures(pattern: str) -> Iterator[Picture]:
+def list_images(pattern: str) -> Iterator[ImageRef]:
     """Every file that a glob or a folder holds, with size and version, as a stream.
 
     Raises:
@@ -114,25 +114,25 @@ def list_pictures(pattern: str) -> Iterator[Picture]:
         yield from _list_local(local)
     elif is_in_bucket(pattern):
         try:
-            yield from map(as_picture, _list_bucket(pattern))
+            yield from map(as_image_ref, _list_bucket(pattern))
         except OSError as error:
             raise SourceError(f"--input {pattern} cannot be listed: {error}") from error
     elif is_web(pattern):
         raise SourceError(
-            f"--input {pattern} cannot be listed: a web server lists nothing; name its pictures in a manifest"
+            f"--input {pattern} cannot be listed: a web server lists nothing; name its images in a manifest"
         )
     else:
         yield from _list_elsewhere(pattern)
 
 
-def _list_local(path: Path) -> Iterator[Picture]:
+def _list_local(path: Path) -> Iterator[ImageRef]:
     """What is there under the very name is meant itself, whatever wildcards are in it."""
     pattern = glob.escape(str(path)) if path.exists() else str(path)
     if path.is_dir():
         pattern = str(Path(pattern, "**"))
-    pictures = (_describe_local(uri_of_path(name), name) for name in list_names(pattern))
+    images = (_describe_local(uri_of_path(name), name) for name in list_names(pattern))
     try:
-        yield from (picture for picture in pictures if picture.version is not None)
+        yield from (image for image in images if image.version is not None)
     except OSError as error:
         raise SourceError(f"--input {path} cannot be listed: {error.filename}: {error.strerror}") from error
 
@@ -148,7 +148,7 @@ def _list_bucket(pattern: str) -> Iterator[Listed]:
         return
     if place.key and not place.key.endswith("/"):
         try:
-            yield place.look()
+            yield place.head()
         except FileNotFoundError:
             pass
         else:
@@ -156,31 +156,31 @@ def _list_bucket(pattern: str) -> Iterator[Listed]:
     yield from list_objects(pattern)
 
 
-def read_picture(uri: str) -> ReadPicture:
-    """A picture's bytes, one more than `MAX_PICTURE_BYTES` at the most.
+def read_image(uri: str) -> ImageContent:
+    """An image's bytes, one more than `MAX_IMAGE_BYTES` at the most.
 
     Raises:
-        PictureFault: `not_found` or `unreadable_source`.
+        ImageError: `not_found` or `unreadable_source`.
         StorageRefused: the bucket does not give it to us.
     """
     try:
         if (name := local_name(uri)) is not None:
             return _read_local(uri, name)
         if is_web(uri):
-            return ReadPicture(*read_web(uri, _MOST_BYTES))
+            return ImageContent(*read_web(uri, _MAX_BYTES))
         if is_in_bucket(uri):
             return _read_bucket(uri)
         with smart_open.open(uri, "rb", compression="disable") as file:
-            return ReadPicture(file.read(_MOST_BYTES), Picture(uri))
+            return ImageContent(file.read(_MAX_BYTES), ImageRef(uri))
     except FileNotFoundError as error:
-        raise PictureFault(OUTCOMES["not_found"]) from error
-    except WebFault as error:
-        raise PictureFault(OUTCOMES["not_found" if error.is_gone else "unreadable_source"]) from error
+        raise ImageError(OUTCOMES["not_found"]) from error
+    except HttpSourceError as error:
+        raise ImageError(OUTCOMES["not_found" if error.is_gone else "unreadable_source"]) from error
     except CANNOT_OPEN as error:
-        raise PictureFault(OUTCOMES["unreadable_source"]) from error
+        raise ImageError(OUTCOMES["unreadable_source"]) from error
 
 
-def _read_local(uri: str, name: str) -> ReadPicture:
+def _read_local(uri: str, name: str) -> ImageContent:
     """In as few calls of the system as can be: at each, many threads may change turns."""
     before, descriptor = open_descriptor(name)
     try:
@@ -190,23 +190,23 @@ def _read_local(uri: str, name: str) -> ReadPicture:
         os.close(descriptor)
     expect_regular(name, after)
     is_one = (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size)
-    return ReadPicture(content, _of_stat(uri, after) if is_one else Picture(uri))
+    return ImageContent(content, _of_stat(uri, after) if is_one else ImageRef(uri))
 
 
 def _read_most(descriptor: int, size_bytes: int) -> bytes:
-    """All that is there, in one piece where it is of the size that was said; never more than `_MOST_BYTES`."""
-    content = os.read(descriptor, min(size_bytes + 1, _MOST_BYTES))
+    """All that is there, in one piece where it is of the size that was said; never more than `_MAX_BYTES`."""
+    content = os.read(descriptor, min(size_bytes + 1, _MAX_BYTES))
     if len(content) == size_bytes:  # one more was asked for
         return content
     grown = bytearray(content)
-    while len(grown) < _MOST_BYTES and (more := os.read(descriptor, min(_CHUNK_BYTES, _MOST_BYTES - len(grown)))):
+    while len(grown) < _MAX_BYTES and (more := os.read(descriptor, min(_CHUNK_BYTES, _MAX_BYTES - len(grown)))):
         grown += more
     return bytes(grown)
 
 
-def _read_bucket(uri: str) -> ReadPicture:
+def _read_bucket(uri: str) -> ImageContent:
     try:
-        content, listed = object_at(uri).read_version(_MOST_BYTES)
+        content, listed = object_at(uri).read_version(_MAX_BYTES)
     except PermissionError as error:
         raise StorageRefused(uri) from error
-    return ReadPicture(content, as_picture(listed))
+    return ImageContent(content, as_image_ref(listed))

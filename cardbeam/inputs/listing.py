@@ -8,10 +8,10 @@ from itertools import islice
 
 from cardbeam.config.settings import InputSettings
 from cardbeam.config.side_pattern import compile_sides
-from cardbeam.inputs.image_source import list_pictures
+from cardbeam.inputs.image_source import list_images
 from cardbeam.inputs.manifest import is_manifest, read_manifest, unknown_list
 from cardbeam.inputs.pairing import pair_sides
-from cardbeam.inputs.stat_many import look_at_all
+from cardbeam.inputs.stat_many import stat_many
 from cardbeam.model.request import Request
 from cardbeam.storage.open_uri import SourceError
 from schemas.contract import OPERATIONS
@@ -19,28 +19,28 @@ from schemas.contract import OPERATIONS
 _ONE_SIDED = "ekyc/card"
 
 
-def find(source: str, settings: InputSettings) -> Iterator[Request]:
-    """Every request that one input asks for, with what is known of its pictures without opening them.
+def list_requests(source: str, settings: InputSettings) -> Iterator[Request]:
+    """Every request that one input asks for, with what is known of its images without opening them.
 
     Raises:
         SourceError: the input cannot be listed or read.
     """
     requests = _requests(source, settings)
-    return look_at_all(requests) if is_manifest(source) else requests
+    return stat_many(requests) if is_manifest(source) else requests
 
 
 def _requests(source: str, settings: InputSettings) -> Iterator[Request]:
-    sides = len(OPERATIONS[settings.operation].picture_params)
+    sides = len(OPERATIONS[settings.operation].image_params)
     if is_manifest(source):
         found = read_manifest(source, settings.operation, sides)
     elif sides == 1:
-        found = (Request(settings.operation, (picture,)) for picture in list_pictures(source))
+        found = (Request(settings.operation, (image,)) for image in list_images(source))
     else:
-        pairs = pair_sides(list_pictures(source), compile_sides(settings.sides))
+        pairs = pair_sides(list_images(source), compile_sides(settings.side_pattern))
         found = (Request(settings.operation, pair) for pair in pairs)
-    if settings.lone_sides != _ONE_SIDED:
+    if settings.unpaired != _ONE_SIDED:
         return found
-    return (replace(one, operation=_ONE_SIDED) if len(one.pictures) < sides else one for one in found)
+    return (replace(one, operation=_ONE_SIDED) if len(one.images) < sides else one for one in found)
 
 
 def check_inputs(settings: InputSettings) -> None:
@@ -55,4 +55,4 @@ def check_inputs(settings: InputSettings) -> None:
         found = _requests(source, settings)
         count = sum(1 for _ in (found if is_manifest(source) else islice(found, 1)))
         if not count:
-            raise SourceError(f"--input {source} holds no picture")
+            raise SourceError(f"--input {source} holds no image")

@@ -1,4 +1,4 @@
-"""Manifest -> Requests: lists of pictures as .txt, .csv, .tsv, .jsonl or .parquet, each also compressed by gzip.
+"""Manifest -> Requests: lists of images as .txt, .csv, .tsv, .jsonl or .parquet, each also compressed by gzip.
 
 A .txt has one URI a line. The others have the column `uri`, or `front_uri` and `back_uri`;
 every other column is kept as a label, in the plain text that CSV gives.
@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cardbeam.model.request import Picture, Request
+from cardbeam.model.request import ImageRef, Request
 from cardbeam.storage.open_uri import CANNOT_OPEN, SourceError, open_source
 from cardbeam.storage.uris import normal_uri
 
@@ -209,7 +209,7 @@ def unknown_list(uri: str) -> str | None:
 
 
 def read_manifest(uri: str, operation: str, sides: int) -> Iterator[Request]:
-    """The requests of a manifest, in its order; nobody has looked at their pictures yet.
+    """The requests of a manifest, in its order; nobody has looked at their images yet.
 
     Raises:
         SourceError: it cannot be opened, or a line is not as expected; names the line.
@@ -257,7 +257,7 @@ def _request(number: int, row: _Row, names: tuple[str, ...], operation: str) -> 
     if not uris:
         raise _BadRow(number, f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} empty, or no text")
     labels = tuple((name, _label(value)) for name, value in row.items() if name not in names and value is not None)
-    return Request(operation, tuple(Picture(normal_uri(uri)) for uri in uris), labels)
+    return Request(operation, tuple(ImageRef(normal_uri(uri)) for uri in uris), labels)
 
 
 def _label(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Input and output -> whether the input would give the run's own files, which a later run would take for pictures."""
+"""Input and output -> whether the input would give the run's own files, which a later run would take for images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OWN = (f"{RUNS}/run/run.json", f"{RUNS}/run/report.html", parquet_file(LEDGER, 
 """Files that every output has, as far as a pattern can tell them apart."""
 
 
-def gives_own_files(source: str, output: str) -> bool:
+def input_contains_output(source: str, output: str) -> bool:
     """Whether a folder or a glob holds files that runs write below the output."""
     if is_manifest(source):
         return False

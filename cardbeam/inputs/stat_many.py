@@ -1,6 +1,6 @@
-"""Requests of a manifest -> the same Requests with what one look at each picture tells: size and version.
+"""Requests of a manifest -> the same Requests with what one look at each image tells: size and version.
 
-A look is a request to a store (HEAD), 64 at a time. Where the pictures of many lines lie close
+A look is a request to a store (HEAD), 64 at a time. Where the images of many lines lie close
 together, a listing tells of a thousand in one: it is followed for as long as its pages name enough of them.
 """
 
@@ -13,54 +13,54 @@ from dataclasses import replace
 from itertools import islice
 from os.path import commonprefix
 
-from cardbeam.inputs.image_source import as_picture, describe
-from cardbeam.model.request import Picture, Request
+from cardbeam.inputs.image_source import as_image_ref, describe
+from cardbeam.model.request import ImageRef, Request
 from cardbeam.storage.object_store import BUCKET_SCHEMES, Listed, list_objects, object_at
 from cardbeam.storage.uris import local_name
 
-_LOOKS_AT_ONCE = 64
-_LINES_AT_ONCE = 20_000
+_STATS_IN_PARALLEL = 64
+_WINDOW_LINES = 20_000
 """Of which the listings are tried; raising it finds more neighbours in manifests without order, and takes memory."""
 _PAGE = 1000
 _WORTH_A_PAGE = 200
-"""Pictures that a page of a listing must name: so many looks, 64 at a time, take as long as the page."""
+"""Images that a page of a listing must name: so many looks, 64 at a time, take as long as the page."""
 _LISTED_FROM_ANYWHERE = frozenset(BUCKET_SCHEMES) - {"az", "azure", "abfs", "abfss"}
 """Azure begins each listing at the front."""
 
-_Known = Mapping[str, Picture]
+_KnownImages = Mapping[str, ImageRef]
 
 
-def look_at_all(requests: Iterable[Request]) -> Iterator[Request]:
-    """Look at the pictures of each request, in order.
+def stat_many(requests: Iterable[Request]) -> Iterator[Request]:
+    """Look at the images of each request, in order.
 
     Raises:
         SourceError: a bucket cannot be reached.
     """
     lines = iter(requests)
-    with ThreadPoolExecutor(_LOOKS_AT_ONCE, thread_name_prefix="look") as executor:
-        while window := list(islice(lines, _LINES_AT_ONCE)):
-            yield from _look_at(window, _find_in_listings(window), executor)
+    with ThreadPoolExecutor(_STATS_IN_PARALLEL, thread_name_prefix="look") as executor:
+        while window := list(islice(lines, _WINDOW_LINES)):
+            yield from _stat_window(window, _find_in_listings(window), executor)
 
 
-def _look_at(window: Sequence[Request], known: _Known, executor: ThreadPoolExecutor) -> Iterator[Request]:
-    looks: deque[Future[Request]] = deque()
+def _stat_window(window: Sequence[Request], known: _KnownImages, executor: ThreadPoolExecutor) -> Iterator[Request]:
+    stats: deque[Future[Request]] = deque()
     for request in window:
-        if not looks and all(uri in known or local_name(uri) is not None for uri in request.uris):
-            yield _look(request, known)
+        if not stats and all(uri in known or local_name(uri) is not None for uri in request.uris):
+            yield _stat_request(request, known)
             continue
-        looks.append(executor.submit(_look, request, known))
-        if len(looks) > 2 * _LOOKS_AT_ONCE:
-            yield looks.popleft().result()
-    while looks:
-        yield looks.popleft().result()
+        stats.append(executor.submit(_stat_request, request, known))
+        if len(stats) > 2 * _STATS_IN_PARALLEL:
+            yield stats.popleft().result()
+    while stats:
+        yield stats.popleft().result()
 
 
-def _look(request: Request, known: _Known) -> Request:
-    return replace(request, pictures=tuple(known.get(uri) or describe(uri) for uri in request.uris))
+def _stat_request(request: Request, known: _KnownImages) -> Request:
+    return replace(request, images=tuple(known.get(uri) or describe(uri) for uri in request.uris))
 
 
-def _find_in_listings(window: Iterable[Request]) -> _Known:
-    """The pictures that listings tell of at less cost than looks; of the others nothing is said."""
+def _find_in_listings(window: Iterable[Request]) -> _KnownImages:
+    """The images that listings tell of at less cost than looks; of the others nothing is said."""
     keys: dict[str, set[str]] = defaultdict(set)
     for uri in (uri for request in window for uri in request.uris):
         if uri.partition("://")[0] in _LISTED_FROM_ANYWHERE:
@@ -68,7 +68,7 @@ def _find_in_listings(window: Iterable[Request]) -> _Known:
             keys[place.bucket].add(place.key)
     dense = {bucket: of_bucket for bucket, of_bucket in keys.items() if len(of_bucket) >= _WORTH_A_PAGE}
     found = (listed for bucket, of_bucket in dense.items() for listed in _list_along(bucket, of_bucket))
-    return {listed.uri: as_picture(listed) for listed in found}
+    return {listed.uri: as_image_ref(listed) for listed in found}
 
 
 def _list_along(bucket: str, keys: set[str]) -> Iterator[Listed]:

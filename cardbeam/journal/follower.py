@@ -1,4 +1,4 @@
-"""Journal and ledger of a run -> what was settled since the last look, by any worker."""
+"""Journal and ledger of a run -> what was processed since the last look, by any worker."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from cardbeam.storage.damaged_file import OnDamage, refuse
 from cardbeam.storage.folder import Folder, StoredFile
 from cardbeam.storage.read_parquet import read_ledger
 
-_NAMES = ("item_id", "source_id", "outcome", "retriable", "uris", "code", "last_at")
+_NAMES = ("item_id", "source_id", "outcome", "retriable", "uris", "code", "completed_at")
 _of_row = itemgetter(*map(FIELDS.index, (*_NAMES, "labels")))
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What a record says about which request was settled, and how."""
+class RecordKey:
+    """What a record says about which request was processed, and how."""
 
     item_id: str
     source_id: str | None
@@ -35,11 +35,11 @@ class Known:
     code: str | None = None
     input_id: str | None = None
     """Set where the source id does not identify the input (see `input_id_of`)."""
-    last_at: int = 0
+    completed_at: int = 0
     """When it was made, µs since 1970."""
 
 
-class Tail:
+class JournalFollower:
     """Reads each byte of a run's journal and each file of its ledger once, however often it is asked.
 
     A record may be given twice: from the journal, and from the ledger that takes it over.
@@ -55,7 +55,7 @@ class Tail:
             {file.path: file.size_bytes for file in self._folder.list(of_run(LEDGER, self._run_id))}
         )
 
-    def read(self) -> Iterator[Known]:
+    def read(self) -> Iterator[RecordKey]:
         """What came since the last time. The journal goes first: what leaves it meanwhile is in the ledger by then."""
         for file in list(list_segments(self._folder, of_run(JOURNAL, self._run_id))):
             if file.size_bytes > self._read_up_to.get(file.path, HEADER_BYTES):
@@ -65,24 +65,26 @@ class Tail:
                 yield from self._read_ledger(file.path)
                 self._read_up_to[file.path] = file.size_bytes
 
-    def _read_segment(self, file: StoredFile) -> Iterator[Known]:
+    def _read_segment(self, file: StoredFile) -> Iterator[RecordKey]:
         start = self._read_up_to.get(file.path, 0)
         try:
             for row, end in read_stored(self._folder, file.path, start, file.size_bytes, on_damage=self._on_damage):
-                item_id, source_id, outcome, retriable, uris, code, last_at, labels = _of_row(row)
+                item_id, source_id, outcome, retriable, uris, code, completed_at, labels = _of_row(row)
                 input_id = input_id_of(source_id, item_id, uris, labels)
-                yield Known(item_id, source_id, outcome, retriable, tuple(uris), False, code, input_id, last_at)
+                yield RecordKey(
+                    item_id, source_id, outcome, retriable, tuple(uris), False, code, input_id, completed_at
+                )
                 self._read_up_to[file.path] = end
         except FileNotFoundError:
             return  # taken over by the ledger since it was listed
 
-    def _read_ledger(self, path: str) -> Iterator[Known]:
+    def _read_ledger(self, path: str) -> Iterator[RecordKey]:
         try:
             table = read_ledger(self._folder, path, [*_NAMES, "input_id"])
         except FileNotFoundError:
             return  # merged into another since it was listed; that one comes with the next look
-        table = table.set_column(_NAMES.index("last_at"), "last_at", table["last_at"].cast(pa.int64()))
+        table = table.set_column(_NAMES.index("completed_at"), "completed_at", table["completed_at"].cast(pa.int64()))
         columns = table.to_pydict()
         for row in zip(*(columns[name] for name in (*_NAMES, "input_id")), strict=True):
-            item_id, source_id, outcome, retriable, uris, code, last_at, input_id = row
-            yield Known(item_id, source_id, outcome, retriable, tuple(uris), True, code, input_id, last_at)
+            item_id, source_id, outcome, retriable, uris, code, completed_at, input_id = row
+            yield RecordKey(item_id, source_id, outcome, retriable, tuple(uris), True, code, input_id, completed_at)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cardbeam.journal.record_format import encode, frames, header, key_of
 from cardbeam.journal.writer import segment_name
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from cardbeam.storage.folder import Folder, make_folder, sync_folder, temporary_path
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
@@ -34,7 +34,7 @@ class _Failure:
         self._error: Exception | None = None
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
+    def recent(self) -> Iterator[None]:
         """Note an error of the block, and raise it."""
         try:
             yield
@@ -137,17 +137,17 @@ class LocalJournal:
         """
         self._failure.check()
         if not self._is_proven:
-            with self._disk, self._failure.noted():
+            with self._disk, self._failure.recent():
                 self._segment = self._segment or self._begin_segment()
             self._is_proven = True
 
-    def append(self, settled: Settled) -> None:
+    def append(self, record: JournalRecord) -> None:
         """Return when the record is on disk.
 
         Raises:
             OSError: the disk does not take it; the record stays here for the next that is written.
         """
-        self._append(encode(settled))
+        self._append(encode(record))
 
     def flush(self) -> None:
         """Nothing is ever left unwritten, but what the disk refused."""
@@ -180,7 +180,7 @@ class LocalJournal:
             batch, self._pending = self._pending, []
         is_durable = False
         try:
-            with self._failure.noted():
+            with self._failure.recent():
                 self._write([one.encoded for one in batch if one.encoded])
             is_durable = True
         finally:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from cardbeam.journal.local_writer import _Failure
 from cardbeam.journal.record_format import encode, whole_segment
 from cardbeam.journal.writer import segment_name
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from cardbeam.storage.folder import Folder
 
 
@@ -20,7 +20,7 @@ class ObjectJournal:
     """Collects records and puts them as immutable objects every few seconds.
 
     Where a put takes longer than that, the store is in trouble: whoever brings a record then waits
-    until it is put, so that no more is called than was under way, and little is lost if it never is.
+    until it is put, so that no more is called than was in progress, and little is lost if it never is.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class ObjectJournal:
         self._sequence = 0
         self._pending: list[bytes] = []
         self._tried = 0
-        """So many of them stand in an object that may be there already: its put failed, or its reply was lost."""
+        """So many of them stand in an object that may be there already: its put failed, or its response was lost."""
         self._lock = threading.Lock()
         self._put_lock = threading.Lock()
         self._closed = threading.Event()
@@ -56,20 +56,20 @@ class ObjectJournal:
         """
         self._failure.check()
         if not self._is_proven:
-            with self._put_lock, self._failure.noted():
+            with self._put_lock, self._failure.recent():
                 if not self._is_proven:
                     self._put(0)
             self._is_proven = True
         elif self._clock() > self._behind_at_s:
             self.flush()
 
-    def append(self, settled: Settled) -> None:
+    def append(self, record: JournalRecord) -> None:
         """Take a record; put it at once if there are many, or if those before it could not be put in time.
 
         Raises:
             OSError: the store takes nothing.
         """
-        encoded = encode(settled)
+        encoded = encode(record)
         with self._lock:
             self._pending.append(encoded)
             is_full = len(self._pending) >= self._flush_records
@@ -82,7 +82,7 @@ class ObjectJournal:
         Raises:
             OSError: the store does not take it; the records stay here for the next flush.
         """
-        with self._failure.noted():
+        with self._failure.recent():
             self._flush()
 
     def _flush(self) -> None:

@@ -107,7 +107,7 @@ class _Segment:
                 self._note_damage(used)
                 self._lost_up_to = max(self._lost_up_to, number + 1)
                 used += 1
-            elif self._next is not None and number < self._next:  # one that was read, once more
+            elif self._next is not None and number < self._next:  # one that was read, again
                 self._note_damage(used)
                 used = end
             else:

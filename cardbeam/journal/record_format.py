@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from cardbeam.journal.record_types import FIELDS, is_record
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 
 _MAGIC, _VERSION = b"CBJ", b"2"
 _HEADER = struct.Struct("<3sc16sQI")
@@ -44,9 +44,9 @@ def header(key: bytes, size_bytes: int = 0) -> bytes:
     return fields + _CRC.pack(zlib.crc32(fields))
 
 
-def encode(settled: Settled) -> bytes:
+def encode(record: JournalRecord) -> bytes:
     """A record, without the place that it gets in a segment."""
-    fields, response = orjson.dumps(_values(settled)), settled.reply
+    fields, response = orjson.dumps(_values(record)), record.response
     if response is None:
         fields, response = fields[:-1] + b",null]", b""
     body = fields + response

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, get_args, get_origin, get_type_hints
 
-from cardbeam.model.record import Settled, SettledAs
+from cardbeam.model.record import JournalRecord, RecordStatus
 from schemas.run_tables import LEDGER_SCHEMA
 
-FIELDS: tuple[str, ...] = Settled.__slots__
+FIELDS: tuple[str, ...] = JournalRecord.__slots__
 """What a record holds, in its order; the response is the last."""
-_HINTS: Mapping[str, Any] = get_type_hints(Settled)
-_OUTCOMES = frozenset(one.value for one in SettledAs)
+_HINTS: Mapping[str, Any] = get_type_hints(JournalRecord)
+_OUTCOMES = frozenset(one.value for one in RecordStatus)
 _is_id = re.compile("[0-9a-f]{32}").fullmatch
 _ITEM_ID, _SOURCE_ID, _OUTCOME, _URIS, _LABELS = map(
     FIELDS.index, ("item_id", "source_id", "outcome", "uris", "labels")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from cardbeam.run_state.layout import JOURNAL, JOURNAL_SUFFIX, of_run
 
 
 class Journal(Protocol):
-    """Where settled inputs are made durable."""
+    """Where processed inputs are made durable."""
 
     def check(self) -> None:
         """Whether the answer of a request that is sent now can be kept; the first time this writes, to prove it.
@@ -18,7 +18,7 @@ class Journal(Protocol):
             OSError: it cannot, or an earlier record could not be written.
         """
 
-    def append(self, settled: Settled) -> None:
+    def append(self, record: JournalRecord) -> None:
         """Take one record; durable at return on a disk, after the next flush in a bucket."""
 
     def flush(self) -> None:

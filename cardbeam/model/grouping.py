@@ -8,8 +8,8 @@ from cardbeam.model.request import Request
 
 
 def key_of(request: Request, *, by_source: bool) -> str:
-    """What copies share; a picture of unknown size can only be told from others by its URI."""
-    sizes = [picture.size_bytes for picture in request.pictures]
+    """What copies share; an image of unknown size can only be told from others by its URI."""
+    sizes = [image.size_bytes for image in request.images]
     if by_source or None in sizes:
         return request.fallback_id
     return "-".join(map(str, sizes))

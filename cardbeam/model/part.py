@@ -28,7 +28,7 @@ class Part:
     spans: tuple[Span, ...] = ()
     repeated: frozenset[int] = frozenset()
     superseded: frozenset[int] = frozenset()
-    copies: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    duplicates: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Item ids with the URIs of a copy, one entry a copy."""
     records: int | None = None
     """Rows of its spans or of its file, as they were planned."""
@@ -41,9 +41,9 @@ class PartCounts:
     run_id: str
     spans: tuple[Span, ...]
     answered: int = 0
-    dead: int = 0
+    failed: int = 0
     without_row: int = 0
-    """Answers that gave no document: their requests count as dead."""
+    """Answers that gave no document: their requests count as failed."""
     calls_sent: int = 0
     calls_retried: int = 0
     dead_letters: tuple[tuple[str, int], ...] = ()

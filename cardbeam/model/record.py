@@ -8,25 +8,25 @@ from enum import Enum
 from cardbeam.model.request import Labels, input_id_of
 
 
-class SettledAs(str, Enum):
-    """How the journal and the ledger say that an input was settled."""
+class RecordStatus(str, Enum):
+    """How the journal and the ledger say that an input was processed."""
 
-    ANSWERED = "answered"
-    DEAD = "dead"
-    COPY = "copy"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DUPLICATE = "duplicate"
     RETRY = "retry"
-    """It failed for now, and this run tries it again: not settled yet."""
+    """It failed for now, and this run tries it again: not processed yet."""
     DEFERRED = "deferred"
-    """Its calls were made, or not, in an outage or a run that stopped: not settled, and no failure of its own."""
+    """Its calls were made, or not, in an outage or a run that stopped: not processed, and no failure of its own."""
 
 
-LEFT = frozenset({SettledAs.RETRY.value, SettledAs.DEFERRED.value})
-"""Records that settle nothing: the request is sent again."""
+LEFT = frozenset({RecordStatus.RETRY.value, RecordStatus.DEFERRED.value})
+"""Records that process nothing: the request is sent again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """One settled input: a row of the ledger, a record of the journal. Times are µs since 1970, UTC."""
+class JournalRecord:
+    """One processed input: a row of the ledger, a record of the journal. Times are µs since 1970, UTC."""
 
     item_id: str
     source_id: str | None
@@ -34,8 +34,8 @@ class Settled:
     operation: str
     uris: tuple[str, ...]
     labels: Labels
-    first_at: int
-    last_at: int
+    started_at: int
+    completed_at: int
     stage: str | None = None
     code: str | None = None
     message: str | None = None
@@ -43,8 +43,8 @@ class Settled:
     attempts: int = 0
     retriable: bool = False
     latency_s: float | None = None
-    picture_bytes: int | None = None
-    reply: bytes | None = None
+    image_bytes: int | None = None
+    response: bytes | None = None
 
     @property
     def input_id(self) -> str | None:

@@ -23,8 +23,8 @@ def _digest(*parts: str | bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """Where a picture is, and what tells without opening it that it is still the same."""
+class ImageRef:
+    """Where an image is, and what tells without opening it that it is still the same."""
 
     uri: str
     size_bytes: int | None = None
@@ -34,10 +34,10 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call to make: an operation on one or two pictures (front, back)."""
+    """One call to make: an operation on one or two images (front, back)."""
 
     operation: str
-    pictures: tuple[Picture, ...]
+    images: tuple[ImageRef, ...]
     labels: Labels = ()
     may_retry: bool = False
     """Whether this run gives it out again if it fails for now, so that it is no dead letter yet."""
@@ -46,17 +46,17 @@ class Request:
 
     @property
     def uris(self) -> tuple[str, ...]:
-        """The URIs of its pictures, front first."""
-        return tuple(picture.uri for picture in self.pictures)
+        """The URIs of its images, front first."""
+        return tuple(image.uri for image in self.images)
 
     @property
     def source_id(self) -> str | None:
-        """What is known of the request without opening a picture; None where a version is unknown."""
+        """What is known of the request without opening an image; None where a version is unknown."""
         parts = [self.operation]
-        for picture in self.pictures:
-            if picture.version is None:
+        for image in self.images:
+            if image.version is None:
                 return None
-            parts += [picture.uri, str(picture.size_bytes), picture.version]
+            parts += [image.uri, str(image.size_bytes), image.version]
         return _digest("source", *parts)
 
     @property
@@ -66,7 +66,7 @@ class Request:
 
 
 def item_id_of(operation: str, contents: Sequence[bytes]) -> str:
-    """The key of a request: 128 bits, hex, over the operation and its pictures' bytes in order."""
+    """The key of a request: 128 bits, hex, over the operation and its images' bytes in order."""
     return _digest("content", operation, *(hashlib.sha256(content).digest() for content in contents))
 
 

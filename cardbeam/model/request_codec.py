@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
-from cardbeam.model.request import Picture, Request
+from cardbeam.model.request import ImageRef, Request
 
 _PACKED_BYTES = 2048
 """Of JSON in one pack, a dozen requests and more; so much waits for each group at the most."""
@@ -55,12 +55,12 @@ def _pack(encoded: bytes | bytearray) -> bytes:
 
 
 def _encode(request: Request) -> bytes:
-    pictures = [(picture.uri, picture.size_bytes, picture.version) for picture in request.pictures]
+    images = [(image.uri, image.size_bytes, image.version) for image in request.images]
     more = (request.may_retry, request.failed_before) if request.may_retry or request.failed_before else ()
-    return orjson.dumps((request.operation, pictures, request.labels, *more)) + _END
+    return orjson.dumps((request.operation, images, request.labels, *more)) + _END
 
 
 def _decode(encoded: bytes) -> Request:
-    operation, pictures, labels, *more = orjson.loads(encoded)
+    operation, images, labels, *more = orjson.loads(encoded)
     labels = tuple((key, value) for key, value in labels)
-    return Request(operation, tuple(Picture(*one) for one in pictures), labels, *more)
+    return Request(operation, tuple(ImageRef(*one) for one in images), labels, *more)

@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from enum import Enum
 
 FOUND = "found"
-Counted = tuple[str, int]
+StatusCount = tuple[str, int]
 """Requests that were found, or that met a fate, and how many."""
 
 
-class Fate(str, Enum):
+class RequestOutcome(str, Enum):
     """Where a found input ended in this run; the receipt's terms."""
 
-    ANSWERED_BEFORE = "answered_before"
+    SKIPPED = "skipped"
     DUPLICATE = "duplicates"
-    ANSWERED = "answered"
-    DEAD = "dead"
+    SUCCEEDED = "succeeded"
+    DEAD_LETTERED = "dead_lettered"
     DEFERRED = "deferred"
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RequestResult:
     """What came of one found input, without anything that was read from it."""
 
-    fate: Fate
+    outcome: RequestOutcome
     attempts: int = 0
     latency_s: float | None = None
     waited_s: float = 0.0
@@ -32,7 +32,7 @@ class Ending:
     throttled_s: float = 0.0
     """Of this, what it waited as the first in its process: over all endings, how long the quota held the process."""
     queued_s: float = 0.0
-    """What it waited, ready to be sent, because as many calls as may be were under way."""
+    """What it waited, ready to be sent, because as many calls as may be were in progress."""
     failed_for_now: bool = False
     """Of what is deferred: whether it failed, and this run tries it again."""
 

@@ -1,6 +1,6 @@
 """What a worker does beside its calls while it has some: renew its lease, look at the stop switch.
 
-One thread for each process, which lives from the first request until none was under way for a
+One thread for each process, which lives from the first request until none was in flight for a
 while. Between two bundles the share stays, so that no bundle waits for it again.
 """
 
@@ -15,21 +15,22 @@ from typing import TypeVar
 
 _LOG = logging.getLogger("cardbeam")
 _Got = TypeVar("_Got")
-LINGER_S = 1.0
+IDLE_TIMEOUT_S = 1.0
 """A gap between two bundles is shorter; and a worker that is done keeps a part of the quota idle for so long."""
 
 
-class Presence:
-    """Runs `beats` every `every_s` seconds while anything is done within it, and `leave` after `linger_s()` without."""
+class BackgroundTasks:
+    """Runs `tasks` every `every_s` seconds while anything is done within it, and `release` after `idle_timeout_s()`
+    without."""
 
     def __init__(
         self,
-        beats: Sequence[Callable[[], None]],
-        leave: Callable[[], None],
+        tasks: Sequence[Callable[[], None]],
+        release: Callable[[], None],
         every_s: float,
-        linger_s: Callable[[], float] = lambda: LINGER_S,
+        idle_timeout_s: Callable[[], float] = lambda: IDLE_TIMEOUT_S,
     ) -> None:
-        self._beats, self._leave, self._every_s, self._linger_s = beats, leave, every_s, linger_s
+        self._tasks, self._release, self._every_s, self._idle_timeout_s = tasks, release, every_s, idle_timeout_s
         self._lock = threading.Lock()
         self._under_way = 0
         self._left_s = 0.0
@@ -49,17 +50,17 @@ class Presence:
 
     def _run(self) -> None:
         while (wait_s := self._until_over_s()) > 0:
-            for beat in self._beats:
-                _tried(beat, None)
+            for task in self._tasks:
+                _tried(task, None)
             time.sleep(min(self._every_s, wait_s))
 
     def _until_over_s(self) -> float:
         """How long it is until nothing came for a while; 0 where the share was given back for that."""
-        linger_s = _tried(self._linger_s, LINGER_S)
+        idle_timeout_s = _tried(self._idle_timeout_s, IDLE_TIMEOUT_S)
         with self._lock:
-            wait_s = math.inf if self._under_way else self._left_s + linger_s - time.monotonic()
+            wait_s = math.inf if self._under_way else self._left_s + idle_timeout_s - time.monotonic()
             if wait_s <= 0:
-                _tried(self._leave, None)
+                _tried(self._release, None)
                 self._is_running = False
             return wait_s
 
@@ -69,5 +70,5 @@ def _tried(step: Callable[[], _Got], otherwise: _Got) -> _Got:
         return step()
     except Exception as error:  # a store's client may raise anything, and the next time may be better: a thread that
         # ended would end the sending without a word
-        _LOG.warning("the run's folder could not be used: %s", type(error).__name__)
+        _LOG.warning("background task failed (%s); will retry", type(error).__name__)
         return otherwise

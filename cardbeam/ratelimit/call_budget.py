@@ -34,7 +34,7 @@ class Budget:
         self._left = 0
         self._lock = threading.Lock()
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Whether one more call may be made; it then counts as made.
 
         Raises:
@@ -47,7 +47,7 @@ class Budget:
             self._left -= 1
             return True
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """A call that was taken is not made."""
         with self._lock:
             self._left += 1

@@ -1,6 +1,6 @@
 """An Envoy rate limit service for those who have one: it is asked before each request.
 
-Beam's own client does the asking. It sleeps until the service's window begins anew where the
+Beam's own client does the asking. It sleeps until the service's window begins again where the
 quota is used up, and fails after some retries where the service cannot be reached.
 """
 

@@ -17,7 +17,7 @@ change, a hold-up of `HELD_UP_S` is stood (W below is longer by that).
 2. s knows u as alive in each of these listings. s takes a lease for dead when it did not change
    for T (`DEAD_AFTER_S`) on s's clock. Then u's writes lie more than T-D apart, and u, who
    counts from the start of one write to the end of the next, sees more than A
-   (`RENEWED_WITHIN_S` < T-D): it begins anew as if it had just joined, or, while the next write
+   (`RENEWED_WITHIN_S` < T-D): it begins again as if it had just joined, or, while the next write
    is not done, gives no permission A after the start of the last.
 3. At t-W, s used a listing younger than L: it gives permissions only W after such listings
    come without a gap. A newcomer need not count before L has passed since the last listing
@@ -32,7 +32,7 @@ change, a hold-up of `HELD_UP_S` is stood (W below is longer by that).
 **The first** of a run need not wait so long, and do not where a watch asks for it: they begin 2.5 s
 sooner, but a worker that joins a second after them costs its share for 3 s, which a backfill need not
 pay. A worker is one of the first if it lists before it writes its lease for the first time, finds none,
-and has it written within `FIRST_WITHIN_S` (F). It begins anew with its first listing F + 2 D or more
+and has it written within `FIRST_WITHIN_S` (F). It begins again with its first listing F + 2 D or more
 after that write, and sends W later.
 6. Let s and u be first ones. s's listing before its write, at b, did not show u: u was written
    after b-D. So u's listing, F + 2 D later, is from after b+F+D: s had been written by b+F, and
@@ -67,7 +67,7 @@ FIRST_WITHIN_S = 0.5
 
 
 class Lease:
-    """This worker's lease, and its share of the quota. `renew` and `leave` are for one thread, `slots` for any."""
+    """This worker's lease, and its share of the quota. `renew` and `release` are for one thread, `slots` for any."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class Lease:
         if before in self._objects:  # it may be all that shows yet
             self._delete(self._objects[: self._objects.index(before)])
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the share back, `quiet_s` after the last request has ended.
 
         Nothing is given from now on until the lease was renewed and waited for.

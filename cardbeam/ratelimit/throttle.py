@@ -32,7 +32,7 @@ _CATCH_UP_S = 0.1
 _LOOK_SOON_S = 0.001
 _LOOK_S = 0.1
 """How often a wait looks at what may end it or change its length."""
-_SLOWER, _SLOWEST, _RECOVERY_S = 0.9, 1 / 32, 30.0
+_DECREASE, _MIN_FACTOR, _RECOVERY_S = 0.9, 1 / 32, 30.0
 """The pace after the endpoint said that it was too fast, times this for each second with such a word; and the seconds
 from nothing to the full pace."""
 
@@ -56,7 +56,7 @@ class Quota:
         return self.window_s * (1 + _GUARD)
 
 
-class Shares(Protocol):
+class QuotaShare(Protocol):
     """How much of the quota this process holds."""
 
     def slots(self, now_s: float) -> int:
@@ -64,7 +64,7 @@ class Shares(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class FullQuota:
     """All of a quota, for a process that is alone by construction."""
 
     quota: Quota
@@ -90,7 +90,7 @@ class Wait:
 
     total_s: float = 0.0
     at_head_s: float = 0.0
-    leave: Callable[[], None] = field(default=lambda: None, compare=False)
+    release: Callable[[], None] = field(default=lambda: None, compare=False)
     """To be called when the request has left, or never will."""
 
 
@@ -105,40 +105,40 @@ class Throttle:
         rate_per_s: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        shares: Shares | None = None,
+        shares: QuotaShare | None = None,
         ask: Callable[[], None] = lambda: None,
     ) -> None:
         self._quota = Quota.of(rate_per_s) if rate_per_s else None
-        self._shares = shares or (Whole(self._quota) if self._quota else None)
+        self._shares = shares or (FullQuota(self._quota) if self._quota else None)
         self._clock, self._sleep, self._ask = clock, sleep, ask
         self._turn = threading.Lock()
-        self._given: deque[Permit] = deque(maxlen=self._quota.slots if self._quota else 1)
+        self._granted: deque[Permit] = deque(maxlen=self._quota.slots if self._quota else 1)
         self._due_s = self._held_until_s = -math.inf
         self._slowed_at_s, self._slowed_to = -math.inf, 1.0
 
-    def wait(self, is_over: Callable[[], bool] = lambda: False) -> Wait:
-        """Block until this caller may send, or until `is_over` says that nothing more may be."""
+    def wait(self, should_stop: Callable[[], bool] = lambda: False) -> Wait:
+        """Block until this caller may send, or until `should_stop` says that nothing more may be."""
         came_s = self._clock()
         permit = Permit()
         with self._turn:
             head_s = now_s = self._clock()
-            while not is_over():
+            while not should_stop():
                 if (delay_s := self.try_at(now_s, permit, came_s)) <= 0:
                     self._ask_for(permit)
                     now_s = self._clock()
                     break
                 self._sleep(min(delay_s, _LOOK_S))
                 now_s = self._clock()
-        return Wait(now_s - came_s, now_s - head_s, lambda: self._leave(permit))
+        return Wait(now_s - came_s, now_s - head_s, lambda: self._release(permit))
 
     def _ask_for(self, permit: Permit) -> None:
         try:
             self._ask()
         except BaseException:  # a rate service that cannot be asked raises what it likes
-            self._leave(permit)  # else it would stand in every window from now on
+            self._release(permit)  # else it would stand in every window from now on
             raise
 
-    def _leave(self, permit: Permit) -> None:
+    def _release(self, permit: Permit) -> None:
         permit.left_s = min(permit.left_s, self._clock())
 
     def slow_down(self, seconds: float) -> None:
@@ -146,7 +146,7 @@ class Throttle:
         now_s = self._clock()
         self._held_until_s = max(self._held_until_s, now_s + seconds)
         if now_s - self._slowed_at_s > 1.0:  # what comes within a second is about the same overload
-            self._slowed_to = max(_SLOWEST, self._pace(now_s) * _SLOWER)
+            self._slowed_to = max(_MIN_FACTOR, self._backoff_factor(now_s) * _DECREASE)
             self._slowed_at_s = now_s
 
     def rate_per_s(self) -> float:
@@ -154,11 +154,11 @@ class Throttle:
         if self._quota is None or self._shares is None:
             return math.inf
         slots = max(1, self._shares.slots(self._clock()))
-        return slots / self._quota.window_s * self.pace()
+        return slots / self._quota.window_s * self.backoff_factor()
 
-    def pace(self) -> float:
+    def backoff_factor(self) -> float:
         """The part of the rate that is used, up to 1: less after the endpoint said that it was too fast."""
-        return self._pace(self._clock())
+        return self._backoff_factor(self._clock())
 
     def try_at(self, now_s: float, permit: Permit, came_s: float = -math.inf) -> float:
         """Give the permission to who came then, if there is one now; else about how many seconds there is none."""
@@ -167,15 +167,15 @@ class Throttle:
         slots = self._shares.slots(now_s)
         if slots <= 0:
             return _LOOK_S
-        interval_s = self._quota.window_s * (1 + _PACE) / slots / self._pace(now_s)
+        interval_s = self._quota.window_s * (1 + _PACE) / slots / self._backoff_factor(now_s)
         delay_s = max(self._held_until_s, self._due_s + interval_s) - now_s
-        if len(self._given) >= slots:
-            window_s = self._given[-slots].left_s + self._quota.guarded_s - now_s
+        if len(self._granted) >= slots:
+            window_s = self._granted[-slots].left_s + self._quota.guarded_s - now_s
             delay_s = max(delay_s, _LOOK_SOON_S if math.isinf(window_s) else window_s)
         if delay_s <= 0:
-            self._given.append(permit)
+            self._granted.append(permit)
             self._due_s = max(self._due_s + interval_s, now_s - _CATCH_UP_S, came_s)
         return delay_s
 
-    def _pace(self, now_s: float) -> float:
+    def _backoff_factor(self, now_s: float) -> float:
         return min(1.0, self._slowed_to + max(0.0, now_s - self._slowed_at_s) / _RECOVERY_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cardbeam.model.result import FOUND, Counts
-from cardbeam.run_state.layout import FOUND_FILE, run_file
+from cardbeam.run_state.layout import COUNTS_FILE, run_file
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import decode_json
@@ -15,7 +15,7 @@ def read_found(folder: Folder, run_id: str) -> Counts | None:
     Raises:
         DamagedFile: the file is not whole.
     """
-    path = run_file(run_id, FOUND_FILE)
+    path = run_file(run_id, COUNTS_FILE)
     try:
         counts: Counts = decode_json(path, folder.read(path), dict[str, int])
     except FileNotFoundError:

@@ -35,7 +35,7 @@ class Entry:
     """What it has begun."""
     released: set[str] = field(default_factory=set)
     """What it sends nothing more of, for another bundle has begun it."""
-    is_over: bool = False
+    is_finished: bool = False
     """Whether it sends nothing more at all."""
 
 
@@ -55,7 +55,7 @@ class GroupLogs:
         """
         self._signs += is_sign_of_life
         bundles = [
-            [token.number, sorted(entry.groups), sorted(entry.released), *([True] if entry.is_over else [])]
+            [token.number, sorted(entry.groups), sorted(entry.released), *([True] if entry.is_finished else [])]
             for token, entry in entries.items()
         ]
         self._folder.write(f"{self._path}/{self._worker}", orjson.dumps([bundles, "." * self._signs]))

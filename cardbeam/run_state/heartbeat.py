@@ -1,7 +1,7 @@
 """What the launching process tells the watching graph through the run's folder: go on, or end.
 
 The graph may run on a cluster that outlives whoever launched it. So the launching process
-writes a beat every few seconds; a graph that sees no new one for `SILENT_S` on its own clock,
+writes a beat every few seconds; a graph that sees no new one for `HEARTBEAT_TIMEOUT_S` on its own clock,
 or another's, gives out nothing more and comes to its end by itself.
 """
 
@@ -15,50 +15,50 @@ from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import read_state, write_state
 
-CONTROL_FILE = "watch.json"
-BEAT_S = 5.0
-SILENT_S = 60.0
+HEARTBEAT_FILE = "heartbeat.json"
+HEARTBEAT_INTERVAL_S = 5.0
+HEARTBEAT_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
-    """What watch.json holds."""
+class WatchHeartbeat:
+    """What heartbeat.json holds."""
 
     session: str
     at_s: int
     """When it was written, seconds since 1970 on the clock of the launching process; for people."""
     is_ending: bool
-    beat: int = 0
+    number: int = 0
 
 
-def write_control(folder: Folder, run_id: str, control: Control) -> None:
+def write_watch_heartbeat(folder: Folder, run_id: str, control: WatchHeartbeat) -> None:
     """Tell the graph."""
-    write_state(folder, run_file(run_id, CONTROL_FILE), control)
+    write_state(folder, run_file(run_id, HEARTBEAT_FILE), control)
 
 
-def read_control(folder: Folder, run_id: str) -> Control | None:
+def read_watch_heartbeat(folder: Folder, run_id: str) -> WatchHeartbeat | None:
     """What the launching process told last; None where nothing is told.
 
     Raises:
         OSError: the folder cannot be used.
     """
-    return read_state(folder, run_file(run_id, CONTROL_FILE), Control)
+    return read_state(folder, run_file(run_id, HEARTBEAT_FILE), WatchHeartbeat)
 
 
-class Listener:
+class HeartbeatMonitor:
     """The graph's side: whether its session goes on."""
 
     def __init__(self, folder: Folder, run_id: str, session: str, clock: Callable[[], float]) -> None:
         self._folder, self._run_id, self._session, self._clock = folder, run_id, session, clock
-        self._last: Control | None = None
+        self._last: WatchHeartbeat | None = None
         self._changed_s = clock()
 
-    def is_over(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether nothing more may be given out: told to end, stopped, silent, or another has taken over."""
         if read_stop(self._folder, run_file(self._run_id, STOP_FILE)) is not None:
             return True
         try:
-            control = read_control(self._folder, self._run_id)
+            control = read_watch_heartbeat(self._folder, self._run_id)
         except OSError:
             return self._is_silent()
         if control is None or control.session != self._session or control.is_ending:
@@ -68,4 +68,4 @@ class Listener:
         return self._is_silent()
 
     def _is_silent(self) -> bool:
-        return self._clock() - self._changed_s > SILENT_S
+        return self._clock() - self._changed_s > HEARTBEAT_TIMEOUT_S

@@ -27,14 +27,14 @@ def begin_attempt(folder: Folder, run_id: str, launch: str) -> str:
     return attempt
 
 
-class LastAttempt:
+class JobAttempt:
     """What a process knows of the attempts at its job. An old answer of the store makes nobody stop."""
 
     def __init__(self, folder: Folder, run_id: str) -> None:
         self._folder, self._run_id = folder, run_id
         self._last = ""
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Learn of a newer one.
 
         Raises:
@@ -42,7 +42,7 @@ class LastAttempt:
         """
         self._last = max(self._last, _read(self._folder, self._run_id))
 
-    def is_over(self, attempt: str) -> bool:
+    def is_superseded(self, attempt: str) -> bool:
         """Whether a later one has begun; never for what belongs to none."""
         return bool(attempt) and attempt < self._last
 

@@ -28,7 +28,7 @@ def parquet_file(table: str, run_id: str, part_name: str) -> str:
     return f"{of_run(table, run_id)}/{part_name}.parquet"
 
 
-def waiting_file(table: str, run_id: str, part_name: str) -> str:
+def staging_file(table: str, run_id: str, part_name: str) -> str:
     """A part's rows on their way into a table's Parquet files. Engines pass over names that begin so."""
     return f"{of_run(table, run_id)}/_{part_name}.arrow"
 
@@ -54,6 +54,6 @@ def run_id_of(path: str) -> str | None:
 
 BUDGET_FOLDER = "budget"
 
-FOUND_FILE = "found.json"
+COUNTS_FILE = "counts.json"
 
 LEASES, HEARTBEATS = "leases", "heartbeats"

@@ -14,7 +14,7 @@ from typing import Any
 
 from cardbeam.config.settings import Settings
 from cardbeam.model.part import PartCounts, WrittenFile
-from cardbeam.model.result import FOUND, THROTTLED_US, Counts, Fate
+from cardbeam.model.result import FOUND, THROTTLED_US, Counts, RequestOutcome
 from cardbeam.run_state.layout import DOCUMENT_TABLES, TABLES, of_run, run_file
 from cardbeam.run_state.stop_signal import StopReason
 from cardbeam.storage.damaged_file import DamagedFile, OnDamage, lost_records, refuse
@@ -26,7 +26,7 @@ WATCHING = "watching"
 """The status of a run that watches: its receipt tells what is published so far, and is written again and again."""
 INTERRUPTED = "interrupted"
 """The status of a run that was killed: the next launch closes it."""
-_REQUESTS = (FOUND, *(fate.value for fate in Fate), "called")
+_REQUESTS = (FOUND, *(outcome.value for outcome in RequestOutcome), "called")
 _CALLS = ("sent", "retried", "answered")
 _RATE = ("allowed_per_s", "achieved_per_s", "busy_s", "throttled_s")
 _FILE = {"path": str, "rows": int, "bytes": int}
@@ -46,12 +46,12 @@ class Receipt:
     dead_letters: dict[str, int]
     files: list[dict[str, Any]]
     rate: dict[str, float]
-    spend: float
+    cost: float
     started_at: str
     finished_at: str
     settings: dict[str, Any]
     reconciled: bool
-    gaps: list[str] = field(default_factory=list)
+    discrepancies: list[str] = field(default_factory=list)
     stopped_by: str = ""
     message: str = ""
     damaged: list[dict[str, Any]] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Receipt:
 
 def make_receipt(
     settings: Settings,
-    tally: Counts,
+    counts: Counts,
     parts: Iterable[PartCounts],
     files: Iterable[WrittenFile],
     stop: StopReason | None,
@@ -75,25 +75,25 @@ def make_receipt(
 ) -> Receipt:
     """Everything that is known of a run, and whether it adds up."""
     parts, files = list(parts), list(files)
-    requests = _requests(tally, parts)
-    gaps = list(_gaps(requests, parts))
+    requests = _requests(counts, parts)
+    discrepancies = list(_gaps(requests, parts))
     answered = sum(part.answered for part in parts)
     calls_sent = sum(part.calls_sent for part in parts)
     return Receipt(
         run_id=settings.output.run_id,
-        status="failed" if gaps else stop.status if stop and requests["deferred"] else "complete",
+        status="failed" if discrepancies else stop.status if stop and requests["deferred"] else "complete",
         requests=requests,
         calls={"sent": calls_sent, "retried": sum(part.calls_retried for part in parts), "answered": answered},
         documents=_documents(files),
         dead_letters=_summed(part.dead_letters for part in parts),
         files=_files(files),
-        rate=_rate(settings, tally, parts),
-        spend=round(answered * settings.rate.price_per_call, 6),
+        rate=_rate(settings, counts, parts),
+        cost=round(answered * settings.rate.price_per_call, 6),
         started_at=_text(started_at),
         finished_at=_text(finished_at),
         settings=_plain(settings),
-        reconciled=not gaps,
-        gaps=gaps,
+        reconciled=not discrepancies,
+        discrepancies=discrepancies,
         stopped_by=stop.code if stop else "",
         message=stop.message if stop else "",
         damaged=_damaged(parts),
@@ -103,17 +103,17 @@ def make_receipt(
 def with_tables(receipt: Receipt, parts: list[PartCounts], files: list[WrittenFile]) -> Receipt:
     """The receipt of a run whose tables were made again: what was asked stays, what was read may not."""
     held = _held(parts)
-    before = {fate: receipt.requests[fate] for fate in held}
+    before = {outcome: receipt.requests[outcome] for outcome in held}
     lost = sum(before.values()) - sum(held.values())
-    gaps = [*_unbalanced(receipt.requests), *_losses(parts)]
+    discrepancies = [*_unbalanced(receipt.requests), *_losses(parts)]
     if lost > 0:
-        gaps.append(f"{sum(before.values())} answered or dead, but the ledger holds {lost} fewer")
-    is_mended = not receipt.reconciled and not gaps and not receipt.stopped_by
+        discrepancies.append(f"{sum(before.values())} answered or dead, but the ledger holds {lost} fewer")
+    is_mended = not receipt.reconciled and not discrepancies and not receipt.stopped_by
     return replace(
         receipt,
-        status="failed" if gaps else "complete" if is_mended else receipt.status,
-        reconciled=not gaps,
-        gaps=gaps,
+        status="failed" if discrepancies else "complete" if is_mended else receipt.status,
+        reconciled=not discrepancies,
+        discrepancies=discrepancies,
         damaged=_damaged(parts),
         requests={**receipt.requests, **held},
         documents=_documents(files),
@@ -138,31 +138,34 @@ def _held(parts: Iterable[PartCounts]) -> dict[str, int]:
     """Requests by fate, as the ledger tells them."""
     parts = list(parts)
     return {
-        Fate.ANSWERED.value: sum(part.answered - part.without_row for part in parts),
-        Fate.DEAD.value: sum(part.dead + part.without_row for part in parts),
+        RequestOutcome.SUCCEEDED.value: sum(part.answered - part.without_row for part in parts),
+        RequestOutcome.DEAD_LETTERED.value: sum(part.failed + part.without_row for part in parts),
     }
 
 
-def _requests(tally: Counts, parts: list[PartCounts]) -> dict[str, int]:
-    """The requests by fate; an answer that gave no row is a death that was seen late."""
+def _requests(counts: Counts, parts: list[PartCounts]) -> dict[str, int]:
+    """The requests by fate; an answer that gave no row is a failure that was seen late."""
     late = sum(part.without_row for part in parts)
-    requests = {FOUND: tally.get(FOUND, 0), **{fate.value: tally.get(fate.value, 0) for fate in Fate}}
-    requests[Fate.ANSWERED.value] -= late
-    requests[Fate.DEAD.value] += late
-    return {**requests, "called": sum(part.calls_sent - part.calls_retried for part in parts)}
+    requests = {
+        FOUND: counts.get(FOUND, 0),
+        **{outcome.value: counts.get(outcome.value, 0) for outcome in RequestOutcome},
+    }
+    requests[RequestOutcome.SUCCEEDED.value] -= late
+    requests[RequestOutcome.DEAD_LETTERED.value] += late
+    return {**requests, "erased": 0, "called": sum(part.calls_sent - part.calls_retried for part in parts)}
 
 
 def _gaps(requests: Mapping[str, int], parts: list[PartCounts]) -> Iterable[str]:
     """Counts that do not agree, each with by how much."""
     yield from _unbalanced(requests)
-    for fate, held in _held(parts).items():
-        if held < requests[fate]:
-            yield f"{requests[fate]} {fate}, but the ledger holds {held}: {held - requests[fate]:+d}"
+    for outcome, held in _held(parts).items():
+        if held < requests[outcome]:
+            yield f"{requests[outcome]} {outcome}, but the ledger holds {held}: {held - requests[outcome]:+d}"
     yield from _losses(parts)
 
 
 def _unbalanced(requests: Mapping[str, int]) -> Iterator[str]:
-    ended = sum(requests[fate.value] for fate in Fate)
+    ended = sum(requests[outcome.value] for outcome in RequestOutcome)
     if ended != requests[FOUND]:
         yield f"{requests[FOUND]} found, but {ended} ended: {requests[FOUND] - ended:+d}"
 
@@ -184,7 +187,7 @@ def _summed(counted: Iterable[Iterable[tuple[Any, int]]]) -> dict[Any, int]:
     return dict(sorted(total.items()))
 
 
-def _rate(settings: Settings, tally: Counts, parts: list[PartCounts]) -> dict[str, float]:
+def _rate(settings: Settings, counts: Counts, parts: list[PartCounts]) -> dict[str, float]:
     """Calls a second over the time in which the run was busy, and the worker seconds spent waiting for the quota."""
     calls_by_second = _summed(part.calls_by_second for part in parts)
     first_s = min((part.first_call_s for part in parts if part.first_call_s is not None), default=0.0)
@@ -196,7 +199,7 @@ def _rate(settings: Settings, tally: Counts, parts: list[PartCounts]) -> dict[st
         "allowed_per_s": settings.rate.max_requests_per_second,
         "achieved_per_s": round(achieved_per_s, 3),
         "busy_s": round(busy_s, 3),
-        "throttled_s": round(tally.get(THROTTLED_US, 0) / 1_000_000, 3),
+        "throttled_s": round(counts.get(THROTTLED_US, 0) / 1_000_000, 3),
     }
 
 

@@ -29,7 +29,7 @@ from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import is_of
 
-LOCK_FILE = f"{RUNS}/claim.json"
+LOCK_FILE = f"{RUNS}/lock.json"
 CONFIRMED_FOR_S = 4.0
 _GIVE_UP_S = 60.0
 _RETRY_S = 1.0
@@ -97,7 +97,7 @@ def refuse_if_taken_over(folder: Folder, run_id: str) -> None:
 
 
 class Hold:
-    """A worker's share in its run's lock. `look` is for one thread, `confirm` for one at a time."""
+    """A worker's share in its run's lock. `poll` is for one thread, `confirm` for one at a time."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Hold:
         self._confirmed_s = -math.inf
         self._is_lost = False
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Show life, then see whose the lock is.
 
         Raises:
@@ -156,7 +156,7 @@ class Hold:
         """Look until the answer is a fresh one; why there is none."""
         try:
             while not self._is_lost and self._clock() - self._confirmed_s > CONFIRMED_FOR_S:
-                self.look()  # again, where it was frozen as it looked
+                self.poll()  # again, where it was frozen as it looked
         except (OSError, ValueError) as error:
             return error
         return None

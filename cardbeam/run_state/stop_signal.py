@@ -1,4 +1,4 @@
-"""One switch that ends the sending: what is not under way by then is deferred, not dead.
+"""One switch that ends the sending: what is not in progress by then is deferred, not dead.
 
 Pulled once; the reason stands in the run's folder, so that the receipt, the other workers
 and the exit status agree on it.
@@ -35,7 +35,7 @@ class StopReason:
 
 BUDGET = StopReason("budget", 3, "max_calls", "The run made as many calls as --max_calls allows; resume it to go on")
 STORAGE_REFUSED = StopReason(
-    "refused", 5, "storage_refused", "The pictures' storage refuses our credentials; renew them, then resume"
+    "refused", 5, "storage_refused", "The images' storage refuses our credentials; renew them, then resume"
 )
 
 _OUT_OF_REQUESTS = ("out_of_requests", 3, "the account has no requests left; rerun the same command when it has")
@@ -53,7 +53,7 @@ def reason_of(outcome: Outcome, images: Iterable[str] = ()) -> StopReason:
     return StopReason(status, exit_status, outcome.code, f"{outcome.message}: {advice}", tuple(images))
 
 
-class StopSwitch:
+class StopSignal:
     """Shared by the threads of a process; the first reason stays."""
 
     def __init__(self, folder: Folder, run_id: str) -> None:
@@ -62,7 +62,7 @@ class StopSwitch:
         self._pulled = threading.Event()
 
     @property
-    def is_pulled(self) -> bool:
+    def is_set(self) -> bool:
         """Whether nothing more may be sent."""
         return self._pulled.is_set()
 
@@ -70,7 +70,7 @@ class StopSwitch:
         """Sleep, but not longer than until it is pulled; whether it is."""
         return self._pulled.wait(timeout_s)
 
-    def pull(self, reason: StopReason) -> None:
+    def set(self, reason: StopReason) -> None:
         """Stop sending, in this process at once.
 
         Raises:
@@ -78,7 +78,7 @@ class StopSwitch:
                 that stopped without a word would leave a run that nobody can end.
         """
         with self._lock:
-            if self.is_pulled:
+            if self.is_set:
                 return
             self._pulled.set()
             try:
@@ -91,9 +91,9 @@ class StopSwitch:
         """Send nothing more in this process, and tell nobody: the run is another's now, with its reasons."""
         self._pulled.set()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Learn of a switch that another worker pulled; one that ran out of budget stops itself alone."""
-        reason = None if self.is_pulled else read_stop(self._folder, self._path)
+        reason = None if self.is_set else read_stop(self._folder, self._path)
         if reason is not None and reason.code != BUDGET.code:
             self._pulled.set()
 

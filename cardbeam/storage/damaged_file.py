@@ -16,7 +16,7 @@ _ADVICE = "Restore the file, or see docs/nightly.md"
 class DamagedFile(OSError):
     """A file of the output folder that is damaged, missing, or of a format that this version does not read.
 
-    The message is its only argument: Beam makes an error anew from its arguments.
+    The message is its only argument: Beam makes an error again from its arguments.
     """
 
     path = ""

@@ -1,4 +1,4 @@
-"""Environment -> how each store is reached: the one place for endpoints, credentials, time-outs.
+"""Environment -> how each store is reached: the one place for endpoints, credentials, timeouts.
 
 The variables are those that the vendors' own tools know, so that what works for `aws`,
 `gcloud` or `az` works here; obstore reads most of them itself. What stands here is what it
@@ -18,7 +18,7 @@ RETRY_S_VARIABLE = "CARDBEAM_STORE_RETRY_S"
 _RETRY_S = 120.0
 _CONNECT_TIMEOUT = timedelta(seconds=10)
 _SILENCE_TIMEOUT = timedelta(seconds=20)
-"""Without a byte read. A time-out on the whole request would cut off large objects on slow lines."""
+"""Without a byte read. A timeout on the whole request would cut off large objects on slow lines."""
 _WHOLE_TIMEOUT = timedelta(minutes=10)
 _CREDENTIALS_LIVE = timedelta(minutes=5)
 
@@ -123,8 +123,8 @@ def gcs_options(environment: Mapping[str, str] = os.environ) -> Options:
 
 def azure_options(environment: Mapping[str, str] = os.environ) -> Options:
     """AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and _KEY, AZURE_STORAGE_ENDPOINT, …."""
-    said = environment.get("AZURE_STORAGE_CONNECTION_STRING", "")
-    parts = dict(part.split("=", 1) for part in said.split(";") if "=" in part)
+    text = environment.get("AZURE_STORAGE_CONNECTION_STRING", "")
+    parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
     names = {
         "AccountName": "account_name",
         "AccountKey": "account_key",

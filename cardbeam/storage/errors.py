@@ -33,7 +33,7 @@ class StoreRefused(PermissionError):
 
 
 class StoreUnreachable(StoreError):
-    """A request that got no whole reply."""
+    """A request that got no whole response."""
 
 
 @contextmanager
@@ -60,17 +60,17 @@ def store_errors(uri: str) -> Iterator[None]:
         raise _as_os_error(uri, str(error)) from None
 
 
-def _as_os_error(uri: str, said: str) -> OSError:
-    if _NO_CREDENTIALS.search(said):
+def _as_os_error(uri: str, text: str) -> OSError:
+    if _NO_CREDENTIALS.search(text):
         return StoreRefused(f"{uri}: no credentials for the store were found, or they cannot be renewed")
-    if _DENIED.search(said):
+    if _DENIED.search(text):
         return StoreRefused(f"{uri}: the store refused the credentials")
-    if found := _STATUS.search(said):
+    if found := _STATUS.search(text):
         error = StoreError(f"{uri}: the store answered HTTP {found[1]}, again and again")
         error.status = int(found[1])
         return error
-    if "arse path" in said or "arsing Path" in said:
+    if "arse path" in text or "arsing Path" in text:
         return StoreError(f"{uri}: a key with an empty step, '.' or '..' cannot be addressed")
-    if "HTTP error" in said:
+    if "HTTP error" in text:
         return StoreUnreachable(f"{uri}: the store cannot be reached, or does not answer in time")
     return StoreError(f"{uri}: the store cannot be used; check the environment variables that say how to reach it")

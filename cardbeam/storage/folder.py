@@ -60,7 +60,7 @@ class Folder(Files, Protocol):
         """Put a whole file in place only if there is none yet: whether it was put.
 
         Of several that try at once, one succeeds. The content must be its writer's own (hold an id,
-        say): a bucket whose reply was lost tells by it whose file is there.
+        say): a bucket whose response was lost tells by it whose file is there.
         """
 
     def read(self, path: str) -> bytes:
@@ -224,7 +224,7 @@ class BucketFolder:
     def create(self, path: str, content: bytes) -> bool:
         """Put on the condition that there is none.
 
-        Where a reply was lost and the request sent again, our own content is there already.
+        Where a response was lost and the request sent again, our own content is there already.
         """
         if self._at(path).put_if_none(content):
             return True

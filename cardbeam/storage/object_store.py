@@ -37,7 +37,7 @@ _STORES: dict[str, tuple[Callable[..., Store], Callable[[], Options]]] = {
 BUCKET_SCHEMES = tuple(_STORES)
 
 _BAD_REQUEST = 400
-_LISTED_AT_ONCE = 1000
+_LISTING_BATCH = 1000
 _DELETED_AT_ONCE = 1000
 
 
@@ -51,7 +51,7 @@ _until_answered = tenacity.retry(
     stop=_is_late,
     reraise=True,
 )
-"""obstore asks again by itself, except where a connection broke under a conditional put or in a reply's body."""
+"""obstore asks again by itself, except where a connection broke under a conditional put or in a response's body."""
 
 
 @cache
@@ -100,13 +100,13 @@ class Object:
             return connect(self.bucket).get(self.key).bytes().to_bytes()
 
     @_until_answered
-    def read_version(self, most_bytes: int) -> tuple[bytes, Listed]:
+    def read_version(self, max_bytes: int) -> tuple[bytes, Listed]:
         """Its first bytes, and which version they are of."""
         with store_errors(self.uri):
             found = connect(self.bucket).get(self.key)  # the body is still to come
             listed = _listed(self.bucket, found.meta)
-            if listed.size_bytes > most_bytes:
-                return self.read_range(0, most_bytes), listed
+            if listed.size_bytes > max_bytes:
+                return self.read_range(0, max_bytes), listed
             return found.bytes().to_bytes(), listed
 
     @_until_answered
@@ -115,13 +115,13 @@ class Object:
         with store_errors(self.uri):
             return connect(self.bucket).get_range(self.key, start=start, end=end).to_bytes()
 
-    def look(self) -> Listed:
+    def head(self) -> Listed:
         """What is there, without reading it."""
         try:
             with store_errors(self.uri):
                 return _listed(self.bucket, connect(self.bucket).head(self.key))
         except StoreError as error:
-            if error.status == _BAD_REQUEST:  # a reply to HEAD has no body that says why: an expired token, say
+            if error.status == _BAD_REQUEST:  # a response to HEAD has no body that says why: an expired token, say
                 self.read_range(0, 1)
             raise
 
@@ -178,7 +178,7 @@ class _Pages:
         try:
             with store_errors(self._uri):
                 if self._stream is None:
-                    self._stream = self._store.list(self._prefix, offset=self._after, chunk_size=_LISTED_AT_ONCE)
+                    self._stream = self._store.list(self._prefix, offset=self._after, chunk_size=_LISTING_BATCH)
                 page = next(self._stream, ())
         except StoreUnreachable:
             self._stream = None

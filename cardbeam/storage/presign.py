@@ -1,6 +1,6 @@
 """URI -> a URL that the endpoint can fetch by itself.
 
-A presigned URL opens the picture to whoever has it: it goes into the request and nowhere else.
+A presigned URL opens the image to whoever has it: it goes into the request and nowhere else.
 """
 
 from __future__ import annotations

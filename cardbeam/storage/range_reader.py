@@ -23,7 +23,7 @@ def open_object(place: Object, size_bytes: int | None = None, end: bytes = b"") 
     Raises:
         OSError: it is not there, or the store cannot be used.
     """
-    size_bytes = place.look().size_bytes if size_bytes is None else size_bytes
+    size_bytes = place.head().size_bytes if size_bytes is None else size_bytes
     return cast(BinaryIO, io.BufferedReader(_Ranges(place, size_bytes, end), _READ_AHEAD_BYTES))
 
 

@@ -32,7 +32,7 @@ def local_name(uri: str) -> str | None:
 
 
 def local_path(uri: str) -> Path | None:
-    """The same as a Path, which costs more than to read a small file: not for each picture."""
+    """The same as a Path, which costs more than to read a small file: not for each image."""
     name = local_name(uri)
     return None if name is None else Path(name)
 

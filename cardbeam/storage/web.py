@@ -1,4 +1,4 @@
-"""Pictures and manifests behind http(s) URIs: looked at by HEAD, read by GET, each over a connection of its own.
+"""Images and manifests behind http(s) URIs: looked at by HEAD, read by GET, each over a connection of its own.
 
 Redirects are followed as `requests` follows them. Credentials are those of the URI or of netrc, for their own host.
 """
@@ -21,7 +21,7 @@ from cardbeam.http.content_encoding import WrongEncoding, codings, decode
 from cardbeam.http.deadline import Deadline
 from cardbeam.http.http_response import BrokenResponse, Head, ResponseReader, Truncated
 from cardbeam.http.server import HttpServer, find_server
-from cardbeam.model.request import Picture
+from cardbeam.model.request import ImageRef
 
 _LOOK_TIMEOUT_S = 15.0
 _READ_TIMEOUT_S = 45.0
@@ -34,7 +34,7 @@ _ATTEMPTS = 3
 """Where a connection breaks."""
 _MOST_REDIRECTS = 30
 _AS_IT_IS = {"Accept-Encoding": "identity"}
-"""A compressed picture has another etag and length."""
+"""A compressed image has another etag and length."""
 _OK = (requests.codes.ok, requests.codes.non_authoritative_information)
 _REDIRECTED = (301, 302, 303, 307, 308)
 _FAULTS = (OSError, ValueError, BrokenResponse, WrongEncoding)
@@ -42,8 +42,8 @@ _FAULTS = (OSError, ValueError, BrokenResponse, WrongEncoding)
 _Found = TypeVar("_Found")
 
 
-class WebFault(Exception):
-    """A URI that gave no picture; `is_gone` where its server says that there is none."""
+class HttpSourceError(Exception):
+    """A URI that gave no image; `is_gone` where its server says that there is none."""
 
     def __init__(self, *, is_gone: bool) -> None:
         super().__init__("gone" if is_gone else "unreadable")
@@ -60,25 +60,25 @@ def _server(scheme: str, place: str) -> HttpServer:
     return find_server(f"{scheme}://{place}/", _AS_IT_IS)
 
 
-def describe_web(uri: str, timeout_s: float = _LOOK_TIMEOUT_S) -> Picture:
-    """A URI as a Picture; without a version where its server tells none, or does not answer."""
+def describe_web(uri: str, timeout_s: float = _LOOK_TIMEOUT_S) -> ImageRef:
+    """A URI as a Image; without a version where its server tells none, or does not answer."""
     try:
         head = _try(lambda deadline: _look(uri, deadline), Deadline(timeout_s))
     except _FAULTS:  # reading it will say so
-        return Picture(uri)
-    return _picture(uri, head.headers) if 200 <= head.status < 300 else Picture(uri)
+        return ImageRef(uri)
+    return _image(uri, head.headers) if 200 <= head.status < 300 else ImageRef(uri)
 
 
-def read_web(uri: str, most_bytes: int, timeout_s: float = _READ_TIMEOUT_S) -> tuple[bytes, Picture]:
+def read_web(uri: str, max_bytes: int, timeout_s: float = _READ_TIMEOUT_S) -> tuple[bytes, ImageRef]:
     """The first bytes behind a URI, and which version they are of.
 
     Raises:
-        WebFault: the server has no picture, or gives none.
+        HttpSourceError: the server has no image, or gives none.
     """
     try:
-        return _try(lambda deadline: _read(uri, most_bytes, deadline), Deadline(timeout_s))
+        return _try(lambda deadline: _read(uri, max_bytes, deadline), Deadline(timeout_s))
     except _FAULTS as error:
-        raise WebFault(is_gone=False) from error
+        raise HttpSourceError(is_gone=False) from error
 
 
 def open_web(uri: str, timeout_s: float = _MANIFEST_TIMEOUT_S) -> IO[bytes]:
@@ -110,12 +110,12 @@ def _look(uri: str, deadline: Deadline) -> Head:
         return head
 
 
-def _read(uri: str, most_bytes: int, deadline: Deadline) -> tuple[bytes, Picture]:
+def _read(uri: str, max_bytes: int, deadline: Deadline) -> tuple[bytes, ImageRef]:
     with _follow("GET", uri, deadline) as (head, reader):
         if head.status not in _OK:
-            raise WebFault(is_gone=head.status in _GONE)
-        body = reader.body(head, most_bytes)
-    return decode(body, head.headers.get("content-encoding", ""), most_bytes), _picture(uri, head.headers)
+            raise HttpSourceError(is_gone=head.status in _GONE)
+        body = reader.body(head, max_bytes)
+    return decode(body, head.headers.get("content-encoding", ""), max_bytes), _image(uri, head.headers)
 
 
 def _fetch(uri: str, deadline: Deadline) -> IO[bytes]:
@@ -147,11 +147,11 @@ def _written(pieces: Iterator[bytes]) -> IO[bytes]:
         return file
 
 
-def _picture(uri: str, headers: Mapping[str, str]) -> Picture:
+def _image(uri: str, headers: Mapping[str, str]) -> ImageRef:
     version = headers.get("etag") or headers.get("last-modified")
     size = headers.get("content-length", "")
-    is_encoded = "content-encoding" in headers  # the length is then not the picture's
-    return Picture(uri, int(size) if size.isdecimal() and not is_encoded else None, version)
+    is_encoded = "content-encoding" in headers  # the length is then not the image's
+    return ImageRef(uri, int(size) if size.isdecimal() and not is_encoded else None, version)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def check_ledger(folder: Folder) -> None:
     Raises:
         DamagedFile: a receipt cannot be read, or a file of the ledger is missing or of another size.
     """
-    if next(_losses(folder), None) is not None:  # once more: a watch replaces both, one after the other
+    if next(_losses(folder), None) is not None:  # again: a watch replaces both, one after the other
         for error in _losses(folder):
             raise error
 

@@ -19,7 +19,7 @@ import pyarrow.ipc
 from cardbeam.model.part import WrittenFile
 from cardbeam.storage.folder import Files, Folder
 from cardbeam.storage.read_parquet import damage_named, opened_parquet
-from cardbeam.tables.parquet_options import GROUP_BYTES, ROW_GROUP_ROWS, together
+from cardbeam.tables.parquet_options import GROUP_BYTES, ROW_GROUP_ROWS, batched
 from cardbeam.tables.table_file import TableRows, open_parquet
 
 FILE_BYTES = 128 * 1024 * 1024
@@ -28,12 +28,12 @@ _BATCH_ROWS = 4096
 
 
 def merge(
-    folder: Folder, files: Iterable[WrittenFile], file_bytes: int = FILE_BYTES, waiting: Files | None = None
+    folder: Folder, files: Iterable[WrittenFile], file_bytes: int = FILE_BYTES, staging: Files | None = None
 ) -> Iterator[WrittenFile]:
     """Write the rows of all; they are of one table and one run, and wait in a place of their own, if there is one."""
     files = sorted(files, key=attrgetter("path"))
     first, name = files[0], _name(files)
-    groups = together(_pieces(waiting or folder, files), ROW_GROUP_ROWS, GROUP_BYTES)
+    groups = batched(_pieces(staging or folder, files), ROW_GROUP_ROWS, GROUP_BYTES)
     group = next(groups, None)
     for number in count():
         if group is None:

@@ -48,10 +48,10 @@ _SCHEMAS = {
 }
 
 
-def end_run(
+def finalize_run(
     folder: Folder,
     settings: Settings,
-    tally: Counts,
+    outcome_counts: Counts,
     parts: list[PartCounts],
     files: list[WrittenFile],
     *,
@@ -63,7 +63,7 @@ def end_run(
     run_id = settings.output.run_id
     files = all_files(folder, run_id, files)
     stop = read_stop(folder, run_file(run_id, STOP_FILE))
-    receipt = make_receipt(settings, tally, parts, files, stop, started_at=started_at, finished_at=finished_at)
+    receipt = make_receipt(settings, outcome_counts, parts, files, stop, started_at=started_at, finished_at=finished_at)
     if receipt.reconciled:
         folder.delete(strays(folder, run_id, files))
     receipt = write(folder, receipt)

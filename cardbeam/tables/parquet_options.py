@@ -1,6 +1,6 @@
 """How a table's Parquet files are laid out, so that a query reads little of them.
 
-Some hundred rows at a time stand in the order of their pictures' URIs, which take a quarter less room so. Ids are
+Some hundred rows at a time stand in the order of their images' URIs, which take a quarter less room so. Ids are
 random, and their bounds say nothing: a Bloom filter in each row group says whether it can hold one. Boxes have no
 bounds worth keeping. Only encodings of Parquet's first version are used: every engine reads them.
 """
@@ -23,17 +23,19 @@ _COMPRESSION = "zstd"
 _FALSE_POSITIVES = 0.01
 _LOOKED_UP = ("item_id", "id", "person_number", "document_number")
 """Columns by which single rows are asked for."""
-_ALL_DIFFERENT = frozenset({*_LOOKED_UP, "source_id", "uris", "labels", "called_at", "first_at", "last_at", "reply"})
+_ALL_DIFFERENT = frozenset(
+    {*_LOOKED_UP, "source_id", "uris", "labels", "called_at", "started_at", "completed_at", "response"}
+)
 """Columns in which a dictionary finds nothing twice."""
 
 
-def together(pieces: Iterable[pa.Table], most_rows: int, most_bytes: int) -> Iterator[pa.Table]:
+def batched(pieces: Iterable[pa.Table], max_rows: int, max_bytes: int) -> Iterator[pa.Table]:
     """Pieces of a table, in larger ones within bounds; a piece that is larger itself stays as it is."""
     waiting: list[pa.Table] = []
     rows = size_bytes = 0
     for piece in pieces:
         rows, size_bytes = rows + len(piece), size_bytes + piece.nbytes
-        if waiting and (rows > most_rows or size_bytes > most_bytes):
+        if waiting and (rows > max_rows or size_bytes > max_bytes):
             yield _joined(waiting)
             rows, size_bytes = len(piece), piece.nbytes
         waiting.append(piece)

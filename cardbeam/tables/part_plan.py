@@ -1,7 +1,7 @@
 """Journal and ledger of a run -> Parts: which records are written together, which are replaced.
 
-Of several records of one request the tables show one: an answer before a death, the first
-answer that was paid for, the last death. The ledger keeps them all. A part's name is a hash
+Of several records of one request the tables show one: an answer before a failure, the first
+answer that was paid for, the last failure. The ledger keeps them all. A part's name is a hash
 of its records, so that the same records always make the same files.
 """
 
@@ -22,37 +22,37 @@ from cardbeam.index.id_array import Ids, Index, to_ids
 from cardbeam.journal.reader import list_segments, read_stored
 from cardbeam.journal.record_types import FIELDS
 from cardbeam.model.part import Part, Span
-from cardbeam.model.record import SettledAs
+from cardbeam.model.record import RecordStatus
 from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run
 from cardbeam.storage.damaged_file import pass_over
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import opened_ledger
-from cardbeam.tables.record_keys import COPY, Keys, Rows, meeting_others
+from cardbeam.tables.record_keys import DUPLICATE, Keys, Rows, shared_with_others
 from schemas.run_tables import LEDGER_SCHEMA
 
 PART_RECORDS = 50_000
 PART_BYTES = 32 * 1024 * 1024
 """Bounds of one part, which is one ledger file."""
 
-_KEYS = ("item_id", "source_id", "outcome", "last_at")
-_ROWS_TOGETHER = 1024
+_KEYS = ("item_id", "source_id", "outcome", "completed_at")
+_BATCH_ROWS = 1024
 """Rows of a journal whose keys become numbers at once."""
 _TYPES = (pa.string(), pa.string(), pa.string(), pa.int64())
-_NO_COPIES = LEDGER_SCHEMA.empty_table()
+_NO_DUPLICATES = LEDGER_SCHEMA.empty_table()
 _keys_of = itemgetter(*map(FIELDS.index, _KEYS))
-_copy_of = itemgetter(*map(FIELDS.index, ("item_id", "uris")))
+_duplicate_of = itemgetter(*map(FIELDS.index, ("item_id", "uris")))
 _OUTCOME = FIELDS.index("outcome")
-_Copies = list[tuple[str, tuple[str, ...]]]
+_Duplicates = list[tuple[str, tuple[str, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
+class _PartPlan:
     """A part before its records were compared with those of the others."""
 
     name: str | None
     spans: tuple[Span, ...]
     keys: Keys
-    copies: _Copies
+    duplicates: _Duplicates
 
 
 def plan_parts(
@@ -87,25 +87,27 @@ def plan_file(folder: Folder, run_id: str, path: str) -> Part:
     return part
 
 
-def _parts(run_id: str, drafts: list[_Draft]) -> list[Part]:
+def _parts(run_id: str, drafts: list[_PartPlan]) -> list[Part]:
     if not drafts:
         return []
-    meeting = meeting_others([draft.keys for draft in drafts])
+    meeting = shared_with_others([draft.keys for draft in drafts])
     met = Keys.joined(draft.keys.take(rows) for draft, rows in zip(drafts, meeting, strict=True))
     is_shown = np.zeros(len(met), bool)
-    is_shown[met.firsts()] = True
-    is_shown &= met.ranks < COPY
-    is_superseded = (~is_shown & (met.ranks < COPY)) | met.answered_since()
+    is_shown[met.canonical_rows()] = True
+    is_shown &= met.ranks < DUPLICATE
+    is_superseded = (~is_shown & (met.ranks < DUPLICATE)) | met.resolved_failures()
     ends = np.cumsum([len(rows) for rows in meeting])
     by_draft = [np.split(mask, ends[:-1]) for mask in (met.repeated(), is_superseded)]
-    copies = _copies_by_part(drafts, met.items[is_shown], np.searchsorted(ends, np.flatnonzero(is_shown), side="right"))
+    duplicates = _duplicates_by_part(
+        drafts, met.items[is_shown], np.searchsorted(ends, np.flatnonzero(is_shown), side="right")
+    )
     return [
-        _part(run_id, draft, rows[is_repeated], rows[is_replaced], copies[number])
+        _part(run_id, draft, rows[is_repeated], rows[is_replaced], duplicates[number])
         for number, (draft, rows, is_repeated, is_replaced) in enumerate(zip(drafts, meeting, *by_draft, strict=True))
     ]
 
 
-def _part(run_id: str, draft: _Draft, repeated: Rows, superseded: Rows, copies: _Copies) -> Part:
+def _part(run_id: str, draft: _PartPlan, repeated: Rows, superseded: Rows, duplicates: _Duplicates) -> Part:
     kept = draft.keys.take(np.delete(np.arange(len(draft.keys)), repeated)) if len(repeated) else draft.keys
     return Part(
         run_id,
@@ -113,20 +115,20 @@ def _part(run_id: str, draft: _Draft, repeated: Rows, superseded: Rows, copies: 
         draft.spans,
         repeated=frozenset(repeated.tolist()),
         superseded=frozenset(superseded.tolist()),
-        copies=tuple(copies),
+        duplicates=tuple(duplicates),
         records=len(draft.keys),
     )
 
 
-def _copies_by_part(drafts: list[_Draft], shown_ids: Ids, shown_parts: Rows) -> dict[int, _Copies]:
+def _duplicates_by_part(drafts: list[_PartPlan], shown_ids: Ids, shown_parts: Rows) -> dict[int, _Duplicates]:
     """Copies, by the part that shows their original; those of an earlier run's answers are in none."""
-    found: dict[int, _Copies] = defaultdict(list)
-    copies = sorted({copy for draft in drafts for copy in draft.copies})
+    found: dict[int, _Duplicates] = defaultdict(list)
+    duplicates = sorted({duplicate for draft in drafts for duplicate in draft.duplicates})
     parts = shown_parts.astype(np.int32)
     index = Index.of(shown_ids, parts, parts)
-    for copy, at in zip(copies, index.find(to_ids([item_id for item_id, _ in copies])), strict=True):
+    for duplicate, at in zip(duplicates, index.find(to_ids([item_id for item_id, _ in duplicates])), strict=True):
         if at >= 0:
-            found[int(index.numbers[at])].append(copy)
+            found[int(index.numbers[at])].append(duplicate)
     return found
 
 
@@ -136,21 +138,23 @@ def _ledger_paths(folder: Folder, run_id: str) -> Iterator[str]:
     return (file.path for file in files if file.path.endswith(".parquet"))
 
 
-def _ledger_drafts(folder: Folder, paths: Iterable[str]) -> Iterator[_Draft]:
+def _ledger_drafts(folder: Folder, paths: Iterable[str]) -> Iterator[_PartPlan]:
     for path in paths:
         with opened_ledger(folder, path) as file:
             rows = file.read(list(_KEYS))
-            is_copy = pc.equal(rows["outcome"], SettledAs.COPY.value)
-            copied = file.read(["item_id", "uris"]).filter(is_copy) if pc.any(is_copy).as_py() else _NO_COPIES
-        copies = zip(copied["item_id"].to_pylist(), map(tuple, copied["uris"].to_pylist()), strict=True)
-        yield _Draft(PurePosixPath(path).stem, (), Keys.of(*(rows[name] for name in _KEYS)), list(copies))
+            is_duplicate = pc.equal(rows["outcome"], RecordStatus.DUPLICATE.value)
+            copied = (
+                file.read(["item_id", "uris"]).filter(is_duplicate) if pc.any(is_duplicate).as_py() else _NO_DUPLICATES
+            )
+        duplicates = zip(copied["item_id"].to_pylist(), map(tuple, copied["uris"].to_pylist()), strict=True)
+        yield _PartPlan(PurePosixPath(path).stem, (), Keys.of(*(rows[name] for name in _KEYS)), list(duplicates))
 
 
 def _journal_drafts(
     folder: Folder, run_id: str, part_records: int, part_bytes: int, read_up_to: Mapping[str, int] | None = None
-) -> Iterator[_Draft]:
+) -> Iterator[_PartPlan]:
     """Cut the segments into parts. Without `read_up_to` every byte lies in one span, what is torn included."""
-    draft = _Begun()
+    draft = _PartBuilder()
     for file in list_segments(folder, of_run(JOURNAL, run_id)):
         start = last = (read_up_to or {}).get(file.path, 0)
         if start and file.size_bytes <= start:
@@ -160,7 +164,7 @@ def _journal_drafts(
             if draft.records >= part_records or draft.size_bytes + last - start >= part_bytes:
                 draft.spans.append(Span(file.path, start, last))
                 yield draft.ended()
-                draft, start = _Begun(), last
+                draft, start = _PartBuilder(), last
         end = file.size_bytes if read_up_to is None else last
         if end > start or read_up_to is None:
             draft.spans.append(Span(file.path, start, end))
@@ -168,7 +172,7 @@ def _journal_drafts(
         yield draft.ended()
 
 
-class _Begun:
+class _PartBuilder:
     """A draft that records are added to."""
 
     def __init__(self) -> None:
@@ -176,7 +180,7 @@ class _Begun:
         self.records = 0
         self._keys: list[Keys] = []
         self._rows: list[tuple[Any, ...]] = []
-        self._copies: _Copies = []
+        self._duplicates: _Duplicates = []
 
     @property
     def size_bytes(self) -> int:
@@ -187,16 +191,16 @@ class _Begun:
         """Take one record."""
         self.records += 1
         self._rows.append(_keys_of(row))
-        if row[_OUTCOME] == SettledAs.COPY.value:
-            item_id, uris = _copy_of(row)
-            self._copies.append((item_id, tuple(uris)))
-        if len(self._rows) == _ROWS_TOGETHER:
+        if row[_OUTCOME] == RecordStatus.DUPLICATE.value:
+            item_id, uris = _duplicate_of(row)
+            self._duplicates.append((item_id, tuple(uris)))
+        if len(self._rows) == _BATCH_ROWS:
             self._count()
 
-    def ended(self) -> _Draft:
+    def ended(self) -> _PartPlan:
         """The draft."""
         self._count()
-        return _Draft(None, tuple(self.spans), Keys.joined(self._keys), self._copies)
+        return _PartPlan(None, tuple(self.spans), Keys.joined(self._keys), self._duplicates)
 
     def _count(self) -> None:
         columns = zip(*self._rows, strict=True) if self._rows else [()] * len(_KEYS)

@@ -19,19 +19,19 @@ from cardbeam.config.settings import Settings
 from cardbeam.journal.reader import list_segments
 from cardbeam.journal.record_format import HEADER_BYTES
 from cardbeam.model.part import Part, PartCounts, WrittenFile
-from cardbeam.model.record import SettledAs
-from cardbeam.model.result import FOUND, Counts, Fate
+from cardbeam.model.record import RecordStatus
+from cardbeam.model.result import FOUND, Counts, RequestOutcome
 from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run, parquet_file
 from cardbeam.run_state.receipt import WATCHING, Receipt, make_receipt, write_receipt
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import opened_parquet, read_ledger
 from cardbeam.tables.compaction import merge
-from cardbeam.tables.finalize import end_run
+from cardbeam.tables.finalize import finalize_run
 from cardbeam.tables.part_plan import PART_BYTES, PART_RECORDS, plan_file, plan_new_parts, plan_parts
-from cardbeam.tables.scratch_files import UnnamedFiles
+from cardbeam.tables.scratch_files import ScratchFiles
 from cardbeam.tables.write_part import write_part
 
-MOST_SMALL = 32
+MAX_SMALL = 32
 """So many small parts are made one, or as many of them as go into one."""
 _SMALL_RECORDS, _SMALL_BYTES = PART_RECORDS // 2, PART_BYTES // 2
 
@@ -42,7 +42,7 @@ class _Published:
 
     part: Part
     counts: PartCounts
-    copies: int
+    duplicates: int
     files: tuple[WrittenFile, ...]
 
     @property
@@ -60,9 +60,9 @@ class _Published:
         """Its ledger file; none, where all of its records are in others."""
         return [file for file in self.files if file.table == LEDGER]
 
-    def shows(self, part: Part) -> bool:
+    def is_up_to_date(self, part: Part) -> bool:
         """Whether the tables hold what a later plan of the same records asks for."""
-        return (_superseded(self.part), set(self.part.copies)) == (_superseded(part), set(part.copies))
+        return (_superseded(self.part), set(self.part.duplicates)) == (_superseded(part), set(part.duplicates))
 
 
 def _superseded(part: Part) -> frozenset[int]:
@@ -79,7 +79,7 @@ class Publisher:
         self._run_id = settings.output.run_id
         self._parts: dict[str, _Published] = {}
         self._read_up_to: dict[str, int] = {}
-        self._stale: list[str] = []
+        self._obsolete: list[str] = []
         self._to_delete: list[str] = []
         self._receipt: Receipt | None = None
 
@@ -89,9 +89,11 @@ class Publisher:
         for part in plan_parts(self._folder, self._run_id, is_growing=is_growing):
             before = self._parts.get(part.name)
             if not part.spans and self._is_repeated(part):
-                self._stale.append(parquet_file(LEDGER, self._run_id, part.name))
+                self._obsolete.append(parquet_file(LEDGER, self._run_id, part.name))
                 continue
-            planned[part.name] = before if before and not part.spans and before.shows(part) else self._write(part)
+            planned[part.name] = (
+                before if before and not part.spans and before.is_up_to_date(part) else self._write(part)
+            )
         self._parts = planned
 
     def has_new(self) -> bool:
@@ -105,65 +107,74 @@ class Publisher:
         for part in parts:
             self._parts[part.name] = self._write(part)
         small = self._small()
-        if len(small) >= MOST_SMALL:
-            self._merge(next(_together(small)))
+        if len(small) >= MAX_SMALL:
+            self._merge(next(_merge_groups(small)))
         return sum(self._parts[part.name].records for part in parts if part.name in self._parts)
 
-    def write_receipt(self, open_requests: int, now: datetime) -> None:
+    def write_receipt(self, pending_requests: int, now: datetime) -> None:
         """Make what is published visible; what it replaces goes the next time, for somebody may be reading it."""
-        tally = {**self._tally(), Fate.DEFERRED.value: open_requests}
-        tally[FOUND] = sum(tally.values())
+        outcome_counts = {**self._outcome_counts(), RequestOutcome.DEFERRED.value: pending_requests}
+        outcome_counts[FOUND] = sum(outcome_counts.values())
         receipt = make_receipt(
-            self._settings, tally, self._counts(), self._files(), None, started_at=self._started_at, finished_at=now
+            self._settings,
+            outcome_counts,
+            self._counts(),
+            self._files(),
+            None,
+            started_at=self._started_at,
+            finished_at=now,
         )
         if self._receipt is None or replace(receipt, finished_at="") != replace(self._receipt, finished_at=""):
             write_receipt(self._folder, replace(receipt, status=WATCHING))
             self._receipt = receipt
         self._folder.delete([*self._to_delete, *self._closed_segments()])
-        self._to_delete, self._stale = self._stale, []
+        self._to_delete, self._obsolete = self._obsolete, []
 
-    def finish(self, open_requests: int, now: datetime, *, is_stopped: bool, deferred: int = 0) -> Receipt:
+    def finish(self, pending_requests: int, now: datetime, *, is_stopped: bool, deferred: int = 0) -> Receipt:
         """The tables as a backfill leaves them, and the receipt. What is still open was deferred, or is a gap."""
         self.publish_all(is_growing=False)
         if is_merged := len(small := self._small()) > 1:
-            for parts in _together(small):
+            for parts in _merge_groups(small):
                 self._merge(parts)
-        self._name_new_files(open_requests, now)
+        self._name_new_files(pending_requests, now)
         if is_merged:
             self.publish_all(is_growing=False)  # a merged part was compared with itself alone
-        tally = {**self._tally(), Fate.DEFERRED.value: deferred + (open_requests if is_stopped else 0)}
-        tally[FOUND] = sum(tally.values()) + (0 if is_stopped else open_requests)
-        return self._end(tally, now, write_receipt)
+        outcome_counts = {
+            **self._outcome_counts(),
+            RequestOutcome.DEFERRED.value: deferred + (pending_requests if is_stopped else 0),
+        }
+        outcome_counts[FOUND] = sum(outcome_counts.values()) + (0 if is_stopped else pending_requests)
+        return self._end(outcome_counts, now, write_receipt)
 
     def close(
-        self, count: Callable[[Counts], Counts], last_at: datetime, write: Callable[[Folder, Receipt], Receipt]
+        self, count: Callable[[Counts], Counts], completed_at: datetime, write: Callable[[Folder, Receipt], Receipt]
     ) -> Receipt:
         """The same for a run whose workers are gone: `count` completes what its records tell.
 
         No ledger file that is whole is replaced by another: a receipt may name it.
         """
         self.publish_all(is_growing=False)
-        if self._stale:  # each is repeated by another, which a kill left without the receipt that names it
-            self._name_new_files(0, last_at)
-        tally, here = self._tally(), sum(len(one.part.copies) for one in self._parts.values())
-        earlier = tally[Fate.DUPLICATE.value] - here  # records of what an earlier run had processed
-        recorded = {**tally, Fate.DUPLICATE.value: here, Fate.ANSWERED_BEFORE.value: earlier}
+        if self._obsolete:  # each is repeated by another, which a kill left without the receipt that names it
+            self._name_new_files(0, completed_at)
+        outcome_counts, here = self._outcome_counts(), sum(len(one.part.duplicates) for one in self._parts.values())
+        earlier = outcome_counts[RequestOutcome.DUPLICATE.value] - here  # records of what an earlier run had processed
+        recorded = {**outcome_counts, RequestOutcome.DUPLICATE.value: here, RequestOutcome.SKIPPED.value: earlier}
         called_s = [one.counts.last_call_s for one in self._parts.values() if one.counts.last_call_s is not None]
-        ended_at = max([last_at, *(datetime.fromtimestamp(one, timezone.utc) for one in called_s)])
+        ended_at = max([completed_at, *(datetime.fromtimestamp(one, timezone.utc) for one in called_s)])
         return self._end(count(recorded), ended_at, write)
 
-    def _name_new_files(self, open_requests: int, now: datetime) -> None:
+    def _name_new_files(self, pending_requests: int, now: datetime) -> None:
         """Have the receipt name no ledger file that goes, before it goes: what is missing of it is taken for a loss."""
-        self.write_receipt(open_requests, now)
+        self.write_receipt(pending_requests, now)
         self._folder.delete(self._to_delete)
         self._to_delete = []
 
-    def _end(self, tally: Counts, now: datetime, write: Callable[[Folder, Receipt], Receipt]) -> Receipt:
+    def _end(self, outcome_counts: Counts, now: datetime, write: Callable[[Folder, Receipt], Receipt]) -> Receipt:
         files = list(self._merged_files())
-        receipt = end_run(
+        receipt = finalize_run(
             self._folder,
             self._settings,
-            tally,
+            outcome_counts,
             self._counts(),
             files,
             started_at=self._started_at,
@@ -175,18 +186,18 @@ class Publisher:
         return receipt
 
     def _write(self, part: Part) -> _Published:
-        with UnnamedFiles() as waiting:
-            written, counts = write_part(self._folder, part, waiting)
+        with ScratchFiles() as staging:
+            written, counts = write_part(self._folder, part, staging)
             files = [file for file in written if file.table == LEDGER]
             for file in written:
-                files += [] if file.table == LEDGER else merge(self._folder, [file], waiting=waiting)
+                files += [] if file.table == LEDGER else merge(self._folder, [file], staging=staging)
         path = parquet_file(LEDGER, self._run_id, part.name)
         if not part.spans:
             files.append(_described(self._folder, self._run_id, path))
         for span in part.spans:
             self._read_up_to[span.path] = max(span.end, self._read_up_to.get(span.path, 0))
         has_ledger = any(file.table == LEDGER for file in files)
-        return _Published(part, counts, _copies(self._folder, path) if has_ledger else 0, tuple(files))
+        return _Published(part, counts, _duplicates(self._folder, path) if has_ledger else 0, tuple(files))
 
     def _small(self) -> list[_Published]:
         parts = self._parts.values()
@@ -198,7 +209,7 @@ class Publisher:
             return
         (written,) = merge(self._folder, chain.from_iterable(one.ledger for one in small))
         merged = self._write(plan_file(self._folder, self._run_id, written.path))
-        self._stale += [file.path for one in small for file in one.files]
+        self._obsolete += [file.path for one in small for file in one.files]
         names = {one.part.name for one in small}
         self._parts = {name: one for name, one in self._parts.items() if name not in names}
         self._parts[merged.part.name] = merged
@@ -208,11 +219,11 @@ class Publisher:
         path = parquet_file(LEDGER, self._run_id, part.name)
         return len(part.repeated) == _described(self._folder, self._run_id, path).rows
 
-    def _tally(self) -> Counts:
+    def _outcome_counts(self) -> Counts:
         return {
-            Fate.ANSWERED.value: sum(one.counts.answered for one in self._parts.values()),
-            Fate.DEAD.value: sum(one.counts.dead for one in self._parts.values()),
-            Fate.DUPLICATE.value: sum(one.copies for one in self._parts.values()),
+            RequestOutcome.SUCCEEDED.value: sum(one.counts.answered for one in self._parts.values()),
+            RequestOutcome.DEAD_LETTERED.value: sum(one.counts.failed for one in self._parts.values()),
+            RequestOutcome.DUPLICATE.value: sum(one.duplicates for one in self._parts.values()),
         }
 
     def _counts(self) -> list[PartCounts]:
@@ -244,7 +255,7 @@ class Publisher:
                 yield file.path
 
 
-def _together(small: Iterable[_Published]) -> Iterator[list[_Published]]:
+def _merge_groups(small: Iterable[_Published]) -> Iterator[list[_Published]]:
     """Small parts by what makes one, the smallest first: any two do."""
     parts: list[_Published] = []
     for one in sorted(small, key=attrgetter("size_bytes")):
@@ -268,6 +279,6 @@ def _described(folder: Folder, run_id: str, path: str) -> WrittenFile:
     return WrittenFile(run_id, LEDGER, path, rows, size_bytes)
 
 
-def _copies(folder: Folder, path: str) -> int:
+def _duplicates(folder: Folder, path: str) -> int:
     outcomes = read_ledger(folder, path, ["outcome"])["outcome"]
-    return pc.sum(pc.equal(outcomes, SettledAs.COPY.value)).as_py() or 0
+    return pc.sum(pc.equal(outcomes, RecordStatus.DUPLICATE.value)).as_py() or 0

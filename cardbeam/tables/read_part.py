@@ -18,21 +18,21 @@ import pyarrow.compute as pc
 from cardbeam.journal.reader import read_stored
 from cardbeam.journal.record_types import FIELDS
 from cardbeam.model.part import Part, PartCounts
-from cardbeam.model.record import Settled, SettledAs
+from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.model.request import input_id_of
 from cardbeam.run_state.layout import DEAD_LETTERS, LEDGER, parquet_file
 from cardbeam.storage.damaged_file import DamagedFile, OnDamage
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import opened_ledger
-from cardbeam.tables.group_by_type import SortedReplies
-from cardbeam.tables.parquet_options import together
-from cardbeam.tables.parse import ANSWER_COLUMNS, parse_answers
+from cardbeam.tables.group_by_type import ResponsesByType
+from cardbeam.tables.parquet_options import batched
+from cardbeam.tables.parse import RESPONSE_COLUMNS, parse_responses
 from schemas.run_tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 
 SLICE_ROWS = 2048
 SLICE_BYTES = 1280 * 1024
 """Bounds of one slice, which is in memory several times over while it is parsed; a smaller one costs more CPU."""
-_ROWS_TOGETHER = 128
+_JOURNAL_BATCH = 128
 """Records of a journal made columns at once: few enough that no garbage collection walks over them."""
 _Rows = npt.NDArray[np.int64]
 _values_of = attrgetter(*FIELDS)
@@ -63,7 +63,7 @@ def add_up(part: Part, counts: Sequence[PartCounts]) -> PartCounts:
         part.run_id,
         part.spans,
         answered=sum(one.answered for one in counts),
-        dead=sum(one.dead for one in counts),
+        failed=sum(one.failed for one in counts),
         without_row=sum(one.without_row for one in counts),
         calls_sent=sum(one.calls_sent for one in counts),
         calls_retried=sum(one.calls_retried for one in counts),
@@ -86,13 +86,13 @@ class _Reader:
     """Reads the slices of a part, one after the other."""
 
     def __init__(self, part: Part) -> None:
-        self._part, self._at, self._replies = part, 0, SortedReplies()
+        self._part, self._at, self._responses = part, 0, ResponsesByType()
         self._repeated, self._superseded = _in_order(part.repeated), _in_order(part.superseded)
-        self._copies: dict[str, list[str]] = defaultdict(list)
+        self._duplicates: dict[str, list[str]] = defaultdict(list)
         """URIs by item id."""
         self._damaged: list[tuple[str, int]] = []
-        for item_id, uris in part.copies:
-            self._copies[item_id] += uris
+        for item_id, uris in part.duplicates:
+            self._duplicates[item_id] += uris
 
     def note(self, error: DamagedFile) -> None:
         """Note a segment that is damaged; what is whole of it is read."""
@@ -104,16 +104,16 @@ class _Reader:
         keep = _all_but(self._repeated, self._at, len(ledger))
         shown = keep & _all_but(self._superseded, self._at, len(ledger))
         self._at += len(ledger)
-        is_answered = np.asarray(pc.equal(ledger["outcome"], SettledAs.ANSWERED.value))
-        is_dead = np.asarray(pc.equal(ledger["outcome"], SettledAs.DEAD.value))
-        answered = _rows(ledger.select(ANSWER_COLUMNS), shown & is_answered)
-        dead = _rows(ledger.select(DEAD_LETTERS_SCHEMA.names), shown & is_dead)
+        is_answered = np.asarray(pc.equal(ledger["outcome"], RecordStatus.SUCCEEDED.value))
+        is_dead = np.asarray(pc.equal(ledger["outcome"], RecordStatus.FAILED.value))
+        answered = _rows(ledger.select(RESPONSE_COLUMNS), shown & is_answered)
+        failed = _rows(ledger.select(DEAD_LETTERS_SCHEMA.names), shown & is_dead)
         kept = _rows(ledger, keep)
         counts = replace(
-            _calls(part, kept), answered=len(answered), dead=len(dead), dead_letters=_value_counts(dead["code"])
+            _calls(part, kept), answered=len(answered), failed=len(failed), dead_letters=_value_counts(failed["code"])
         )
-        yield Slice(_filled({**({LEDGER: kept} if part.spans else {}), DEAD_LETTERS: dead}), counts)
-        yield from starmap(self._documents, self._replies.add(answered))
+        yield Slice(_filled({**({LEDGER: kept} if part.spans else {}), DEAD_LETTERS: failed}), counts)
+        yield from starmap(self._documents, self._responses.add(answered))
 
     def rest(self) -> Iterator[Slice]:
         """The documents that waited for more of their type, and what was damaged.
@@ -125,20 +125,20 @@ class _Reader:
         if part.records not in (None, self._at):
             path = part.spans[0].path if part.spans else parquet_file(LEDGER, part.run_id, part.name)
             raise DamagedFile.of(path, f"held {part.records:,} records when it was read first, now {self._at:,}")
-        yield from starmap(self._documents, self._replies.rest())
+        yield from starmap(self._documents, self._responses.rest())
         for path, records in self._damaged:
             yield Slice({}, PartCounts(part.run_id, part.spans, damaged=((path, records),)))
 
     def _documents(self, document_type: str, answered: pa.Table) -> Slice:
-        parsed = parse_answers(answered, document_type, self._copies)
-        dead = parsed.dead_letters
+        parsed = parse_responses(answered, document_type, self._duplicates)
+        failed = parsed.dead_letters
         counts = PartCounts(
             self._part.run_id,
             self._part.spans,
             without_row=parsed.without_row,
-            dead_letters=_value_counts(dead["code"]),
+            dead_letters=_value_counts(failed["code"]),
         )
-        return Slice(_filled({**parsed.documents, DEAD_LETTERS: dead}), counts)
+        return Slice(_filled({**parsed.documents, DEAD_LETTERS: failed}), counts)
 
 
 def _filled(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
@@ -174,16 +174,16 @@ def _table_of(batch: pa.RecordBatch) -> pa.Table:
 def _from_journal(folder: Folder, part: Part, slice_rows: int, on_damage: OnDamage) -> Iterator[pa.Table]:
     spans = (read_stored(folder, span.path, span.start, span.end, on_damage=on_damage) for span in part.spans)
     rows = (row for read in spans for row, _ in read)
-    tables = _tables(rows, min(slice_rows, _ROWS_TOGETHER))
-    return map(pa.Table.combine_chunks, together(tables, slice_rows, SLICE_BYTES))
+    tables = _tables(rows, min(slice_rows, _JOURNAL_BATCH))
+    return map(pa.Table.combine_chunks, batched(tables, slice_rows, SLICE_BYTES))
 
 
-def _tables(rows: Iterator[list[Any]], rows_together: int) -> Iterator[pa.Table]:
-    while few := list(islice(rows, rows_together)):
+def _tables(rows: Iterator[list[Any]], batch_rows: int) -> Iterator[pa.Table]:
+    while few := list(islice(rows, batch_rows)):
         yield _ledger_table(few)
 
 
-def ledger_table(records: Sequence[Settled]) -> pa.Table:
+def ledger_table(records: Sequence[JournalRecord]) -> pa.Table:
     """Records as rows of the ledger."""
     return _ledger_table([_values_of(record) for record in records])
 
@@ -201,7 +201,7 @@ def _ledger_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
 def _calls(part: Part, kept: pa.Table) -> PartCounts:
     called = kept.filter(pc.greater(kept["attempts"], 0))
     calls_sent = pc.sum(called["attempts"]).as_py() or 0
-    called_at_s = pc.divide(called["last_at"].cast(pa.int64()), 1e6)
+    called_at_s = pc.divide(called["completed_at"].cast(pa.int64()), 1e6)
     return PartCounts(
         run_id=part.run_id,
         spans=part.spans,

@@ -16,12 +16,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cardbeam.index.id_array import Ids, Index, first_of_each, to_ids
-from cardbeam.model.record import SettledAs
+from cardbeam.model.record import RecordStatus
 
-ANSWERED, DEAD, COPY, RETRY, DEFERRED = range(5)
-"""Ranks: the lowest of a request's records is the one that tables show; from `COPY` on they show none."""
+SUCCEEDED, FAILED, DUPLICATE, RETRY, DEFERRED = range(5)
+"""Ranks: the lowest of a request's records is the one that tables show; from `DUPLICATE` on they show none."""
 _RANKED = [
-    one.value for one in (SettledAs.ANSWERED, SettledAs.DEAD, SettledAs.COPY, SettledAs.RETRY, SettledAs.DEFERRED)
+    one.value
+    for one in (
+        RecordStatus.SUCCEEDED,
+        RecordStatus.FAILED,
+        RecordStatus.DUPLICATE,
+        RecordStatus.RETRY,
+        RecordStatus.DEFERRED,
+    )
 ]
 _UNKNOWN = "f" * 32
 """Stands for no source id."""
@@ -36,14 +43,14 @@ class Keys:
     items: Ids
     sources: Ids
     ranks: npt.NDArray[np.int8]
-    last_at: npt.NDArray[np.int64]
+    completed_at: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, item_ids: pa.Array, source_ids: pa.Array, outcomes: pa.Array, last_at: pa.Array) -> Keys:
+    def of(cls, item_ids: pa.Array, source_ids: pa.Array, outcomes: pa.Array, completed_at: pa.Array) -> Keys:
         """The records of some rows of the ledger."""
         sources = to_ids(pc.fill_null(source_ids, _UNKNOWN))
         ranks = pc.index_in(outcomes, pa.array(_RANKED)).to_numpy().astype(np.int8)
-        return cls(to_ids(item_ids), sources, ranks, last_at.cast(pa.int64()).to_numpy())
+        return cls(to_ids(item_ids), sources, ranks, completed_at.cast(pa.int64()).to_numpy())
 
     @classmethod
     def joined(cls, keys: Iterable[Keys]) -> Keys:
@@ -55,7 +62,7 @@ class Keys:
 
     def take(self, rows: Rows | Mask) -> Keys:
         """Some of them."""
-        return Keys(self.items[rows], self.sources[rows], self.ranks[rows], self.last_at[rows])
+        return Keys(self.items[rows], self.sources[rows], self.ranks[rows], self.completed_at[rows])
 
     @property
     def has_source(self) -> Mask:
@@ -66,37 +73,37 @@ class Keys:
     def digest(self) -> str:
         """The same for the same records only."""
         hasher = hashlib.sha256()
-        for column in (self.items, self.sources, self.ranks, self.last_at):
+        for column in (self.items, self.sources, self.ranks, self.completed_at):
             hasher.update(np.ascontiguousarray(column).data)
         return hasher.hexdigest()
 
     def repeated(self) -> Mask:
-        """Records that are an earlier one once more: a journal read after its ledger was written."""
-        columns = (self.last_at, self.ranks, *self.sources.T, *self.items.T)
+        """Records that are an earlier one again: a journal read after its ledger was written."""
+        columns = (self.completed_at, self.ranks, *self.sources.T, *self.items.T)
         order = np.lexsort(columns)
         is_repeated = np.zeros(len(self), bool)
         is_repeated[order[1:]] = np.logical_and.reduce([column[order[1:]] == column[order[:-1]] for column in columns])
         return is_repeated
 
-    def firsts(self) -> Rows:
+    def canonical_rows(self) -> Rows:
         """The record of each request that the tables show, or of a copy where there is no other."""
-        age = np.where(self.ranks == DEAD, -self.last_at, self.last_at)
+        age = np.where(self.ranks == FAILED, -self.completed_at, self.completed_at)
         return first_of_each(self.items, self.ranks, age, np.arange(len(self)))
 
-    def answered_since(self) -> Mask:
-        """Deaths of pictures that were settled after all.
+    def resolved_failures(self) -> Mask:
+        """failures of images that were processed after all.
 
         What could not be read has its item id from its source, and another one, from its content, once it is read. So
-        the source alone tells that both records are of one picture.
+        the source alone tells that both records are of one image.
         """
-        is_death = self.ranks == DEAD
-        settled = self.sources[np.isin(self.ranks, (ANSWERED, COPY)) & self.has_source]
-        index = Index.of(settled, *[np.zeros(len(settled), np.int32)] * 2)
-        was_settled: Mask = is_death & (index.find(self.sources) >= 0)
-        return was_settled
+        is_failure = self.ranks == FAILED
+        processed = self.sources[np.isin(self.ranks, (SUCCEEDED, DUPLICATE)) & self.has_source]
+        index = Index.of(processed, *[np.zeros(len(processed), np.int32)] * 2)
+        was_processed: Mask = is_failure & (index.find(self.sources) >= 0)
+        return was_processed
 
 
-def meeting_others(keys: Sequence[Keys]) -> list[Rows]:
+def shared_with_others(keys: Sequence[Keys]) -> list[Rows]:
     """Of each, the records that may share a request or a source with another, of the same or of any other."""
     items = _met_twice([one.items[:, 0] for one in keys])
     sources = _met_twice([one.sources[one.has_source, 0] for one in keys])

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, cast
 
 
-class UnnamedFiles(ExitStack):
+class ScratchFiles(ExitStack):
     """A scratch place on this machine's disk, for rows that wait to be written elsewhere."""
 
     is_local = True

@@ -1,6 +1,6 @@
-"""Answered ledger rows -> documents by type, and what is none, reply by reply: any answer is read this way.
+"""Answered ledger rows -> documents by type, and what is none, response by response: any answer is read this way.
 
-The replies of a slice are read one after another, their documents sorted by type, and each
+The responses of a slice are read one after another, their documents sorted by type, and each
 field of a type becomes a column at once.
 """
 
@@ -17,13 +17,13 @@ import pyarrow as pa
 from schemas.document_tables import LABELS, no_extras
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
-from schemas.response import BadReply, Document, Reply, parse_reply
-from schemas.response_batch import JUDGEMENT, Documents
-from schemas.value_converters import Cells, read_cells, read_truths
+from schemas.response import BadResponse, Document, Response, parse_response
+from schemas.response_batch import VALIDITY_FIELDS, Documents
+from schemas.value_converters import ColumnValues, read_truths, read_values
 
 _SLICE_ROWS = 2048
-"""Replies parsed at once: their objects fit a processor's cache."""
-_TOO_DEEP = '"nested too deeply for JSON; the ledger holds the reply"'
+"""Responses parsed at once: their objects fit a processor's cache."""
+_TOO_DEEP = '"nested too deeply for JSON; the ledger holds the response"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,65 +39,67 @@ class _OfType:
     beside: list[Mapping[str, object]] = field(default_factory=list)
     """Undocumented keys beside `data` in their answers."""
 
-    def add(self, row: int, index: int, document: Document, info: Mapping[str, object], reply: Reply) -> None:
+    def add(self, row: int, index: int, document: Document, info: Mapping[str, object], response: Response) -> None:
         self.rows.append(row)
         self.indexes.append(index)
         self.infos.append(info)
         self.documents.append(document)
-        self.beside.append(reply.undocumented)
+        self.beside.append(response.undocumented)
 
 
-def parse_one_by_one(bodies: Sequence[bytes]) -> tuple[dict[str, list[Documents]], list[tuple[int, str]]]:
-    """Documents by type, and (reply, code) for what is no document."""
+def parse_single(bodies: Sequence[bytes]) -> tuple[dict[str, list[Documents]], list[tuple[int, str]]]:
+    """Documents by type, and (response, code) for what is no document."""
     found: dict[str, list[Documents]] = defaultdict(list)
-    deaths: list[tuple[int, str]] = []
+    failures: list[tuple[int, str]] = []
     for start in range(0, len(bodies), _SLICE_ROWS):
-        for name, of_type in _sort(bodies, range(start, min(start + _SLICE_ROWS, len(bodies))), deaths).items():
+        for name, of_type in _sort(bodies, range(start, min(start + _SLICE_ROWS, len(bodies))), failures).items():
             found[name].append(_documents(name, of_type))
-    return found, deaths
+    return found, failures
 
 
-def _sort(bodies: Sequence[bytes], rows: range, deaths: list[tuple[int, str]]) -> dict[str, _OfType]:
-    """The documents of some replies by type; what is none joins the deaths."""
+def _sort(bodies: Sequence[bytes], rows: range, failures: list[tuple[int, str]]) -> dict[str, _OfType]:
+    """The documents of some responses by type; what is none joins the failures."""
     found: dict[str, _OfType] = defaultdict(_OfType)
     for row in rows:
         try:
-            reply = parse_reply(bodies[row])
-        except BadReply:  # an older version took it for an answer
-            deaths.append((row, "bad_reply"))
+            response = parse_response(bodies[row])
+        except BadResponse:  # an older version took it for an answer
+            failures.append((row, "bad_reply"))
             continue
-        if not reply.documents:
-            deaths.append((row, "no_document"))
-        for index, document in enumerate(reply.documents):
+        if not response.documents:
+            failures.append((row, "no_document"))
+        for index, document in enumerate(response.documents):
             if document.type not in DOCUMENTS:
-                deaths.append((row, "unknown_type"))
+                failures.append((row, "unknown_type"))
             elif document.info is None:
-                deaths.append((row, "bad_document"))
+                failures.append((row, "bad_document"))
             else:
-                found[document.type].add(row, index, document, document.info, reply)
+                found[document.type].add(row, index, document, document.info, response)
     return found
 
 
 def _documents(document_type: str, found: _OfType) -> Documents:
     extras: list[dict[str, object]] = [{} for _ in found.rows]
     columns: dict[str, pa.Array] = {}
-    for wire_name, name in JUDGEMENT:
+    for wire_name, name in VALIDITY_FIELDS:
         values = [getattr(document, name) for document in found.documents]
-        cells = read_truths(values) if name == "valid" else read_cells(Kind.TEXT, values)
+        cells = read_truths(values) if name == "valid" else read_values(Kind.TEXT, values)
         columns[name] = _take(cells, wire_name, values, extras)[0]
     for spec in DOCUMENTS[document_type]:
         wire_name = spec.name
         values = [info.get(wire_name) for info in found.infos]
-        arrays = _take(read_cells(spec.kind, values), wire_name, values, extras)
+        arrays = _take(read_values(spec.kind, values), wire_name, values, extras)
         columns.update(zip([wire_name, f"{wire_name}_text"], arrays, strict=False))
     _keep_undocumented(document_type, found, extras)
     columns["extra"] = _as_map(extras)
     return Documents(np.array(found.rows, np.int64), np.array(found.indexes, np.int32), columns)
 
 
-def _take(cells: Cells, name: str, values: list[object], extras: list[dict[str, object]]) -> tuple[pa.Array, ...]:
+def _take(
+    cells: ColumnValues, name: str, values: list[object], extras: list[dict[str, object]]
+) -> tuple[pa.Array, ...]:
     """The columns of a field; what did not fit them goes to the extras under its name."""
-    for row in cells.misfits:
+    for row in cells.invalid_rows:
         extras[row][name] = values[row]
     return cells.arrays
 
@@ -109,7 +111,7 @@ def _keep_undocumented(document_type: str, found: _OfType, extras: list[dict[str
         inner: Mapping[str, object] = {}
         if not info.keys() <= documented:
             inner = {key: value for key, value in info.items() if key not in documented}
-        for level, others in (("info", inner), ("data", document.undocumented), ("reply", beside)):
+        for level, others in (("info", inner), ("data", document.undocumented), ("response", beside)):
             for key, value in others.items():
                 is_taken = key in extra or (key in info and level != "info")
                 extra[f"{level}.{key}" if is_taken else key] = value

@@ -13,7 +13,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from cardbeam.model.part import WrittenFile
-from cardbeam.run_state.layout import parquet_file, waiting_file
+from cardbeam.run_state.layout import parquet_file, staging_file
 from cardbeam.storage.folder import Files, Folder
 from cardbeam.tables.parquet_options import ROW_GROUP_ROWS, writer_options
 
@@ -31,7 +31,7 @@ class TableRows:
 
 
 class TableFile:
-    """A file under way, and what there is of it by now."""
+    """A file in progress, and what there is of it by now."""
 
     def __init__(self, written: WrittenFile, sink: BinaryIO, writer: Any) -> None:
         self.written = written
@@ -52,17 +52,17 @@ def open_parquet(folder: Folder, first: TableRows) -> AbstractContextManager[Tab
     """A Parquet file for rows like the first, which are not written yet; so many make a row group."""
     path = parquet_file(first.table, first.run_id, first.name)
     options = writer_options(first.rows.schema, len(first.rows))
-    return _open(folder, _begun(first, path), partial(pq.ParquetWriter, schema=first.rows.schema, **options))
+    return _open(folder, _started(first, path), partial(pq.ParquetWriter, schema=first.rows.schema, **options))
 
 
-def open_waiting(folder: Files, first: TableRows) -> AbstractContextManager[TableFile]:
+def open_staging(folder: Files, first: TableRows) -> AbstractContextManager[TableFile]:
     """A file that is to be merged, in Arrow's own form, which costs a tenth; packed where it goes over a network."""
     options = pa.ipc.IpcWriteOptions(compression=None if folder.is_local else "zstd")
-    path = waiting_file(first.table, first.run_id, first.name)
-    return _open(folder, _begun(first, path), partial(pa.ipc.new_file, schema=first.rows.schema, options=options))
+    path = staging_file(first.table, first.run_id, first.name)
+    return _open(folder, _started(first, path), partial(pa.ipc.new_file, schema=first.rows.schema, options=options))
 
 
-def _begun(first: TableRows, path: str) -> WrittenFile:
+def _started(first: TableRows, path: str) -> WrittenFile:
     return WrittenFile(first.run_id, first.table, path, 0, 0)
 
 

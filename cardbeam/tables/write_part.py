@@ -14,13 +14,13 @@ from cardbeam.run_state.layout import LEDGER
 from cardbeam.storage.folder import Files, Folder
 from cardbeam.tables.parquet_options import in_order
 from cardbeam.tables.read_part import Slice, add_up, read_part
-from cardbeam.tables.table_file import TableFile, TableRows, open_parquet, open_waiting
+from cardbeam.tables.table_file import TableFile, TableRows, open_parquet, open_staging
 
 
-def write_part(folder: Folder, part: Part, waiting: Files | None = None) -> tuple[list[WrittenFile], PartCounts]:
+def write_part(folder: Folder, part: Part, staging: Files | None = None) -> tuple[list[WrittenFile], PartCounts]:
     """Write a part's rows, and what it holds; files that wait go to a place of their own, if there is one."""
     with ExitStack() as stack:
-        files = _Files(folder, waiting or folder, part, stack)
+        files = _Files(folder, staging or folder, part, stack)
         counts = list(map(files.write, read_part(folder, part)))
     return [file.written for file in files.by_table.values()], add_up(part, counts)
 
@@ -28,8 +28,8 @@ def write_part(folder: Folder, part: Part, waiting: Files | None = None) -> tupl
 class _Files:
     """The files of a part, each opened when it gets its first rows."""
 
-    def __init__(self, folder: Folder, waiting: Files, part: Part, stack: ExitStack) -> None:
-        self._folder, self._waiting, self._part, self._stack = folder, waiting, part, stack
+    def __init__(self, folder: Folder, staging: Files, part: Part, stack: ExitStack) -> None:
+        self._folder, self._waiting, self._part, self._stack = folder, staging, part, stack
         self.by_table: dict[str, TableFile] = {}
 
     def write(self, some: Slice) -> PartCounts:
@@ -42,4 +42,4 @@ class _Files:
 
     def _open(self, table: str, rows: pa.Table) -> AbstractContextManager[TableFile]:
         first = TableRows(table, self._part.run_id, self._part.name, rows)
-        return open_parquet(self._folder, first) if table == LEDGER else open_waiting(self._waiting, first)
+        return open_parquet(self._folder, first) if table == LEDGER else open_staging(self._waiting, first)

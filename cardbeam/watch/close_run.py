@@ -1,7 +1,7 @@
 """A run whose workers are gone -> its tables and its receipt, from what its journal and its ledger hold.
 
 What a killed run did is durable, record by record; what it counted in memory is lost. So the counts come from files:
-what was found from found.json, which a backfill writes before its first call; what a watch gave out from open.json;
+what was found from counts.json, which a backfill writes before its first call; what a watch gave out from pending.json;
 what came of it from the records. What was found and has no record is deferred: the next run finds it. So closing a run
 again gives the same, at whatever moment it was killed.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 from cardbeam.config.settings import Settings
 from cardbeam.model.part import Part
-from cardbeam.model.result import FOUND, Counts, Fate
+from cardbeam.model.result import FOUND, Counts, RequestOutcome
 from cardbeam.run_state.closing import begin_closing, end_closing
 from cardbeam.run_state.counts import read_found
 from cardbeam.run_state.receipt import Receipt, write_receipt
@@ -25,7 +25,7 @@ from cardbeam.tables.publisher import Publisher
 from cardbeam.watch.unprocessed import unsettled
 
 
-def close_run(folder: Folder, settings: Settings, started_at: datetime, said: dict[str, Any]) -> Receipt:
+def close_run(folder: Folder, settings: Settings, started_at: datetime, text: dict[str, Any]) -> Receipt:
     """Publish what a run left, and write its receipt, with the settings that the run wrote down as it began."""
     run_id = settings.output.run_id
     status = begin_closing(folder, run_id)
@@ -35,14 +35,14 @@ def close_run(folder: Folder, settings: Settings, started_at: datetime, said: di
         return closed_counts(recorded, found, left.in_flight + left.deferred)
 
     def write(output: Folder, made: Receipt) -> Receipt:
-        return write_receipt(output, replace(made, status=status if made.reconciled else made.status, settings=said))
+        return write_receipt(output, replace(made, status=status if made.reconciled else made.status, settings=text))
 
     receipt = Publisher(folder, settings, started_at).close(count, started_at, write)
     end_closing(folder, run_id)
     return receipt
 
 
-def closed_counts(recorded: Counts, found: Mapping[str, int] | None, open_requests: int) -> Counts:
+def closed_counts(recorded: Counts, found: Mapping[str, int] | None, pending_requests: int) -> Counts:
     """The counts of a run's receipt, by what its records say and what it had found, as far as it had counted that.
 
     `recorded` tells apart the records of what an earlier run had processed. A run that counted nothing found at least
@@ -50,10 +50,10 @@ def closed_counts(recorded: Counts, found: Mapping[str, int] | None, open_reques
     """
     known = found or {}
     counts = dict(recorded)
-    before = Fate.ANSWERED_BEFORE.value
+    before = RequestOutcome.SKIPPED.value
     counts[before] = counts.get(before, 0) + known.get(before, 0)
     ended = sum(counts.values())
-    counts[Fate.DEFERRED.value] = open_requests if found is None else max(0, known[FOUND] - ended)
+    counts[RequestOutcome.DEFERRED.value] = pending_requests if found is None else max(0, known[FOUND] - ended)
     counts[FOUND] = sum(counts.values())
     return counts
 

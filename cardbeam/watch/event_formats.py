@@ -28,7 +28,7 @@ _SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "az": "az", "azure": "az", "abf
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ObjectCreated:
     """An object that was created: its store, its bucket or container, and what its key may be."""
 
     store: str
@@ -37,7 +37,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InvalidNotification:
     """What is no notification, and why; nothing of the message is quoted."""
 
     reason: str
@@ -91,7 +91,7 @@ _ATTRIBUTE = "bucketId"
 """Of Google's attributes, which come beside the object: it looks the same when it was created and when deleted."""
 
 
-def read_message(content: bytes | None, attributes: Mapping[str, str]) -> Iterator[Named | Fault]:
+def read_message(content: bytes | None, attributes: Mapping[str, str]) -> Iterator[ObjectCreated | InvalidNotification]:
     """What a message names; nothing where it tells of something else than objects that were created."""
     if _ATTRIBUTE in attributes:
         events: list[Any] = [attributes]
@@ -99,7 +99,7 @@ def read_message(content: bytes | None, attributes: Mapping[str, str]) -> Iterat
         try:
             events = _events(orjson.loads(content or b""))
         except orjson.JSONDecodeError:
-            yield Fault("it is no JSON")
+            yield InvalidNotification("it is no JSON")
             return
     for event in events:
         if (found := _read_event(event)) is not None:
@@ -111,17 +111,19 @@ def _events(message: Any) -> list[Any]:
     return inner if isinstance(inner, list) else [inner]
 
 
-def _read_event(event: Any) -> Named | Fault | None:
+def _read_event(event: Any) -> ObjectCreated | InvalidNotification | None:
     kinds = [(form, kind) for form in _FORMS if isinstance(kind := _at(event, form.kind), str)]
     form = next((form for form, kind in kinds if form.created.fullmatch(kind)), None)
     if form is None:
         is_known = bool(kinds) or any(_at(event, path) is not None for path in _SILENT)
-        return None if is_known else Fault("it has none of the known forms")
+        return None if is_known else InvalidNotification("it has none of the known forms")
     texts = [_at(event, path) for path in form.names]
     bucket, keys = form.read(*texts) if all(isinstance(text, str) for text in texts) else ("", ())
     if not bucket or not any(keys):
-        return Fault(f"it has no {' or '.join('.'.join(path) for path in form.names)} that names an object")
-    return Named(form.store, bucket, keys)
+        return InvalidNotification(
+            f"it has no {' or '.join('.'.join(path) for path in form.names)} that names an object"
+        )
+    return ObjectCreated(form.store, bucket, keys)
 
 
 def _at(found: Any, path: _Path) -> Any:
@@ -140,20 +142,20 @@ class Inputs:
     def __len__(self) -> int:
         return len(self._inputs)
 
-    def uris(self, named: Named) -> Iterator[str]:
+    def uris(self, named: ObjectCreated) -> Iterator[str]:
         """What the object may be; nothing if it lies under no input."""
         for place, matches in self._inputs:
             if _is_in(named, place):
                 yield from (Object(place.bucket, key).uri for key in named.keys if _is_key(key) and matches(key))
 
 
-def _is_in(named: Named, place: Object) -> bool:
+def _is_in(named: ObjectCreated, place: Object) -> bool:
     scheme, _, bucket = place.bucket.partition("://")
     return _SCHEMES[scheme] == named.store and bucket.partition("@")[0] == named.bucket
 
 
 def _is_key(key: str) -> bool:
-    """Whether it can be addressed; folders, whose names end in a slash, are no pictures."""
+    """Whether it can be addressed; folders, whose names end in a slash, are no images."""
     return not {"", ".", ".."} & set(key.split("/"))
 
 

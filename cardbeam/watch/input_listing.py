@@ -1,6 +1,6 @@
 """One listing of all inputs after another: one that cannot be listed does not stop the others.
 
-An input that fails is logged once, and once more when it can be listed again, however often it is tried in between.
+An input that fails is logged once, and again when it can be listed again, however often it is tried in between.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from cardbeam.config.settings import InputSettings
-from cardbeam.inputs.listing import find
+from cardbeam.inputs.listing import list_requests
 from cardbeam.model.request import Request
 from cardbeam.storage.errors import StoreRefused
 from cardbeam.storage.globs import is_glob
@@ -46,7 +46,7 @@ class InputListing:
         for source in self._inputs.input:
             try:
                 _require_folder(source)
-                yield from find(source, self._inputs)
+                yield from list_requests(source, self._inputs)
             except (SourceError, OSError) as error:  # a store that is away, or a folder, comes back
                 self._fail(source, error)
             else:

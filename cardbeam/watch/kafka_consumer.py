@@ -27,7 +27,7 @@ _ANSWER_WITHIN_S = 3.0
 _ASK_EVERY_S, _ASK_AGAIN_AFTER_S = 60.0, 5.0
 """New partitions are looked for so often; brokers that are away, more often."""
 _GATHER_S = 0.1
-"""Messages that come so soon after each other are taken together: each look at what is settled costs a listing."""
+"""Messages that come so soon after each other are taken together: each look at what is processed costs a listing."""
 _AT_ONCE = 1000
 _DEFAULTS = {"client.id": "cardbeam", "auto.offset.reset": "earliest", "queued.max.messages.kbytes": 4096}
 _REFUSALS = {
@@ -45,7 +45,7 @@ class TopicError(SourceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedMessage:
     """A message and its place."""
 
     partition: int
@@ -77,8 +77,8 @@ def group_of(output: str) -> str:
     return f"cardbeam-{hashlib.sha256(output.encode()).hexdigest()[:8]}"
 
 
-class KafkaTopic:
-    """Open from the first on; `is_away` while no broker answers or the topic is not to be had."""
+class KafkaConsumer:
+    """Open from the first on; `is_unavailable` while no broker answers or the topic is not to be had."""
 
     def __init__(
         self,
@@ -100,13 +100,13 @@ class KafkaTopic:
         ours = {"bootstrap.servers": place["brokers"], "enable.auto.commit": False, "enable.auto.offset.store": False}
         self._kafka = _client()
         self._consumer = self._open(
-            {**_DEFAULTS, "group.id": group, **config, **ours, "error_cb": self._note, "log_level": 0}
+            {**_DEFAULTS, "group.id": group, **config, **ours, "error_cb": self._record_error, "log_level": 0}
         )
         self._why: set[str] = set()
         self._partitions: set[int] = set()
         self._first: list[Message] = []
         self._ask_at_s = -math.inf
-        self.is_away = False
+        self.is_unavailable = False
         self._ask()
 
     @property
@@ -124,7 +124,7 @@ class KafkaTopic:
         elif (message := self._consumer.poll(seconds)) is not None:
             self._first.append(message)
 
-    def read(self, most: int) -> Iterator[Heard]:
+    def read(self, most: int) -> Iterator[ReceivedMessage]:
         """What has come; more than `most` only by the one that was waited for."""
         messages, self._first = self._first, []
         if not messages and (message := self._consumer.poll(0)) is not None:
@@ -133,13 +133,15 @@ class KafkaTopic:
             messages += self._consumer.consume(min(most, _AT_ONCE) - 1, _GATHER_S)
         for message in messages:
             if (error := message.error()) is not None:
-                self._note(error)
+                self._record_error(error)
             else:
                 headers: Any = message.headers() or ()  # said to be bytes, too
                 attributes = {name: _as_text(value) for name, value in headers}
-                if self.is_away:
+                if self.is_unavailable:
                     self._ask_at_s = -math.inf
-                yield Heard(_number(message.partition()), _number(message.offset()), message.value(), attributes)
+                yield ReceivedMessage(
+                    _number(message.partition()), _number(message.offset()), message.value(), attributes
+                )
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Say how far each partition is behind us; what fails is said again with the next."""
@@ -161,7 +163,7 @@ class KafkaTopic:
 
     def _ask(self) -> None:
         """Whether the brokers are there, and which partitions: a new one is read from its beginning."""
-        was_away = self.is_away
+        was_unavailable = self.is_unavailable
         try:
             found = self._consumer.list_topics(self._topic, _ANSWER_WITHIN_S).topics[self._topic]
             if found.error is not None:
@@ -170,15 +172,17 @@ class KafkaTopic:
         except self._kafka.KafkaException as error:
             if (message := self._consumer.poll(0)) is not None:  # has the client say what it was
                 self._first.append(message)
-            self._note(error.args[0])
-            self.is_away = True
+            self._record_error(error.args[0])
+            self.is_unavailable = True
         else:
             self._why.clear()
-            self.is_away = False
-        self._ask_at_s = self._clock() + (_ASK_AGAIN_AFTER_S if self.is_away else _ASK_EVERY_S)
-        if self.is_away != was_away:
-            state = f"not heard ({', '.join(sorted(self._why))}): the inputs are listed" if self.is_away else "heard"
-            _LOG.log(logging.WARNING if self.is_away else logging.INFO, "%s is %s", self._uri, state)
+            self.is_unavailable = False
+        self._ask_at_s = self._clock() + (_ASK_AGAIN_AFTER_S if self.is_unavailable else _ASK_EVERY_S)
+        if self.is_unavailable != was_unavailable:
+            state = (
+                f"not heard ({', '.join(sorted(self._why))}): the inputs are listed" if self.is_unavailable else "heard"
+            )
+            _LOG.log(logging.WARNING if self.is_unavailable else logging.INFO, "%s is %s", self._uri, state)
 
     def _assign(self, partitions: set[int]) -> None:
         if not partitions - self._partitions:
@@ -199,10 +203,10 @@ class KafkaTopic:
         place: TopicPartition = self._kafka.TopicPartition(self._topic, partition, offset)
         return place
 
-    def _note(self, error: KafkaError) -> None:
+    def _record_error(self, error: KafkaError) -> None:
         """What the client says by itself, many times over while the brokers are away."""
         self._why.add(error.name())
-        if error.name() == "_ALL_BROKERS_DOWN" and not self.is_away:
+        if error.name() == "_ALL_BROKERS_DOWN" and not self.is_unavailable:
             self._ask_at_s = -math.inf
 
 

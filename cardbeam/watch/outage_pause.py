@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from cardbeam.journal.follower import Known
-from cardbeam.model.record import SettledAs
+from cardbeam.journal.follower import RecordKey
+from cardbeam.model.record import RecordStatus
 from schemas.outcomes import OUTCOMES, Signal
 
 FIRST_S, LONGEST_S = 1.0, 60.0
@@ -40,13 +40,13 @@ class OutagePause:
         """Whether an image may be sent, to see whether it is answered."""
         return self._clock() >= self._probe_s
 
-    def note(self, known: Known) -> None:
+    def note(self, known: RecordKey) -> None:
         """Take up a record of the run."""
         if _is_answer(known):
-            self._answered_at = max(self._answered_at, known.last_at)
-            if self.is_on and known.last_at > self._deferred_at:
+            self._answered_at = max(self._answered_at, known.completed_at)
+            if self.is_on and known.completed_at > self._deferred_at:
                 self._end()
-        elif known.outcome == SettledAs.DEFERRED.value and known.code is not None and not known.may_be_old:
+        elif known.outcome == RecordStatus.DEFERRED.value and known.code is not None and not known.may_be_old:
             self._defer(known)  # one without a code was not sent
 
     def probed(self) -> None:
@@ -54,10 +54,10 @@ class OutagePause:
         self._wait_s = min(2 * self._wait_s, LONGEST_S)
         self._probe_s = self._clock() + self._wait_s
 
-    def _defer(self, known: Known) -> None:
-        if self.is_on or known.last_at - self._answered_at < _RECENT_US:
+    def _defer(self, known: RecordKey) -> None:
+        if self.is_on or known.completed_at - self._answered_at < _RECENT_US:
             return
-        self._deferred_at, self.since_at_s = known.last_at, self._now_s()
+        self._deferred_at, self.since_at_s = known.completed_at, self._now_s()
         self._since_s, self._wait_s = self._clock(), FIRST_S
         self._probe_s = self._since_s + FIRST_S
         _LOG.warning("the endpoint does not answer (%s): calls are paused, and images wait", known.code)
@@ -68,8 +68,8 @@ class OutagePause:
         _LOG.warning("the endpoint answers again, after %s: calls are made again", after)
 
 
-def _is_answer(known: Known) -> bool:
-    if known.outcome == SettledAs.ANSWERED.value:
+def _is_answer(known: RecordKey) -> bool:
+    if known.outcome == RecordStatus.SUCCEEDED.value:
         return True
     outcome = OUTCOMES.get(known.code or "")
     return outcome is not None and outcome.signal is Signal.SUCCESS

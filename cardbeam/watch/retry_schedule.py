@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from cardbeam.journal.follower import Known
+from cardbeam.journal.follower import RecordKey
 from cardbeam.model.request import Request
 from cardbeam.run_state.layout import RUNS
 from cardbeam.storage.folder import Folder
@@ -33,12 +33,12 @@ Uris = tuple[str, ...]
 
 @dataclass(slots=True)
 class _Retry:
-    """An image that failed or was deferred, and is not settled."""
+    """An image that failed or was deferred, and is not processed."""
 
     source_id: str | None
     failures: int
     seen_at: int
-    """`last_at` of the last record of it that was taken up."""
+    """`completed_at` of the last record of it that was taken up."""
     due_s: float
     """By the clock of this process."""
     due_at_s: float
@@ -64,7 +64,7 @@ class RetrySchedule:
         return sum(one.request is not None for one in self._retries.values())
 
     def uris(self) -> Iterable[Uris]:
-        """Every image that is not settled."""
+        """Every image that is not processed."""
         return self._retries.keys()
 
     def load(self) -> None:
@@ -83,28 +83,28 @@ class RetrySchedule:
         self._retries = {uris: one for uris, one in self._retries.items() if one.is_listed}
 
     def seen_at(self, uris: Uris) -> int:
-        """`last_at` of the last record of an image that was taken up; 0 where there is none."""
+        """`completed_at` of the last record of an image that was taken up; 0 where there is none."""
         retry = self._retries.get(uris)
         return retry.seen_at if retry else 0
 
-    def is_old(self, known: Known) -> bool:
+    def is_old(self, known: RecordKey) -> bool:
         """Whether a record was taken up already: the ledger repeats what the journal said."""
-        return known.may_be_old and known.last_at <= self.seen_at(known.uris)
+        return known.may_be_old and known.completed_at <= self.seen_at(known.uris)
 
-    def add(self, request: Request, known: Known, *, is_own: bool) -> None:
+    def add(self, request: Request, known: RecordKey, *, is_own: bool) -> None:
         """A record says that a dispatched image failed, by its own fault or not."""
         before = self._retries.get(request.uris)
-        is_counted = is_own and known.last_at > (before.seen_at if before else 0)
+        is_counted = is_own and known.completed_at > (before.seen_at if before else 0)
         failures = (before.failures if before else 0) + is_counted
         wait_s = DELAYS_S[min(failures, len(DELAYS_S)) - 1] if is_own and failures else DEFERRED_S
-        seen_at = max(known.last_at, before.seen_at if before else 0)
+        seen_at = max(known.completed_at, before.seen_at if before else 0)
         code = (known.code if is_own else before.code if before else None) or ""
         self._retries[request.uris] = _Retry(
             known.source_id, failures, seen_at, self._clock() + wait_s, self._now_s() + wait_s, code, request
         )
 
-    def settle(self, known: Known) -> None:
-        """An image has its result: it is sent no more. What may be told once more may be of an earlier version."""
+    def complete(self, known: RecordKey) -> None:
+        """An image has its result: it is sent no more. What may be told again may be of an earlier version."""
         retry = self._retries.get(known.uris)
         if retry is not None and (not known.may_be_old or known.source_id == retry.source_id):
             del self._retries[known.uris]

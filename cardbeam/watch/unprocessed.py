@@ -1,62 +1,62 @@
-"""What a watch has dispatched and not settled, by the file it keeps and the records of its run."""
+"""What a watch has dispatched and not processed, by the file it keeps and the records of its run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cardbeam.journal.follower import Known, Tail
+from cardbeam.journal.follower import JournalFollower, RecordKey
 from cardbeam.model.record import LEFT
 from cardbeam.run_state.layout import run_file
 from cardbeam.storage.damaged_file import pass_over
 from cardbeam.storage.folder import Folder
-from cardbeam.watch.pending import OPEN_FILE, Given, Uris, decode
+from cardbeam.watch.pending import PENDING_FILE, PendingRequest, Uris, decode
 
 
-def open_requests(folder: Folder, run_id: str) -> list[Given]:
-    """What is given out and not settled, as the watch wrote it last."""
+def pending_requests(folder: Folder, run_id: str) -> list[PendingRequest]:
+    """What is dispatched and not processed, as the watch wrote it last."""
     try:
-        path = run_file(run_id, OPEN_FILE)
+        path = run_file(run_id, PENDING_FILE)
         return decode(folder.read(path), path)
     except FileNotFoundError:
         return []
 
 
 class Records:
-    """The records of a run, as far as they tell what is settled and what is left."""
+    """The records of a run, as far as they tell what is processed and what is left."""
 
-    def __init__(self, records: Iterable[Known]) -> None:
+    def __init__(self, records: Iterable[RecordKey]) -> None:
         self._sources: set[str | None] = set()
         self._uris: set[Uris] = set()
-        self._left: dict[Uris, Known] = {}
+        self._left: dict[Uris, RecordKey] = {}
         for known in records:
             if known.outcome not in LEFT:
                 self._sources.add(known.source_id)
                 self._uris.add(known.uris)
-            elif known.uris not in self._left or self._left[known.uris].last_at < known.last_at:
+            elif known.uris not in self._left or self._left[known.uris].completed_at < known.completed_at:
                 self._left[known.uris] = known
         self._sources -= {None}
 
-    def is_settled(self, source_id: str | None) -> bool:
+    def is_processed(self, source_id: str | None) -> bool:
         """Whether this version of an image has its result."""
         return source_id in self._sources
 
-    def left_of(self, given: Given) -> Known | None:
+    def left_of(self, given: PendingRequest) -> RecordKey | None:
         """The record that says that a dispatched request is to be sent again, if there is one."""
         left = self._left.get(given.request.uris)
-        return left if left is not None and left.last_at > given.seen_at else None
+        return left if left is not None and left.completed_at > given.seen_at else None
 
-    def unsettled(self, given: Iterable[Given]) -> Unsettled:
+    def unsettled(self, given: Iterable[PendingRequest]) -> Unsettled:
         """How many requests have no result, by those that are dispatched."""
         in_flight = {
             one.request.uris
             for one in given
             if one.request.uris not in self._uris
-            and not self.is_settled(one.request.source_id)
+            and not self.is_processed(one.request.source_id)
             and self.left_of(one) is None
         }
         is_open = (
-            uris not in self._uris if one.source_id is None else not self.is_settled(one.source_id)
+            uris not in self._uris if one.source_id is None else not self.is_processed(one.source_id)
             for uris, one in self._left.items()
             if uris not in in_flight
         )
@@ -72,11 +72,11 @@ class Unsettled:
 
 
 def unsettled(folder: Folder, run_id: str) -> Unsettled:
-    """What a run has not settled, by its records."""
-    given = open_requests(folder, run_id)
-    return Records(Tail(folder, run_id, pass_over).read()).unsettled(given)
+    """What a run has not processed, by its records."""
+    given = pending_requests(folder, run_id)
+    return Records(JournalFollower(folder, run_id, pass_over).read()).unsettled(given)
 
 
 def still_open(folder: Folder, run_id: str) -> int:
-    """How many requests were given out and have no record since."""
+    """How many requests were dispatched and have no record since."""
     return unsettled(folder, run_id).in_flight

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from cardbeam.journal.follower import Known
-from cardbeam.model.record import LEFT, SettledAs
+from cardbeam.journal.follower import RecordKey
+from cardbeam.model.record import LEFT, RecordStatus
 from cardbeam.run_state.layout import run_file
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import read_state, write_state
@@ -60,15 +60,15 @@ class StatusWriter:
         self._written: WatchStatus | None = None
         self._write_at_s = clock()
 
-    def note_record(self, known: Known) -> None:
+    def note_record(self, known: RecordKey) -> None:
         """An image has its result, or failed for now."""
         if known.outcome not in LEFT:
             self._found_at_s.pop(known.uris, None)
         if known.may_be_old:
             return
-        if known.outcome == SettledAs.ANSWERED.value:
+        if known.outcome == RecordStatus.SUCCEEDED.value:
             self._succeeded_at_s = self._now_s()
-        elif known.outcome == SettledAs.DEAD.value or (known.outcome in LEFT and known.code):
+        elif known.outcome == RecordStatus.FAILED.value or (known.outcome in LEFT and known.code):
             self._failed.append((self._clock(), known.code or "unknown"))
 
     def note_found(self, uris: Iterable[Uris]) -> None:

@@ -13,17 +13,17 @@ import numpy.typing as npt
 import pypdfium2 as pdfium
 from PIL import ExifTags, Image
 
-from endpoint.answers import NotAPicture, is_pdf
+from endpoint.answers import NotAnImage, is_pdf
 
 Pixels = npt.NDArray[np.uint8]
 """RGB (height, width, 3) or grey (height, width), 0 to 255."""
 
 Rows = Callable[[int, int], Image.Image]
-"""Rows of a decoded picture in RGB, from one to before another."""
+"""Rows of a decoded image in RGB, from one to before another."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_DECODED_BYTES = 50_000_000
-"""Largest picture decoded, as Pillow holds it: 12.5 megapixels in colour, 50 in grey."""
+"""Largest image decoded, as Pillow holds it: 12.5 megapixels in colour, 50 in grey."""
 MAX_JPEG_BYTES = 40_000_000
 """The same for JPEGs, which are halved until they fit: above 10 megapixels a card half as wide still has its 1000."""
 MAX_PROGRESSIVE_BYTES = 79_000_000
@@ -31,11 +31,11 @@ MAX_PROGRESSIVE_BYTES = 79_000_000
 MAX_HELD_BYTES, MAX_HELD_PROGRESSIVE_BYTES = 70_000_000, 90_000_000
 """The same with the file as it was sent; what is progressive is smaller again when the sheet is made."""
 ROOMY_BYTES = 40_000_000
-"""Where a file and its decoded picture take more together, room is made for them first."""
+"""Where a file and its decoded image take more together, room is made for them first."""
 MAX_WORKING_PX = 4_000_000
 """Largest sheet worked on: a card half its width still has the pixels the text pass uses."""
 BAND_PX = 16
-"""So many rows at a time become RGB, so that no second whole picture stands in memory."""
+"""So many rows at a time become RGB, so that no second whole image stands in memory."""
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
 MAX_PAGES = 20
 PDF_DPI = 200
@@ -45,51 +45,51 @@ _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 4: cv2.COLOR_RGBA2RGB}
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One picture, or one page of a PDF, to find cards on.
+    """One image, or one page of a PDF, to find cards on.
 
-    `pixels` are RGB and upright as the picture's own orientation tag says. `scale` turns
-    their coordinates into pixels of the picture sent; of a page, into pixels at 200 dpi.
+    `pixels` are RGB and upright as the image's own orientation tag says. `scale` turns
+    their coordinates into pixels of the image sent; of a page, into pixels at 200 dpi.
     """
 
     pixels: Pixels
     scale: float
 
 
-def open_sheets(picture: bytes, make_room: Callable[[], object] = lambda: None) -> Iterator[Sheet]:
-    """Picture or PDF -> sheets, one at a time, so that a long PDF never stands in memory whole.
+def open_sheets(image: bytes, make_room: Callable[[], object] = lambda: None) -> Iterator[Sheet]:
+    """Image or PDF -> sheets, one at a time, so that a long PDF never stands in memory whole.
 
-    `make_room` is called before a picture is decoded that takes more than ROOMY_BYTES.
-    Raises NotAPicture for bytes that are neither, are broken or locked, or pass the bounds above.
+    `make_room` is called before an image is decoded that takes more than ROOMY_BYTES.
+    Raises NotAnImage for bytes that are neither, are broken or locked, or pass the bounds above.
     """
-    if is_pdf(picture):
-        yield from _pages(picture)
+    if is_pdf(image):
+        yield from _pages(image)
     else:
-        yield _sheet(picture, make_room)
+        yield _sheet(image, make_room)
 
 
-def _sheet(picture: bytes, make_room: Callable[[], object]) -> Sheet:
+def _sheet(image: bytes, make_room: Callable[[], object]) -> Sheet:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bounds here are stricter
-            with Image.open(io.BytesIO(picture), formats=FORMATS) as opened:
-                return _decoded(opened, picture, make_room)
+            with Image.open(io.BytesIO(image), formats=FORMATS) as opened:
+                return _decoded(opened, image, make_room)
     except (OSError, SyntaxError, ValueError, TypeError, EOFError, cv2.error, Image.DecompressionBombError) as error:
         # Pillow's own messages can quote the bytes; only the class of the failure is let through.
-        raise NotAPicture(f"not a readable picture ({type(error).__name__})") from None
+        raise NotAnImage(f"not a readable image ({type(error).__name__})") from None
 
 
-def _decoded(opened: Image.Image, picture: bytes, make_room: Callable[[], object]) -> Sheet:
+def _decoded(opened: Image.Image, image: bytes, make_room: Callable[[], object]) -> Sheet:
     sent_width = opened.width
-    if len(picture) + _fit(opened, len(picture)) > ROOMY_BYTES:
+    if len(image) + _fit(opened, len(image)) > ROOMY_BYTES:
         make_room()
     shrink = min(1.0, (MAX_WORKING_PX / (opened.width * opened.height)) ** 0.5)
     size = (max(1, round(opened.width * shrink)), max(1, round(opened.height * shrink)))
-    rows = _rows_of(opened, picture)
+    rows = _rows_of(opened, image)
     pixels = np.empty((size[1], size[0], 3), dtype=np.uint8)
     for top in range(0, size[1], BAND_PX):
         bottom = min(top + BAND_PX, size[1])
         pixels[top:bottom] = _band(opened, rows, size, top, bottom)
-    turn = opened.getexif().get(ExifTags.Base.Orientation, 1)  # not earlier: of a PNG it decodes the picture
+    turn = opened.getexif().get(ExifTags.Base.Orientation, 1)  # not earlier: of a PNG it decodes the image
     return Sheet(_upright(pixels, turn), sent_width / size[0])
 
 
@@ -98,19 +98,19 @@ def _fit(opened: Image.Image, file_bytes: int) -> int:
 
     Returns the bytes that decoding takes beside the file.
     """
-    parts, most_bytes, whole_bytes = [1], min(MAX_DECODED_BYTES, MAX_HELD_BYTES - file_bytes), 0
+    parts, max_bytes, whole_bytes = [1], min(MAX_DECODED_BYTES, MAX_HELD_BYTES - file_bytes), 0
     if opened.format == "JPEG" and "progressive" in opened.info:
         # not an eighth: too little is left of one that needs it for its coefficients
         parts, whole_bytes = [1, 2, 4], _coefficient_bytes(opened)
-        most_bytes = min(MAX_PROGRESSIVE_BYTES, MAX_HELD_PROGRESSIVE_BYTES - file_bytes)
+        max_bytes = min(MAX_PROGRESSIVE_BYTES, MAX_HELD_PROGRESSIVE_BYTES - file_bytes)
     elif opened.format == "JPEG":
-        parts, most_bytes = [1, 2, 4, 8], min(MAX_JPEG_BYTES, MAX_HELD_BYTES - file_bytes)
+        parts, max_bytes = [1, 2, 4, 8], min(MAX_JPEG_BYTES, MAX_HELD_BYTES - file_bytes)
     for part in parts:
         taken_bytes = whole_bytes + _decoded_bytes(opened) // (part * part)
-        if taken_bytes <= most_bytes:
+        if taken_bytes <= max_bytes:
             opened.draft(None, (opened.width // part, opened.height // part))  # once: Pillow takes no second one
             return taken_bytes
-    raise NotAPicture("more pixels than can be decoded")
+    raise NotAnImage("more pixels than can be decoded")
 
 
 def _coefficient_bytes(opened: Image.Image) -> int:
@@ -132,13 +132,13 @@ def _is_animated(opened: Image.Image) -> bool:
     return bool(getattr(opened, "is_animated", False))
 
 
-def _rows_of(opened: Image.Image, picture: bytes) -> Rows:
-    """The picture decoded. A still WebP by OpenCV: Pillow takes every one for a film, with three more copies."""
+def _rows_of(opened: Image.Image, image: bytes) -> Rows:
+    """The image decoded. A still WebP by OpenCV: Pillow takes every one for a film, with three more copies."""
     if opened.format != "WEBP" or _is_animated(opened):
         opened.load()
         brightest = float(np.max(opened.getextrema())) if opened.mode in _DEEP else 255.0
         return lambda first, last: _eight_bit(opened.crop((0, first, opened.width, last)), brightest)
-    decoded = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED)
+    decoded = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.ndim != 3:
         raise OSError
     order = cv2.COLOR_BGRA2RGBA if decoded.shape[2] == 4 else cv2.COLOR_BGR2RGB
@@ -146,7 +146,7 @@ def _rows_of(opened: Image.Image, picture: bytes) -> Rows:
 
 
 def _band(opened: Image.Image, rows: Rows, size: tuple[int, int], top: int, bottom: int) -> Image.Image:
-    """Rows `top` to `bottom` of the picture at `size`, as if all of it were shrunk: a filter looks a row beyond."""
+    """Rows `top` to `bottom` of the image at `size`, as if all of it were shrunk: a filter looks a row beyond."""
     step = opened.height / size[1]
     first, last = max(0, int(top * step) - 2), min(opened.height, int(bottom * step) + 3)
     box = (0, top * step - first, opened.width, min(bottom * step, opened.height) - first)
@@ -154,7 +154,7 @@ def _band(opened: Image.Image, rows: Rows, size: tuple[int, int], top: int, bott
 
 
 def _eight_bit(part: Image.Image, brightest: float) -> Image.Image:
-    """Any mode -> RGB: 16-bit greys are scaled to the picture's brightest, not cut off; transparent becomes white."""
+    """Any mode -> RGB: 16-bit greys are scaled to the image's brightest, not cut off; transparent becomes white."""
     if part.mode in _DEEP:
         levels = np.asarray(part, dtype=np.float32) * np.float32(255.0 / max(255.0, brightest))
         return Image.fromarray(levels.clip(0, 255).astype(np.uint8)).convert("RGB")
@@ -164,7 +164,7 @@ def _eight_bit(part: Image.Image, brightest: float) -> Image.Image:
 
 
 def _upright(pixels: Pixels, turn: int) -> Pixels:
-    """The picture as its orientation tag (EXIF 2.32, 4.6.5) says it is to be seen."""
+    """The image as its orientation tag (EXIF 2.32, 4.6.5) says it is to be seen."""
     if turn in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
     mirrored = {2: (0, -1), 3: (-1, -1), 4: (-1, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}.get(turn, ())
@@ -175,10 +175,10 @@ def _pages(document: bytes) -> Iterator[Sheet]:
     try:
         opened = pdfium.PdfDocument(document)
     except pdfium.PdfiumError:
-        raise NotAPicture("not a readable PDF") from None
+        raise NotAnImage("not a readable PDF") from None
     with opened:
         if len(opened) > MAX_PAGES:
-            raise NotAPicture(f"a PDF of more than {MAX_PAGES} pages")
+            raise NotAnImage(f"a PDF of more than {MAX_PAGES} pages")
         for index in range(len(opened)):
             yield _page(opened, index)
 
@@ -194,5 +194,5 @@ def _page(document: pdfium.PdfDocument, index: int) -> Sheet:
             pixels = np.asarray(cv2.cvtColor(pixels, _TO_RGB[pixels.shape[2]]), dtype=np.uint8)
         page.close()
     except (pdfium.PdfiumError, ValueError, OSError):
-        raise NotAPicture(f"page {index + 1} of the PDF is not readable") from None
+        raise NotAnImage(f"page {index + 1} of the PDF is not readable") from None
     return Sheet(pixels, 1 / shrink)

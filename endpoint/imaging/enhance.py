@@ -15,19 +15,19 @@ Plane = npt.NDArray[np.float32]
 MARGIN = 30
 """Pixels left out all around when sharpness is measured: the card's own edge is sharp or not for other reasons."""
 GRAINY = 5.0
-"""Median Laplacian, in hundredths of the contrast, above which a picture is smoothed first: dark shots, screens."""
+"""Median Laplacian, in hundredths of the contrast, above which an image is smoothed first: dark shots, screens."""
 SOFT = 0.34
-"""Sharpness under which a picture is sharpened; sharpening a clean one hurts."""
+"""Sharpness under which an image is sharpened; sharpening a clean one hurts."""
 BLUR_PX, BLUR_NOISE = 1.8, 0.003
-"""The blur taken back from soft pictures, and the noise allowed for."""
+"""The blur taken back from soft images, and the noise allowed for."""
 STRIP_PX = 64
 """So many rows or columns at a time are transformed."""
-MOST_GLARE = 0.94
+MAX_GLARE = 0.94
 """Share of a reflection beyond which nothing is left to bring out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Clarity:
+class Sharpness:
     """What was measured on a card: grain in hundredths of its contrast, and sharpness.
 
     Sharpness is the energy of the second derivative in that of the first, so that it does not depend
@@ -38,24 +38,24 @@ class Clarity:
     sharpness: float
 
 
-def measured(grey: Plane) -> Clarity:
+def measured(grey: Plane) -> Sharpness:
     """Grain and sharpness of a card whose ink and paper lie near 0 and 1."""
     grain = float(np.median(np.abs(cv2.Laplacian(grey, cv2.CV_32F)[::3, ::3]))) * 100
     smooth = cv2.GaussianBlur(grey[MARGIN:-MARGIN, MARGIN:-MARGIN], (0, 0), 1.0)
     slope = sum(_energy(cv2.Sobel(smooth, cv2.CV_32F, dx, 1 - dx, scale=1 / 8)) for dx in (0, 1))
-    return Clarity(grain, _energy(cv2.Laplacian(smooth, cv2.CV_32F)) / max(1e-9 * smooth.size, slope))
+    return Sharpness(grain, _energy(cv2.Laplacian(smooth, cv2.CV_32F)) / max(1e-9 * smooth.size, slope))
 
 
-def readable(pixels: Pixels) -> Pixels:
+def enhance(pixels: Pixels) -> Pixels:
     """RGB of an aligned card -> grey for the page pass.
 
     A whole sheet is several times as large as a card, one plane of it many megabytes: steps work in place or in strips.
     """
-    grey = _lit(pixels)
-    clarity = measured(grey)
-    if clarity.grain > GRAINY:
+    grey = _normalize_illumination(pixels)
+    sharpness = measured(grey)
+    if sharpness.grain > GRAINY:
         grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), dtype=np.float32)
-    elif clarity.sharpness < SOFT:
+    elif sharpness.sharpness < SOFT:
         unblur(grey, BLUR_PX, BLUR_NOISE)
     grey *= 215
     grey += 20
@@ -67,11 +67,11 @@ def _energy(plane: cv2.typing.MatLike) -> float:
     return float(cv2.norm(plane, cv2.NORM_L2SQR))
 
 
-def _lit(pixels: Pixels) -> Plane:
+def _normalize_illumination(pixels: Pixels) -> Plane:
     """Grey in shares of the paper around it, without shade (lifted up to four times) and without reflections."""
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.float32)
     darkest = max(1.0, 0.25 * float(np.percentile(grey[::4, ::4], 90)))
-    grey /= np.maximum(paper := _paper(grey), darkest, out=paper)
+    grey /= np.maximum(paper := _background(grey), darkest, out=paper)
     del paper
     np.subtract(1, grey, out=grey)  # how deep the ink is
     glare = _glare(pixels)
@@ -86,12 +86,12 @@ def _glare(pixels: Pixels) -> Plane | None:
     Seen in the channel the card's own tint leaves darkest; None on a white card, where it is not to be told.
     """
     small = cv2.resize(pixels, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    paper = _paper_of(np.asarray(small.min(axis=2), dtype=np.float32))
+    paper = _background_of(np.asarray(small.min(axis=2), dtype=np.float32))
     usual = float(np.median(paper))
     if not 120 < usual < 242:  # dark is the table around a card without an outline, or a shot without a lamp
         return None
     share = (paper - usual) / np.float32(255 - usual)
-    return _at_size(np.where(share > 0.3, np.minimum(share, MOST_GLARE), 0), pixels.shape[:2])
+    return _at_size(np.where(share > 0.3, np.minimum(share, MAX_GLARE), 0), pixels.shape[:2])
 
 
 def unblur(grey: Plane, sigma: float, noise: float) -> None:
@@ -116,13 +116,13 @@ def _strips(length: int) -> Iterator[slice]:
     return (slice(start, start + STRIP_PX) for start in range(0, length, STRIP_PX))
 
 
-def _paper(grey: Plane) -> Plane:
+def _background(grey: Plane) -> Plane:
     """The brightness of the card under its print, found at a quarter of the size."""
     small = cv2.resize(grey, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    return _at_size(_paper_of(np.asarray(small, dtype=np.float32)), grey.shape)
+    return _at_size(_background_of(np.asarray(small, dtype=np.float32)), grey.shape)
 
 
-def _paper_of(small: Plane) -> Plane:
+def _background_of(small: Plane) -> Plane:
     """The brightest nearby, smoothed."""
     closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (13, 13)))
     return np.asarray(cv2.GaussianBlur(closed, (0, 0), 3), dtype=np.float32)

@@ -12,9 +12,9 @@ from endpoint.imaging.decode import Pixels
 from endpoint.imaging.geometry import Corners, crossing, on_edges, ordered, side_line, sides
 
 SEARCH_PX = 640
-"""Long side of the picture the edges are looked for in."""
+"""Long side of the image the edges are looked for in."""
 MIN_SHARE = 0.06
-"""Smallest share of the picture a card fills."""
+"""Smallest share of the image a card fills."""
 ENOUGH_SUPPORT = 0.93
 """With an outline that lies so well on edges, no more shapes are proposed."""
 MIN_SUPPORT = 0.55
@@ -22,7 +22,7 @@ MIN_SUPPORT = 0.55
 LIES_WELL = 0.85
 """A side of which so much lies on edges is not moved."""
 RIM_PX = 6
-"""So near to the picture's rim, in pixels of the search, an outline may be the picture's own."""
+"""So near to the image's rim, in pixels of the search, an outline may be the image's own."""
 SNAP_PX = np.arange(-24.0, 25.0, 3.0)
 """How far the ends of a side are moved when it is looked for nearby, in pixels of the search."""
 
@@ -55,7 +55,7 @@ def find_cards(sheet: Pixels) -> list[Corners]:
 
 
 def channels(small: Pixels) -> tuple[Pixels, Pixels]:
-    """Lightness, and how far each pixel's colour is from the usual one along the picture's border."""
+    """Lightness, and how far each pixel's colour is from the usual one along the image's border."""
     lab = np.asarray(cv2.cvtColor(cv2.GaussianBlur(small, (5, 5), 0), cv2.COLOR_RGB2LAB), dtype=np.float32)
     rim = np.concatenate([part.reshape(-1, 3) for part in (lab[:8], lab[-8:], lab[:, :8], lab[:, -8:])])
     distance = cv2.transform(np.abs(lab - np.median(rim, axis=0)), np.ones((1, 3)))
@@ -148,7 +148,7 @@ def _refined(rough: Corners, hull: Corners) -> Corners:
 
 
 def _card_shaped(quad: Corners, hull: npt.NDArray[np.int32], mask: Pixels) -> bool:
-    """Of a card's proportions (1.42 to 1.59, and room for perspective), full, and not the picture's own frame."""
+    """Of a card's proportions (1.42 to 1.59, and room for perspective), full, and not the image's own frame."""
     long, short = sides(quad)
     area = cv2.contourArea(quad.astype(np.float32))
     if short < 1 or not 1.2 <= long / short <= 1.95 or area < MIN_SHARE * mask.size:
@@ -156,13 +156,13 @@ def _card_shaped(quad: Corners, hull: npt.NDArray[np.int32], mask: Pixels) -> bo
     return 0.9 <= cv2.contourArea(hull) / area <= 1.1 and area < 0.995 * mask.size
 
 
-def _anywhere(quad: Corners, picture: Pixels) -> bool:
+def _anywhere(quad: Corners, image: Pixels) -> bool:
     return True
 
 
-def _off_the_rim(quad: Corners, picture: Pixels) -> bool:
-    """Whether there is table all around: on a picture that is the card itself, parts of it end at the rim."""
-    return bool((quad > RIM_PX).all() and (quad < np.array(picture.shape[1::-1]) - RIM_PX).all())
+def _off_the_rim(quad: Corners, image: Pixels) -> bool:
+    """Whether there is table all around: on an image that is the card itself, parts of it end at the rim."""
+    return bool((quad > RIM_PX).all() and (quad < np.array(image.shape[1::-1]) - RIM_PX).all())
 
 
 def _overlap(quad: Corners, other: Corners) -> bool:

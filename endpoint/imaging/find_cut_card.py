@@ -1,6 +1,6 @@
-"""Sheet -> the outline of a card that runs over the picture's edge, its unseen sides put where they must be.
+"""Sheet -> the outline of a card that runs over the image's edge, its unseen sides put where they must be.
 
-The card is the large even shape around the picture's middle that meets the picture's rim. Sides inside the picture are
+The card is the large even shape around the image's middle that meets the image's rim. Sides inside the image are
 lines of its hull; each unseen one is laid parallel to the side across from it, as far out as the card is seen.
 """
 
@@ -17,21 +17,21 @@ from endpoint.imaging.find_card import SEARCH_PX, channels, soft_edges
 from endpoint.imaging.geometry import Corners, crossing, on_edges, ordered, side_line
 
 RIM_PX = 5
-"""Hull points so near the picture's rim are where the picture ends, not the card; in pixels of the search."""
-LEAST_SIDE = 0.14
-"""A side that is seen is at least that long, in shares of the picture's long side."""
-LEAST_TOUCH = 0.08
-"""How much of one edge of the picture the card runs along at least."""
-LEAST_AREA, MOST_AREA = 0.30, 0.97
-"""Share of the picture that is card."""
-LEAST_SUPPORT = 0.75
-"""Share of each seen side that lies on edges of the picture."""
+"""Hull points so near the image's rim are where the image ends, not the card; in pixels of the search."""
+MIN_SIDE = 0.14
+"""A side that is seen is at least that long, in shares of the image's long side."""
+MIN_TOUCH = 0.08
+"""How much of one edge of the image the card runs along at least."""
+MIN_AREA, MAX_AREA = 0.30, 0.97
+"""Share of the image that is card."""
+MIN_EDGE_SUPPORT = 0.75
+"""Share of each seen side that lies on edges of the image."""
 Line = npt.NDArray[np.float64]
 """A point and a direction of length 1: (x, y, dx, dy)."""
 
 
 def find_cut_card(sheet: Pixels) -> Corners | None:
-    """Corners of the card, some of them outside the picture; None where no card meets the picture's rim."""
+    """Corners of the card, some of them outside the image; None where no card meets the image's rim."""
     scale = max(sheet.shape[:2]) / SEARCH_PX
     size = (max(1, round(sheet.shape[1] / scale)), max(1, round(sheet.shape[0] / scale)))
     small = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
@@ -45,7 +45,7 @@ def find_cut_card(sheet: Pixels) -> Corners | None:
 
 
 def _shapes(lightness: Pixels, apart: Pixels) -> Iterator[npt.NDArray[np.bool_]]:
-    """What may be the card: the part around the middle of all that is lighter, or (un)like the picture's rim."""
+    """What may be the card: the part around the middle of all that is lighter, or (un)like the image's rim."""
     for channel in (apart, lightness):
         _, above = cv2.threshold(channel, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
         for mask in (above, cv2.bitwise_not(above)):
@@ -54,7 +54,7 @@ def _shapes(lightness: Pixels, apart: Pixels) -> Iterator[npt.NDArray[np.bool_]]
             opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((15, 15), np.uint8))[20:-20, 20:-20]
             _, labels = cv2.connectedComponents(opened)
             middle = labels[labels.shape[0] // 2, labels.shape[1] // 2]
-            if middle and LEAST_AREA < (labels == middle).mean() < MOST_AREA:
+            if middle and MIN_AREA < (labels == middle).mean() < MAX_AREA:
                 yield labels == middle
 
 
@@ -63,9 +63,9 @@ def _completed(shape: npt.NDArray[np.bool_], edges: Pixels) -> Corners | None:
     contour = np.asarray(max(contours, key=cv2.contourArea), dtype=np.int32)
     hull = np.asarray(cv2.convexHull(contour), dtype=np.int32)
     touched = (shape[1], shape[-2], shape[:, 1], shape[:, -2])
-    if shape.sum() < 0.93 * cv2.contourArea(hull) or max(float(edge.mean()) for edge in touched) < LEAST_TOUCH:
+    if shape.sum() < 0.93 * cv2.contourArea(hull) or max(float(edge.mean()) for edge in touched) < MIN_TOUCH:
         return None
-    seen = [line for line, support in _seen_sides(hull, contour, edges) if support >= LEAST_SUPPORT]
+    seen = [line for line, support in _seen_sides(hull, contour, edges) if support >= MIN_EDGE_SUPPORT]
     if not seen:
         return None
     first = [line for line in seen if abs(_cosine(line, seen[0])) > 0.9]
@@ -82,7 +82,7 @@ def _completed(shape: npt.NDArray[np.bool_], edges: Pixels) -> Corners | None:
 def _seen_sides(
     hull: npt.NDArray[np.int32], contour: npt.NDArray[np.int32], edges: Pixels
 ) -> Iterator[tuple[Line, float]]:
-    """Long straight parts of the hull inside the picture, longest first, and how much of each lies on edges."""
+    """Long straight parts of the hull inside the image, longest first, and how much of each lies on edges."""
     height, width = edges.shape
     points = contour.reshape(-1, 2).astype(np.float64)
     polygon = np.asarray(cv2.approxPolyDP(hull, 0.009 * SEARCH_PX, True), dtype=np.float64).reshape(-1, 2)
@@ -90,7 +90,7 @@ def _seen_sides(
     for start, end in sorted(sides, key=lambda side: -float(np.linalg.norm(side[1] - side[0]))):
         middle = (start + end) / 2
         inside = RIM_PX < middle[0] < width - RIM_PX and RIM_PX < middle[1] < height - RIM_PX
-        if inside and np.linalg.norm(end - start) > LEAST_SIDE * SEARCH_PX:
+        if inside and np.linalg.norm(end - start) > MIN_SIDE * SEARCH_PX:
             line = side_line(start, end, points)
             yield line, float(on_edges(_on(line, start)[None], _on(line, end)[None], edges)[0])
 

@@ -14,12 +14,12 @@ import numpy as np
 from endpoint.imaging.decode import Pixels
 
 INK = 150
-"""Darker than that is ink, where paper is 235: see `clarity.readable`."""
+"""Darker than that is ink, where paper is 235: see `clarity.enhance`."""
 GAP_PX = 19
 """Ink so near on a line is the same line."""
-LEAST_PX, MOST_PX = 10, 60
+MIN_PX, MAX_PX = 10, 60
 """Height of a line of print on a card 1000 wide."""
-LEAST_LONG = 3
+MIN_LONG = 3
 """A line is at least so many times as long as high."""
 
 
@@ -55,7 +55,7 @@ def _lines(ink: Pixels) -> _Print:
     _, _, boxes, _ = cv2.connectedComponentsWithStats(joined, connectivity=4)
     length = above = below = 0.0
     for left, top, wide, high, _ in boxes[1:]:
-        if LEAST_PX <= high <= MOST_PX and wide >= LEAST_LONG * high:
+        if MIN_PX <= high <= MAX_PX and wide >= MIN_LONG * high:
             rows = ink[top : top + high, left : left + wide].sum(axis=1, dtype=np.float64)
             middle = np.flatnonzero(rows > 0.5 * rows.max())
             length += float(wide)

@@ -13,17 +13,17 @@ from endpoint.imaging.geometry import Corners, sides
 
 CARD_PX = 1000
 """Width of an aligned card."""
-MOST_TALL, MOST_SQUASHED = 2, 4
+MAX_TALL, MAX_SQUASHED = 2, 4
 """Whole sheets: taller ones than twice their width are made narrower, to be as large, and the tallest are squashed."""
 INSET_PX = 4
 """Cut off all around: slivers of background make Leptonica complain and Tesseract see text."""
 
 
 @dataclass(frozen=True, slots=True)
-class Aligned:
+class RectifiedCard:
     """A card laid flat: RGB pixels, and the 3x3 homography from them to pixels of the sheet.
 
-    `outlined`: its four edges are known; otherwise it is the whole sheet. `cut`: some of it is outside the picture.
+    `outlined`: its four edges are known; otherwise it is the whole sheet. `cut`: some of it is outside the image.
     """
 
     pixels: Pixels
@@ -32,18 +32,18 @@ class Aligned:
     cut: bool = False
 
 
-def align(sheet: Pixels, corners: Corners | None, *, cut: bool = False) -> Aligned:
+def rectify(sheet: Pixels, corners: Corners | None, *, cut: bool = False) -> RectifiedCard:
     """The card between the corners, long side across; without corners the whole sheet, narrower where it is very tall.
 
-    What of a `cut` card is outside the picture becomes as its middle is: a smear of the rim's pixels looks like print.
+    What of a `cut` card is outside the image becomes as its middle is: a smear of the rim's pixels looks like print.
     """
     outlined = corners is not None
     if corners is None:
         height, width = sheet.shape[:2]
         corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
     across, down = sides(corners)
-    tall = min(float(MOST_SQUASHED), down / max(1.0, across))
-    width_px = round(CARD_PX * (MOST_TALL / max(MOST_TALL, tall)) ** 0.5)
+    tall = min(float(MAX_SQUASHED), down / max(1.0, across))
+    width_px = round(CARD_PX * (MAX_TALL / max(MAX_TALL, tall)) ** 0.5)
     height_px = max(1, round(width_px * tall))
     inset = INSET_PX if outlined else 0
     right, bottom = width_px + inset, height_px + inset
@@ -55,7 +55,7 @@ def align(sheet: Pixels, corners: Corners | None, *, cut: bool = False) -> Align
     border = cv2.BORDER_CONSTANT if cut else cv2.BORDER_REPLICATE
     usual = np.median(source[::8, ::8], axis=(0, 1)).tolist()
     pixels = cv2.warpPerspective(source, to_part, size, flags=how, borderMode=border, borderValue=usual)
-    return Aligned(np.asarray(pixels, dtype=np.uint8), np.asarray(to_sheet, dtype=np.float64), outlined, cut)
+    return RectifiedCard(np.asarray(pixels, dtype=np.uint8), np.asarray(to_sheet, dtype=np.float64), outlined, cut)
 
 
 def _around(sheet: Pixels, corners: Corners, *, blur_px: float) -> tuple[Pixels, tuple[int, int]]:
@@ -68,21 +68,21 @@ def _around(sheet: Pixels, corners: Corners, *, blur_px: float) -> tuple[Pixels,
     return np.ascontiguousarray(part), (int(low[0]), int(low[1]))
 
 
-def turned(card: Aligned, quarters: int) -> Aligned:
+def turned(card: RectifiedCard, quarters: int) -> RectifiedCard:
     """The same card turned by quarter turns counter-clockwise."""
     pixels, to_sheet = card.pixels, card.to_sheet
     for _ in range(quarters % 4):
         width = pixels.shape[1]
         pixels = np.rot90(pixels)
-        # a point (x, y) of the turned picture was at (width - 1 - y, x)
+        # a point (x, y) of the turned image was at (width - 1 - y, x)
         to_sheet = to_sheet @ np.array([[0, -1, width - 1], [1, 0, 0], [0, 0, 1]], dtype=np.float64)
-    return Aligned(np.ascontiguousarray(pixels), to_sheet, card.outlined, card.cut)
+    return RectifiedCard(np.ascontiguousarray(pixels), to_sheet, card.outlined, card.cut)
 
 
-def to_sent_box(
-    card: Aligned, scale: float, box: tuple[float, float, float, float]
+def to_source_box(
+    card: RectifiedCard, scale: float, box: tuple[float, float, float, float]
 ) -> tuple[float, float, float, float]:
-    """A box on the aligned card -> the upright box around it on the picture sent, `scale` sent pixels a sheet pixel."""
+    """A box on the aligned card -> the upright box around it on the image sent, `scale` sent pixels a sheet pixel."""
     left, top, right, bottom = box
     corners = np.array([[[left, top]], [[right, top]], [[right, bottom]], [[left, bottom]]], dtype=np.float64)
     mapped = cv2.perspectiveTransform(corners, card.to_sheet).reshape(-1, 2) * scale

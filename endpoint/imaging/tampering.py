@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from endpoint.imaging.decode import Pixels
-from endpoint.imaging.rectify import CARD_PX, Aligned
+from endpoint.imaging.rectify import CARD_PX, RectifiedCard
 
 Plane = npt.NDArray[np.float32]
 PATCH_PX = 128
@@ -24,13 +24,13 @@ PHOTOCOPY_CHROMA = 5.5
 """Good specimens measured from 7.4, photocopies up to 3.9."""
 CLIPPED_LIGHT = 248
 """Pixels as bright as that have lost what the light's colour was."""
-_LEAST_TINT = 1 / 255
-"""No light is without a colour altogether; a picture of one colour is."""
+_MIN_TINT = 1 / 255
+"""No light is without a colour altogether; an image of one colour is."""
 CLIPPED_SHARE = 0.65
 """Good specimens measured up to 0.14, clipped ones from 0.98."""
 
 
-def signs_of(sheet: Pixels, card: Aligned) -> frozenset[str]:
+def quality_flags(sheet: Pixels, card: RectifiedCard) -> frozenset[str]:
     """The contract's warning codes that the pixels show."""
     found = {
         "1": screen_peak(card) > SCREEN_PEAK,
@@ -41,7 +41,7 @@ def signs_of(sheet: Pixels, card: Aligned) -> frozenset[str]:
     return frozenset(code for code, shown in found.items() if shown)
 
 
-def screen_peak(card: Aligned) -> float:
+def screen_peak(card: RectifiedCard) -> float:
     """How far the strongest fine periodic pattern stands out, in times of the spectrum around it; 2 is usual.
 
     Spectra of many patches are averaged: print differs between them, a screen's dots do not.
@@ -68,7 +68,7 @@ def _patches(plane: Plane) -> Iterator[Plane]:
             yield plane[top : top + PATCH_PX, left : left + PATCH_PX]
 
 
-def chroma_left(card: Aligned) -> float:
+def chroma_left(card: RectifiedCard) -> float:
     """Colour that is no tint of the light: the 97th percentile of chroma once the usual tint is divided out.
 
     A lamp tints all greys alike, so on a copy nothing is left; pixels at the top of the range have lost their
@@ -84,14 +84,14 @@ def chroma_left(card: Aligned) -> float:
     light = whole[whole.max(axis=1) > 0.4 * white]
     if len(light) < 0.02 * len(pixels):
         return 0.0
-    tint = np.maximum(np.median(light / light.max(axis=1, keepdims=True), axis=0), _LEAST_TINT)
+    tint = np.maximum(np.median(light / light.max(axis=1, keepdims=True), axis=0), _MIN_TINT)
     grey = np.clip(whole / tint * (tint.max() / white), 0, 1)[None].astype(np.float32)
     lab = np.asarray(cv2.cvtColor(grey, cv2.COLOR_RGB2LAB))[0]
     chroma = np.concatenate([np.hypot(lab[:, 1], lab[:, 2]), np.zeros(len(pixels) - len(whole))])
     return float(np.percentile(chroma, 97))
 
 
-def clipped_share(sheet: Pixels, card: Aligned) -> float:
+def clipped_share(sheet: Pixels, card: RectifiedCard) -> float:
     """The corner most like the table and least like the card: 0 where all are card, 1 where one is table."""
     if not card.outlined or card.cut:
         return 0.0
@@ -100,7 +100,7 @@ def clipped_share(sheet: Pixels, card: Aligned) -> float:
     return max(_table_like(sheet, card, (x, y), (1 if x == 0 else -1, 1 if y == 0 else -1)) for x, y in corners)
 
 
-def _table_like(sheet: Pixels, card: Aligned, corner: tuple[float, float], inward: tuple[int, int]) -> float:
+def _table_like(sheet: Pixels, card: RectifiedCard, corner: tuple[float, float], inward: tuple[int, int]) -> float:
     """0 to 1: where the corner's inside lies between the colour of the card beside it and of the table outside."""
 
     def at(along: float, across: float) -> npt.NDArray[np.float64]:
@@ -129,7 +129,7 @@ def _between(
     return float(np.abs(colour - card).sum()), float(np.abs(colour - table).sum())
 
 
-def _colour(sheet: Pixels, card: Aligned, x: float, y: float) -> npt.NDArray[np.float64]:
+def _colour(sheet: Pixels, card: RectifiedCard, x: float, y: float) -> npt.NDArray[np.float64]:
     """Median colour of a few pixels of the sheet around a point of the card."""
     points = np.array([[[x + dx, y + dy]] for dx in (-6, 0, 6) for dy in (-6, 0, 6)], dtype=np.float64)
     places = np.rint(cv2.perspectiveTransform(points, card.to_sheet).reshape(-1, 2)).astype(int)

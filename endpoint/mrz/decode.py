@@ -18,7 +18,7 @@ from endpoint.mrz.formats import ALPHABET, MASKS, Format, Span, holds, text_at
 
 Probabilities = npt.NDArray[np.float32]
 """(cells, 37) in the order of ALPHABET, or (lines, cells, 37) for a whole zone; each cell sums to 1."""
-MENDED_WITH = 2
+CORRECTED_CONFIDENCE = 2
 """A zone with more doubtful cells than that is not mended: one change could make it valid by chance."""
 
 
@@ -48,10 +48,10 @@ class Zone:
 
 
 def read_zone(probabilities: Probabilities, layout: Format, today: date) -> Zone:
-    """Cells (lines, cells, 37) -> zone. `today` settles the century of two-digit years."""
+    """Cells (lines, cells, 37) -> zone. `today` processes the century of two-digit years."""
     masked = _masked(probabilities, layout)
     best = masked.argmax(axis=2)
-    lines = _filled(_mended(best, masked, layout), layout.fields["names"])
+    lines = _filled(_corrected(best, masked, layout), layout.fields["names"])
     sure = np.take_along_axis(masked, _indices(lines)[..., None], axis=2)
     checked = holds(lines, layout)
     return Zone(lines, _holder(lines, layout, today), checked, _confidence(sure, checked))
@@ -70,10 +70,10 @@ def _indices(lines: Sequence[str]) -> npt.NDArray[np.intp]:
     return np.array([[ALPHABET.index(char) for char in line] for line in lines], dtype=np.intp)
 
 
-def _mended(best: npt.NDArray[np.intp], masked: Probabilities, layout: Format) -> tuple[str, ...]:
+def _corrected(best: npt.NDArray[np.intp], masked: Probabilities, layout: Format) -> tuple[str, ...]:
     """The zone as read, or with the one likeliest single change that makes every check digit right."""
     lines = _text(best)
-    if holds(lines, layout) or _doubtful(best, masked, layout) > MENDED_WITH:
+    if holds(lines, layout) or _doubtful(best, masked, layout) > CORRECTED_CONFIDENCE:
         return lines
     for line, cell, index in _alternatives(best, masked, layout):
         changed = best.copy()

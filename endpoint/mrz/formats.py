@@ -108,10 +108,10 @@ def holds(lines: Sequence[str], layout: Format) -> bool:
 
 
 def _right(lines: Sequence[str], check: Check) -> bool:
-    said = text_at(lines, check.digit)
+    given = text_at(lines, check.digit)
     over = "".join(text_at(lines, span) for span in check.over)
     # An empty optional field may show "<" for its check digit 0 (ICAO 9303 part 4, 4.2.2.2).
-    return said == check_digit(over) or (said == "<" and not over.strip("<"))
+    return given == check_digit(over) or (given == "<" and not over.strip("<"))
 
 
 def text_at(lines: Sequence[str], span: Span) -> str:

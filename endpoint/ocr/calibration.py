@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from endpoint.ocr.field_values import Reading
-from endpoint.ocr.second_pass import sureness
+from endpoint.ocr.second_pass import confidence
 
 RAW = (0.0, 0.30, 0.50, 0.65, 0.75, 0.85, 0.90, 0.93, 0.955, 0.97)
 """How sure Tesseract was of the least sure word of a value; it never says more than 0.97."""
@@ -19,4 +19,4 @@ RIGHT = (0.2, 0.45, 0.68, 0.86, 0.91, 0.935, 0.955, 0.977, 0.990, 0.996)
 
 def calibrated(reading: Reading) -> float:
     """The chance that the reading is right to the letter, 0 to 1."""
-    return round(float(np.interp(sureness(reading), RAW, RIGHT)), 4)
+    return round(float(np.interp(confidence(reading), RAW, RIGHT)), 4)

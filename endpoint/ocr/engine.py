@@ -65,7 +65,7 @@ class TextEngine:
     """Tesseract with the Vietnamese model, opened (30 ms) until it is laid aside (17 MB); not for threads."""
 
     def __init__(self) -> None:
-        # Leptonica prints "box outside rectangle" about edges of warped pictures; it is no error of ours.
+        # Leptonica prints "box outside rectangle" about edges of warped images; it is no error of ours.
         tesserocr.set_leptonica_log_level(tesserocr.LeptLogLevel.NONE)
         self._api = tesserocr.PyTessBaseAPI(init=False)
         self._is_open = False
@@ -75,7 +75,7 @@ class TextEngine:
         self._api.Init(path=str(tessdata_folder()), lang=LANGUAGE, oem=tesserocr.OEM.LSTM_ONLY)
         self._is_open = True
 
-    def lay_aside(self) -> None:
+    def release(self) -> None:
         """Free its memory; it is opened again when the next text is read."""
         self._api.End()
         self._is_open = False

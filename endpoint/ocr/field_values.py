@@ -11,7 +11,7 @@ from endpoint.ocr.card_templates import Label, Side, Value
 from endpoint.ocr.engine import Word
 from endpoint.ocr.label_matching import Placed
 from endpoint.ocr.normalize import plain
-from endpoint.ocr.spelling import mended
+from endpoint.ocr.spelling import corrected
 from endpoint.ocr.text_lines import Row
 from endpoint.ocr.value_parsing import Parsed, parse
 
@@ -155,7 +155,7 @@ def read_words(words: Sequence[Word], label: Label) -> Reading | None:
     if parsed is None:
         return None
     used = _words_of(parsed, words)
-    return Reading(mended(label.field, parsed.value), box_around(used), used)
+    return Reading(corrected(label.field, parsed.value), box_around(used), used)
 
 
 def _words_of(parsed: Parsed, words: Sequence[Word]) -> tuple[Word, ...]:

@@ -96,7 +96,7 @@ def _find_exactly(text: str, letters: str, index: int, row: Row) -> Anchor | Non
     return None
 
 
-def best_side(anchors: Iterable[Anchor]) -> tuple[Side, float]:
+def best_template(anchors: Iterable[Anchor]) -> tuple[Side, float]:
     """The side whose phrases and labels are found best, and the share of them found, 0 to 1."""
     found: dict[str, float] = {}
     for anchor in anchors:

@@ -20,7 +20,7 @@ from endpoint.ocr.field_values import Box, Labelled, Reading, box_around, read_w
 from endpoint.ocr.label_matching import Placed, find_anchors
 from endpoint.ocr.text_lines import Row, rows_of
 
-SURE = 0.85
+MIN_CONFIDENCE = 0.85
 """Readings whose least sure word is at least this sure are left alone."""
 HOLE = 1.5
 """A space of so many line heights within a value may have held a word."""
@@ -29,38 +29,39 @@ FILLS = 0.6
 ZOOM = 1.6
 PAD = 0.35
 """Room above and below a line, in its heights: less loses tone marks, more lets the next line in."""
-MOST_ROWS = 5
+MAX_ROWS = 5
 """Lines looked at again for a lost label at most."""
-MOST_LINES = 8
-"""Lines looked at again on one card at most, so that a hopeless picture does not cost seconds."""
+MAX_LINES = 8
+"""Lines looked at again on one card at most, so that a hopeless image does not cost seconds."""
 
 
-def with_lost_labels(
+def recover_labels(
     engine: TextEngine, grey: Pixels, side: Side, rows: Sequence[Row], placed: Sequence[Placed]
 ) -> list[Row]:
-    """The rows, those read anew in which a label stands that no row had: "Nưộ Quê Thị trấn" is "Quê quán: Thị trấn"."""
+    """The rows, those read again in which a label stands that no row had: "Nưộ Quê Thị trấn" is "Quê quán: Thị
+    trấn"."""
     found = {item.field for item in placed}
     lost = {text for label in side.labels if label.field not in found for text in label.texts}
     labelled = {item.row for item in placed}
     open_rows = [index for index, row in enumerate(rows) if index not in labelled and len(row.words) > 1]
     again = list(rows)
-    for index in open_rows[:MOST_ROWS] if lost else ():
+    for index in open_rows[:MAX_ROWS] if lost else ():
         fresh = rows_of(_read_line(engine, grey, box_around(rows[index].words)))
         again[index] = next((fresh[anchor.row] for anchor in find_anchors(fresh) if anchor.text in lost), rows[index])
     return again
 
 
-def looked_again(
+def reread_low_confidence(
     engine: TextEngine, grey: Pixels, side: Side, sheet: Labelled, readings: dict[str, Reading]
 ) -> dict[str, Reading]:
     """The readings, the unsure ones replaced by surer ones of the same place."""
     better: dict[str, Reading] = {}
-    left = MOST_LINES
+    left = MAX_LINES
     for label in side.labels:
         first = readings.get(label.field)
         margin = _margin(label, sheet.rows, sheet.placed)
         holes = first is not None and _has_holes(first, margin)
-        if first and sureness(first) >= SURE and not holes:
+        if first and confidence(first) >= MIN_CONFIDENCE and not holes:
             continue
         places = [_lines_of(first, margin)] if first else _empty_places(label, sheet.rows, sheet.placed, grey.shape[1])
         for lines in places:
@@ -74,16 +75,16 @@ def looked_again(
     return readings | better
 
 
-def sureness(reading: Reading) -> float:
+def confidence(reading: Reading) -> float:
     """How sure the least sure word of a reading is, 0 to 1."""
     return min(word.confidence for word in reading.words)
 
 
 def _better(second: Reading, first: Reading, holes: bool) -> bool:
     """Surer, or where the first one has holes, longer and hardly less sure."""
-    if holes and sureness(second) > FILLS:
+    if holes and confidence(second) > FILLS:
         return len(second.value) > len(first.value)
-    return sureness(second) > sureness(first)
+    return confidence(second) > confidence(first)
 
 
 def _lines(words: Sequence[Word]) -> list[list[Word]]:

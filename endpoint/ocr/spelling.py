@@ -28,9 +28,9 @@ SNAP = 90.0
 """How alike a reading and a fixed title must be, 0 to 100, to be taken for it."""
 
 
-def mended(field: str, value: str) -> str:
+def corrected(field: str, value: str) -> str:
     """The value as it must have been printed; itself where nothing is known of the field. A pure function."""
-    mend = _MENDS.get(field)
+    mend = _CORRECTORS.get(field)
     return mend(value) if mend else value
 
 
@@ -62,7 +62,7 @@ def _authority(value: str) -> str:
     found = process.extractOne(value, AUTHORITIES, scorer=fuzz.ratio, score_cutoff=SNAP)
     if found:
         return str(found[0])
-    return re.sub(r"^([CG]A|[CG]ÔNG AN) T[IÍÌỈĨỊ]NH\b", lambda said: f"C{said[1][1:]} TỈNH", value)
+    return re.sub(r"^([CG]A|[CG]ÔNG AN) T[IÍÌỈĨỊ]NH\b", lambda text: f"C{text[1][1:]} TỈNH", value)
 
 
 def _nation(value: str) -> str:
@@ -93,7 +93,7 @@ def _each(fields: Iterable[str], mend: Callable[[str], str]) -> dict[str, Callab
     return dict.fromkeys(fields, mend)
 
 
-_MENDS: dict[str, Callable[[str], str]] = {
+_CORRECTORS: dict[str, Callable[[str], str]] = {
     **_each(("name", "full_name"), _name),
     **_each(("hometown", "address"), _place),
     "ethnicity": _one_of(ETHNIC_GROUPS),

@@ -58,8 +58,8 @@ def _date(text: str) -> Parsed | None:
                 return Parsed(f"{day:02d}-{month:02d}-{year}", match.start(), match.end())
     if forever := _NO_EXPIRY.search(text):
         return Parsed(forever.group(), forever.start(), forever.end())
-    mended = _mended_digits(text)
-    return _date(mended) if mended != text else None
+    corrected = _corrected_digits(text)
+    return _date(corrected) if corrected != text else None
 
 
 def _is_day(day: int, month: int, year: int) -> bool:
@@ -69,7 +69,7 @@ def _is_day(day: int, month: int, year: int) -> bool:
         return False
 
 
-def _mended_digits(text: str) -> str:
+def _corrected_digits(text: str) -> str:
     """Words that are mostly digits with their look-alikes put right; the length stays."""
     return " ".join(
         word.translate(_DIGIT_LIKE) if sum(char.isdigit() for char in word) * 2 >= len(word) else word

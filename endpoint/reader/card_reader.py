@@ -1,4 +1,4 @@
-"""A picture -> the cards on it. What the HTTP side knows of reading is this module."""
+"""An image -> the cards on it. What the HTTP side knows of reading is this module."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from functools import partial
 import cv2
 import numpy as np
 
-from endpoint.answers import Card, NotAPicture
+from endpoint.answers import Card, NotAnImage
 from endpoint.imaging.decode import Pixels, Sheet, open_sheets
-from endpoint.imaging.enhance import readable
+from endpoint.imaging.enhance import enhance
 from endpoint.imaging.find_card import find_cards
 from endpoint.imaging.find_cut_card import find_cut_card
 from endpoint.imaging.orientation import marks_on, turns_to_try
-from endpoint.imaging.rectify import Aligned, align, to_sent_box, turned
-from endpoint.imaging.tampering import signs_of
+from endpoint.imaging.rectify import RectifiedCard, rectify, to_source_box, turned
+from endpoint.imaging.tampering import quality_flags
 from endpoint.malloc import give_back, keep_blocks_for_reuse
 from endpoint.mrz.classifier import GlyphClassifier
 from endpoint.mrz.decode import Zone, read_zone
@@ -28,26 +28,26 @@ from endpoint.mrz.segment import zone_cells
 from endpoint.ocr.card_templates import Side
 from endpoint.ocr.engine import TextEngine, Word
 from endpoint.ocr.field_values import Labelled, Reading, read_fields
-from endpoint.ocr.label_matching import best_side, find_anchors, place_labels
-from endpoint.ocr.second_pass import looked_again, with_lost_labels
+from endpoint.ocr.label_matching import best_template, find_anchors, place_labels
+from endpoint.ocr.second_pass import recover_labels, reread_low_confidence
 from endpoint.ocr.text_lines import rows_of
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.response_fields import fill_info
 from endpoint.reader.warning_codes import warnings_of
 
-__all__ = ["Card", "CardReader", "NotAPicture"]
+__all__ = ["Card", "CardReader", "NotAnImage"]
 
-KNOWN = 0.45
+MIN_TEMPLATE_SCORE = 0.45
 """Share of a side's phrases and labels that must be found for a card to be one."""
 LARGE = 0.25
 """Share of the sheet, or of a shape behind it, that an outline covers so that it is the card; a portrait does not."""
-LEAST_PX, MOST_LONG = 100, 12
+MIN_PX, MAX_LONG = 100, 12
 """The short side of a sheet that may hold a card, and its long side in short ones: cards of longer ones are small."""
-MOST_MARKS = 15_000
+MAX_MARKS = 15_000
 """A whole sheet with more is no card: specimens have 1,200, an A4 page of small print 12,000. Each takes 4 kB."""
 RIM_SHARE = 0.025
-"""Corners of a card that is wholly on the picture are so far from its rim, in shares of its long side."""
-SURE = 0.62
+"""Corners of a card that is wholly on the image are so far from its rim, in shares of its long side."""
+MIN_CERTAIN_SCORE = 0.62
 """With so many found, no other orientation is tried."""
 
 
@@ -57,11 +57,11 @@ class Read:
 
     side: Side
     share: float
-    card: Aligned
+    card: RectifiedCard
     scale: float
     readings: dict[str, Reading]
     zone: Zone | None
-    signs: frozenset[str] = frozenset()
+    flags: frozenset[str] = frozenset()
 
 
 class CardReader:
@@ -74,14 +74,14 @@ class CardReader:
         self._glyphs = GlyphClassifier()
         cv2.setNumThreads(1)
 
-    def read(self, picture: bytes, *, get_thumb: bool) -> list[Card]:
-        """Picture or PDF -> its cards in reading order; empty where none is found.
+    def read(self, image: bytes, *, get_thumb: bool) -> list[Card]:
+        """Image or PDF -> its cards in reading order; empty where none is found.
 
-        Raises NotAPicture for bytes that are neither. Nothing of a card's content is logged.
+        Raises NotAnImage for bytes that are neither. Nothing of a card's content is logged.
         """
         try:
             cards: list[Card] = []
-            for sheet in open_sheets(picture, self._make_room):
+            for sheet in open_sheets(image, self._make_room):
                 cards += [self.card(read, get_thumb=get_thumb) for read in self.look(sheet)]
                 del sheet  # before the next page is drawn: one takes 12 MB
             return cards
@@ -89,45 +89,45 @@ class CardReader:
             give_back()
 
     def _make_room(self) -> None:
-        """For a large picture while it is decoded: text is read later."""
-        self._engine.lay_aside()
+        """For a large image while it is decoded: text is read later."""
+        self._engine.release()
         give_back()
 
     def look(self, sheet: Sheet) -> Iterator[Read]:
         """Sheet -> what stands on its cards: those with an outline; if no such thing is a card, the whole may be."""
         short, long = sorted(sheet.pixels.shape[:2])
-        if short < LEAST_PX or long > MOST_LONG * short:
+        if short < MIN_PX or long > MAX_LONG * short:
             return
-        for cards in ways_to_lie(sheet.pixels):
+        for cards in candidate_layouts(sheet.pixels):
             found = [read for card in cards if (read := self._oriented(card, sheet.scale))]
             if found:
                 yield from (_judged(read, sheet.pixels) for read in found)
                 return
 
-    def _oriented(self, card: Aligned, scale: float) -> Read | None:
+    def _oriented(self, card: RectifiedCard, scale: float) -> Read | None:
         """The card the right way up, likeliest first: half a turn may be needed, quarters too for a whole sheet."""
-        grey = readable(card.pixels)
-        if not card.outlined and marks_on(grey) > MOST_MARKS:
+        grey = enhance(card.pixels)
+        if not card.outlined and marks_on(grey) > MAX_MARKS:
             return None
         best: Read | None = None
         for quarters in turns_to_try(grey, any_quarter=not card.outlined):
-            read = self._one_way_up(turned(card, quarters), np.ascontiguousarray(np.rot90(grey, quarters)), scale)
+            read = self._read_oriented(turned(card, quarters), np.ascontiguousarray(np.rot90(grey, quarters)), scale)
             if best is None or read.share > best.share:
                 best = read
-            if best.share >= SURE:
+            if best.share >= MIN_CERTAIN_SCORE:
                 break
-        return best if best and best.share >= KNOWN else None
+        return best if best and best.share >= MIN_TEMPLATE_SCORE else None
 
-    def _one_way_up(self, card: Aligned, grey: Pixels, scale: float) -> Read:
+    def _read_oriented(self, card: RectifiedCard, grey: Pixels, scale: float) -> Read:
         bands = zone_bands(grey)
         rows = rows_of(_plausible(self._engine.words(without_zone(grey, bands))))
         anchors = find_anchors(rows)
-        side, share = best_side(anchors)
-        if share < KNOWN:
+        side, share = best_template(anchors)
+        if share < MIN_TEMPLATE_SCORE:
             return Read(side, share, card, scale, {}, None)
-        rows = with_lost_labels(self._engine, grey, side, rows, place_labels(side, rows, anchors))
+        rows = recover_labels(self._engine, grey, side, rows, place_labels(side, rows, anchors))
         labelled = Labelled(rows, place_labels(side, rows, find_anchors(rows)))
-        readings = looked_again(self._engine, grey, side, labelled, read_fields(side, labelled))
+        readings = reread_low_confidence(self._engine, grey, side, labelled, read_fields(side, labelled))
         return Read(side, share, card, scale, readings, self._zone(grey, bands, side))
 
     def _zone(self, grey: Pixels, bands: Sequence[Band], side: Side) -> Zone | None:
@@ -140,31 +140,31 @@ class CardReader:
 
     def card(self, read: Read, *, get_thumb: bool) -> Card:
         """What was read -> the contract's answer."""
-        to_sent = partial(to_sent_box, read.card, read.scale)
+        to_sent = partial(to_source_box, read.card, read.scale)
         info = fill_info(read.side, read.readings, read.zone, self._gazetteer, to_sent)
         info["image"] = thumb(read.card) if get_thumb else ""
-        return Card(read.side.document_type, info, warnings_of(read.side.document_type, info, read.signs))
+        return Card(read.side.document_type, info, warnings_of(read.side.document_type, info, read.flags))
 
 
 def _judged(read: Read, sheet: Pixels) -> Read:
-    """With the signs its pixels show; of a cut card, what ends at the picture's rim is no more than a guess."""
+    """With the signs its pixels show; of a cut card, what ends at the image's rim is no more than a guess."""
     readings = {name: _trusted(reading, read.card, sheet) for name, reading in read.readings.items()}
-    return replace(read, readings=readings if read.card.cut else read.readings, signs=signs_of(sheet, read.card))
+    return replace(read, readings=readings if read.card.cut else read.readings, flags=quality_flags(sheet, read.card))
 
 
-def _trusted(reading: Reading, card: Aligned, sheet: Pixels) -> Reading:
-    """The reading, less sure if the picture ends where its line does: letters beyond may be missing."""
-    left, top, right, bottom = to_sent_box(card, 1.0, reading.box)
+def _trusted(reading: Reading, card: RectifiedCard, sheet: Pixels) -> Reading:
+    """The reading, less sure if the image ends where its line does: letters beyond may be missing."""
+    left, top, right, bottom = to_source_box(card, 1.0, reading.box)
     room = reading.words[0].height
     if left > room and right < sheet.shape[1] - room and top > 0 and bottom < sheet.shape[0]:
         return reading
     return replace(reading, words=tuple(replace(word, confidence=word.confidence / 3) for word in reading.words))
 
 
-def ways_to_lie(sheet: Pixels) -> Iterator[Iterator[Aligned]]:
-    """How the sheet's cards may lie, likeliest first: partly outside the picture, within outlines, over all of it.
+def candidate_layouts(sheet: Pixels) -> Iterator[Iterator[RectifiedCard]]:
+    """How the sheet's cards may lie, likeliest first: partly outside the image, within outlines, over all of it.
 
-    With a large outline well inside the picture, what runs over its edge is no card but perhaps a sheet of paper.
+    With a large outline well inside the image, what runs over its edge is no card but perhaps a sheet of paper.
     """
     outlines = find_cards(sheet)
     height, width = sheet.shape[:2]
@@ -175,9 +175,9 @@ def ways_to_lie(sheet: Pixels) -> Iterator[Iterator[Aligned]]:
     seen = max((cv2.contourArea(corners.astype(np.float32)) for corners in whole), default=0.0)
     cut = find_cut_card(sheet) if seen < LARGE * height * width else None
     if cut is not None and seen < LARGE * cv2.contourArea(cut.astype(np.float32)):
-        yield iter([align(sheet, cut, cut=True)])
-    yield (align(sheet, corners) for corners in outlines)
-    yield iter([align(sheet, None)])
+        yield iter([rectify(sheet, cut, cut=True)])
+    yield (rectify(sheet, corners) for corners in outlines)
+    yield iter([rectify(sheet, None)])
 
 
 def _plausible(words: list[Word]) -> list[Word]:
@@ -190,7 +190,7 @@ def _plausible(words: list[Word]) -> list[Word]:
     ]
 
 
-def thumb(card: Aligned) -> str:
+def thumb(card: RectifiedCard) -> str:
     """The aligned card as a JPEG in base64, without line breaks."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(card.pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
     return base64.b64encode(encoded.tobytes()).decode("ascii")

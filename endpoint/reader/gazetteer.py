@@ -1,7 +1,7 @@
 """Printed places -> administrative units, from the tables of the vietnamadminunits package (MIT).
 
 Only the package's data is used. Its parser looks for names anywhere in the address run
-together and always settles on one; here a comma separates units, and what fits two
+together and always processes on one; here a comma separates units, and what fits two
 units, or none, stays unknown. The printed text is never rewritten.
 """
 
@@ -126,7 +126,7 @@ class Gazetteer:
 
 
 def _narrowed(provinces: Iterable[Unit], printed: Sequence[str]) -> Located:
-    """The units named from the province down. A ward can settle which of two districts of one name is meant."""
+    """The units named from the province down. A ward can process which of two districts of one name is meant."""
     town = _only(_named(provinces, printed[0]))
     if town is None or len(printed) < 2:
         return Located(town)
@@ -144,7 +144,7 @@ def _only(fits: Sequence[Unit]) -> Unit | None:
 
 
 def _named(units: Iterable[Unit], printed: str) -> list[Unit]:
-    """The units of that name: tone marks and kind settle it where the plain names are the same."""
+    """The units of that name: tone marks and kind process it where the plain names are the same."""
     fits = [unit for unit in units if _short(unit.name) == _short(printed)]
     letter = nfc(printed).lower()
     for same in (

@@ -1,4 +1,4 @@
-"""Readings -> the `info` of a reply: every field of the type's contract, in wire form."""
+"""Readings -> the `info` of a response: every field of the type's contract, in wire form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.fields import PLACES, Kind
 
 
 def wire_date(day: date | None) -> str:
-    """A day as the contract's replies write it; "" where unknown."""
+    """A day as the contract's responses write it; "" where unknown."""
     return f"{day:%d-%m-%Y}" if day else ""
 
 
@@ -41,11 +41,11 @@ def fill_info(
     gazetteer: Gazetteer,
     to_sent: Callable[[Box], Box],
 ) -> dict[str, object]:
-    """Every contract field of the side's type, empty where not read. `to_sent` takes boxes back to the picture sent."""
-    said = {**dict(side.fixed), **{name: reading.value for name, reading in readings.items()}}
-    said |= _zone_fields(side.document_type, said, zone)
-    said |= _place_fields(said, gazetteer)
-    said |= _issuer_fields(side.document_type, said, gazetteer)
+    """Every contract field of the side's type, empty where not read. `to_sent` takes boxes back to the image sent."""
+    text = {**dict(side.fixed), **{name: reading.value for name, reading in readings.items()}}
+    text |= _zone_fields(side.document_type, text, zone)
+    text |= _place_fields(text, gazetteer)
+    text |= _issuer_fields(side.document_type, text, gazetteer)
     info: dict[str, object] = {}
     for field in DOCUMENTS[side.document_type]:
         of = field.name.removesuffix("_confidence").removesuffix("_box")
@@ -54,22 +54,22 @@ def fill_info(
         elif field.kind is Kind.BOX:
             info[field.name] = [max(0, round(side)) for side in to_sent(readings[of].box)] if of in readings else []
         else:
-            info[field.name] = said.get(field.name, UNKNOWN_CODE if field.name.endswith("_code") else "")
+            info[field.name] = text.get(field.name, UNKNOWN_CODE if field.name.endswith("_code") else "")
     return info
 
 
-def _zone_fields(document_type: str, said: dict[str, str], zone: Zone | None) -> dict[str, str]:
+def _zone_fields(document_type: str, text: dict[str, str], zone: Zone | None) -> dict[str, str]:
     if zone is None:
         return {}
     wanted = {field.name for field in DOCUMENTS[document_type]}
-    return {name: of(zone.holder) for name, of in _FROM_ZONE.items() if name in wanted and not said.get(name)}
+    return {name: of(zone.holder) for name, of in _FROM_ZONE.items() if name in wanted and not text.get(name)}
 
 
-def _place_fields(said: dict[str, str], gazetteer: Gazetteer) -> dict[str, str]:
+def _place_fields(text: dict[str, str], gazetteer: Gazetteer) -> dict[str, str]:
     """Town, district and ward of the printed places; the print itself is never touched."""
     placed: dict[str, str] = {}
     for of in PLACES:
-        units = gazetteer.locate(said.get(of, ""))
+        units = gazetteer.locate(text.get(of, ""))
         for level in ("town", "district", "ward"):
             unit = getattr(units, level)
             placed[f"{of}_{level}"] = unit.name if unit else ""
@@ -77,9 +77,9 @@ def _place_fields(said: dict[str, str], gazetteer: Gazetteer) -> dict[str, str]:
     return placed
 
 
-def _issuer_fields(document_type: str, said: dict[str, str], gazetteer: Gazetteer) -> dict[str, str]:
+def _issuer_fields(document_type: str, text: dict[str, str], gazetteer: Gazetteer) -> dict[str, str]:
     if document_type == "9_id_card_back":
-        town = gazetteer.locate(_province_of(said.get("issued_at", ""))).town
+        town = gazetteer.locate(_province_of(text.get("issued_at", ""))).town
         return {"issued_at_town": town.name, "issued_at_code": town.code} if town else {}
     return {}
 

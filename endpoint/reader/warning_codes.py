@@ -19,9 +19,9 @@ NUMBERED = ("12_id_card_front", "chip_id_card_front")
 """Types whose number follows rules that can be checked."""
 
 
-def warnings_of(document_type: str, info: dict[str, object], signs: Set[str]) -> tuple[str, ...]:
-    """The codes found, worst first: what the pixels show (`signs`), and a number that breaks the rules."""
-    return tuple(sorted(signs | _number_warnings(document_type, info)))
+def warnings_of(document_type: str, info: dict[str, object], flags: Set[str]) -> tuple[str, ...]:
+    """The codes found, worst first: what the pixels show (`flags`), and a number that breaks the rules."""
+    return tuple(sorted(flags | _number_warnings(document_type, info)))
 
 
 def _number_warnings(document_type: str, info: dict[str, object]) -> Set[str]:
@@ -42,5 +42,5 @@ def is_number_12(number: str, dob: str, gender: str) -> bool:
     century, female = divmod(int(number[3]), 2)
     year = 1900 + 100 * century + int(number[4:6])
     born = int(dob[-4:]) if dob[-4:].isdigit() else None
-    said = {"nam": 0, "nữ": 1}.get(gender)
-    return (born is None or born == year) and (said is None or said == female) and year <= date.max.year
+    text = {"nam": 0, "nữ": 1}.get(gender)
+    return (born is None or born == year) and (text is None or text == female) and year <= date.max.year

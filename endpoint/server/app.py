@@ -18,10 +18,10 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from starlette.requests import ClientDisconnect
 
-from endpoint.answers import PictureAnswer, envelope, joined
+from endpoint.answers import ImageAnswer, envelope, joined
 from endpoint.options import Credentials
 from endpoint.server.openapi import described
-from endpoint.server.request_images import Refused, TransferBounds, fits, pictures_of
+from endpoint.server.request_images import Refused, TransferBounds, fits, images_of
 from endpoint.workers.pool import QueueFull, WorkerLost, WorkerPool
 from endpoint.workers.process import CardTimeout
 from endpoint.workers.worker_main import ReaderFailed
@@ -30,17 +30,17 @@ from schemas.contract import OPERATIONS, SUCCESS, Operation
 _logger = logging.getLogger(__name__)
 _VERSIONS = ("v2", "v3")
 _HTTP_CODES: dict[type[Exception], tuple[int, str]] = {
-    QueueFull: (503, "too many pictures are waiting"),
-    WorkerLost: (500, "the reader died on this picture, twice"),
-    ReaderFailed: (500, "the reader failed on this picture"),
-    CardTimeout: (504, "the picture took the reader too long"),
+    QueueFull: (503, "too many images are waiting"),
+    WorkerLost: (500, "the reader died on this image, twice"),
+    ReaderFailed: (500, "the reader failed on this image"),
+    CardTimeout: (504, "the image took the reader too long"),
     ClientDisconnect: (400, "the client went away"),
 }
-_RETRY_AFTER_S = 1  # a place comes free with every picture that was read
+_RETRY_AFTER_S = 1  # a place comes free with every image that was read
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class ServerPolicy:
     """Whom the endpoint lets in (None: everyone), how often it answers (0: always), and how much it takes."""
 
     credentials: Credentials | None
@@ -63,50 +63,48 @@ Caller = Annotated[HTTPBasicCredentials | None, Security(_basic)]
 
 
 class CardService:
-    """Request -> PictureAnswer: let in, within the quota, well formed, and then read."""
+    """Request -> ImageAnswer: let in, within the quota, well formed, and then read."""
 
-    def __init__(self, pool: WorkerPool, manners: Manners) -> None:
+    def __init__(self, pool: WorkerPool, policy: ServerPolicy) -> None:
         self._pool = pool
-        self._manners = manners
+        self._policy = policy
         self.answers = 0
 
-    async def answer(
-        self, request: Request, operation: Operation, caller: HTTPBasicCredentials | None
-    ) -> PictureAnswer:
+    async def answer(self, request: Request, operation: Operation, caller: HTTPBasicCredentials | None) -> ImageAnswer:
         """One request -> its answer. Raises what `_HTTP_CODES` lists, and HTTPException 408 and 413."""
         try:
             self._check(request, caller)
             answer = await self._read(request, operation)
             self._count(answer)
         except Refused as refusal:
-            return PictureAnswer(refusal.error_code)
+            return ImageAnswer(refusal.error_code)
         return answer
 
     def _check(self, request: Request, caller: HTTPBasicCredentials | None) -> None:
-        if not _is_let_in(caller, self._manners.credentials):
+        if not _is_let_in(caller, self._policy.credentials):
             raise Refused("5")
         self._check_quota()
         if not fits(request.method, request.query_params.get("format_type")):
             raise Refused("6")
 
-    async def _read(self, request: Request, operation: Operation) -> PictureAnswer:
-        with self._pool.places(len(operation.picture_params)):
-            pictures = await pictures_of(request, operation.picture_params, self._manners.transfer)
+    async def _read(self, request: Request, operation: Operation) -> ImageAnswer:
+        with self._pool.places(len(operation.image_params)):
+            images = await images_of(request, operation.image_params, self._policy.transfer)
             get_thumb = request.query_params.get("get_thumb", "").lower() == "true"
             readings = (
-                self._pool.read(picture, get_thumb=get_thumb, says_valid=operation.says_valid) for picture in pictures
+                self._pool.read(image, get_thumb=get_thumb, says_valid=operation.says_valid) for image in images
             )
             read = await asyncio.gather(*readings, return_exceptions=True)  # places are held until both are done
         return joined([_raised(answer) for answer in read])
 
-    def _count(self, answer: PictureAnswer) -> None:
-        """Counted when answered, so that no refused picture uses up the quota."""
+    def _count(self, answer: ImageAnswer) -> None:
+        """Counted when answered, so that no refused image uses up the quota."""
         if answer.error_code == SUCCESS:
             self._check_quota()
             self.answers += 1
 
     def _check_quota(self) -> None:
-        if 0 < self._manners.max_answers <= self.answers:
+        if 0 < self._policy.max_answers <= self.answers:
             raise Refused("4")
 
 
@@ -172,7 +170,7 @@ def _is_let_in(caller: HTTPBasicCredentials | None, wanted: Credentials | None) 
     return same_key and same_secret
 
 
-def _raised(answer: PictureAnswer | BaseException) -> PictureAnswer:
+def _raised(answer: ImageAnswer | BaseException) -> ImageAnswer:
     if isinstance(answer, BaseException):
         raise answer
     return answer

@@ -1,4 +1,5 @@
-"""The contract's tables -> its OpenAPI description: parameters and bodies of each call, and the reply of each type."""
+"""The contract's tables -> its OpenAPI description: parameters and bodies of each call, and the response of each
+type."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from schemas.fields import Kind
 
 _TITLES = {
     "ekyc/cards": "Both sides of a card: read and judged",
-    "ekyc/card": "A picture or PDF of any card: read and, where it shows one card, judged",
-    "ocr/card": "A picture of one or more cards: read",
+    "ekyc/card": "An image or PDF of any card: read and, where it shows one card, judged",
+    "ocr/card": "An image of one or more cards: read",
 }
 _WIRE_TYPES: dict[Kind, Any] = {
     Kind.TEXT: str,
@@ -32,12 +33,12 @@ _JUDGED: dict[str, Any] = {
 _HTTP_ERRORS: dict[int | str, dict[str, Any]] = {
     408: {"description": "The body took too long"},
     413: {"description": "The body is larger than this endpoint takes"},
-    500: {"description": "The reader failed on this picture, twice where its process died"},
+    500: {"description": "The reader failed on this image, twice where its process died"},
     503: {
-        "description": "Too many pictures are waiting",
+        "description": "Too many images are waiting",
         "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}},
     },
-    504: {"description": "The picture took the reader too long"},
+    504: {"description": "The image took the reader too long"},
 }
 
 
@@ -52,20 +53,20 @@ def _document_model(document_type: str) -> type[BaseModel]:
 
 _AnyDocument: Any = functools.reduce(operator.or_, map(_document_model, DOCUMENTS))
 
-_REPLY: dict[str, Any] = {
+_RESPONSE: dict[str, Any] = {
     "data": (list[Annotated[_AnyDocument, Field(discriminator="type")]], ...),
     "errorCode": (Literal[tuple(ERROR_CODES)], Field(description="; ".join(map(": ".join, ERROR_CODES.items())))),
     "errorMessage": (str, ...),
 }
-Reply: type[BaseModel] = create_model("Reply", **_REPLY)
-"""The envelope of every answer, as a model: it describes replies, and tests check real ones with it."""
+Response: type[BaseModel] = create_model("Response", **_RESPONSE)
+"""The envelope of every answer, as a model: it describes responses, and tests check real ones with it."""
 
 
 def described(operation: Operation, method: str) -> dict[str, Any]:
     """Keyword arguments that describe one call to `APIRouter.add_api_route`."""
     return {
         "summary": _TITLES[operation.path],
-        "response_model": Reply,
+        "response_model": Response,
         "responses": _HTTP_ERRORS,
         "openapi_extra": _by_url(operation) if method == "GET" else _by_body(operation),
     }
@@ -73,8 +74,8 @@ def described(operation: Operation, method: str) -> dict[str, Any]:
 
 def _by_url(operation: Operation) -> dict[str, Any]:
     urls = [
-        _parameter(name, {"type": "string", "format": "uri"}, f"http(s) URL of {_picture(name)}")
-        for name in operation.picture_params
+        _parameter(name, {"type": "string", "format": "uri"}, f"http(s) URL of {_image(name)}")
+        for name in operation.image_params
     ]
     return {"parameters": [*urls, *_common_parameters(["url"])]}
 
@@ -91,13 +92,13 @@ def _by_body(operation: Operation) -> dict[str, Any]:
 
 
 def _body_schema(operation: Operation, kind: dict[str, str]) -> dict[str, Any]:
-    properties = {name: {**kind, "description": _picture(name)} for name in operation.picture_params}
+    properties = {name: {**kind, "description": _image(name)} for name in operation.image_params}
     return {"schema": {"type": "object", "properties": properties, "required": list(properties)}}
 
 
 def _common_parameters(format_types: list[str]) -> list[dict[str, Any]]:
     return [
-        _parameter("format_type", {"type": "string", "enum": format_types}, "How the picture is sent"),
+        _parameter("format_type", {"type": "string", "enum": format_types}, "How the image is sent"),
         _parameter(
             "get_thumb", {"type": "string", "enum": ["true", "false"]}, "Return the aligned card", required=False
         ),
@@ -108,5 +109,5 @@ def _parameter(name: str, schema: dict[str, Any], doc: str, required: bool = Tru
     return {"name": name, "in": "query", "required": required, "schema": schema, "description": doc}
 
 
-def _picture(name: str) -> str:
-    return {"img1": "one side", "img2": "the other side"}.get(name, "the picture or PDF")
+def _image(name: str) -> str:
+    return {"img1": "one side", "img2": "the other side"}.get(name, "the image or PDF")

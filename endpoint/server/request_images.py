@@ -1,4 +1,4 @@
-"""Request -> the pictures it carries or names: `format_type` file, base64 and url, each a row of one table."""
+"""Request -> the images it carries or names: `format_type` file, base64 and url, each a row of one table."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TransferBounds:
-    """What one request may bring, and in what time: its body, and each picture that it names by URL."""
+    """What one request may bring, and in what time: its body, and each image that it names by URL."""
 
     max_body_bytes: int
     body_timeout_s: float
     fetch: FetchBounds
 
 
-async def pictures_of(request: Request, names: Sequence[str], bounds: TransferBounds) -> list[bytes]:
-    """Request -> a picture for each parameter name, none of them empty.
+async def images_of(request: Request, names: Sequence[str], bounds: TransferBounds) -> list[bytes]:
+    """Request -> an image for each parameter name, none of them empty.
 
     Raises Refused (1 empty or missing, 2 URL, 3 not base64, 6 not the form that `format_type` says),
     HTTPException 413 for too large a body, 408 for one that takes too long, ClientDisconnect.
     """
     take = _TRANSFERS[request.method, request.query_params["format_type"]]
-    pictures = await take(request, names, bounds)
-    if not all(pictures):
+    images = await take(request, names, bounds)
+    if not all(images):
         raise Refused("1")
-    return pictures
+    return images
 
 
 def fits(method: str, format_type: str | None) -> bool:
-    """Whether pictures can be sent this way."""
+    """Whether images can be sent this way."""
     return (method, format_type) in _TRANSFERS
 
 
@@ -66,7 +66,7 @@ async def _from_form(request: Request, names: Sequence[str], bounds: TransferBou
     try:
         async with body.form(max_files=8, max_fields=8) as form:
             return [await _part(form.get(name)) for name in names]
-    except UnicodeError:  # of a charset that names, or a text in a picture's place, cannot be written in
+    except UnicodeError:  # of a charset that names, or a text in an image's place, cannot be written in
         raise Refused("6") from None
     except HTTPException as error:
         if error.status_code == 400:  # Starlette's answer to a form that can't be parsed
@@ -137,4 +137,4 @@ _TRANSFERS: dict[tuple[str, str | None], Callable[[Request, Sequence[str], Trans
     ("POST", "base64"): _from_json,
     ("GET", "url"): _from_urls,
 }
-"""How pictures are sent, by method and `format_type`."""
+"""How images are sent, by method and `format_type`."""

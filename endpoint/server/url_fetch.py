@@ -35,7 +35,7 @@ class UrlUnavailable(Exception):
 @dataclass(frozen=True, slots=True)
 class FetchBounds:
     """How far one fetch may go. `timeout_s` is for the whole of it, redirects included; only a name look-up
-    under way is not cut short (the system's resolver has its own limits). `may_reach` judges an address."""
+    in progress is not cut short (the system's resolver has its own limits). `may_reach` judges an address."""
 
     max_bytes: int
     timeout_s: float
@@ -114,7 +114,7 @@ class _Dialler:
 
     @contextlib.contextmanager
     def deadline(self) -> Iterator[None]:
-        """Time-outs of sockets start anew with every byte; this one ends a fetch that only drips."""
+        """Time-outs of sockets start again with every byte; this one ends a fetch that only drips."""
         timer = threading.Timer(self._bounds.timeout_s, self._shut)
         timer.daemon = True
         timer.start()

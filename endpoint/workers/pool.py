@@ -1,4 +1,4 @@
-"""Pictures -> answers, in worker processes: a bounded queue in front, and no death that spreads."""
+"""Images -> answers, in worker processes: a bounded queue in front, and no death that spreads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from endpoint.answers import PictureAnswer
-from endpoint.workers.process import Gone, ProcessBounds, WorkerProcess
+from endpoint.answers import ImageAnswer
+from endpoint.workers.process import ProcessBounds, WorkerDied, WorkerProcess
 from endpoint.workers.worker_main import MakeReader
 
 _logger = logging.getLogger(__name__)
@@ -18,16 +18,16 @@ _REOPEN_AFTER_S = 1.0
 
 
 class QueueFull(Exception):
-    """As many pictures as may wait are waiting, or this one has waited as long as it may."""
+    """As many images as may wait are waiting, or this one has waited as long as it may."""
 
 
 class WorkerLost(Exception):
-    """The workers that read a picture died, both of them, or were stopped with the server."""
+    """The workers that read an image died, both of them, or were stopped with the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolBounds:
-    """How many workers, how many pictures may wait for one and for how long, and what each may use."""
+    """How many workers, how many images may wait for one and for how long, and what each may use."""
 
     workers: int
     max_waiting: int
@@ -36,7 +36,7 @@ class PoolBounds:
 
 
 class WorkerPool:
-    """Reads pictures in `bounds.workers` processes. All of it belongs to one event loop."""
+    """Reads images in `bounds.workers` processes. All of it belongs to one event loop."""
 
     def __init__(self, make_reader: MakeReader, bounds: PoolBounds) -> None:
         self._make_reader = make_reader
@@ -52,7 +52,7 @@ class WorkerPool:
         await asyncio.gather(*(self._open() for _ in range(self._bounds.workers)))
 
     def close(self) -> None:
-        """Kill every worker; pictures under way are lost. May be called twice."""
+        """Kill every worker; images in progress are lost. May be called twice."""
         self._closed = True
         for worker in self._workers:
             worker.kill(wait=True)
@@ -60,7 +60,7 @@ class WorkerPool:
 
     @contextlib.contextmanager
     def places(self, count: int) -> Iterator[None]:
-        """Hold places for pictures from before they are sent until they are answered. Raises QueueFull."""
+        """Hold places for images from before they are sent until they are answered. Raises QueueFull."""
         if self._taken_places + count > self._bounds.workers + self._bounds.max_waiting:
             raise QueueFull
         self._taken_places += count
@@ -69,8 +69,8 @@ class WorkerPool:
         finally:
             self._taken_places -= count
 
-    async def read(self, picture: bytes, *, get_thumb: bool, says_valid: bool) -> PictureAnswer:
-        """One picture -> its answer, once more on another worker if the first one dies of it or with it.
+    async def read(self, image: bytes, *, get_thumb: bool, says_valid: bool) -> ImageAnswer:
+        """One image -> its answer, again on another worker if the first one dies of it or with it.
 
         Raises QueueFull where no worker comes free, WorkerLost where both died, CardTimeout, and
         ReaderFailed where the reader has a bug.
@@ -78,9 +78,9 @@ class WorkerPool:
         for _ in range(_TRIES):
             worker = await self._living_worker()
             try:
-                return await worker.read(picture, get_thumb, says_valid)
-            except Gone:
-                _logger.warning("a worker died while it read a picture")
+                return await worker.read(image, get_thumb, says_valid)
+            except WorkerDied:
+                _logger.warning("a worker died while it read an image")
             finally:
                 self._give_back(worker)
         raise WorkerLost
@@ -98,7 +98,7 @@ class WorkerPool:
         return False
 
     async def _living_worker(self) -> WorkerProcess:
-        """The next free one; those that died while idle are replaced, and cost no picture a try."""
+        """The next free one; those that died while idle are replaced, and cost no image a try."""
         while not self._closed:
             try:
                 worker = await asyncio.wait_for(self._free.get(), self._bounds.max_wait_s)
@@ -125,7 +125,7 @@ class WorkerPool:
         self._workers.add(worker)
         try:
             await worker.open()
-        except Gone:
+        except WorkerDied:
             self._workers.discard(worker)
             raise
         self._free.put_nowait(worker)
@@ -134,8 +134,8 @@ class WorkerPool:
         while not self._closed:
             try:
                 return await self._open()
-            except (*Gone, OSError):  # OSError: no process can be started, for want of memory or files
+            except (*WorkerDied, OSError):  # OSError: no process can be started, for want of memory or files
                 if not self._closed:
-                    _logger.error("a worker could not be opened, once more in %s s", _REOPEN_AFTER_S)
+                    _logger.error("worker failed to start; retrying in %s s", _REOPEN_AFTER_S)
                     await asyncio.sleep(_REOPEN_AFTER_S)
         return None

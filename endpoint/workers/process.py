@@ -1,7 +1,7 @@
-"""One worker process: a picture is handed to it, watched while it is read, and its answer or its end is told.
+"""One worker process: an image is handed to it, watched while it is read, and its answer or its end is told.
 
-Each is a loky executor of one process. One executor of many would fail every picture under way when one
-process dies, and could not end a single picture that uses too much.
+Each is a loky executor of one process. One executor of many would fail every image in progress when one
+process dies, and could not end a single image that uses too much.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ import loky  # type: ignore[import-untyped]  # ships no types
 import psutil
 from loky.process_executor import ShutdownExecutorError  # type: ignore[import-untyped]  # as above
 
-from endpoint.answers import PictureAnswer
-from endpoint.workers.worker_main import MakeReader, Reading, open_reader, read_picture, take
+from endpoint.answers import ImageAnswer
+from endpoint.workers.worker_main import MakeReader, Reading, init_worker, read_image, receive_chunk
 
-Gone = (BrokenProcessPool, ShutdownExecutorError)
+WorkerDied = (BrokenProcessPool, ShutdownExecutorError)
 """What waiting for a process raises once it has died, or was killed here."""
 
 PIECE_BYTES = 4 << 20
-"""Pictures are handed over in pieces of that size; most are one."""
+"""Images are handed over in pieces of that size; most are one."""
 _LOOK_EVERY_S = 0.1  # at what a process uses; short against the time in which a bomb fills a gigabyte
 _ENVIRONMENT = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
 """One core per worker: libraries that start a thread per core only get in each other's way."""
 
 
 class CardTimeout(Exception):
-    """A picture took longer than allowed without computing much: stuck, or the machine is overloaded."""
+    """An image took longer than allowed without computing much: stuck, or the machine is overloaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessBounds:
-    """What a process may use. A picture may take `card_cpu_s` of computing, on a busy machine for `card_timeout_s`.
+    """What a process may use. An image may take `card_cpu_s` of computing, on a busy machine for `card_timeout_s`.
 
     Above `max_worker_mb` the process is killed; above half of it, or after `cards_per_worker`, it is worn out.
     """
@@ -49,7 +49,7 @@ class ProcessBounds:
 
 
 class WorkerProcess:
-    """A process with an open reader, for one picture at a time; `usable` says whether for another one."""
+    """A process with an open reader, for one image at a time; `usable` says whether for another one."""
 
     def __init__(self, make_reader: MakeReader, bounds: ProcessBounds) -> None:
         self.usable = False
@@ -58,7 +58,7 @@ class WorkerProcess:
         self._cpu_s = 0.0
         self._process: psutil.Process | None = None
         self._executor = loky.ProcessPoolExecutor(
-            max_workers=1, initializer=open_reader, initargs=(make_reader, os.getpid()), env=_ENVIRONMENT
+            max_workers=1, initializer=init_worker, initargs=(make_reader, os.getpid()), env=_ENVIRONMENT
         )
 
     async def open(self) -> None:
@@ -68,35 +68,37 @@ class WorkerProcess:
             self._process = psutil.Process(pid)
         except psutil.NoSuchProcess:
             raise BrokenProcessPool("died as soon as it was open") from None
-        self._cpu_s = self._computed_s()  # what opening took is on no picture's account
+        self._cpu_s = self._computed_s()  # what opening took is on no image's account
         self.usable = True
 
-    async def read(self, picture: bytes, get_thumb: bool, says_valid: bool) -> PictureAnswer:
-        """One picture -> its answer; one made to use up a machine counts as unreadable (code 3).
+    async def read(self, image: bytes, get_thumb: bool, says_valid: bool) -> ImageAnswer:
+        """One image -> its answer; one made to use up a machine counts as unreadable (code 3).
 
         Raises Gone where the process dies, CardTimeout, and ReaderFailed where the reader has a bug.
         """
         self.usable = False  # until it has answered: it may die, use too much, or the server may stop
-        *pieces, last = [picture[at : at + PIECE_BYTES] for at in range(0, max(1, len(picture)), PIECE_BYTES)]
+        *pieces, last = [image[at : at + PIECE_BYTES] for at in range(0, max(1, len(image)), PIECE_BYTES)]
         for piece in pieces:
-            self._executor.submit(take, piece)  # one process takes them in turn; if it ends, so does the reading
-        reading = self._call(read_picture, last, get_thumb, says_valid)
+            self._executor.submit(
+                receive_chunk, piece
+            )  # one process takes them in turn; if it ends, so does the reading
+        reading = self._call(read_image, last, get_thumb, says_valid)
         try:
             for _ in range(self._looks()):
                 await asyncio.wait({reading}, timeout=_LOOK_EVERY_S)
                 if reading.done():
-                    return self._noted(reading.result()).answer
+                    return self._recent(reading.result()).answer
                 if self._uses_too_much():
-                    return PictureAnswer("3")
+                    return ImageAnswer("3")
         finally:
             reading.cancel()  # nothing where it is done; else nobody would hear of its end
         raise CardTimeout
 
     async def answers(self) -> bool:
-        """Whether it does anything at all within the time of a picture; one that reads answers afterwards."""
+        """Whether it does anything at all within the time of an image; one that reads answers afterwards."""
         try:
             await asyncio.wait_for(self._call(os.getpid), self._bounds.card_timeout_s)
-        except (*Gone, asyncio.TimeoutError):
+        except (*WorkerDied, asyncio.TimeoutError):
             return False
         return True
 
@@ -114,20 +116,20 @@ class WorkerProcess:
         return asyncio.wrap_future(self._executor.submit(function, *arguments))
 
     def _looks(self) -> int:
-        """The time of a picture in looks at its process: time in which the server itself stood still is no look."""
+        """The time of an image in looks at its process: time in which the server itself stood still is no look."""
         return math.ceil(self._bounds.card_timeout_s / _LOOK_EVERY_S)
 
     def _uses_too_much(self) -> bool:
         return self._memory_mb() > self._bounds.max_worker_mb or self._computed_s() > self._bounds.card_cpu_s
 
-    def _noted(self, read: Reading) -> Reading:
+    def _recent(self, read: Reading) -> Reading:
         self._cards += 1
         self._cpu_s = read.worker_cpu_s
         self.usable = self._cards < self._bounds.cards_per_worker and read.worker_mb <= self._bounds.max_worker_mb / 2
         return read
 
     def _computed_s(self) -> float:
-        """Processor time spent on the picture under way; 0 where the process is gone."""
+        """Processor time spent on the image in progress; 0 where the process is gone."""
         with contextlib.suppress(psutil.NoSuchProcess):
             return sum(self._process.cpu_times()[:2]) - self._cpu_s if self._process else 0.0
         return 0.0

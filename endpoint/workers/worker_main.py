@@ -1,4 +1,4 @@
-"""Picture -> PictureAnswer, inside a worker process. The server imports this module, so the reader is loaded late."""
+"""Image -> ImageAnswer, inside a worker process. The server imports this module, so the reader is loaded late."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import psutil
 
-from endpoint.answers import PictureAnswer, answer_of
+from endpoint.answers import ImageAnswer, answer_of
 
 if TYPE_CHECKING:
     from endpoint.answers import Card
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Reader(Protocol):
     """What reads cards: `endpoint.reader.card_reader.CardReader`, or another class of the same shape."""
 
-    def read(self, picture: bytes, *, get_thumb: bool) -> Sequence[Card]:
-        """Picture -> cards; raises endpoint.reader.card_reader.NotAPicture for bytes that are none."""
+    def read(self, image: bytes, *, get_thumb: bool) -> Sequence[Card]:
+        """Image -> cards; raises endpoint.reader.card_reader.NotAnImage for bytes that are none."""
         ...
 
 
@@ -34,23 +34,23 @@ MakeReader = str | Callable[[], Reader]
 
 
 class ReaderFailed(Exception):
-    """The reader broke on a picture. The message says what broke and where, never what stood on the card."""
+    """The reader broke on an image. The message says what broke and where, never what stood on the card."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """An answer, and what its worker holds in memory and has spent of processor time since it was started."""
 
-    answer: PictureAnswer
+    answer: ImageAnswer
     worker_mb: float
     worker_cpu_s: float
 
 
 _readers: list[Reader] = []  # the one reader of this process; loky's initializer can leave its work nowhere else
-_taken: list[bytes] = []  # pieces of the picture that is on its way
+_taken: list[bytes] = []  # pieces of the image that is on its way
 
 
-def open_reader(make_reader: MakeReader, server_pid: int) -> None:
+def init_worker(make_reader: MakeReader, server_pid: int) -> None:
     """Set this process up as a worker: the reader opened, Ctrl-C left to the server, no life without the server."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(server_pid,), daemon=True).start()
@@ -58,25 +58,25 @@ def open_reader(make_reader: MakeReader, server_pid: int) -> None:
     _readers[:] = [make()]
 
 
-def take(piece: bytes) -> None:
-    """Keep a piece of a large picture until its last one is here: in one piece it would be held three times over."""
+def receive_chunk(piece: bytes) -> None:
+    """Keep a piece of a large image until its last one is here: in one piece it would be held three times over."""
     _taken.append(piece)
 
 
-def read_picture(last: bytes, get_thumb: bool, says_valid: bool) -> Reading:
-    """One picture -> its answer; `last` is all of it that was not taken before.
+def read_image(last: bytes, get_thumb: bool, says_valid: bool) -> Reading:
+    """One image -> its answer; `last` is all of it that was not taken before.
 
-    Raises ReaderFailed where the reader raises anything but NotAPicture.
+    Raises ReaderFailed where the reader raises anything but NotAnImage.
     """
-    from endpoint.answers import NotAPicture  # noqa: PLC0415  # heavy libraries: loaded in workers only
+    from endpoint.answers import NotAnImage  # noqa: PLC0415  # heavy libraries: loaded in workers only
 
-    picture = b"".join((*_taken, last)) if _taken else last
+    image = b"".join((*_taken, last)) if _taken else last
     _taken.clear()
     try:
-        cards = _readers[0].read(picture, get_thumb=get_thumb)
-        answer = answer_of(cards, picture=picture, says_valid=says_valid)
-    except NotAPicture:
-        answer = PictureAnswer("3")
+        cards = _readers[0].read(image, get_thumb=get_thumb)
+        answer = answer_of(cards, image=image, says_valid=says_valid)
+    except NotAnImage:
+        answer = ImageAnswer("3")
     except Exception as error:  # any bug of the reader, stripped of its text before it leaves
         raise ReaderFailed(_place_of(error)) from None
     process = psutil.Process()
@@ -84,7 +84,7 @@ def read_picture(last: bytes, get_thumb: bool, says_valid: bool) -> Reading:
 
 
 def _end_with(server_pid: int) -> None:
-    """A server that was killed can't stop its workers, and they would wait for pictures for ever."""
+    """A server that was killed can't stop its workers, and they would wait for images for ever."""
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(server_pid).wait()
     os._exit(0)

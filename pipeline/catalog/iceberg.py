@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from cardbeam.config.options import Problem, option
+from cardbeam.config.options import SettingError, option
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENTS, JOURNAL, LEDGER, RUNS
 from cardbeam.run_state.receipt import Receipt, read_receipt
 from cardbeam.storage.environment import iceberg_options
@@ -58,7 +58,7 @@ class CatalogSettings:
     )
     namespace: str = option("cardbeam", help="Namespace of the tables in the catalog.")
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """The catalog itself says what is wrong with its settings."""
         yield from ()
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cardbeam.storage.folder import Folder
-from cardbeam.tables.parquet_options import GROUP_BYTES, ROW_GROUP_ROWS, together, writer_options
+from cardbeam.tables.parquet_options import GROUP_BYTES, ROW_GROUP_ROWS, batched, writer_options
 from pipeline.catalog.table_ddl import RUN_ID
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table.metadata import TableMetadata
 
-NOT_COPIED = frozenset({"reply"})
-"""Replies as received stay in the ledger alone: no view reads them, and each copy would have to be erased too."""
+NOT_COPIED = frozenset({"response"})
+"""Responses as received stay in the ledger alone: no view reads them, and each copy would have to be erased too."""
 _FORMAT = b"1"
 """Of the copies. Raise it when copies of the same file come out differently: all are then made again."""
 _BATCH_ROWS = 4096
@@ -94,7 +94,7 @@ def copy(io: FileIO, new_location: Callable[[str], str], metadata: TableMetadata
         output.create() as sink,
         pq.ParquetWriter(sink, target, store_schema=False, metadata_collector=footers, **options) as writer,
     ):
-        for group in together(_conformed(of, run_id, target), ROW_GROUP_ROWS, GROUP_BYTES):
+        for group in batched(_conformed(of, run_id, target), ROW_GROUP_ROWS, GROUP_BYTES):
             writer.write_table(group)
     return _described(output.location, len(output), footers[0], metadata, run_id)
 

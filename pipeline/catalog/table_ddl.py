@@ -58,8 +58,8 @@ def column_lines(dialect: Dialect, fields: Sequence[pa.Field], comment: str) -> 
     """Columns, one a line, each with its documentation; `comment` is a format, empty for none."""
     lines = []
     for field in fields:
-        said = comment.format(dialect.text(field.metadata[b"doc"].decode())) if comment else ""
-        lines.append(f"  {dialect.name(field.name)} {dialect.type_of(field.type)}{said}")
+        given = comment.format(dialect.text(field.metadata[b"doc"].decode())) if comment else ""
+        lines.append(f"  {dialect.name(field.name)} {dialect.type_of(field.type)}{given}")
     return ",\n".join(lines)
 
 
@@ -87,8 +87,8 @@ def _duckdb(place: _Place, table: Table) -> Iterator[str]:
         "hive_partitioning = false))"
     )
     for field in [*table.schema, RUN_ID]:
-        said = place.dialect.text(field.metadata[b"doc"].decode())
-        yield f"COMMENT ON COLUMN {name}.{place.dialect.name(field.name)} IS {said}"
+        given = place.dialect.text(field.metadata[b"doc"].decode())
+        yield f"COMMENT ON COLUMN {name}.{place.dialect.name(field.name)} IS {given}"
 
 
 def _trino(place: _Place, table: Table) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _add_partitions(place: _Place, table: Table) -> Iterator[str]:
 
 
 def _bigquery(place: _Place, table: Table) -> Iterator[str]:
-    """An external table over the runs that have ended; made anew after each, for it takes no partition by name."""
+    """An external table over the runs that have ended; made again after each, for it takes no partition by name."""
     columns = column_lines(place.dialect, list(table.schema), " OPTIONS (description = {})")
     folder = f"{place.output}/{table.folder}"
     runs = place.run_ids or ("*",)

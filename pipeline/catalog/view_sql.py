@@ -22,15 +22,15 @@ DEAD_LETTERS_OPEN = View(
     "Dead letters that no later answer resolved, the newest of each request",
     """
 WITH newest AS (
-    SELECT *, row_number() OVER (PARTITION BY operation, uris ORDER BY last_at DESC) AS age FROM dead_letters
+    SELECT *, row_number() OVER (PARTITION BY operation, uris ORDER BY completed_at DESC) AS age FROM dead_letters
 )
 SELECT newest.* EXCLUDE (age) FROM newest
-WHERE age = 1 AND (stage = 'parse' OR item_id NOT IN (SELECT item_id FROM ledger WHERE outcome = 'answered'))
+WHERE age = 1 AND (stage = 'parse' OR item_id NOT IN (SELECT item_id FROM ledger WHERE outcome = 'succeeded'))
 AND NOT EXISTS (
     SELECT 1 FROM ledger AS later
-    WHERE later.operation = newest.operation AND later.uris = newest.uris AND later.last_at > newest.last_at
+    WHERE later.operation = newest.operation AND later.uris = newest.uris AND later.completed_at > newest.completed_at
       AND later.item_id <> newest.item_id
-      AND later.item_id IN (SELECT item_id FROM ledger WHERE outcome = 'answered')
+      AND later.item_id IN (SELECT item_id FROM ledger WHERE outcome = 'succeeded')
 )
 """,
 )
@@ -41,13 +41,13 @@ LATEST_ANSWERS = View(
     "The newest answer of each image's URI (of two sides the front's)",
     """
 WITH answers AS (
-    SELECT operation, item_id, run_id, last_at AS called_at, uris[1] AS uri FROM ledger WHERE outcome = 'answered'
+    SELECT operation, item_id, run_id, completed_at AS called_at, uris[1] AS uri FROM ledger WHERE outcome = 'succeeded'
 ),
 seen AS (
     SELECT operation, item_id, run_id, called_at, called_at AS seen_at, uri FROM answers
     UNION ALL
-    SELECT operation, item_id, answers.run_id, called_at, last_at, uris[1]
-    FROM ledger JOIN answers USING (operation, item_id) WHERE outcome = 'copy'
+    SELECT operation, item_id, answers.run_id, called_at, completed_at, uris[1]
+    FROM ledger JOIN answers USING (operation, item_id) WHERE outcome = 'duplicate'
 )
 SELECT operation, uri, arg_max(called_at, (seen_at, called_at, run_id)) AS called_at,
        arg_max(run_id, (seen_at, called_at, run_id)) AS run_id,
@@ -64,8 +64,8 @@ PLACES = View(
     "Every image by its URI: the labels, state and newest document of what was seen there last",
     """
 WITH seen AS (
-    SELECT uri, operation, item_id, labels, last_at AS seen_at,
-           row_number() OVER (PARTITION BY uri ORDER BY last_at DESC, run_id DESC, item_id DESC) AS age
+    SELECT uri, operation, item_id, labels, completed_at AS seen_at,
+           row_number() OVER (PARTITION BY uri ORDER BY completed_at DESC, run_id DESC, item_id DESC) AS age
     FROM ledger, unnest(uris) AS named(uri)
 ),
 documents_of_items AS (
@@ -75,7 +75,7 @@ documents_of_items AS (
 ),
 failures AS (
     SELECT operation, item_id, code,
-           row_number() OVER (PARTITION BY operation, item_id ORDER BY last_at DESC, run_id DESC) AS age
+           row_number() OVER (PARTITION BY operation, item_id ORDER BY completed_at DESC, run_id DESC) AS age
     FROM dead_letters
 )
 SELECT seen.uri, operation, item_id, seen.labels, seen.seen_at,
@@ -102,7 +102,7 @@ def _latest(name: str, what: str) -> View:
 TABLE_COMMENTS = {
     **{name: f"Documents of type {name}" for name in TABLES},
     DEAD_LETTERS: "Images that could not be read, run by run",
-    LEDGER: "Every processed input: its outcome, attempts and latency, and the reply as received",
+    LEDGER: "Every processed input: its outcome, attempts and latency, and the response as received",
 }
 """What each table holds; the documents' tables by their type."""
 
@@ -122,13 +122,13 @@ RUNS_TABLE = """
 CREATE TABLE runs AS SELECT unnest(from_json(receipt, '{
     "run_id": "VARCHAR", "status": "VARCHAR", "reconciled": "BOOLEAN",
     "started_at": "TIMESTAMPTZ", "finished_at": "TIMESTAMPTZ",
-    "requests": {"found": "BIGINT", "answered_before": "BIGINT", "duplicates": "BIGINT", "answered": "BIGINT",
-                 "dead": "BIGINT", "deferred": "BIGINT", "called": "BIGINT"},
+    "requests": {"found": "BIGINT", "skipped": "BIGINT", "duplicates": "BIGINT", "succeeded": "BIGINT",
+                 "dead_lettered": "BIGINT", "deferred": "BIGINT", "erased": "BIGINT", "called": "BIGINT"},
     "calls": {"sent": "BIGINT", "retried": "BIGINT", "answered": "BIGINT"},
     "documents": "MAP(VARCHAR, BIGINT)", "dead_letters": "MAP(VARCHAR, BIGINT)",
     "files": [{"path": "VARCHAR", "rows": "BIGINT", "bytes": "BIGINT"}],
     "rate": {"allowed_per_s": "DOUBLE", "achieved_per_s": "DOUBLE", "busy_s": "DOUBLE", "throttled_s": "DOUBLE"},
-    "spend": "DOUBLE", "stopped_by": "VARCHAR", "message": "VARCHAR", "gaps": ["VARCHAR"], "settings": "JSON"
+    "cost": "DOUBLE", "stopped_by": "VARCHAR", "message": "VARCHAR", "discrepancies": ["VARCHAR"], "settings": "JSON"
 }')) FROM (SELECT unnest($1::VARCHAR[]) AS receipt)
 """
 """One row a receipt."""

@@ -182,8 +182,8 @@ def _make_view(connection: duckdb.DuckDBPyConnection, table: Table, paths: list[
         read = f" UNION ALL BY NAME {read_files(f'[{listed}]')}"
     _create(connection, View(table.name, TABLE_COMMENTS[table.name], f"(SELECT {nulls} WHERE false){read}"))
     for field in fields:
-        said = _DUCKDB.text(field.metadata[b"doc"].decode())
-        connection.execute(f'COMMENT ON COLUMN "{table.name}"."{field.name}" IS {said}')
+        given = _DUCKDB.text(field.metadata[b"doc"].decode())
+        connection.execute(f'COMMENT ON COLUMN "{table.name}"."{field.name}" IS {given}')
 
 
 def _create(connection: duckdb.DuckDBPyConnection, view: View) -> None:

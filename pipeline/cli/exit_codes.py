@@ -1,4 +1,4 @@
-"""How a verb ends: the exit statuses that schedulers act on, and the error of bad usage."""
+"""How a command ends: the exit statuses that schedulers act on, and the error of bad usage."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error and those that it was raised from, the last of which may have been raised in another process."""
     while error is not None:
         yield error
-        if type(error) is RuntimeError and error.__cause__ is None and (told := remote_error(error)) is not None:
-            yield told
+        if type(error) is RuntimeError and error.__cause__ is None and (message := remote_error(error)) is not None:
+            yield message
         error = error.__cause__ or (error.__context__ if hasattr(error, _OF_A_STEP) else None)
 
 

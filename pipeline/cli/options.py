@@ -22,7 +22,7 @@ from cardbeam.config.settings import (
     Settings,
     WatchSettings,
 )
-from cardbeam.inputs.output_overlap import gives_own_files
+from cardbeam.inputs.output_overlap import input_contains_output
 from cardbeam.storage.uris import normal_uri
 from pipeline.cli.exit_codes import UsageError
 from pipeline.cli.parser import Parser, unknown_option
@@ -30,7 +30,7 @@ from pipeline.cli.parser import Parser, unknown_option
 DEFAULT_RUNNER = "FnApiRunner"
 BUFFER_LIMIT = "data_buffer_time_limit_ms=100"
 _TITLES: dict[type, str] = {
-    InputSettings: "pictures",
+    InputSettings: "images",
     WatchSettings: "watching",
     ReplaySettings: "dead letters",
     EndpointSettings: "endpoint",
@@ -42,79 +42,79 @@ _HIDDEN_RUNNER_OPTIONS = frozenset({"-h", "--help"})
 _EXPERIMENTS = (
     # else Beam asks pip at each launch what is installed on this machine, for the workers' log: half a second and more
     "--experiments=disable_logging_submission_environment",
-    # else a worker hands on what a step gives by 10 MB, held several times over: 27 MB for a night of 300,000 pictures
+    # else a worker hands on what a step gives by 10 MB, held several times over: 27 MB for a night of 300,000 images
     f"--experiments={BUFFER_LIMIT}",
 )
 """Of several values of one experiment Beam takes the first, so a user's own goes before these."""
 
 
-def parse_run(verb: str, description: str, arguments: Sequence[str]) -> tuple[Settings, PipelineOptions]:
+def parse_run(command: str, description: str, arguments: Sequence[str]) -> tuple[Settings, PipelineOptions]:
     """The settings of a run and the options of its runner. Raises as `parse` does."""
-    concerns = (InputSettings, EndpointSettings, RateSettings, OutputSettings)
-    found, options = parse(verb, description, arguments, *concerns)
+    groups = (InputSettings, EndpointSettings, RateSettings, OutputSettings)
+    found, options = parse(command, description, arguments, *groups)
     settings = Settings(*found)
-    refuse_own_files(settings)
+    refuse_overlap(settings)
     return settings, options
 
 
-def refuse_own_files(settings: Settings) -> None:
-    """See whether the tables would be taken for pictures: more of them each night, and no end of them in a watch.
+def refuse_overlap(settings: Settings) -> None:
+    """See whether the tables would be taken for images: more of them each night, and no end of them in a watch.
 
     Raises:
         UsageError: an input holds the output.
     """
     output = settings.output.output
     for source in settings.input.input:
-        if gives_own_files(source, output):
+        if input_contains_output(source, output):
             raise UsageError(
-                f"--input {source} holds --output {output}, whose files would be taken for pictures: name pictures "
+                f"--input {source} holds --output {output}, whose files would be taken for images: name images "
                 "alone, as …/**/*.jpg does, or give an output elsewhere"
             )
 
 
 def parse(
-    verb: str, description: str, arguments: Sequence[str], *concerns: type, runner: str | None = DEFAULT_RUNNER
+    command: str, description: str, arguments: Sequence[str], *groups: type, runner: str | None = DEFAULT_RUNNER
 ) -> tuple[list[Any], PipelineOptions]:
     """The settings of each concern, in their order, and the options of the runner, which is `runner` unless told.
 
     An option that two concerns name is that of the first; the second gets its value too, or its own default if its
-    kind is another. A verb that runs no graph says so by None as its runner: its help then says nothing of any.
+    kind is another. A command that runs no graph says so by None as its runner: its help then says nothing of any.
 
     Raises:
         UsageError: an option is unknown, has a value that does not fit, or is missing.
         SystemExit: `--help` was asked for and printed.
     """
-    parser = _our_parser(verb, description, concerns, runner)
+    parser = _our_parser(command, description, groups, runner)
     ours, rest = parser.parse_known_args(list(arguments))
     _refuse_unknown(rest, parser.option_names())
     kinds: dict[str, Any] = {}
-    found = [_group(concern, ours, kinds) for concern in concerns]
-    if problems := [problem for group in found for problem in group.problems()]:
-        raise UsageError("; ".join(problems))
+    found = [_group(group, ours, kinds) for group in groups]
+    if errors := [error for group in found for error in group.validate()]:
+        raise UsageError("; ".join(errors))
     return found, PipelineOptions([*_with_default_runner(rest, runner or DEFAULT_RUNNER), *_EXPERIMENTS])
 
 
-def _our_parser(verb: str, description: str, concerns: Sequence[type], runner: str | None) -> Parser:
+def _our_parser(command: str, description: str, groups: Sequence[type], runner: str | None) -> Parser:
     others = f"Every option of Beam and of the runner is taken too: --runner (default {runner}, which runs on this "
     others += "machine), --temp_location, --flink_master, …"
-    parser = Parser(prog=f"run.sh {verb}", description=description, epilog=others if runner else None)
+    parser = Parser(prog=f"run.sh {command}", description=description, epilog=others if runner else None)
     names: set[str] = set()
-    for concern in concerns:
-        group = parser.add_argument_group(_TITLES.get(concern, verb))
-        kinds = get_type_hints(concern)
-        for field in fields(concern):
+    for group in groups:
+        section = parser.add_argument_group(_TITLES.get(group, command))
+        kinds = get_type_hints(group)
+        for field in fields(group):
             if field.name not in names:
-                group.add_argument(f"--{field.name}", **_argument(field, kinds[field.name]))
+                section.add_argument(f"--{field.name}", **_argument(field, kinds[field.name]))
             names.add(field.name)
     return parser
 
 
 def _argument(field: Field[Any], kind: Any) -> dict[str, Any]:
-    said = field.metadata["help"].replace("%", "%%")
+    text = field.metadata["help"].replace("%", "%%")
     default = None if field.default is MISSING else field.default
     if kind is bool:
-        return {"action": "store_true", "help": said}
-    argument: dict[str, Any] = {"help": said if default in (None, "", ()) else f"{said} Default: {default}."}
+        return {"action": "store_true", "help": text}
+    argument: dict[str, Any] = {"help": text if default in (None, "", ()) else f"{text} Default: {default}."}
     if kind == tuple[str, ...]:
         return {**argument, "action": "append", "default": [], "metavar": "TEXT"}
     if field.metadata["choices"]:
@@ -123,13 +123,11 @@ def _argument(field: Field[Any], kind: Any) -> dict[str, Any]:
     return {**argument, "default": default, "type": reader, "metavar": {int: "N", float: "X"}.get(kind, "TEXT")}
 
 
-def _group(concern: type, ours: argparse.Namespace, kinds: dict[str, Any]) -> Any:
+def _group(group: type, ours: argparse.Namespace, kinds: dict[str, Any]) -> Any:
     """The settings of a concern. `kinds` are those of the options that were read by now, and takes up its own."""
-    own = get_type_hints(concern)
-    names = [
-        field.name for field in fields(concern) if kinds.setdefault(field.name, own[field.name]) == own[field.name]
-    ]
-    return concern(**{name: _value(name, getattr(ours, name)) for name in names})
+    own = get_type_hints(group)
+    names = [field.name for field in fields(group) if kinds.setdefault(field.name, own[field.name]) == own[field.name]]
+    return group(**{name: _value(name, getattr(ours, name)) for name in names})
 
 
 def _value(name: str, value: Any) -> Any:

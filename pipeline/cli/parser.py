@@ -1,4 +1,5 @@
-"""How every verb reads its arguments: each mistake is a UsageError, and that of an unknown option names the nearest."""
+"""How every command reads its arguments: each mistake is a UsageError, and that of an unknown option names the
+nearest."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ def remote_error(error: BaseException) -> OSError | None:
     """
     family: list[type[OSError]] = [OSError, *_subclasses(OSError)]
     kinds = {_name(kind): kind for kind in family if _is_known(kind)}
-    told = [found for found in _LINE.finditer(str(error)) if found["kind"] in kinds]
-    return kinds[told[-1]["kind"]](told[-1]["words"]) if told else None
+    message = [found for found in _LINE.finditer(str(error)) if found["kind"] in kinds]
+    return kinds[message[-1]["kind"]](message[-1]["words"]) if message else None
 
 
 def _subclasses(kind: type[OSError]) -> Iterator[type[OSError]]:

@@ -14,7 +14,7 @@ from transforms.beam_files import use_beam_files
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read every picture that is not answered yet, and leave tables, dead letters and a receipt."""
+    """Read every image that is not answered yet, and leave tables, dead letters and a receipt."""
     use_beam_files()
     settings, options = parse_run("backfill", str(main.__doc__), arguments)
     try:

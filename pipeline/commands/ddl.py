@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cardbeam.config.options import Problem, option, output_problems
+from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.storage.folder import open_folder
 from pipeline.catalog.dialects import DIALECTS
 from pipeline.catalog.table_ddl import statements
@@ -22,9 +22,9 @@ class DdlSettings:
     engine: str = option("duckdb", help="The engine that is to read the tables.", choices=tuple(DIALECTS))
     database: str = option("cardbeam", help="Schema, database or data set that holds the tables.")
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
-        yield from output_problems(self.output)
+        yield from validate_output(self.output)
         if not self.database.isidentifier():
             yield f"--database is {self.database!r}, expected letters, digits and '_'"
 

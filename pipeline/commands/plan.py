@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cardbeam.config.settings import RateSettings
-from cardbeam.index.load import load_answered
-from cardbeam.index.processed_index import Answered
-from cardbeam.inputs.listing import check_inputs, find
+from cardbeam.index.load import load_index
+from cardbeam.index.processed_index import ProcessedIndex
+from cardbeam.inputs.listing import check_inputs, list_requests
 from cardbeam.model.request import Request
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.open_uri import SourceError
@@ -22,56 +22,58 @@ _NO_RUN = ""
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a backfill would find and do, as far as it can be known without opening a picture."""
+    """What a backfill would find and do, as far as it can be known without opening an image."""
 
     found: int
     answered_before: int
     duplicates: int
     to_call: int
-    possible_copies: int
+    possible_duplicates: int
     """Of those to call, how many are of the same size as another: only reading tells whether they are copies."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Say what a backfill with the same options would do; opens no picture, calls nothing, writes nothing."""
+    """Say what a backfill with the same options would do; opens no image, calls nothing, writes nothing."""
     use_beam_files()
     settings, _ = parse_run("plan", str(main.__doc__), arguments)
-    answered = load_answered(open_folder(settings.output.output), settings.output.run_id or _NO_RUN)
+    index = load_index(open_folder(settings.output.output), settings.output.run_id or _NO_RUN)
     try:
         check_inputs(settings.input)
-        requests = (request for source in settings.input.input for request in find(source, settings.input))
-        plan = make_plan(requests, answered)
+        requests = (request for source in settings.input.input for request in list_requests(source, settings.input))
+        plan = make_plan(requests, index)
     except SourceError as error:
         raise UsageError(str(error)) from error
     print("\n".join(_lines(plan, settings.rate)))
     return EXIT_COMPLETE
 
 
-def make_plan(requests: Iterator[Request], answered: Answered) -> Plan:
+def make_plan(requests: Iterator[Request], index: ProcessedIndex) -> Plan:
     """Count requests by what would come of them."""
     found = before = duplicates = 0
     to_call: set[str] = set()
     sizes: dict[tuple[int | None, ...], int] = {}
     for request in requests:
         found += 1
-        standing, _ = answered.of_source(request.source_id)
-        if standing.is_before:
+        standing, _ = index.of_source(request.source_id)
+        if standing.is_earlier_run:
             before += 1
         elif (key := request.fallback_id) in to_call:
             duplicates += 1
         else:
             to_call.add(key)
-            size = tuple(picture.size_bytes for picture in request.pictures)
+            size = tuple(image.size_bytes for image in request.images)
             sizes[size] = sizes.get(size, 0) + 1
     return Plan(found, before, duplicates, len(to_call), sum(count - 1 for count in sizes.values()))
 
 
 def _lines(plan: Plan, rate: RateSettings) -> Iterator[str]:
     yield f"found            {plan.found:>12,}"
-    yield f"answered before  {plan.answered_before:>12,}"
+    yield f"skipped  {plan.answered_before:>12,}"
     yield f"duplicates       {plan.duplicates:>12,}"
     yield f"to call, at most {plan.to_call:>12,}" + (
-        f"  ({plan.possible_copies:,} share their size with another and may be copies)" if plan.possible_copies else ""
+        f"  ({plan.possible_duplicates:,} share their size with another and may be copies)"
+        if plan.possible_duplicates
+        else ""
     )
     calls = min(plan.to_call, rate.max_calls or plan.to_call)
     if rate.max_calls and plan.to_call > rate.max_calls:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from cardbeam.config.options import Problem, option
+from cardbeam.config.options import SettingError, option
 from cardbeam.config.settings import OutputSettings
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.damaged_file import DamagedFile
@@ -30,15 +30,15 @@ class PublishSettings:
 
     run_id: str = option("", help="The run whose tables are made again; default all.")
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """Which runs there are, the output tells."""
         yield from ()
 
 
 def main(arguments: Sequence[str]) -> int:
     """Make the tables of one run (--run_id) or of all again from ledger and journal; nothing is called."""
-    concerns = (PublishSettings, OutputSettings, CatalogSettings)
-    (_, output, asked), options = parse("publish", str(main.__doc__), arguments, *concerns)
+    groups = (PublishSettings, OutputSettings, CatalogSettings)
+    (_, output, asked), options = parse("publish", str(main.__doc__), arguments, *groups)
     catalog = open_catalog(asked.catalog) if asked.catalog else None
     folder = open_folder(output.output)
     found = runs_with_answers(folder)

@@ -1,4 +1,4 @@
-"""`replay`: dead letters of past runs once more."""
+"""`replay`: dead letters of past runs again."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from pipeline.runs.registry import read_run, receipts, run_ids, runs_with_answer
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Send the dead letters of past runs once more, each once, in one pass; what was answered since is left out."""
-    concerns = (ReplaySettings, EndpointSettings, RateSettings, OutputSettings)
-    (chosen, endpoint, rate, output), options = parse("replay", str(main.__doc__), arguments, *concerns)
+    """Send the dead letters of past runs again, each once, in one pass; what was answered since is left out."""
+    groups = (ReplaySettings, EndpointSettings, RateSettings, OutputSettings)
+    (chosen, endpoint, rate, output), options = parse("replay", str(main.__doc__), arguments, *groups)
     _check_runs(output.output, chosen.run_id)
     settings = Settings(InputSettings(), endpoint, rate, output, chosen)
     return launch("replay", settings, options, _build)
@@ -44,7 +44,7 @@ def _build(pipeline: beam.Pipeline, settings: Settings, started_at: datetime) ->
 
 def interrupted_replays(folder: Folder) -> tuple[str, ...]:
     """The replays since the last one that was not interrupted, by name: the same command completes them."""
-    found = [run for run_id in run_ids(folder) if (run := read_run(folder, run_id)) and run.verb == "replay"]
+    found = [run for run_id in run_ids(folder) if (run := read_run(folder, run_id)) and run.command == "replay"]
     ended = receipts(folder, [run.run_id for run in found])
     replays = [run.run_id for run in sorted(found, key=attrgetter("started_at")) if run.run_id in ended]
     last = takewhile(lambda run_id: ended[run_id].status == INTERRUPTED, reversed(replays))

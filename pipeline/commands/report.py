@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cardbeam.config.options import Problem, option, output_problems
+from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.storage.folder import open_folder
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.options import parse
@@ -20,9 +20,9 @@ class ReportSettings:
     output: str = option("", help="The output folder of the run.")
     run_id: str = option("", help="Name of the run; default the newest that has ended.")
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
-        yield from output_problems(self.output)
+        yield from validate_output(self.output)
 
 
 def main(arguments: Sequence[str]) -> int:

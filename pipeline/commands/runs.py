@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from cardbeam.config.options import Problem, option, output_problems
+from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.run_state.receipt import Receipt, read_receipt
 from cardbeam.run_state.run_lock import read_lock
 from cardbeam.storage.damaged_file import DamagedFile, warn
@@ -31,13 +31,13 @@ class RunsSettings:
 
     output: str = option("", help="The output folder of the runs.")
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
-        yield from output_problems(self.output)
+        yield from validate_output(self.output)
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _KnownImages:
     """What the files of a run say."""
 
     run_id: str
@@ -70,12 +70,12 @@ def run_rows(folder: Folder) -> Iterator[tuple[str, ...]]:
     return (_row(one, running) for one in sorted(known, key=_started_at))
 
 
-def _known(folder: Folder, run_id: str) -> _Known:
+def _known(folder: Folder, run_id: str) -> _KnownImages:
     try:
-        return _Known(run_id, read_run(folder, run_id), read_receipt(folder, run_id))
+        return _KnownImages(run_id, read_run(folder, run_id), read_receipt(folder, run_id))
     except DamagedFile as error:
         warn(error)
-        return _Known(run_id, is_damaged=True)
+        return _KnownImages(run_id, is_damaged=True)
 
 
 def _running(folder: Folder) -> str:
@@ -88,15 +88,15 @@ def _running(folder: Folder) -> str:
     return run_id if run_id and is_alive(Observer(folder, run_id)) else ""
 
 
-def _row(known: _Known, running: str) -> tuple[str, ...]:
+def _row(known: _KnownImages, running: str) -> tuple[str, ...]:
     receipt = known.receipt
     counts = (f"{receipt.requests[name]:,}" if receipt else "" for name in COUNTS)
-    verb = known.run.verb if known.run else ""
+    command = known.run.command if known.run else ""
     finished = _time(receipt.finished_at) if receipt and known.has_ended else ""
-    return (known.run_id, verb, _status(known, running), _time(_started_at(known)), finished, *counts)
+    return (known.run_id, command, _status(known, running), _time(_started_at(known)), finished, *counts)
 
 
-def _status(known: _Known, running: str) -> str:
+def _status(known: _KnownImages, running: str) -> str:
     if known.is_damaged:
         return DAMAGED
     if known.receipt and known.has_ended:
@@ -104,7 +104,7 @@ def _status(known: _Known, running: str) -> str:
     return RUNNING if known.run_id == running else UNFINISHED
 
 
-def _started_at(known: _Known) -> str:
+def _started_at(known: _KnownImages) -> str:
     if known.run:
         return known.run.started_at
     return known.receipt.started_at if known.receipt else ""

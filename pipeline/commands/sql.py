@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardbeam.config.options import output_problems
+from cardbeam.config.options import validate_output
 from cardbeam.storage.uris import local_path
 from pipeline.catalog.views import connect
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
@@ -30,7 +30,7 @@ they mean."""
 def main(arguments: Sequence[str]) -> int:
     """Run SQL over the tables of an output folder with DuckDB; without a query, prompt for it."""
     asked = _parse(arguments)
-    for problem in output_problems(asked.output):
+    for problem in validate_output(asked.output):
         raise UsageError(problem)
     if (path := local_path(asked.output)) is not None and not path.exists():
         raise UsageError(f"--output {asked.output} does not exist")
@@ -66,8 +66,8 @@ def _run(connection: DuckDBPyConnection, script: str, write: Callable[[DuckDBPyR
             if relation is not None:
                 write(relation)
     except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
-        told = str(error).split(":")[0]
-        raise UsageError(f"{told} in a value, which is not shown for it may be of a card; try TRY_CAST") from None
+        message = str(error).split(":")[0]
+        raise UsageError(f"{message} in a value, which is not shown for it may be of a card; try TRY_CAST") from None
     except duckdb.Error as error:
         raise UsageError(str(error)) from None
 

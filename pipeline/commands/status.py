@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from cardbeam.config.options import Problem, option, output_problems
+from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.damaged_file import DamagedFile, warn
 from cardbeam.storage.folder import Folder, open_folder
@@ -17,7 +17,7 @@ from pipeline.cli.options import parse
 from pipeline.runs.liveness import Observer, is_alive
 from pipeline.runs.registry import Run, read_run, run_ids
 from pipeline.runs.status import RecordCounter, line
-from pipeline.runs.summary import summarise
+from pipeline.runs.summary import summarize
 from pipeline.runs.watch_lines import watch_lines
 
 _REDRAW_S = 2.0
@@ -31,9 +31,9 @@ class StatusSettings:
     run_id: str = option("", help="Name of the run; default the newest.")
     watch: bool = option(False, help="Look again every two seconds until the run has ended.")
 
-    def problems(self) -> Iterator[Problem]:
+    def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
-        yield from output_problems(self.output)
+        yield from validate_output(self.output)
 
 
 def _read_run(folder: Folder, run_id: str) -> Run | None:
@@ -67,13 +67,13 @@ def _show(folder: Folder, run: Run, asked: StatusSettings) -> int:
     while (receipt := read_receipt(folder, run.run_id, damaged.append)) is None or not receipt.has_ended:
         if damaged:
             warn(damaged[0])
-            print(f"run {run.run_id}  {line(run, counter.look(time.time()))}")
+            print(f"run {run.run_id}  {line(run, counter.poll(time.time()))}")
             return EXIT_COMPLETE
-        lives = observer.look() if asked.watch else is_alive(observer)
+        lives = observer.poll() if asked.watch else is_alive(observer)
         if receipt is None:
-            print(f"run {run.run_id}  {line(run, counter.look(time.time()))}", flush=True)
+            print(f"run {run.run_id}  {line(run, counter.poll(time.time()))}", flush=True)
         else:
-            print(summarise(receipt, asked.output))
+            print(summarize(receipt, asked.output))
             print("\n".join(watch_lines(folder, run.run_id, time.time())), flush=True)
         if lives is False:
             print(f"  DEAD       {_epitaph(folder, run.run_id)}", flush=True)
@@ -81,7 +81,7 @@ def _show(folder: Folder, run: Run, asked: StatusSettings) -> int:
         if not asked.watch:
             return EXIT_COMPLETE
         time.sleep(_REDRAW_S)
-    print(summarise(receipt, asked.output))
+    print(summarize(receipt, asked.output))
     return EXIT_COMPLETE
 
 

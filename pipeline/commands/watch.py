@@ -1,4 +1,4 @@
-"""`watch`: new pictures as they appear, one run after another, until SIGTERM or Ctrl-C."""
+"""`watch`: new images as they appear, one run after another, until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from cardbeam.config.settings import (
     Settings,
     WatchSettings,
 )
-from cardbeam.inputs.listing import find
+from cardbeam.inputs.listing import list_requests
 from cardbeam.inputs.manifest import is_manifest
 from cardbeam.storage.open_uri import SourceError
 from cardbeam.storage.uris import local_path
-from cardbeam.watch.notification_feed import check_news
+from cardbeam.watch.notification_feed import check_feed
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
-from pipeline.cli.options import BUFFER_LIMIT, parse, refuse_own_files
+from pipeline.cli.options import BUFFER_LIMIT, parse, refuse_overlap
 from pipeline.launch.batch_run import check_credentials
 from pipeline.launch.prism import PRISM, find_prism
 from pipeline.launch.watch_run import watch_a_run
@@ -40,20 +40,20 @@ _TO_THE_END = frozenset({"FnApiRunner", "BundleBasedDirectRunner", "DirectRunner
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read new pictures as they appear under the inputs; tables follow within seconds. SIGTERM or Ctrl-C ends it."""
+    """Read new images as they appear under the inputs; tables follow within seconds. SIGTERM or Ctrl-C ends it."""
     use_beam_files()
-    concerns = (InputSettings, WatchSettings, EndpointSettings, RateSettings, OutputSettings)
-    (inputs, watching, *others), options = parse("watch", str(main.__doc__), arguments, *concerns, runner=PRISM)
+    groups = (InputSettings, WatchSettings, EndpointSettings, RateSettings, OutputSettings)
+    (inputs, watching, *others), options = parse("watch", str(main.__doc__), arguments, *groups, runner=PRISM)
     settings = Settings(inputs, *others)
-    refuse_own_files(settings)
+    refuse_overlap(settings)
     _check_inputs(settings.input)
     try:
-        check_news(settings, watching, is_heard_here=is_one_process(options))
+        check_feed(settings, watching, reads_topic_here=is_one_process(options))
     except SourceError as error:
         raise UsageError(str(error)) from error
     check_credentials(settings, options)
     _set_up(options)
-    with _told_to_end() as ending:
+    with _shutdown_event() as ending:
         while True:
             status = watch_a_run(settings, watching, options, ending)
             if status != EXIT_COMPLETE or ending.is_set():
@@ -91,13 +91,13 @@ def _check_inputs(inputs: InputSettings) -> None:
         if path is not None and not any(letter in source for letter in "*?[") and not Path(path).exists():
             raise UsageError(f"--input {source} does not exist: expected a folder or a glob")
         try:
-            list(islice(find(source, inputs), 1))
+            list(islice(list_requests(source, inputs), 1))
         except SourceError as error:
             raise UsageError(str(error)) from error
 
 
 @contextmanager
-def _told_to_end() -> Iterator[threading.Event]:
+def _shutdown_event() -> Iterator[threading.Event]:
     """An event that the first SIGTERM or SIGINT sets; the second interrupts."""
     ending = threading.Event()
 
@@ -106,7 +106,7 @@ def _told_to_end() -> Iterator[threading.Event]:
         if ending.is_set():
             raise KeyboardInterrupt
         ending.set()
-        print(f"{signal.Signals(number).name}: what is under way is brought to its end", file=sys.stderr, flush=True)
+        print(f"{signal.Signals(number).name}: what is in progress is brought to its end", file=sys.stderr, flush=True)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -1,4 +1,4 @@
-"""A run from its lock to its exit status: what all verbs that call the endpoint have in common."""
+"""A run from its lock to its exit status: what all commands that call the endpoint have in common."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ from pipeline.report.page import report_if_possible
 from pipeline.runs.progress import show_progress
 from pipeline.runs.registry import with_run
 from pipeline.runs.start_run import started_run
-from pipeline.runs.summary import summarise
+from pipeline.runs.summary import summarize
 from transforms.call_endpoint import is_one_process
 
 Build = Callable[[beam.Pipeline, Settings, datetime], object]
 
 
-def launch(verb: str, settings: Settings, options: PipelineOptions, build: Build, *, leaves_page: bool = True) -> int:
+def launch(
+    command: str, settings: Settings, options: PipelineOptions, build: Build, *, leaves_page: bool = True
+) -> int:
     """Close what earlier launches left, begin a run, and run its graph; the exit status.
 
     Raises:
@@ -38,7 +40,7 @@ def launch(verb: str, settings: Settings, options: PipelineOptions, build: Build
     gc.freeze()  # what is loaded by now stays, and a collection that walks over it stops every thread
     options.view_as(TypeOptions).pipeline_type_check = False  # the tests did; it is a fifth of what a run begins with
     folder = open_folder(settings.output.output)
-    with started_run(folder, settings, verb) as run:
+    with started_run(folder, settings, command) as run:
         try:
             with (
                 show_progress(folder, run),
@@ -51,7 +53,7 @@ def launch(verb: str, settings: Settings, options: PipelineOptions, build: Build
         receipt = read_receipt(folder, run.run_id)
         if receipt is None:
             return fail(f"run {run.run_id} left no receipt")
-        print(summarise(receipt, settings.output.output))
+        print(summarize(receipt, settings.output.output))
         if leaves_page and (page := report_if_possible(folder, run.run_id)):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return exit_status(folder, receipt)

@@ -1,7 +1,7 @@
 """Runs a command and kills it when the process that started this one ends: `python guard.py COMMAND …`.
 
 Standard input is a pipe whose other end the starting process holds. However that process ends, SIGKILL included, the
-operating system closes the pipe. This works on every Unix; a parent-death signal exists on Linux alone.
+operating system closes the pipe. This works on every Unix; a parent-failure signal exists on Linux alone.
 """
 
 from __future__ import annotations

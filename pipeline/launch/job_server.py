@@ -36,7 +36,7 @@ from pipeline.launch import guard
 
 _STARTS = 3
 """Another process may take the port between its choice and the server's start."""
-_LOOK_S = 0.02
+_POLL_S = 0.02
 _STOPS_WITHIN_S = 3.0
 _SECRETS = ("CARD_",)
 """Prefixes of variables that no job server needs."""
@@ -141,7 +141,7 @@ def _is_listening(child: subprocess.Popen[bytes], endpoint: str, within_s: float
     while child.poll() is None and time.monotonic() < until_s:
         with suppress(OSError), socket.create_connection(("localhost", port), timeout=1.0):
             return child.poll() is None
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
     return False
 
 

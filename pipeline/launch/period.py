@@ -1,4 +1,5 @@
-"""When the run of a watch is due to end: `--run_hours` after the first of the runs that followed each other by kills.
+"""When the run of a watch is due to end: `--run_duration_h` after the first of the runs that followed each other by
+kills.
 
 A watch that is killed again and again begins a run with each launch. Counted from there, the end would never come, and
 with it what only the end of a run does. So the beginning is kept in the output folder until a run ends in order.

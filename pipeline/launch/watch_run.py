@@ -22,13 +22,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from cardbeam.config.settings import Settings, WatchSettings
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
-from cardbeam.run_state.heartbeat import BEAT_S, Control, write_control
+from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, WatchHeartbeat, write_watch_heartbeat
 from cardbeam.run_state.layout import run_file
-from cardbeam.run_state.stop_signal import STOP_FILE, StopReason, StopSwitch, read_stop
+from cardbeam.run_state.stop_signal import STOP_FILE, StopReason, StopSignal, read_stop
 from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
 from cardbeam.storage.folder import Folder, open_folder
 from cardbeam.tables.publisher import Publisher
-from cardbeam.watch.unprocessed import open_requests, unsettled
+from cardbeam.watch.unprocessed import pending_requests, unsettled
 from cardbeam.watch.watch_status import read_watch_status
 from pipeline import graph
 from pipeline.launch.failure import cause, exit_status, fail
@@ -38,10 +38,10 @@ from pipeline.report.page import report_if_possible
 from pipeline.runs.lock import refuse_living_workers
 from pipeline.runs.registry import Run, read_run, with_run
 from pipeline.runs.start_run import started_run
-from pipeline.runs.summary import summarise
+from pipeline.runs.summary import summarize
 
 _LOG = logging.getLogger("cardbeam")
-_LOOK_S = 1.0
+_POLL_S = 1.0
 _SOON_S = 0.2
 """How soon after a signal the graph is told to end."""
 _TAKE_OVER_S = 60.0
@@ -56,8 +56,11 @@ def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOp
         publisher = Publisher(folder, settings, run.began)
         session = uuid.uuid4().hex
         try:
-            with _beating(folder, run, session, watching, ending), _publishing(folder, run, publisher, watching):
-                _LOG.info("run %s watches", run.run_id)
+            with (
+                _sending_heartbeats(folder, run, session, watching, ending),
+                _publishing(folder, run, publisher, watching),
+            ):
+                _LOG.info("run %s: watching for new images", run.run_id)
                 _run_graph(settings, watching, copy.deepcopy(options), session)  # a runner writes into them
             stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
             left = unsettled(folder, run.run_id)
@@ -65,7 +68,7 @@ def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOp
             end_period(folder)
         except Exception as error:  # whatever a runner raises, the user gets one line
             return fail(f"run {run.run_id} failed: {cause(error)}", error)
-        print(summarise(receipt, settings.output.output))
+        print(summarize(receipt, settings.output.output))
         if page := report_if_possible(folder, run.run_id):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return exit_status(folder, receipt)
@@ -82,32 +85,32 @@ def _run_graph(settings: Settings, watching: WatchSettings, options: PipelineOpt
 def _end_orphans(folder: Folder) -> None:
     """Have workers of a killed watch, which a cluster kept, send nothing more; wait until none calls any longer."""
     for run_id in {path.split("/")[1] for path in list_heartbeats(folder)}:
-        if (orphaned := read_run(folder, run_id)) is not None and orphaned.verb == "watch":
-            StopSwitch(folder, run_id).pull(_TAKEN_OVER)
+        if (orphaned := read_run(folder, run_id)) is not None and orphaned.command == "watch":
+            StopSignal(folder, run_id).set(_TAKEN_OVER)
             await_silence(folder, DEAD_AFTER_S, _TAKE_OVER_S, time.sleep, run_id)
     refuse_living_workers(folder)
 
 
 @contextmanager
-def _beating(
+def _sending_heartbeats(
     folder: Folder, run: Run, session: str, watching: WatchSettings, ending: threading.Event
 ) -> Iterator[None]:
     """Tell the graph to go on, every few seconds; and to end, once we are told to or its hours are over."""
-    until_s = time.monotonic() + remaining_s(folder, watching.run_hours, time.time())
+    until_s = time.monotonic() + remaining_s(folder, watching.run_duration_h, time.time())
 
     def is_ending() -> bool:
         return ending.is_set() or time.monotonic() >= until_s
 
-    def beats() -> Iterator[float]:
+    def heartbeats() -> Iterator[float]:
         for number in itertools.count():
             is_last = is_ending()
-            write_control(folder, run.run_id, Control(session, int(time.time()), is_last, number))
-            for _ in range(round(BEAT_S / _SOON_S)):
+            write_watch_heartbeat(folder, run.run_id, WatchHeartbeat(session, int(time.time()), is_last, number))
+            for _ in range(round(HEARTBEAT_INTERVAL_S / _SOON_S)):
                 yield _SOON_S
                 if is_ending() and not is_last:
                     break
 
-    with _repeating("beat", beats):
+    with _repeating("beat", heartbeats):
         yield
 
 
@@ -118,15 +121,15 @@ def _publishing(folder: Folder, run: Run, publisher: Publisher, watching: WatchS
         while True:
             publisher.publish_new()
             deferred = read_watch_status(folder, run.run_id).deferred
-            publisher.write_receipt(len(open_requests(folder, run.run_id)) + deferred, _now())
-            until_s = time.monotonic() + watching.publish_every_s
-            yield _LOOK_S
+            publisher.write_receipt(len(pending_requests(folder, run.run_id)) + deferred, _now())
+            until_s = time.monotonic() + watching.publish_interval_s
+            yield _POLL_S
             while time.monotonic() < until_s and not is_quiet():
-                yield _LOOK_S
+                yield _POLL_S
 
     def is_quiet() -> bool:
-        """Whether there is something to publish, and nothing under way that would come a moment later."""
-        return publisher.has_new() and not open_requests(folder, run.run_id)
+        """Whether there is something to publish, and nothing in progress that would come a moment later."""
+        return publisher.has_new() and not pending_requests(folder, run.run_id)
 
     with _repeating("publish", publish):
         yield
@@ -134,7 +137,7 @@ def _publishing(folder: Folder, run: Run, publisher: Publisher, watching: WatchS
 
 @contextmanager
 def _repeating(name: str, steps: Callable[[], Iterator[float]]) -> Iterator[None]:
-    """Run steps beside the block, each followed by a wait; one that fails is begun anew."""
+    """Run steps beside the block, each followed by a wait; one that fails is begun again."""
     over = threading.Event()
 
     def run() -> None:
@@ -144,8 +147,8 @@ def _repeating(name: str, steps: Callable[[], Iterator[float]]) -> Iterator[None
             try:
                 wait_s = next(going)
             except Exception as error:  # a store's client may raise anything, and the next time may be better
-                _LOG.warning("%s failed and is tried again: %s", name, cause(error))
-                going, wait_s = steps(), BEAT_S
+                _LOG.warning("retrying %s after error: %s", name, cause(error))
+                going, wait_s = steps(), HEARTBEAT_INTERVAL_S
 
     thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()

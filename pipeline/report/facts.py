@@ -100,7 +100,7 @@ def facts_of(connection: DuckDBPyConnection, run_id: str) -> Facts:
         missing=missing,
         never=never,
         slowest=_top(asked, "latency_s", "seconds"),
-        largest=_top(asked, "picture_bytes / 1e6", "MB"),
+        largest=_top(asked, "image_bytes / 1e6", "MB"),
         trend=[one for one in runs if one["run_id"] <= run_id][-TREND_RUNS:],
         confidences=dict(_confidences(asked)),
     )
@@ -126,7 +126,7 @@ class _Asked:
         return self.connection.sql(query.replace("{run}", condition))
 
 
-_SENT = "epoch(last_at) - coalesce(latency_s, 0)"
+_SENT = "epoch(completed_at) - coalesce(latency_s, 0)"
 
 
 def _rate(asked: _Asked, allowed_per_s: float) -> Rate:
@@ -155,7 +155,7 @@ def _dead_letters(asked: _Asked) -> Table:
         "SELECT code, count(*), bool_or(retriable) FROM dead_letters WHERE {run} GROUP BY code ORDER BY 2 DESC, 1"
     )
     rows = [(code, advice(code, retriable), count) for code, count, retriable in found]
-    return Table(("code", "what to do", "pictures"), rows, texts=2)
+    return Table(("code", "what to do", "images"), rows, texts=2)
 
 
 def _warnings(asked: _Asked) -> Table:

@@ -25,7 +25,7 @@ INDEX_FILE = f"{RUNS}/index.html"
 
 
 def write_report(folder: Folder, run_id: str) -> str:
-    """Write the page of a run that has ended, and the list of runs anew; the page's path.
+    """Write the page of a run that has ended, and the list of runs again; the page's path.
 
     Raises:
         UsageError: what draws and asks is not installed.
@@ -58,7 +58,7 @@ def report_if_possible(folder: Folder, run_id: str) -> str | None:
     try:
         return write_report(folder, run_id)
     except Exception as error:  # whatever a library raises, the run has ended well and must say so
-        _LOG.info("no report: %s", type(error).__name__)
+        _LOG.info("report not written: %s", type(error).__name__)
         return None
 
 
@@ -108,9 +108,10 @@ def sentence(run: dict[str, Any]) -> str:
     """What happened, in one sentence."""
     requests = run["requests"]
     ended = _WHAT_NOW.get(run["status"], f"The run ended as {run['status']}")
-    deferred = f", {requests['deferred']:,} left for later" if requests["deferred"] else ""
+    deferred = f", {requests['deferred']:,} deferred" if requests["deferred"] else ""
     adds_up = "and the counts add up" if run["reconciled"] else "but the counts do not add up"
     return (
-        f"{ended}: of {requests['found']:,} pictures found {requests['answered_before']:,} were answered before, "
-        f"{requests['answered']:,} were answered now and {requests['dead']:,} could not be read{deferred}, {adds_up}."
+        f"{ended}: of {requests['found']:,} images found {requests['skipped']:,} were processed before, "
+        f"{requests['succeeded']:,} succeeded and {requests['dead_lettered']:,} could not be read"
+        f"{deferred}, {adds_up}."
     )

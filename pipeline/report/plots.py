@@ -68,7 +68,7 @@ def plot_latency(latencies_s: npt.NDArray[np.float32]) -> str:
     """How many calls took how long."""
     figure, axes = _drawn(2.1)
     axes.hist(latencies_s, bins=40, color=_BLUE, alpha=0.8)
-    axes.set(xlabel="seconds from request to reply", ylabel="calls")
+    axes.set(xlabel="seconds from request to response", ylabel="calls")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     return _svg(figure, "latency")
 
@@ -105,17 +105,19 @@ def plot_confidences(document_type: str, fields: list[FieldConfidence]) -> str:
 
 @mpl.rc_context(_STYLE)
 def plot_trend(trend: list[dict[str, Any]]) -> str:
-    """Pictures answered and dead in the last runs."""
+    """Images answered and dead in the last runs."""
     figure, axes = _drawn(2.1)
     at = range(len(trend))
-    answered = [one["requests"]["answered"] for one in trend]
-    dead = [one["requests"]["dead"] for one in trend]
-    axes.bar(at, answered, color=_BLUE, alpha=0.8, label="answered", width=0.7)
-    axes.bar(at, dead, bottom=answered, color=_ORANGE, hatch="///", edgecolor="white", label="dead", width=0.7)
+    answered = [one["requests"]["succeeded"] for one in trend]
+    failed = [one["requests"]["dead_lettered"] for one in trend]
+    axes.bar(at, answered, color=_BLUE, alpha=0.8, label="succeeded", width=0.7)
+    axes.bar(
+        at, failed, bottom=answered, color=_ORANGE, hatch="///", edgecolor="white", label="dead letters", width=0.7
+    )
     shown = sorted({0, len(trend) // 2, len(trend) - 1})
     axes.set_xticks(shown, [trend[number]["run_id"][:8] for number in shown])
     axes.set_xlim(-0.7, max(len(trend), 5) - 0.3)
-    axes.set_ylabel("pictures")
+    axes.set_ylabel("images")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="upper left", bbox_to_anchor=(0, 1.2), ncols=2, frameon=False)
     return _svg(figure, "trend")

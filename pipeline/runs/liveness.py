@@ -14,12 +14,12 @@ from pathlib import Path
 
 import orjson
 
-from cardbeam.run_state.heartbeat import BEAT_S, read_control
+from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, read_watch_heartbeat
 from cardbeam.run_state.run_lock import LOCK_FILE
 from cardbeam.storage.folder import Folder
 
-SILENT_S = 3 * BEAT_S
-_LOOK_S = 0.5
+HEARTBEAT_TIMEOUT_S = 3 * HEARTBEAT_INTERVAL_S
+_POLL_S = 0.5
 
 
 class Observer:
@@ -30,7 +30,7 @@ class Observer:
         self._seen: object = None
         self._changed_s = clock()
 
-    def look(self) -> bool | None:
+    def poll(self) -> bool | None:
         """Whether the owner lives; None where that is not known yet: no heartbeat came since the first look."""
         held = _read_lock(self._folder)
         if held is None or held.get("run_id", self._run_id) != self._run_id:
@@ -39,20 +39,20 @@ class Observer:
             return True
         if self._folder.is_local and held.get("host") == socket.gethostname():
             return False
-        return self._judge((held.get("beat"), read_control(self._folder, self._run_id)))
+        return self._judge((held.get("beat"), read_watch_heartbeat(self._folder, self._run_id)))
 
     def _judge(self, shown: object) -> bool | None:
         is_first, before, self._seen = self._seen is None, self._seen, shown
         if is_first or before != shown:
             self._changed_s = self._clock()
             return None if is_first else True
-        return False if self._clock() - self._changed_s > SILENT_S else None
+        return False if self._clock() - self._changed_s > HEARTBEAT_TIMEOUT_S else None
 
 
 def is_alive(observer: Observer, sleep: Callable[[float], None] = time.sleep) -> bool:
     """Whether the owner lives; where heartbeats tell, this waits for the next one, or until three were due."""
-    while (lives := observer.look()) is None:
-        sleep(_LOOK_S)
+    while (lives := observer.poll()) is None:
+        sleep(_POLL_S)
     return lives
 
 

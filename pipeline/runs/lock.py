@@ -1,6 +1,6 @@
 """The lock of an output: one command writes to it at a time, and the lock of a dead one is taken over.
 
-Two runs at once would pay for the same picture twice and send at twice the rate. The lock belongs to the run: its
+Two runs at once would pay for the same image twice and send at twice the rate. The lock belongs to the run: its
 launching process renews it, and its workers keep it by their heartbeats (see `cardbeam.run_state.run_lock`). On a
 local output it is a lock of the operating system, which goes with its process. In a bucket it is an object that its
 owner rewrites every few seconds. Life is judged by change, on the observer's own clock, so no two clocks are compared.
@@ -29,9 +29,9 @@ from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
 from cardbeam.storage.folder import Folder
 from pipeline.cli.exit_codes import UsageError
 
-BEAT_S = 5.0
+HEARTBEAT_INTERVAL_S = 5.0
 """Longer than `CONFIRMED_FOR_S`: a lock that was taken over is held for so long before its new owner begins."""
-_BEATS_TO_WAIT = 3
+_HEARTBEATS_TO_WAIT = 3
 _END_WITHIN_S = 15.0
 """For so long workers whose job was cancelled may call on, with what they have at hand (see `worker`)."""
 _STOP_WITHIN_S = 60.0
@@ -55,7 +55,7 @@ def refuse_living_workers(
 
 
 @contextmanager
-def claimed(
+def run_lock(
     folder: Folder,
     run_id: str,
     *,
@@ -72,7 +72,7 @@ def claimed(
         UsageError: another process has it, or workers of an earlier launch live on.
     """
     lock = _Lock(folder, run_id, what or f"run {run_id}")
-    with _local_claim(lock, when_orphaned) if folder.is_local else _bucket_claim(lock, when_orphaned, when_lost):
+    with _file_lock(lock, when_orphaned) if folder.is_local else _object_lock(lock, when_orphaned, when_lost):
         if list_heartbeats(folder):  # of workers that woke up: they see that the lock is not their run's
             refuse_living_workers(folder, within_s=_STOP_WITHIN_S)
         yield
@@ -87,22 +87,22 @@ class _Lock:
     what: str
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def content(self, beat: int = 0) -> bytes:
+    def content(self, heartbeat: int = 0) -> bytes:
         owner = {"run_id": self.run_id, "what": self.what, "pid": os.getpid(), "host": socket.gethostname()}
-        return orjson.dumps({**owner, "token": self.token, "beat": beat, "at_s": int(time.time())})
+        return orjson.dumps({**owner, "token": self.token, "beat": heartbeat, "at_s": int(time.time())})
 
     def is_held(self) -> bool:
         """Whether it stands in the bucket as ours. Raises as `read_lock` does."""
         held = read_lock(self.folder)
         return held is not None and held.get("token") == self.token
 
-    def renew(self, beat: int) -> bool:
+    def renew(self, heartbeat: int) -> bool:
         """Write the next beat; whether the lock was ours, which nobody else deletes. Raises as `read_lock` does."""
         started_s = boottime_s()
         if not self.is_held():
             return False
         if boottime_s() - started_s <= CONFIRMED_FOR_S:  # else this process was frozen, and it may be another's now
-            self.folder.write(LOCK_FILE, self.content(beat))
+            self.folder.write(LOCK_FILE, self.content(heartbeat))
         return True
 
 
@@ -116,7 +116,7 @@ def _refuse(content: bytes) -> UsageError:
 
 
 @contextmanager
-def _local_claim(lock: _Lock, when_orphaned: Callable[[Folder], None]) -> Iterator[None]:
+def _file_lock(lock: _Lock, when_orphaned: Callable[[Folder], None]) -> Iterator[None]:
     path = Path(lock.folder.root, LOCK_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
@@ -141,22 +141,20 @@ def _acquired(file: BinaryIO, sleep: Callable[[float], None] = time.sleep) -> bo
 
 
 @contextmanager
-def _bucket_claim(
-    lock: _Lock, when_orphaned: Callable[[Folder], None], when_lost: Callable[[], None]
-) -> Iterator[None]:
+def _object_lock(lock: _Lock, when_orphaned: Callable[[Folder], None], when_lost: Callable[[], None]) -> Iterator[None]:
     _take(lock, when_orphaned)
     over = threading.Event()
 
-    def beat() -> None:
+    def heartbeat() -> None:
         for number in itertools.count(1):
-            if over.wait(BEAT_S):
+            if over.wait(HEARTBEAT_INTERVAL_S):
                 return
             with suppress(OSError, ValueError):  # the next beat tries again; three silent ones let another take over
                 if not lock.renew(number):
                     when_lost()
                     return
 
-    thread = threading.Thread(target=beat, name="claim", daemon=True)
+    thread = threading.Thread(target=heartbeat, name="claim", daemon=True)
     thread.start()
     try:
         yield
@@ -188,10 +186,10 @@ def _silent_lock(folder: Folder, sleep: Callable[[float], None]) -> bytes | None
         UsageError: its owner lives.
     """
     seen = _read(folder)
-    for _ in range(_BEATS_TO_WAIT):
+    for _ in range(_HEARTBEATS_TO_WAIT):
         if seen is None:
             return None
-        sleep(BEAT_S)
+        sleep(HEARTBEAT_INTERVAL_S)
         if (now := _read(folder)) not in (seen, None):
             raise _refuse(now)
         seen = now
@@ -207,6 +205,6 @@ def _read(folder: Folder) -> bytes | None:
 
 def _take_over(lock: _Lock, sleep: Callable[[float], None]) -> None:
     lock.folder.write(LOCK_FILE, lock.content())
-    sleep(BEAT_S)  # two may take over at once: the later write stays
+    sleep(HEARTBEAT_INTERVAL_S)  # two may take over at once: the later write stays
     if not lock.is_held():
         raise _refuse(_read(lock.folder) or b"")

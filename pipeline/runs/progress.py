@@ -1,4 +1,4 @@
-"""While a run is under way: a bar on a terminal, a line every 30 s elsewhere."""
+"""While a run is in progress: a bar on a terminal, a line every 30 s elsewhere."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def show_progress(folder: Folder, run: Run) -> Iterator[None]:
     """Show how the run stands until the block ends; says nothing of a run that ends before the first look."""
     is_terminal = sys.stderr.isatty()
     stop = threading.Event()
-    bar = tqdm(unit="picture", file=sys.stderr, disable=not is_terminal, leave=False)
+    bar = tqdm(unit="image", file=sys.stderr, disable=not is_terminal, leave=False)
     show = _bar(bar) if is_terminal else lambda status: _LOG.info("run %s  %s", run.run_id, line(run, status))
     every_s = _BAR_EVERY_S if is_terminal else _LINE_EVERY_S
     thread = threading.Thread(
         target=_repeat, args=(RecordCounter(folder, run.run_id), show, stop, every_s), daemon=True
     )
-    _LOG.info("run %s begins", run.run_id)
+    _LOG.info("run %s: started", run.run_id)
     thread.start()
     try:
         yield
@@ -44,7 +44,7 @@ def show_progress(folder: Folder, run: Run) -> Iterator[None]:
 def _repeat(counter: RecordCounter, show: Callable[[Status], None], stop: threading.Event, every_s: float) -> None:
     while not stop.wait(every_s):
         try:
-            show(counter.look(time.time()))
+            show(counter.poll(time.time()))
         except OSError as error:  # a look that fails must not end the run
             _LOG.debug("no status: %s", error)
 
@@ -52,7 +52,7 @@ def _repeat(counter: RecordCounter, show: Callable[[Status], None], stop: thread
 def _bar(bar: tqdm) -> Callable[[Status], None]:  # type: ignore[type-arg]  # generic only in its stubs
     def show(status: Status) -> None:
         bar.total = status.found
-        bar.n = status.answered_before + sum(status.settled.values())
-        bar.set_postfix_str(f"{status.rate_per_s:.1f} calls/s, {status.settled['dead']:,} dead")
+        bar.n = status.answered_before + sum(status.completed.values())
+        bar.set_postfix_str(f"{status.rate_per_s:.1f} calls/s, {status.completed['failed']:,} dead")
 
     return show

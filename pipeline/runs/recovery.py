@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.journal.reader import list_segments
-from cardbeam.model.result import FOUND, Fate
+from cardbeam.model.result import FOUND, RequestOutcome
 from cardbeam.run_state.closing import CLOSING_FILE
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENTS, JOURNAL, LEDGER, RUNS, is_waiting_file, run_id_of
 from cardbeam.run_state.receipt import RECEIPT_FILE, Receipt
@@ -87,7 +87,15 @@ def _closed(folder: Folder, run_id: str) -> Receipt:
         "run %s: %s, %d found, %d answered, %d dead, %d deferred",
         run_id,
         receipt.status,
-        *(requests[name] for name in (FOUND, Fate.ANSWERED.value, Fate.DEAD.value, Fate.DEFERRED.value)),
+        *(
+            requests[name]
+            for name in (
+                FOUND,
+                RequestOutcome.SUCCEEDED.value,
+                RequestOutcome.DEAD_LETTERED.value,
+                RequestOutcome.DEFERRED.value,
+            )
+        ),
     )
     return receipt
 

@@ -41,7 +41,7 @@ class Run:
     """What run.json holds: how the run began."""
 
     run_id: str
-    verb: str
+    command: str
     started_at: str
     settings: dict[str, Any] = field(default_factory=dict)
     """By option name; no secret."""
@@ -54,7 +54,7 @@ class Run:
         return datetime.fromisoformat(self.started_at)
 
 
-def new_run(folder: Folder, settings: Settings, verb: str, now: datetime) -> Run:
+def new_run(folder: Folder, settings: Settings, command: str, now: datetime) -> Run:
     """The run that a command begins, under the name that was asked for or else its start in UTC.
 
     Raises:
@@ -65,7 +65,7 @@ def new_run(folder: Folder, settings: Settings, verb: str, now: datetime) -> Run
         raise RunExists(asked)
     return Run(
         asked or _free_name(folder, now),
-        verb,
+        command,
         now.astimezone(timezone.utc).isoformat(timespec="seconds"),
         _plain(settings),
         settings.rate.max_requests_per_second,

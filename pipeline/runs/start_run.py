@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from cardbeam.config.settings import Settings
 from cardbeam.storage.folder import Folder
 from cardbeam.tables.check_output import check_ledger, check_output
-from pipeline.runs.lock import claimed, refuse_living_workers
+from pipeline.runs.lock import refuse_living_workers, run_lock
 from pipeline.runs.recovery import close_unfinished_runs
 from pipeline.runs.registry import Run, RunExists, begin, check_runs, new_run
 
@@ -27,7 +27,7 @@ def locked_output(
         NotClosed: a run cannot be closed.
         DamagedFile: a file that tells what is paid for is damaged or missing.
     """
-    with claimed(folder, run_id, what="" if run_id else "publish", when_orphaned=when_orphaned):
+    with run_lock(folder, run_id, what="" if run_id else "publish", when_orphaned=when_orphaned):
         check_runs(folder)
         (check_output if run_id else check_ledger)(folder)  # `publish` publishes what is whole of a damaged journal
         close_unfinished_runs(folder)
@@ -36,7 +36,7 @@ def locked_output(
 
 @contextmanager
 def started_run(
-    folder: Folder, settings: Settings, verb: str, *, when_orphaned: Callable[[Folder], None] = refuse_living_workers
+    folder: Folder, settings: Settings, command: str, *, when_orphaned: Callable[[Folder], None] = refuse_living_workers
 ) -> Iterator[Run]:
     """A run that has begun, with the output's lock held until the block ends. Raises as `locked_output` does.
 
@@ -45,7 +45,7 @@ def started_run(
     """
     has_begun = False
     while not has_begun:
-        run = new_run(folder, settings, verb, datetime.now(timezone.utc))
+        run = new_run(folder, settings, command, datetime.now(timezone.utc))
         with locked_output(folder, run.run_id, when_orphaned=when_orphaned):
             try:
                 begin(folder, run)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from cardbeam.journal.reader import list_segments, read_stored
 from cardbeam.journal.record_format import HEADER_BYTES
 from cardbeam.journal.record_types import FIELDS
-from cardbeam.model.record import SettledAs
+from cardbeam.model.record import RecordStatus
 from cardbeam.run_state.counts import read_found
 from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run
 from cardbeam.storage.damaged_file import DamagedFile, warn
@@ -22,26 +22,26 @@ from cardbeam.storage.folder import Folder, StoredFile
 from cardbeam.storage.read_parquet import read_ledger
 from pipeline.runs.registry import Run
 
-_of_row = itemgetter(*map(FIELDS.index, ("outcome", "attempts", "last_at")))
+_of_row = itemgetter(*map(FIELDS.index, ("outcome", "attempts", "completed_at")))
 _RATE_OVER_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A run under way. `found` is None until its inputs are listed."""
+    """A run in progress. `found` is None until its inputs are listed."""
 
     found: int | None
     answered_before: int
-    settled: dict[str, int]
+    completed: dict[str, int]
     calls: int
     rate_per_s: float
 
     @property
     def left(self) -> int | None:
-        """Pictures still to settle."""
+        """Images still to process."""
         if self.found is None:
             return None
-        return max(0, self.found - self.answered_before - sum(self.settled.values()))
+        return max(0, self.found - self.answered_before - sum(self.completed.values()))
 
 
 @dataclass(slots=True)
@@ -51,14 +51,14 @@ class RecordCounter:
     folder: Folder
     run_id: str
     _read_up_to: dict[str, int] = field(default_factory=dict)
-    _settled: dict[str, int] = field(default_factory=lambda: {one.value: 0 for one in SettledAs})
+    _completed: dict[str, int] = field(default_factory=lambda: {one.value: 0 for one in RecordStatus})
     _calls: int = 0
     _called_at_s: dict[int, int] = field(default_factory=dict)
     _warned: set[str] = field(default_factory=set)
     _journal_from_us: int | None = None
     """When the first record was made that the journal holds, or held when it was looked at."""
 
-    def look(self, now_s: float) -> Status:
+    def poll(self, now_s: float) -> Status:
         """How the run stands now."""
         for file in list_segments(self.folder, of_run(JOURNAL, self.run_id)):
             if file.size_bytes > self._read_up_to.get(file.path, HEADER_BYTES):
@@ -74,8 +74,8 @@ class RecordCounter:
         since_s = min(_RATE_OVER_S, max(1.0, now_s - min(self._called_at_s, default=now_s)))
         return Status(
             found.get("found") if found else None,
-            found.get("answered_before", 0) if found else 0,
-            dict(self._settled),
+            found.get("skipped", 0) if found else 0,
+            dict(self._completed),
             self._calls,
             recent / since_s,
         )
@@ -84,13 +84,13 @@ class RecordCounter:
         """What came to a segment since the last look."""
         start = self._read_up_to.get(file.path, 0)
         for row, end in read_stored(self.folder, file.path, start, file.size_bytes, on_damage=self._warn_once):
-            outcome, attempts, last_at = _of_row(row)
+            outcome, attempts, completed_at = _of_row(row)
             self._read_up_to[file.path] = end
-            self._journal_from_us = min(self._journal_from_us or last_at, last_at)
-            self._settled[outcome] += 1
+            self._journal_from_us = min(self._journal_from_us or completed_at, completed_at)
+            self._completed[outcome] += 1
             self._calls += attempts
             if attempts:
-                second = last_at // 1_000_000
+                second = completed_at // 1_000_000
                 self._called_at_s[second] = self._called_at_s.get(second, 0) + attempts
 
     def _warn_once(self, error: DamagedFile) -> None:
@@ -100,16 +100,16 @@ class RecordCounter:
             warn(error)
 
     def _count_ledger(self, path: str) -> None:
-        """What an earlier session settled: the rest is from the journal, which was counted."""
+        """What an earlier session processed: the rest is from the journal, which was counted."""
         try:
-            rows = read_ledger(self.folder, path, ["outcome", "attempts", "last_at"])
+            rows = read_ledger(self.folder, path, ["outcome", "attempts", "completed_at"])
         except DamagedFile as error:
             warn(error)
             return
         if self._journal_from_us is not None:
-            rows = rows.filter(pc.less(rows["last_at"].cast(pa.int64()), self._journal_from_us))
+            rows = rows.filter(pc.less(rows["completed_at"].cast(pa.int64()), self._journal_from_us))
         for counted in pc.value_counts(rows["outcome"]).to_pylist():
-            self._settled[counted["values"]] += counted["counts"]
+            self._completed[counted["values"]] += counted["counts"]
         self._calls += pc.sum(rows["attempts"]).as_py() or 0
 
 
@@ -122,20 +122,20 @@ def _read_found(folder: Folder, run_id: str) -> dict[str, int] | None:
 
 
 def line(run: Run, status: Status) -> str:
-    """A run under way in one line."""
+    """A run in progress in one line."""
     return "  ".join(_words(run, status))
 
 
 def _words(run: Run, status: Status) -> Iterator[str]:
-    done = status.answered_before + sum(status.settled.values())
+    done = status.answered_before + sum(status.completed.values())
     if status.found is None and not done:
         yield "listing the inputs"
         return
     yield f"{done:,} of {status.found:,}" if status.found is not None else f"{done:,} so far"
-    yield f"{status.settled['answered']:,} answered, {status.settled['dead']:,} dead"
+    yield f"{status.completed['succeeded']:,} answered, {status.completed['failed']:,} dead"
     allowed = f" of {run.allowed_per_s:g}" if run.allowed_per_s else ""
     yield f"{status.rate_per_s:.1f}{allowed} calls/s"
     if status.left is not None and status.rate_per_s:
         yield f"{timedelta(seconds=round(status.left / status.rate_per_s))!s} left"
     if run.price_per_call:
-        yield f"spend {status.settled['answered'] * run.price_per_call:,.2f}"
+        yield f"cost {status.completed['succeeded'] * run.price_per_call:,.2f}"

@@ -4,40 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cardbeam.model.result import FOUND, Fate
+from cardbeam.model.result import FOUND, RequestOutcome
 from cardbeam.run_state.receipt import Receipt
 
 COUNTS = {
     FOUND: "found",
-    Fate.ANSWERED_BEFORE.value: "answered before",
-    Fate.DUPLICATE.value: "duplicates",
-    Fate.ANSWERED.value: "answered",
-    Fate.DEAD.value: "dead",
-    Fate.DEFERRED.value: "deferred",
+    RequestOutcome.SKIPPED.value: "skipped",
+    RequestOutcome.DUPLICATE.value: "duplicates",
+    RequestOutcome.SUCCEEDED.value: "succeeded",
+    RequestOutcome.DEAD_LETTERED.value: "dead-lettered",
+    RequestOutcome.DEFERRED.value: "deferred",
 }
 """The receipt's counts of requests, and what they are called."""
 
 
-def summarise(receipt: Receipt, output: str) -> str:
-    """Some ten lines: what came of the pictures, rows by type, dead letters by code, rate, where it all is."""
+def summarize(receipt: Receipt, output: str) -> str:
+    """Some ten lines: what came of the images, rows by type, dead letters by code, rate, where it all is."""
     return "\n".join(_lines(receipt, output))
 
 
 def _lines(receipt: Receipt, output: str) -> Iterator[str]:
     yield f"run {receipt.run_id}: {receipt.status}" + (f" ({receipt.message})" if receipt.message else "")
-    words = COUNTS if receipt.has_ended else {**COUNTS, Fate.DEFERRED.value: "under way"}
-    yield "  pictures   " + ", ".join(f"{receipt.requests[name]:,} {word}" for name, word in words.items())
+    words = COUNTS if receipt.has_ended else {**COUNTS, RequestOutcome.DEFERRED.value: "in progress"}
+    yield "  images     " + ", ".join(f"{receipt.requests[name]:,} {word}" for name, word in words.items())
     yield (
         "  calls      "
         + ", ".join(f"{count:,} {name}" for name, count in receipt.calls.items())
-        + (f", spend {receipt.spend:,}" if receipt.spend else "")
+        + (f", cost {receipt.cost:,}" if receipt.cost else "")
     )
     yield from _table("rows", receipt.documents)
-    yield from _table("dead", receipt.dead_letters)
+    yield from _table("failed", receipt.dead_letters)
     rate, allowed = receipt.rate["achieved_per_s"], receipt.rate["allowed_per_s"]
     yield f"  rate       {rate:,} calls/s" + (f" of {allowed:g} allowed" if allowed else ", no limit")
     yield f"  tables     {output}"
-    for gap in receipt.gaps:
+    for gap in receipt.discrepancies:
         yield f"  NOT RECONCILED: {gap}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from cardbeam.run_state.heartbeat import SILENT_S, read_control
+from cardbeam.run_state.heartbeat import HEARTBEAT_TIMEOUT_S, read_watch_heartbeat
 from cardbeam.storage.folder import Folder
 from cardbeam.watch.watch_status import RECENT_S, WatchStatus, read_watch_status
 
@@ -16,10 +16,10 @@ def watch_lines(folder: Folder, run_id: str, now_s: float) -> Iterator[str]:
     Raises:
         OSError: the folder cannot be used.
     """
-    control = read_control(folder, run_id)
+    control = read_watch_heartbeat(folder, run_id)
     is_ending = control is not None and control.is_ending
     yield f"  watching   {'it finishes the calls in flight, then ends' if is_ending else 'new images are processed'}"
-    if control is not None and now_s - control.at_s > SILENT_S:
+    if control is not None and now_s - control.at_s > HEARTBEAT_TIMEOUT_S:
         yield f"  heartbeat  none for {_ago(control.at_s, now_s)}"
     yield from _lines(read_watch_status(folder, run_id), now_s)
 

@@ -42,11 +42,11 @@ def rig_of(tmp_path: Path, client_of: Callable[..., CardClient]) -> Callable[...
 
 @pytest.fixture
 def put(tmp_path: Path) -> Callable[..., Request]:
-    """A function (name, content) -> Request of a picture that is there."""
+    """A function (name, content) -> Request of an image that is there."""
 
-    def put_picture(name: str, content: bytes, operation: str = "ekyc/card") -> Request:
+    def put_image(name: str, content: bytes, operation: str = "ekyc/card") -> Request:
         path = tmp_path / name
         path.write_bytes(content)
         return Request(operation, (describe(str(path)),))
 
-    return put_picture
+    return put_image

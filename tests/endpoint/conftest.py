@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests.endpoint import simple_reader
-from tests.endpoint.image_host import PictureHost, picture_host
+from tests.endpoint.image_host import ImageHost, image_host
 
 ROOT = Path(__file__).parents[2]
 AUTH = ("a-key", "a-secret")
@@ -35,14 +35,14 @@ class RunningEndpoint:
     def root_url(self) -> str:
         return self.base_url.removesuffix("/api/v2")
 
-    def post_file(self, operation: str, *pictures: bytes, **params: str) -> requests.Response:
-        names = ["img"] if len(pictures) == 1 else [f"img{n}" for n, _ in enumerate(pictures, 1)]
-        files = {name: ("card.png", picture) for name, picture in zip(names, pictures, strict=True)}
+    def post_file(self, operation: str, *images: bytes, **params: str) -> requests.Response:
+        names = ["img"] if len(images) == 1 else [f"img{n}" for n, _ in enumerate(images, 1)]
+        files = {name: ("card.png", image) for name, image in zip(names, images, strict=True)}
         params = {"format_type": "file", **params}
         return requests.post(f"{self.base_url}/{operation}", params=params, files=files, auth=AUTH, timeout=60)
 
     def wait_until_reading(self) -> None:
-        """Return once a worker reads the SLOW or ENDLESS picture that was sent."""
+        """Return once a worker reads the SLOW or ENDLESS image that was sent."""
         give_up_at = time.monotonic() + START_WITHIN_S
         while not (self.log_path.parent / simple_reader.BEGUN).exists():
             assert time.monotonic() < give_up_at, "no worker reads"
@@ -113,6 +113,6 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEndpoi
 
 
 @pytest.fixture(scope="session")
-def pictures() -> Iterator[PictureHost]:
-    with picture_host() as host:
+def images() -> Iterator[ImageHost]:
+    with image_host() as host:
         yield host

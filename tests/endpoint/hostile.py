@@ -1,4 +1,4 @@
-"""Pictures that nobody should send, made from a good one: each with the codes that may answer it."""
+"""Images that nobody should send, made from a good one: each with the codes that may answer it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def pdf_with_password() -> bytes:
 
 
 def pdf_of_image(width: int, height: int) -> bytes:
-    """One page that shows a black picture of so many pixels, packed a thousandfold."""
+    """One page that shows a black image of so many pixels, packed a thousandfold."""
     pack = zlib.compressobj(9)
     packed = b"".join([*(pack.compress(bytes(width)) for _ in range(height)), pack.flush()])
     head = b"<</Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceGray/BitsPerComponent 8" % (
@@ -183,7 +183,7 @@ def _table() -> Iterator[Hostile]:
     yield row("dense text", EMPTY, lambda _: saved(dense_text(2400, 3000), "PNG"))
     yield row("many rectangles", EMPTY, lambda _: saved(many_rectangles(3000, 2400, 240), "PNG"))
     yield row("six cards", READ, lambda card: saved(many_cards(card, 3, 2), "JPEG", quality=90))
-    for name, head in _NOT_PICTURES.items():
+    for name, head in _NOT_IMAGES.items():
         yield row(name, UNREADABLE, lambda _, head=head: head + bytes(2000))
     yield row("PDF with a password", UNREADABLE, lambda _: pdf_with_password())
     yield row("PDF of 1,000 pages", UNREADABLE, lambda _: pdf_of_blank_pages(1000))
@@ -191,13 +191,13 @@ def _table() -> Iterator[Hostile]:
     yield row("PDF of a blank page", EMPTY, lambda _: pdf_of_blank_pages(1))
     yield row("PDF of a giant page", EMPTY, lambda _: pdf_of_content(b"", b"0 0 200000 200000"))
     yield row("PDF that draws itself", EMPTY + UNREADABLE, lambda _: pdf_that_draws_itself())
-    yield row("PDF picture bomb", EMPTY + UNREADABLE, lambda _: pdf_of_image(20_000, 20_000))
+    yield row("PDF image bomb", EMPTY + UNREADABLE, lambda _: pdf_of_image(20_000, 20_000))
     yield row("PDF content bomb", EMPTY + UNREADABLE, lambda _: pdf_of_content(b"0 0 m 9 9 l S " * 10_000_000))
     yield row("half a PDF", EMPTY + UNREADABLE, lambda card: (whole := saved(card, "PDF"))[: len(whole) // 2])
     yield row("PDF header alone", UNREADABLE, lambda _: b"%PDF-1.7\n")
 
 
-_NOT_PICTURES = {
+_NOT_IMAGES = {
     "text": b"no picture",
     "HTML": b"<!DOCTYPE html><html>",
     "SVG": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',

@@ -1,4 +1,4 @@
-"""A web server that hands out pictures, and misbehaves where a path says so; it remembers what it was asked for."""
+"""A web server that hands out images, and misbehaves where a path says so; it remembers what it was asked for."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ssl import SSLContext
 
-from tests.endpoint.simple_reader import BACK, BLANK, FRONT, picture_of
+from tests.endpoint.simple_reader import BACK, BLANK, FRONT, image_of
 
 PAGES = {
-    "/front.png": picture_of(FRONT),
-    "/back.png": picture_of(BACK),
-    "/blank.png": picture_of(BLANK),
+    "/front.png": image_of(FRONT),
+    "/back.png": image_of(BACK),
+    "/blank.png": image_of(BLANK),
     "/text.jpg": b"no picture at all",
     "/empty.jpg": b"",
 }
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-class PictureHost(ThreadingHTTPServer):
+class ImageHost(ThreadingHTTPServer):
     """`asked`: path and Host header of each request, in order."""
 
     daemon_threads = True
@@ -110,8 +110,8 @@ class PictureHost(ThreadingHTTPServer):
 
 
 @contextmanager
-def picture_host(tls: SSLContext | None = None) -> Iterator[PictureHost]:
-    host = PictureHost(tls)
+def image_host(tls: SSLContext | None = None) -> Iterator[ImageHost]:
+    host = ImageHost(tls)
     threading.Thread(target=host.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield host

@@ -1,8 +1,8 @@
 """`python -m tests.endpoint.load`: thousands of mixed requests to a real endpoint, and what became of it.
 
 Every operation and transfer, good cards and bad files, from many clients at once. A client that meets the full
-queue's 503 waits and sends again. Ends with 1 where a reply is any other HTTP 5xx or no reply at all, where a worker
-died, or where memory grew.
+queue's 503 waits and sends again. Ends with 1 where a response is any other HTTP 5xx or no response at all, where a
+worker died, or where memory grew.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from PIL import Image
 from schemas.contract import OPERATIONS, TRANSFERS
 from tests.endpoint.conftest import ROOT, RunningEndpoint, running_endpoint
 from tests.endpoint.hostile import HOSTILE, mutated, saved
-from tests.endpoint.image_host import PAGES, PictureHost, picture_host
+from tests.endpoint.image_host import PAGES, ImageHost, image_host
 from tests.endpoint.server.test_calls import call
 
 SHARES = {"bundled": 0.83, "hostile": 0.05, "mutants": 0.1, "large": 0.02}
@@ -43,7 +43,7 @@ class Seen:
     """What the clients and the watcher saw; nothing is sent after `ends_at`, on the monotonic clock."""
 
     ends_at: float = float("inf")
-    replies: Counter[str] = field(default_factory=Counter)
+    responses: Counter[str] = field(default_factory=Counter)
     turned_away: int = 0
     took_s: list[float] = field(default_factory=list)
     server_mb: list[float] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Seen:
 
 
 def pages_of(cards: Path) -> dict[str, list[str]]:
-    """Hand the bundled cards, accidents to them and hostile files to the picture host; their paths by kind."""
+    """Hand the bundled cards, accidents to them and hostile files to the image host; their paths by kind."""
     whole = {f"/{path.name}": path.read_bytes() for path in sorted(cards.iterdir()) if path.suffix != ".json"}
     with Image.open(cards / "chip-front-02.jpg") as opened:
         card = opened.convert("RGB")
@@ -72,29 +72,29 @@ def of_size(card: Image.Image, megapixels: int) -> Image.Image:
     return card.resize((round(card.width * larger), round(card.height * larger)))
 
 
-def one(endpoint: RunningEndpoint, host: PictureHost, pages: dict[str, list[str]], seed: int, seen: Seen) -> None:
+def one(endpoint: RunningEndpoint, host: ImageHost, pages: dict[str, list[str]], seed: int, seen: Seen) -> None:
     if time.monotonic() > seen.ends_at:
         return
     chosen = random.Random(seed)
     [kind] = chosen.choices(list(SHARES), list(SHARES.values()))
     operation, transfer = chosen.choice(list(OPERATIONS)), chosen.choice(TRANSFERS)
-    sent = {name: chosen.choice(pages[kind]) for name in OPERATIONS[operation].picture_params}
+    sent = {name: chosen.choice(pages[kind]) for name in OPERATIONS[operation].image_params}
     while True:
         started = time.monotonic()
         try:
-            reply = call(endpoint, "v2", operation, transfer, sent, host, timeout_s=600)
+            response = call(endpoint, "v2", operation, transfer, sent, host, timeout_s=600)
         except requests.RequestException as error:
-            seen.replies[type(error).__name__] += 1
+            seen.responses[type(error).__name__] += 1
             return
-        if reply.status_code != 503:
+        if response.status_code != 503:
             break
         seen.turned_away += 1
-        time.sleep(int(reply.headers["Retry-After"]))
+        time.sleep(int(response.headers["Retry-After"]))
     seen.took_s.append(time.monotonic() - started)
-    seen.replies[f"code {reply.json()['errorCode']}" if reply.ok else f"HTTP {reply.status_code}"] += 1
-    if not sum(seen.replies.values()) % 250:
+    seen.responses[f"code {response.json()['errorCode']}" if response.ok else f"HTTP {response.status_code}"] += 1
+    if not sum(seen.responses.values()) % 250:
         print(
-            f"{dict(seen.replies)}, MB: server {seen.server_mb[-1]:.0f}, worker {seen.workers_mb[-1]:.0f}", flush=True
+            f"{dict(seen.responses)}, MB: server {seen.server_mb[-1]:.0f}, worker {seen.workers_mb[-1]:.0f}", flush=True
         )
 
 
@@ -127,9 +127,9 @@ def peak_mb(pid: int) -> int:
 
 def report(seen: Seen, took_s: float, workers: int) -> int:
     times = sorted(seen.took_s)
-    print(f"{sum(seen.replies.values())} requests in {took_s:.0f} s: {dict(seen.replies.most_common())}")
+    print(f"{sum(seen.responses.values())} requests in {took_s:.0f} s: {dict(seen.responses.most_common())}")
     print(f"HTTP 503, sent again after Retry-After: {seen.turned_away}")
-    print(f"seconds a reply: median {times[len(times) // 2]:.2f}, 99 % {times[len(times) * 99 // 100]:.2f}")
+    print(f"seconds a response: median {times[len(times) // 2]:.2f}, 99 % {times[len(times) * 99 // 100]:.2f}")
     for name, memory_mb in {"server": seen.server_mb, "largest worker": seen.workers_mb}.items():
         quarters = " -> ".join(f"{median:.0f}" for median in by_quarter(memory_mb))
         print(
@@ -138,7 +138,7 @@ def report(seen: Seen, took_s: float, workers: int) -> int:
     print(f"worker processes seen: {len(seen.pids)}")
     good = {f"code {code}" for code in "013"}
     flat = max(growth(seen.server_mb), growth(seen.workers_mb)) < MAX_GROWTH
-    return 0 if set(seen.replies) <= good and flat and len(seen.pids) == workers else 1
+    return 0 if set(seen.responses) <= good and flat and len(seen.pids) == workers else 1
 
 
 def main() -> int:
@@ -153,7 +153,7 @@ def main() -> int:
     options = (f"--workers={asked.workers}", "--allow_private_addresses")
     with (
         tempfile.TemporaryDirectory() as folder,
-        picture_host() as host,
+        image_host() as host,
         running_endpoint(Path(folder), *options, reader=asked.reader) as endpoint,
     ):
         pages = pages_of(ROOT / "cards")

@@ -1,4 +1,4 @@
-"""A reader that is no card reader but a real one: what it finds on a picture is said by the picture's colour.
+"""A reader that is no card reader but a real one: what it finds on an image is said by the image's colour.
 
 It runs in real worker processes, so a test steers a worker by what it sends. What has to be remembered
 across processes, or seen by the test, is a file in the folder that NOTES names.
@@ -14,14 +14,14 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from endpoint.answers import Card, NotAPicture
+from endpoint.answers import Card, NotAnImage
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 
 NAME = "tests.endpoint.simple_reader:SimpleReader"
 NOTES = "SIMPLE_READER_NOTES"
 BEGUN = "begun"
-"""The note that a SLOW or an ENDLESS picture is being read."""
+"""The note that a SLOW or an ENDLESS image is being read."""
 
 FRONT, BACK, BLANK = (10, 10, 200), (10, 200, 10), (255, 255, 255)
 PHOTOCOPY, SEVERAL, PROCESS = (128, 128, 128), (200, 10, 10), (200, 200, 10)
@@ -36,38 +36,38 @@ _hoard: list[bytes] = []
 _WIRE: dict[Kind, object] = {Kind.TEXT: "text", Kind.DATE: "02-01-2001", Kind.CONFIDENCE: 0.5, Kind.BOX: [1, 2, 3, 4]}
 
 
-def picture_of(colour: tuple[int, int, int], size: tuple[int, int] = (8, 5)) -> bytes:
+def image_of(colour: tuple[int, int, int], size: tuple[int, int] = (8, 5)) -> bytes:
     """A PNG of one colour."""
     out = io.BytesIO()
     Image.new("RGB", size, colour).save(out, "PNG")
     return out.getvalue()
 
 
-def info_of(document_type: str, image: str = "", **told: str) -> dict[str, object]:
+def info_of(document_type: str, drawn: str = "", **message: str) -> dict[str, object]:
     """Every field of a type with a value of its wire form."""
-    return {field.name: _WIRE.get(field.kind, image) for field in DOCUMENTS[document_type]} | told
+    return {field.name: _WIRE.get(field.kind, drawn) for field in DOCUMENTS[document_type]} | message
 
 
 class SimpleReader:
-    """Cards by colour. A PROCESS picture says which process read it and how many pictures that one had before."""
+    """Cards by colour. A PROCESS image says which process read it and how many images that one had before."""
 
     def __init__(self) -> None:
         self.read_before = 0
 
-    def read(self, picture: bytes, *, get_thumb: bool) -> list[Card]:
-        image = "dGh1bWI=" if get_thumb else ""
-        if picture.startswith(b"%PDF-"):
-            return [Card("passport", info_of("passport", image), ())]
+    def read(self, image: bytes, *, get_thumb: bool) -> list[Card]:
+        drawn = "dGh1bWI=" if get_thumb else ""
+        if image.startswith(b"%PDF-"):
+            return [Card("passport", info_of("passport", drawn), ())]
         try:
-            with Image.open(io.BytesIO(picture)) as opened:
+            with Image.open(io.BytesIO(image)) as opened:
                 colour = opened.convert("RGB").getpixel((0, 0))
         except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
-            raise NotAPicture("not a picture") from None
+            raise NotAnImage("not an image") from None
         _act(colour)
         warnings = ("2", "5") if colour == PHOTOCOPY else ()
-        told = {"issued_at": f"{os.getpid()} {self.read_before}"} if colour == PROCESS else {}
+        message = {"issued_at": f"{os.getpid()} {self.read_before}"} if colour == PROCESS else {}
         self.read_before += 1
-        return [Card(kind, info_of(kind, image, **told), warnings) for kind in _types(colour)]
+        return [Card(kind, info_of(kind, drawn, **message), warnings) for kind in _types(colour)]
 
 
 def _types(colour: object) -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests.endpoint.conftest import ROOT, RunningEndpoint, Start, environment
-from tests.endpoint.simple_reader import ENDLESS, FRONT, NAME, SLOW, picture_of
+from tests.endpoint.simple_reader import ENDLESS, FRONT, NAME, SLOW, image_of
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def test_it_says_its_base_url_once_it_answers(start: Start) -> None:
     endpoint = start("--workers=1")
     assert endpoint.process.stdout.readline() == f"{endpoint.base_url}\n"
     assert endpoint.base_url.endswith("/api/v2")
-    assert endpoint.post_file("ekyc/card", picture_of(FRONT)).json()["errorCode"] == "0"
+    assert endpoint.post_file("ekyc/card", image_of(FRONT)).json()["errorCode"] == "0"
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
@@ -59,16 +59,16 @@ def test_it_stops_when_told_and_leaves_no_process_and_no_port_file(start: Start,
 
 def test_what_is_being_read_is_answered_before_it_stops(start: Start) -> None:
     endpoint = start("--workers=1")
-    replies: list[requests.Response] = []
-    reading = threading.Thread(target=lambda: replies.append(endpoint.post_file("ekyc/card", picture_of(SLOW))))
+    responses: list[requests.Response] = []
+    reading = threading.Thread(target=lambda: responses.append(endpoint.post_file("ekyc/card", image_of(SLOW))))
     reading.start()
     endpoint.wait_until_reading()
     endpoint.process.terminate()
     reading.join()
-    assert [reply.status_code for reply in replies] == [200]
+    assert [response.status_code for response in responses] == [200]
 
 
-def test_it_stops_in_time_although_a_picture_never_ends(start: Start) -> None:
+def test_it_stops_in_time_although_an_image_never_ends(start: Start) -> None:
     endpoint = start("--workers=1", "--card_timeout_s=600")
     family = psutil.Process(endpoint.process.pid).children(recursive=True)
     threading.Thread(target=_ignore_the_end, args=(endpoint,), daemon=True).start()
@@ -81,7 +81,7 @@ def test_it_stops_in_time_although_a_picture_never_ends(start: Start) -> None:
 
 def _ignore_the_end(endpoint: RunningEndpoint) -> None:
     with contextlib.suppress(requests.ConnectionError):
-        endpoint.post_file("ekyc/card", picture_of(ENDLESS))
+        endpoint.post_file("ekyc/card", image_of(ENDLESS))
 
 
 def test_killed_it_leaves_no_worker(start: Start) -> None:

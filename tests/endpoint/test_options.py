@@ -68,6 +68,8 @@ def test_a_port_file_beside_one_is_fine(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_default_of_workers_is_within_its_range_on_the_largest_machine() -> None:
-    told = "import loky; loky.cpu_count = lambda: 384; from endpoint.options import Options; print(Options().workers)"
-    child = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    reported = (
+        "import loky; loky.cpu_count = lambda: 384; from endpoint.options import Options; print(Options().workers)"
+    )
+    child = subprocess.run([sys.executable, "-c", reported], capture_output=True, text=True, check=False)
     assert (child.stdout, child.returncode) == ("256\n", 0)

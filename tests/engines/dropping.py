@@ -1,4 +1,4 @@
-"""Pictures that are dropped into a folder over some time, and when the row of each was first in a table."""
+"""Images that are dropped into a folder over some time, and when the row of each was first in a table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOOK_S = 0.25
 
 @dataclass
 class Seen:
-    """When the row of each picture was first in a table, as a reader of the receipts sees it."""
+    """When the row of each image was first in a table, as a reader of the receipts sees it."""
 
     folder: Folder
     at_s: dict[str, float] = field(default_factory=dict)
@@ -42,13 +42,13 @@ class Seen:
                     self.at_s.setdefault(Path(row["uris"][0]).name, time.monotonic())
 
 
-def drop(pictures: Sequence[Path], folder: Path, over_s: float, dropped: dict[str, float]) -> None:
-    """Copy pictures into a folder over some time, and note when each came."""
+def drop(images: Sequence[Path], folder: Path, over_s: float, dropped: dict[str, float]) -> None:
+    """Copy images into a folder over some time, and note when each came."""
     began_s = time.monotonic()
-    for number, picture in enumerate(pictures):
-        sleep_until(began_s + over_s * number / len(pictures))
-        shutil.copyfile(picture, folder / picture.name)
-        dropped[picture.name] = time.monotonic()
+    for number, image in enumerate(images):
+        sleep_until(began_s + over_s * number / len(images))
+        shutil.copyfile(image, folder / image.name)
+        dropped[image.name] = time.monotonic()
 
 
 def sleep_until(at_s: float) -> None:

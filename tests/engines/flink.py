@@ -37,7 +37,7 @@ _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntr
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _CLIENT = "org.apache.flink.client.cli.CliFrontend"
 _START_WITHIN_S = 240.0
-_OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
+_LOADED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent")
 """Packages of the JDK that Flink looks into, as its own start scripts say."""
 _SHORT_LIVED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """Options of a Java that is to start soon and to take little memory."""
@@ -111,8 +111,8 @@ class FlinkCluster:
         """One more; back when the job manager knows it."""
         self._started += 1
         name = f"task-manager-{self._started}"
-        told = [*self._told, "-D", f"taskmanager.resource-id={name}"]
-        self.task_managers.append(self._start(name, _TASK_MANAGER, "384m", *told))
+        message = [*self._told, "-D", f"taskmanager.resource-id={name}"]
+        self.task_managers.append(self._start(name, _TASK_MANAGER, "384m", *message))
         self._wait(name, lambda: name in self._known())
 
     def kill_task_manager(self, number: int) -> None:
@@ -130,8 +130,8 @@ class FlinkCluster:
 
     def rest(self, path: str) -> Any:
         """What Flink's web API says; None where it does not answer."""
-        said = self.rest_bytes(path)
-        return json.loads(said) if said else None
+        text = self.rest_bytes(path)
+        return json.loads(text) if text else None
 
     def rest_bytes(self, path: str) -> bytes:
         """As it says it; nothing where it does not answer."""
@@ -160,8 +160,8 @@ class FlinkCluster:
 
     def jobs(self) -> list[dict[str, Any]]:
         """What the web API says of each job, the newest first."""
-        said = self.rest("/jobs/overview")
-        newest = sorted(said["jobs"], key=lambda job: -int(job["start-time"])) if said else []
+        text = self.rest("/jobs/overview")
+        newest = sorted(text["jobs"], key=lambda job: -int(job["start-time"])) if text else []
         return [self.rest(f"/jobs/{job['jid']}") for job in newest]
 
     def cancel(self) -> None:
@@ -171,8 +171,8 @@ class FlinkCluster:
             self._wait(f"the end of {job}", lambda: self.jobs()[0]["state"] == "CANCELED")
 
     def _known(self) -> list[str]:
-        said = self.rest("/taskmanagers")
-        return [manager["id"] for manager in said["taskmanagers"]] if said else []
+        text = self.rest("/taskmanagers")
+        return [manager["id"] for manager in text["taskmanagers"]] if text else []
 
     @property
     def _told(self) -> list[str]:
@@ -195,7 +195,7 @@ class FlinkCluster:
         return ["--runner=PortableRunner", f"--job_endpoint=127.0.0.1:{job_port}"]
 
     def _start(self, name: str, main: str, heap: str, *arguments: str) -> _Process:
-        opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED]
+        opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _LOADED]
         logging = [
             f"-Dlog.file={self.folder / 'log' / name}.log",
             f"-Dlog4j.configurationFile={self.folder / 'conf' / 'log4j.properties'}",

@@ -26,7 +26,7 @@ _JOB_SERVERS = {
     "flink": "org.apache.beam.runners.flink.FlinkJobServerDriver",
     "spark": "org.apache.beam.runners.spark.SparkJobServerDriver",
 }
-_OPENED = (
+_LOADED = (
     " ".join(
         f"java.base/{package}"
         for package in ("java.io", "java.lang", "java.lang.invoke", "java.net", "java.nio", "java.util")
@@ -75,7 +75,7 @@ def job_server_jar(engine: str) -> Path:
     with _whether_missing(jar) as is_missing:
         if is_missing:
             names = " ".join(f"{folder.name}/{path.name}" for path in sorted(folder.iterdir()))
-            lines = [f"Main-Class: {_JOB_SERVERS[engine]}", f"Add-Opens: {_OPENED}", f"Class-Path: {names}"]
+            lines = [f"Main-Class: {_JOB_SERVERS[engine]}", f"Add-Opens: {_LOADED}", f"Class-Path: {names}"]
             part = jar.with_suffix(".part.jar")
             with zipfile.ZipFile(part, "w") as archive:
                 folded = [short for line in ("Manifest-Version: 1.0", *lines) for short in _folded(line)]

@@ -1,6 +1,6 @@
 """One night on an engine, struck twice: in the middle of the calls, and between the calls and the tables.
 
-./run.sh bench flink --pictures=2000 --rate=100
+./run.sh bench flink --images=2000 --rate=100
 
 On Flink a task manager and its worker die by `kill -9` and another is started; the job restarts from its beginning,
 and what the journal holds is not called again. On a local runner the whole process dies, and the same command is
@@ -22,16 +22,16 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.card_server import TYPE
-from benchmarks.images import write_pictures
+from benchmarks.images import write_images
 from benchmarks.machine import endpoint, most_in_a_second
-from cardbeam.journal.follower import Tail
+from cardbeam.journal.follower import JournalFollower
 from cardbeam.run_state.receipt import Receipt, read_receipt
 from cardbeam.storage.folder import open_folder
 from pipeline.runs.registry import run_ids
 from tests.engines.engines import ENGINES, Child, Engine
 from tests.pipeline import cli
 
-PICTURE_BYTES = 20_000
+IMAGE_BYTES = 20_000
 _USED = 0.95
 _LOOK_S = 0.05
 _WITHIN_S = 600.0
@@ -42,16 +42,16 @@ class Night:
     """What came of it."""
 
     engine: str
-    pictures: int
+    images: int
     rows: tuple[int, int]
-    """Rows in the tables, and how many of them are of different pictures."""
+    """Rows in the tables, and how many of them are of different images."""
     receipt: Receipt
     """Of the run that came to its end."""
     interrupted: tuple[Receipt, ...]
     """Of the runs whose launching process was killed."""
     calls: int
     most_under_way: int
-    """Places for calls under way, over all workers and both strikes: no more may be paid twice."""
+    """Places for calls in progress, over all workers and both strikes: no more may be paid twice."""
     busiest_second: int
     used: float
     """Of the allowed rate, up to the first strike and from the silence after it to the second."""
@@ -59,22 +59,22 @@ class Night:
     """The same with what survivors of the first strike called until that silence."""
     pauses_s: list[float | None]
     took_s: float
-    said: str
+    text: str
     """All that the backfill printed."""
 
     @property
     def paid_twice(self) -> int:
-        return self.calls - self.pictures
+        return self.calls - self.images
 
     def report(self) -> str:
         pauses = ", ".join("no call" if pause is None else f"{pause:.1f} s to the next call" for pause in self.pauses_s)
         rate = self.receipt.rate["allowed_per_s"]
         return "\n".join(
             [
-                f"{self.engine}: {self.pictures} pictures in {self.took_s:.0f} s",
+                f"{self.engine}: {self.images} images in {self.took_s:.0f} s",
                 f"  receipt         {self.receipt.status}, reconciled: {self.receipt.reconciled}",
-                f"  tables          {self.rows[0]} rows of {self.rows[1]} different pictures",
-                f"  paid twice      {self.paid_twice} (bound {self.most_under_way}: under way at two strikes)",
+                f"  tables          {self.rows[0]} rows of {self.rows[1]} different images",
+                f"  paid twice      {self.paid_twice} (bound {self.most_under_way}: in progress at two strikes)",
                 f"  after a strike  {pauses}",
                 f"  busiest second  {self.busiest_second} of {rate:g} allowed",
                 f"  rate used       {self.used:.3f} before the first strike and after its silence",
@@ -82,12 +82,12 @@ class Night:
             ]
         )
 
-    def problems(self) -> list[str]:
+    def validate(self) -> list[str]:
         """What was lost, or paid for too often."""
         kept = {
             "the receipt": self.receipt.reconciled and self.receipt.status == "complete",
             "the others": all(one.reconciled and one.status == "interrupted" for one in self.interrupted),
-            "each picture once": self.rows == (self.pictures, self.pictures),
+            "each image once": self.rows == (self.images, self.images),
             "paid twice": 0 <= self.paid_twice <= self.most_under_way,
         }
         return [promise for promise, is_kept in kept.items() if not is_kept]
@@ -102,10 +102,10 @@ class Night:
 
 
 def run_night(
-    engine: Engine, folder: Path, *, pictures: int, rate: float, in_flight: int = 32, latency_s: float = 0.1
+    engine: Engine, folder: Path, *, images: int, rate: float, in_flight: int = 32, latency_s: float = 0.1
 ) -> Night:
     """A backfill that is struck once half of it is answered, and again when all of it is."""
-    write_pictures(folder / "in", pictures, PICTURE_BYTES)
+    write_images(folder / "in", images, IMAGE_BYTES)
     started_s = time.monotonic()
     with endpoint(latency_s, real_time=True) as server:
         arguments = [
@@ -117,10 +117,10 @@ def run_night(
             *engine.options,
         ]
         child = cli.start("backfill", *arguments)
-        settled = Settled(folder / "out")
+        processed = JournalRecord(folder / "out")
         struck_s = []
         for share in (0.5, 1.0):
-            wait_for(child, lambda share=share: settled.count() >= share * pictures)
+            wait_for(child, lambda share=share: processed.count() >= share * images)
             struck_s.append(time.monotonic())
             child = engine.strike(child, arguments)
         out, err = child.communicate(timeout=_WITHIN_S)
@@ -134,7 +134,7 @@ def run_night(
     silences = [silence_after(came_s, at_s) for at_s in struck_s]
     return Night(
         engine.name,
-        pictures,
+        images,
         rows,  # type: ignore[arg-type]  # two counts
         last,
         tuple(interrupted),
@@ -149,19 +149,19 @@ def run_night(
     )
 
 
-class Settled:
-    """How many pictures of an output are settled, as the journals and ledgers of its runs say."""
+class JournalRecord:
+    """How many images of an output are processed, as the journals and ledgers of its runs say."""
 
     def __init__(self, output: Path) -> None:
         self._output = output
-        self._tails: dict[str, Tail] = {}
+        self._tails: dict[str, JournalFollower] = {}
         self._item_ids: set[str] = set()
 
     def count(self) -> int:
         """By now."""
         folder = open_folder(str(self._output))
         for run_id in run_ids(folder):
-            tail = self._tails.setdefault(run_id, Tail(folder, run_id))
+            tail = self._tails.setdefault(run_id, JournalFollower(folder, run_id))
             self._item_ids.update(known.item_id for known in tail.read())
         return len(self._item_ids)
 
@@ -209,7 +209,7 @@ def main(arguments: Sequence[str]) -> int:
     """One night; 0 where all that is promised was kept."""
     parser = argparse.ArgumentParser(prog="run.sh bench flink", description=main.__doc__)
     parser.add_argument("--engine", choices=sorted(ENGINES), default="flink")
-    parser.add_argument("--pictures", type=int, default=2000)
+    parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=100.0)
     parser.add_argument("--in_flight", type=int, default=32, help="as --max_in_flight, for each worker")
     parser.add_argument("--latency_s", type=float, default=0.1)
@@ -222,13 +222,13 @@ def main(arguments: Sequence[str]) -> int:
             night = run_night(
                 engine,
                 folder,
-                pictures=asked.pictures,
+                images=asked.images,
                 rate=asked.rate,
                 in_flight=asked.in_flight,
                 latency_s=asked.latency_s,
             )
     print(night.report())
-    if problems := [*night.problems(), *night.problems_in_time()]:
+    if problems := [*night.validate(), *night.problems_in_time()]:
         print("not kept: " + ", ".join(problems))
     return 1 if problems else 0
 

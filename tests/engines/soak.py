@@ -32,7 +32,7 @@ from tests.engines.dropping import beside, sleep_until
 from tests.engines.soak_endpoint import POISONOUS, SICK_FOR_S, SoakEndpoint
 from tests.engines.watching import RUNNERS
 from tests.pipeline import cli
-from tests.pipeline.killing import draw_pictures
+from tests.pipeline.killing import draw_images
 from tests.wire import key_of
 
 _LONE_EACH = 20
@@ -80,7 +80,7 @@ class Soak:
     ends: list[int] = field(default_factory=list)
     end_s: float = 0.0
     """From the last response, or SIGTERM if that is later, to the end of the watch."""
-    problems: list[str] = field(default_factory=list)
+    validate: list[str] = field(default_factory=list)
     counts: dict[str, object] = field(default_factory=dict)
 
 
@@ -137,7 +137,7 @@ def soak(scratch: Path, options: Sequence[str], asked: Asked) -> Soak:
     inputs, output, temporary = scratch / "in", scratch / "out", scratch / "tmp"
     inputs.mkdir()
     temporary.mkdir()
-    draw_pictures(scratch / "drawn", asked.images * (2 if asked.pairs else 1))
+    draw_images(scratch / "drawn", asked.images * (2 if asked.pairs else 1))
     dropped: dict[tuple[str, ...], str] = {}
     with endpoint.serving() as url:
         given = [f"--input={inputs}", f"--output={output}", f"--endpoint_url={url}", "--timeout_s=20", *options]
@@ -158,14 +158,14 @@ def soak(scratch: Path, options: Sequence[str], asked: Asked) -> Soak:
 
 def _drop(drawn: Path, inputs: Path, asked: Asked, dropped: dict[tuple[str, ...], str]) -> None:
     """Put images into the folder over time; of pairs the back later than the front, and sometimes not at all."""
-    began_s, chance, pictures = time.monotonic(), random.Random(2), sorted(drawn.iterdir())
+    began_s, chance, images = time.monotonic(), random.Random(2), sorted(drawn.iterdir())
     backs: list[tuple[float, Path, str]] = []
     for number in range(asked.images):
         at_s = began_s + asked.over_s * number / asked.images
         while backs and min(backs)[0] < at_s:
             _put_back(backs, inputs)
         sleep_until(at_s)
-        front = pictures[number * (2 if asked.pairs else 1)]
+        front = images[number * (2 if asked.pairs else 1)]
         name = f"front-{front.name}" if asked.pairs else front.name
         shutil.copyfile(front, inputs / name)
         if not asked.pairs:
@@ -173,7 +173,7 @@ def _drop(drawn: Path, inputs: Path, asked: Asked, dropped: dict[tuple[str, ...]
         elif number % _LONE_EACH == 0:
             dropped[(name,)] = ""
         else:
-            back, other = pictures[number * 2 + 1], f"back-{front.name}"
+            back, other = images[number * 2 + 1], f"back-{front.name}"
             late_s = chance.choice([0.0, 1.0, 5.0, _LATEST_BACK_S])
             backs.append((time.monotonic() + min(late_s, asked.over_s / 2), back, other))
             dropped[(name, other)] = key_of(front.read_bytes(), back.read_bytes())
@@ -228,9 +228,13 @@ def _settle(
             result.may_be_lost += endpoint.may_be_lost()
             watch.kill()
         with suppress(Exception):  # between two publications a table may be gone; the next look is soon
-            rows, dead = _rows(output)
-            left = {endpoint.kind_of(dropped[uris]) for uris in dropped if uris not in rows and uris not in dead}
-            is_healed = all(_is_final(endpoint, dropped[uris], code) for uris, code in dead.items() if uris in dropped)
+            rows, failed_record = _rows(output)
+            left = {
+                endpoint.kind_of(dropped[uris]) for uris in dropped if uris not in rows and uris not in failed_record
+            }
+            is_healed = all(
+                _is_final(endpoint, dropped[uris], code) for uris, code in failed_record.items() if uris in dropped
+            )
             if is_healed and left <= POISONOUS.keys():
                 return
         time.sleep(5.0)
@@ -244,8 +248,8 @@ def _is_final(endpoint: SoakEndpoint, key: str, code: str) -> bool:
 def _rows(output: Path) -> tuple[Counter[tuple[str, ...]], dict[tuple[str, ...], str]]:
     """How many rows each request has, and the code of its open dead letter, by the names of its files."""
     rows = Counter(_names(row[0]) for row in cli.query(output, "SELECT uris FROM documents"))
-    dead = cli.query(output, "SELECT uris, code FROM dead_letters_open")
-    return rows, {_names(uris): str(code) for uris, code in dead}
+    failed_record = cli.query(output, "SELECT uris, code FROM dead_letters_open")
+    return rows, {_names(uris): str(code) for uris, code in failed_record}
 
 
 def _waiting(output: Path) -> set[tuple[str, ...]]:
@@ -264,13 +268,13 @@ def _names(uris: object) -> tuple[str, ...]:
 
 def _check(result: Soak, endpoint: SoakEndpoint, output: Path, dropped: dict[tuple[str, ...], str]) -> None:
     """Every image one row or a dead letter with a reason of its own, none paid twice, no end that nobody asked for."""
-    rows, dead = _rows(output)
-    kinds = {uris: endpoint.kind_of(key) if key else "lone_side" for uris, key in dropped.items()}
+    rows, failed_record = _rows(output)
+    kinds = {uris: endpoint.kind_of(key) if key else "unpaired" for uris, key in dropped.items()}
     waiting = _waiting(output)
-    without = [uris for uris in dropped if uris not in rows and uris not in dead and uris not in waiting]
+    without = [uris for uris in dropped if uris not in rows and uris not in failed_record and uris not in waiting]
     late = {uris: kinds[uris] for uris in waiting if kinds.get(uris, "") not in POISONOUS}
-    twice = [uris for uris, count in rows.items() if count > 1 or uris in dead]
-    buried = {uris: code for uris, code in dead.items() if kinds.get(uris, "") in ("", "sick")}
+    twice = [uris for uris, count in rows.items() if count > 1 or uris in failed_record]
+    buried = {uris: code for uris, code in failed_record.items() if kinds.get(uris, "") in ("", "sick")}
     paid = sum(count - 1 for count in endpoint.successes.values() if count > 1)
     expected = 1 + round(result.asked.over_s // result.asked.kill_every_s) if result.asked.kill_every_s else 1
     folder = LocalFolder(str(output))
@@ -280,14 +284,14 @@ def _check(result: Soak, endpoint: SoakEndpoint, output: Path, dropped: dict[tup
         "retries that were due, or are of images that can be read": dict(list(late.items())[:5]),
         "more than one row, or a row and a dead letter": twice[:5],
         "dead letters of images that can be read": dict(list(buried.items())[:5]),
-        "images that nobody dropped": [uris for uris in rows.keys() | dead.keys() if uris not in dropped][:5],
+        "images that nobody dropped": [uris for uris in rows.keys() | failed_record.keys() if uris not in dropped][:5],
         "receipts that are not reconciled": [one.run_id for one in receipts if not one.reconciled],
         "ends that nobody asked for": [code for code in result.ends if code not in (0, -signal.SIGKILL)],
         f"paid twice, beyond the {result.may_be_lost} in flight at kills": max(0, paid - result.may_be_lost),
         "launches beyond the kills": max(0, result.launches - expected) if not result.asked.kill_every_s else 0,
     }.items():
         if found:
-            result.problems.append(f"{problem}: {found}")
+            result.validate.append(f"{problem}: {found}")
     healed_s = [
         endpoint.answered_s[key] - endpoint.first_s[key] - SICK_FOR_S
         for key in endpoint.answered_s
@@ -296,11 +300,11 @@ def _check(result: Soak, endpoint: SoakEndpoint, output: Path, dropped: dict[tup
     result.counts = {
         "requests": len(dropped),
         "rows": sum(rows.values()),
-        "dead": dict(Counter(dead.values())),
+        "dead": dict(Counter(failed_record.values())),
         "buried": len(buried),
         "wait for a retry": dict(Counter(kinds.get(uris, "?") for uris in waiting)),
         "without": len(without),
-        "sides that stayed alone": list(kinds.values()).count("lone_side"),
+        "sides that stayed alone": list(kinds.values()).count("unpaired"),
         "calls": sum(endpoint.calls.values()),
         "faults": dict(endpoint.faults),
         "paid twice": paid,
@@ -348,7 +352,7 @@ def say(result: Soak) -> Iterator[str]:
     yield f"asked {asdict(result.asked)}"
     yield from (f"{name}: {value}" for name, value in result.counts.items())
     yield f"launches {result.launches}, ends {result.ends}; from the last response to the end {result.end_s:.1f} s"
-    yield f"problems: {result.problems or 'none'}"
+    yield f"problems: {result.validate or 'none'}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -384,7 +388,7 @@ def main(arguments: Sequence[str]) -> int:
         with RUNNERS[given.runner](scratch / "engine") as engine:
             result = soak(scratch, [*engine, "--max_requests_per_second=20", *options], asked)
     print("\n".join(say(result)))
-    return 1 if result.problems else 0
+    return 1 if result.validate else 0
 
 
 if __name__ == "__main__":

@@ -107,12 +107,12 @@ class SoakEndpoint:
             self._down.wait(LATENCY_S if kind not in ("stall", "slow") else _STALLS_FOR_S if kind == "stall" else 2.0)
             if self._down.is_set():
                 return Answer(fault=Fault.RESET)
-            reply = self._reply(kind, got)
+            response = self._response(kind, got)
         finally:
             with self._lock:
                 self._in_flight -= 1
                 self.last_s = time.monotonic()
-        return reply
+        return response
 
     def _draw(self, key: str) -> str:
         kind = self.kind_of(key)
@@ -123,7 +123,7 @@ class SoakEndpoint:
         self.faults[kind or "none"] += 1
         return kind
 
-    def _reply(self, kind: str, got: Received) -> Answer:
+    def _response(self, kind: str, got: Received) -> Answer:
         if kind.startswith("http_"):
             headers = {"Retry-After": "1"} if kind == "http_429" else {}
             return Answer(b"not now", int(kind.removeprefix("http_")), headers)
@@ -133,12 +133,12 @@ class SoakEndpoint:
             return Answer(b"<html>a proxy's page</html>", headers={"Content-Type": "text/html"})
         if kind in ("reset", "stall"):
             return Answer(fault=Fault.RESET)
-        reply = answer(got, 0.0)
+        response = answer(got, 0.0)
         if kind == "truncated":
-            return Answer(reply.body, headers=reply.headers, fault=Fault.TRUNCATE)
+            return Answer(response.body, headers=response.headers, fault=Fault.TRUNCATE)
         with self._lock:
             now_s = time.monotonic()
             self.successes[got.key] += 1
             self.answered_s.setdefault(got.key, now_s)
             self._recent[int(now_s * 10)] += 1
-        return reply
+        return response

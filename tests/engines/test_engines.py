@@ -16,19 +16,19 @@ from tests.engines.night import run_night
 from tests.pipeline import cli
 
 KEY, SECRET = "planted-key-5d1f0c", "planted-secret-77aa01"
-PICTURES, RATE, IN_FLIGHT = 240, 40.0, 8
+IMAGES, RATE, IN_FLIGHT = 240, 40.0, 8
 
 
 def _check(engine: Engine, tmp_path: Path) -> str:
-    night = run_night(engine, tmp_path, pictures=PICTURES, rate=RATE, in_flight=IN_FLIGHT)
-    assert night.problems() == [], night.report()
-    return night.said
+    night = run_night(engine, tmp_path, images=IMAGES, rate=RATE, in_flight=IN_FLIGHT)
+    assert night.validate() == [], night.report()
+    return night.text
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", [fn_api, prism])
 def test_a_night_on_this_machine(start, tmp_path: Path) -> None:
-    """Killed in its calls and before its tables, given again: each picture once, only what was under way twice."""
+    """Killed in its calls and before its tables, given again: each image once, only what was in progress twice."""
     try:
         with start(tmp_path) as engine:
             _check(engine, tmp_path)
@@ -59,8 +59,8 @@ def test_a_night_on_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
                 scan()
                 return child
 
-            said = _check(replace(engine, strike=strike), tmp_path)
+            text = _check(replace(engine, strike=strike), tmp_path)
             scan()
     except NotInstalled as why:
         pytest.skip(str(why))
-    assert found + secrets.leaks([("what it printed", said.encode())], planted) == []
+    assert found + secrets.leaks([("what it printed", text.encode())], planted) == []

@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 
 from benchmarks.card_server import TYPE
-from benchmarks.images import write_pictures
+from benchmarks.images import write_images
 from benchmarks.machine import endpoint
 from tests.engines.flink import FlinkCluster
 from tests.engines.install import NotInstalled
-from tests.engines.night import Settled, wait_for
+from tests.engines.night import JournalRecord, wait_for
 from tests.engines.processes import kill_tree
 from tests.pipeline import cli
 
-PICTURES, RATE, IN_FLIGHT = 240, 8, 4
+IMAGES, RATE, IN_FLIGHT = 240, 8, 4
 
 
 @pytest.mark.slow
 def test_a_lost_launcher_is_followed_once_its_workers_have_ended(tmp_path: Path) -> None:
     """Killed in its calls. The same command is refused while the job calls on, and goes on when it was cancelled."""
-    write_pictures(tmp_path / "in", PICTURES, 2_000)
+    write_images(tmp_path / "in", IMAGES, 2_000)
     try:
         with (
             endpoint(0.1) as server,
@@ -29,14 +29,14 @@ def test_a_lost_launcher_is_followed_once_its_workers_have_ended(tmp_path: Path)
         ):
             given = [f"--input={tmp_path}/in/*.jpg", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
             given += [f"--max_requests_per_second={RATE}", f"--max_in_flight={IN_FLIGHT}", *cluster.options()]
-            child, settled = cli.start("backfill", *given), Settled(tmp_path / "out")
-            wait_for(child, lambda: settled.count() >= 16)
+            child, processed = cli.start("backfill", *given), JournalRecord(tmp_path / "out")
+            wait_for(child, lambda: processed.count() >= 16)
             kill_tree(child)
-            at_kill = settled.count()
+            at_kill = processed.count()
             refused = cli.run("backfill", *given)
-            called_on = settled.count() - at_kill
+            called_on = processed.count() - at_kill
             cluster.cancel()
-            left = PICTURES - settled.count()
+            left = IMAGES - processed.count()
             resumed = cli.run("backfill", *given, timeout_s=240)
             calls = len(server.served().came_s)
     except NotInstalled as why:
@@ -45,7 +45,5 @@ def test_a_lost_launcher_is_followed_once_its_workers_have_ended(tmp_path: Path)
     assert called_on > 0
     assert left > 0
     assert resumed.returncode == 0, resumed.stderr
-    assert 0 <= calls - PICTURES <= IN_FLIGHT
-    assert cli.query(tmp_path / "out", f"SELECT count(*), count(DISTINCT item_id) FROM {TYPE}") == [
-        (PICTURES, PICTURES)
-    ]
+    assert 0 <= calls - IMAGES <= IN_FLIGHT
+    assert cli.query(tmp_path / "out", f"SELECT count(*), count(DISTINCT item_id) FROM {TYPE}") == [(IMAGES, IMAGES)]

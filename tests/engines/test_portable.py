@@ -57,7 +57,7 @@ RUNNERS = {
 
 
 def _settings(tmp_path: Path, replay: ReplaySettings | None = None) -> Settings:
-    """A run over a folder whose pictures, journal and credentials hold what must not travel."""
+    """A run over a folder whose images, journal and credentials hold what must not travel."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "front.jpg").write_text(CARD)
     (tmp_path / "credentials.json").write_text(json.dumps({"api_key": KEY, "api_secret": SECRET}))
@@ -80,22 +80,22 @@ BUILDS: dict[str, Callable[[beam.Pipeline, Settings], object]] = {
 
 
 def _translated(
-    verb: str, options: list[str], settings: Settings
+    command: str, options: list[str], settings: Settings
 ) -> tuple[beam_runner_api_pb2.Pipeline, PipelineOptions]:
     parsed = PipelineOptions(options)
     pipeline = beam.Pipeline(runner="FnApiRunner", options=parsed)  # it stays here: nothing is submitted
-    BUILDS[verb](pipeline, settings)
+    BUILDS[command](pipeline, settings)
     return pipeline.to_runner_api(), parsed
 
 
-@pytest.mark.parametrize("verb", BUILDS)
+@pytest.mark.parametrize("command", BUILDS)
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_no_secret_travels(runner: str, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_travels(runner: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the graph nor the options hold credentials or anything of a card, whichever runner they are for."""
     monkeypatch.setenv("CARD_API_KEY", KEY)
     monkeypatch.setenv("CARD_API_SECRET", SECRET)
-    settings = _settings(tmp_path, ReplaySettings() if verb == "replay" else None)
-    translated, options = _translated(verb, RUNNERS[runner], settings)
+    settings = _settings(tmp_path, ReplaySettings() if command == "replay" else None)
+    translated, options = _translated(command, RUNNERS[runner], settings)
     places = [
         ("graph", translated.SerializeToString()),
         ("options", json.dumps(options.get_all_options(), default=str).encode()),
@@ -103,12 +103,12 @@ def test_no_secret_travels(runner: str, verb: str, tmp_path: Path, monkeypatch: 
     assert secrets.leaks(places, (KEY, SECRET, CARD)) == []
 
 
-def test_the_graph_is_as_large_for_a_hundred_thousand_pictures_as_for_a_thousand(tmp_path: Path) -> None:
+def test_the_graph_is_as_large_for_a_hundred_thousand_images_as_for_a_thousand(tmp_path: Path) -> None:
     """Whatever a night's manifest lists, a runner gets the same graph."""
     settings, night = _settings(tmp_path), tmp_path / "night.txt"
     sizes = []
-    for pictures in (1_000, 100_000):
-        night.write_text("".join(f"{tmp_path}/in/{number:06}.jpg\n" for number in range(pictures)))
+    for images in (1_000, 100_000):
+        night.write_text("".join(f"{tmp_path}/in/{number:06}.jpg\n" for number in range(images)))
         translated, _ = _translated("backfill", RUNNERS["flink"], replace(settings, input=InputSettings((str(night),))))
         sizes.append(translated.ByteSize())
     assert abs(sizes[0] - sizes[1]) < 100  # ids of the launch, compressed
@@ -127,11 +127,11 @@ def test_what_is_planted_would_be_found(tmp_path: Path) -> None:
     assert (found, secrets.leaks(secrets.files(tmp_path), (CARD,))) == (["graph"], [str(packed)])
 
 
-@pytest.mark.parametrize("verb", BUILDS)
-def test_the_graph_comes_back_from_what_is_sent(verb: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", BUILDS)
+def test_the_graph_comes_back_from_what_is_sent(command: str, tmp_path: Path) -> None:
     """Everything in a graph pickles, and another process makes the same steps from it."""
-    settings = _settings(tmp_path, ReplaySettings() if verb == "replay" else None)
-    sent, options = _translated(verb, RUNNERS["prism"], settings)
+    settings = _settings(tmp_path, ReplaySettings() if command == "replay" else None)
+    sent, options = _translated(command, RUNNERS["prism"], settings)
     again = beam.Pipeline.from_runner_api(sent, "FnApiRunner", options).to_runner_api()
     names = [
         sorted(one.unique_name for one in translated.components.transforms.values()) for translated in (sent, again)

@@ -1,4 +1,4 @@
-"""A watch on Prism, restarted and killed, pays each picture once and shows it; what stops the sending ends it."""
+"""A watch on Prism, restarted and killed, pays each image once and shows it; what stops the sending ends it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import pytest
 from tests.engines import install
 from tests.engines.watching import watch
 from tests.pipeline import cli
-from tests.pipeline.killing import answer, draw_pictures
+from tests.pipeline.killing import answer, draw_images
 from tests.servers import Answer, CardServer, failure
 from tests.wire import Received
 
 pytestmark = pytest.mark.slow
 
-PICTURES = 60
-FAST = ("--interval_s=1", "--publish_every_s=2", "--max_requests_per_second=50")
+IMAGES = 60
+FAST = ("--poll_interval_s=1", "--publish_interval_s=2", "--max_requests_per_second=50")
 
 
 WITHIN_S = 60.0
@@ -38,31 +38,31 @@ def prism() -> str:
         pytest.skip(str(error))
 
 
-def test_every_picture_once_through_a_restart_and_a_kill(prism: str, tmp_path: Path) -> None:
+def test_every_image_once_through_a_restart_and_a_kill(prism: str, tmp_path: Path) -> None:
     restarts = [(0.3, signal.SIGTERM), (0.6, signal.SIGKILL)]
-    watched = watch(tmp_path, [prism, *FAST], pictures=PICTURES, over_s=10.0, restarts=restarts)
-    assert (watched.rows, watched.different, watched.exits) == (PICTURES, PICTURES, (0, -signal.SIGKILL, 0))
+    watched = watch(tmp_path, [prism, *FAST], images=IMAGES, over_s=10.0, restarts=restarts)
+    assert (watched.rows, watched.different, watched.exits) == (IMAGES, IMAGES, (0, -signal.SIGKILL, 0))
     assert watched.paid_twice <= watched.in_flight_at_kill
     statuses = [(receipt.status, receipt.reconciled) for receipt in watched.receipts]
     assert statuses == [("complete", True), ("interrupted", True), ("complete", True)]
     requests = [receipt.requests for receipt in watched.receipts]
-    assert sum(one["found"] - one["deferred"] for one in requests) == PICTURES
+    assert sum(one["found"] - one["deferred"] for one in requests) == IMAGES
     assert watched.last_files <= 2
 
 
 def test_no_requests_left_ends_it_with_what_is_deferred(prism: str, tmp_path: Path) -> None:
     """While it watches its state and its rows can be asked for, and another run is refused."""
     source, inputs, output = tmp_path / "drawn", tmp_path / "in", tmp_path / "out"
-    draw_pictures(source, 3)
+    draw_images(source, 3)
     first, second, third = sorted(source.iterdir())
     inputs.mkdir()
     shutil.copy(first, inputs)
     is_empty = False
 
-    def reply(got: Received) -> Answer:
+    def response(got: Received) -> Answer:
         return failure("4") if is_empty else answer(got, 0.0)
 
-    with CardServer(reply) as server:
+    with CardServer(response) as server:
         given = [f"--input={inputs}", f"--output={output}", f"--endpoint_url={server.base_url}"]
         child = cli.start("watch", *given, prism, *FAST)
         while not any(output.glob("documents/type=passport/*/*.parquet")):
@@ -80,13 +80,13 @@ def test_no_requests_left_ends_it_with_what_is_deferred(prism: str, tmp_path: Pa
     assert rows.stdout.split() == ["count_star()", "1"], rows
     assert child.returncode == 3, err
     assert "out_of_requests" in out
-    assert "3 found, 0 answered before, 0 duplicates, 1 answered, 0 dead, 2 deferred" in out
+    assert "3 found, 0 answered before, 0 duplicates, 1 succeeded, 0 dead-lettered, 2 deferred" in out
 
 
 @contextmanager
 def watching(tmp_path: Path, server: CardServer, *options: str) -> Iterator[subprocess.Popen[str]]:
     """A watch over a folder with one image, from that image's row on."""
-    draw_pictures(tmp_path / "drawn", 2)
+    draw_images(tmp_path / "drawn", 2)
     (tmp_path / "in").mkdir()
     shutil.copy(tmp_path / "drawn" / "000000.png", tmp_path / "in")
     given = [f"--input={tmp_path}/in", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]

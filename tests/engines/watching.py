@@ -1,4 +1,4 @@
-"""Watch a folder into which pictures are dropped, through restarts and a `kill -9`; print when rows came.
+"""Watch a folder into which images are dropped, through restarts and a `kill -9`; print when rows came.
 
 python -m tests.engines.watching --runner=prism --restarts SIGTERM SIGKILL
 python -m tests.engines.watching --runner=flink --restarts SIGTERM
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from cardbeam.run_state.heartbeat import read_control
+from cardbeam.run_state.heartbeat import read_watch_heartbeat
 from cardbeam.run_state.receipt import Receipt, read_receipt
 from cardbeam.storage.folder import LocalFolder
 from pipeline.runs.registry import ended_runs
@@ -27,7 +27,7 @@ from tests.engines import install
 from tests.engines.dropping import LOOK_S, TABLE, Seen, beside, beside_again, drop, sleep_until
 from tests.engines.flink import FlinkCluster
 from tests.pipeline import cli
-from tests.pipeline.killing import answer, draw_pictures
+from tests.pipeline.killing import answer, draw_images
 from tests.servers import Answer, CardServer
 from tests.wire import Received
 
@@ -40,13 +40,13 @@ _SIGNALS = {name: signal.Signals[name] for name in ("SIGTERM", "SIGKILL")}
 class Watched:
     """What came of it; times in seconds."""
 
-    pictures: int
+    images: int
     rows: int
     different: int
     calls: int
     in_flight_at_kill: int
     waits_s: tuple[float, ...]
-    """From a picture's drop to its row."""
+    """From an image's drop to its row."""
     waits_up_s: tuple[float, ...]
     """The same without the time in which no watch was there: from the signal to the next one's first call."""
     largest_files: int
@@ -61,20 +61,20 @@ class Watched:
 
     @property
     def paid_twice(self) -> int:
-        """Calls beyond one for each picture."""
-        return self.calls - self.pictures
+        """Calls beyond one for each image."""
+        return self.calls - self.images
 
 
 def watch(
-    scratch: Path, options: Sequence[str], *, pictures: int, over_s: float, restarts: Sequence[tuple[float, int]]
+    scratch: Path, options: Sequence[str], *, images: int, over_s: float, restarts: Sequence[tuple[float, int]]
 ) -> Watched:
-    """Drop pictures over some time; end the watch with a signal at each part of it, and begin it again at once.
+    """Drop images over some time; end the watch with a signal at each part of it, and begin it again at once.
 
-    The first picture is there before the watch begins, and the others come once its row is there. A watch is
-    ended only when it has called, so that the signal meets calls under way.
+    The first image is there before the watch begins, and the others come once its row is there. A watch is
+    ended only when it has called, so that the signal meets calls in progress.
     """
     source, inputs, output = scratch / "drawn", scratch / "in", scratch / "out"
-    draw_pictures(source, pictures)
+    draw_images(source, images)
     inputs.mkdir()
     first, *others = sorted(source.iterdir())
     seen = Seen(LocalFolder(str(output)))
@@ -118,14 +118,14 @@ def watch(
                 ends_s.append(time.monotonic() - down_from_s)
                 child = start()
                 down.append((down_from_s, time.monotonic()))
-            _wait(child, lambda: len(seen.at_s) == pictures)
+            _wait(child, lambda: len(seen.at_s) == images)
             exits.append(_end(child, signal.SIGTERM))
         calls = sum(server.calls.values())
     folder = LocalFolder(str(output))
     receipts = [receipt for run_id in ended_runs(folder) if (receipt := read_receipt(folder, run_id))]
     ((rows, different),) = cli.query(output, "SELECT count(*), count(DISTINCT item_id) FROM passport")
     return Watched(
-        pictures,
+        images,
         int(str(rows)),
         int(str(different)),
         calls,
@@ -148,8 +148,11 @@ def _up_s(from_s: float, to_s: float, down: Sequence[tuple[float, float]]) -> fl
 
 def _session(output: Path) -> str:
     """The launch that the graph listens to; nothing before there is one."""
-    told = [read_control(LocalFolder(str(output)), path.parent.name) for path in output.glob("runs/*/watch.json")]
-    newest = max(filter(None, told), key=lambda one: (one.at_s, one.beat), default=None)
+    message = [
+        read_watch_heartbeat(LocalFolder(str(output)), path.parent.name)
+        for path in output.glob("runs/*/heartbeat.json")
+    ]
+    newest = max(filter(None, message), key=lambda one: (one.at_s, one.number), default=None)
     return newest.session if newest else ""
 
 
@@ -208,7 +211,7 @@ RUNNERS = {"prism": on_prism, "flink": on_flink, "bare_flink": on_bare_flink}
 
 def say(watched: Watched) -> Iterator[str]:
     """What came of it, in words."""
-    yield f"pictures {watched.pictures}: rows {watched.rows}, different {watched.different}, exits {watched.exits}"
+    yield f"images {watched.images}: rows {watched.rows}, different {watched.different}, exits {watched.exits}"
     yield f"calls {watched.calls}, paid twice {watched.paid_twice}, in flight at the kill {watched.in_flight_at_kill}"
     yield f"from drop to table: {_spread(watched.waits_s)}"
     if watched.ends_s:
@@ -227,10 +230,10 @@ def _spread(waits_s: Sequence[float]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """500 pictures over a minute; restarts in the middle, orderly or by a kill."""
+    """500 images over a minute; restarts in the middle, orderly or by a kill."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--runner", choices=tuple(RUNNERS), default="prism")
-    parser.add_argument("--pictures", type=int, default=500)
+    parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--over_s", type=float, default=60.0)
     parser.add_argument(
         "--restarts", nargs="*", choices=tuple(_SIGNALS), default=["SIGTERM"], help="at equal distances"
@@ -241,9 +244,9 @@ def main(arguments: Sequence[str]) -> int:
     restarts = [(number / parts, _SIGNALS[name]) for number, name in enumerate(asked.restarts, start=1)]
     with tempfile.TemporaryDirectory() as scratch, RUNNERS[asked.runner](Path(scratch, "engine")) as engine:
         given = [*engine, "--max_requests_per_second=50", *options]
-        watched = watch(Path(scratch), given, pictures=asked.pictures, over_s=asked.over_s, restarts=restarts)
+        watched = watch(Path(scratch), given, images=asked.images, over_s=asked.over_s, restarts=restarts)
     print("\n".join(say(watched)))
-    is_whole = watched.rows == watched.different == watched.pictures == len(watched.waits_s)
+    is_whole = watched.rows == watched.different == watched.images == len(watched.waits_s)
     return 0 if is_whole and watched.paid_twice <= watched.in_flight_at_kill else 1
 
 

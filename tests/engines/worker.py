@@ -36,19 +36,19 @@ def worker_options(folder: Path, *, installs: bool = True) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     python = Path(sys.executable)
     prepare = _ENVIRONMENT if installs else _NO_ENVIRONMENT
-    said = _SCRIPT.format(
+    text = _SCRIPT.format(
         folder=shlex.quote(str(folder)),
         prepare=prepare.format(python=shlex.quote(str(python)), programs=shlex.quote(str(python.parent))),
         path=shlex.quote(str(install.worker_packages() if installs else _ROOT)),
         boot=shlex.quote(str(install.boot())),
     )
     script = folder / "worker.sh"
-    script.write_text(said)
+    script.write_text(text)
     script.chmod(0o755)
     command = json.dumps({"command": str(script)})
     return [
         "--environment_type=PROCESS",
         f"--environment_config={command}",
-        "--environment_cache_millis=600000",  # else each stage starts its workers anew
+        "--environment_cache_millis=600000",  # else each stage starts its workers again
         *([f"--setup_file={_ROOT / 'setup.py'}"] if installs else []),
     ]

@@ -32,8 +32,8 @@ def test_cron(cardbeam: Path, tmp_path: Path, jpeg: bytes) -> None:
     """A night without requests left is gone on with in the morning, once; flock lets nobody in meanwhile."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "card.jpg").write_bytes(jpeg)
-    replies = [failure("4"), success(("passport", {"id": "B1"}))]
-    with CardServer(lambda _: replies[min(len(server.received), 2) - 1]) as server:
+    responses = [failure("4"), success(("passport", {"id": "B1"}))]
+    with CardServer(lambda _: responses[min(len(server.received), 2) - 1]) as server:
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -45,9 +45,9 @@ def test_cron(cardbeam: Path, tmp_path: Path, jpeg: bytes) -> None:
             "CARD_API_SECRET": "test-secret-9f2c",
         }
         command = ["flock", "--nonblock", str(tmp_path / "lock"), str(EXAMPLES / "nightly.sh")]
-        told = [f"--endpoint_url={server.base_url}"]
+        message = [f"--endpoint_url={server.base_url}"]
         statuses = [
-            subprocess.run([*command, *resume, *told], env=environment, capture_output=True, check=False).returncode
+            subprocess.run([*command, *resume, *message], env=environment, capture_output=True, check=False).returncode
             for resume in ([], ["--resume"], ["--resume"])
         ]
     assert statuses == [3, 0, 0]
@@ -56,7 +56,7 @@ def test_cron(cardbeam: Path, tmp_path: Path, jpeg: bytes) -> None:
         import fcntl
 
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert subprocess.run([*command, *told], env=environment, capture_output=True, check=False).returncode == 1
+        assert subprocess.run([*command, *message], env=environment, capture_output=True, check=False).returncode == 1
 
 
 def test_crontab(cardbeam: Path, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from schemas.documents import DOCUMENTS
-from tests.pipeline.nights import settled
+from tests.pipeline.nights import ledger_record
 
 Info = Mapping[str, str]
 Content = tuple[str, tuple[tuple[str, Info], ...]]
@@ -43,7 +43,7 @@ class Run:
     """One run: its records in the order in which they became durable."""
 
     run_id: str
-    records: list[Settled] = field(default_factory=list)
+    records: list[JournalRecord] = field(default_factory=list)
 
 
 @dataclass
@@ -53,7 +53,7 @@ class History:
     runs: list[Run]
     documents: dict[str, tuple[tuple[str, Info], ...]]
 
-    def events(self) -> Iterator[tuple[str, Settled]]:
+    def events(self) -> Iterator[tuple[str, JournalRecord]]:
         """Every record with its run, oldest first."""
         for run in self.runs:
             for record in run.records:
@@ -91,13 +91,13 @@ class _Writer:
         return History(runs, self._documents)
 
     def _content(self) -> Content:
-        outcome = self._rng.choice(("answered",) * 6 + ("error_1", "unreadable_image", "http_503"))
+        outcome = self._rng.choice(("succeeded",) * 6 + ("error_1", "unreadable_image", "http_503"))
         kinds = ("passport", "new_card", "chip", "front", "back", "9_id_card_front", "12_id_card_front")
-        told: list[tuple[str, Info]] = []
+        message: list[tuple[str, Info]] = []
         for kind in self._rng.choices(kinds, k=self._rng.choice((0, 1, 1, 1, 2, 3))):
-            told += self._cards(kind)
-        self._rng.shuffle(told)
-        return outcome, tuple(told)
+            message += self._cards(kind)
+        self._rng.shuffle(message)
+        return outcome, tuple(message)
 
     def _cards(self, kind: str) -> list[tuple[str, Info]]:
         printed, surname, given = self._rng.choice(_NAMES)
@@ -137,23 +137,25 @@ class _Writer:
         here = [record for record in run.records if record.item_id == item]
         if item in self._answered or (item in self._dead and not is_replay) or here:
             if not (here and here[0].uris == uris):
-                self._add(run, uris, item, source, outcome="copy", attempts=0)
+                self._add(run, uris, item, source, outcome="duplicate", attempts=0)
             return
         if outcome == "http_503" and self._rng.random() < 0.5:
-            outcome = "answered"
-        if outcome == "answered":
+            outcome = "succeeded"
+        if outcome == "succeeded":
             for _ in range(2 if self._rng.random() < 0.05 else 1):  # a crash: paid twice, shown once
-                self._add(run, uris, item, source, reply=_reply(documents))
+                self._add(run, uris, item, source, response=_response(documents))
             self._answered.add(item)
             self._documents[item] = documents
         else:
-            self._add(run, uris, item, source, outcome="dead", **_FAILURES[outcome])
+            self._add(run, uris, item, source, outcome="failed", **_FAILURES[outcome])
             if outcome != "http_503":
                 self._dead.add(item)
 
-    def _add(self, run: Run, uris: tuple[str, ...], item: str, source: str, **said: object) -> None:
+    def _add(self, run: Run, uris: tuple[str, ...], item: str, source: str, **text: object) -> None:
         labels = (("customer_id", f"C{self._rng.randrange(3)}"),)
-        record = settled(run.run_id, len(run.records), uris, item_id=item, source_id=source, labels=labels, **said)
+        record = ledger_record(
+            run.run_id, len(run.records), uris, item_id=item, source_id=source, labels=labels, **text
+        )
         run.records.append(record)
         self._item_of_source[source] = item
 
@@ -169,7 +171,7 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def _reply(documents: Sequence[tuple[str, Info]]) -> bytes:
+def _response(documents: Sequence[tuple[str, Info]]) -> bytes:
     data = [{"type": name, "info": info, "valid": "True"} for name, info in documents]
     return json.dumps({"errorCode": "0", "data": data}).encode()
 
@@ -179,14 +181,14 @@ class Answer:
     """The answer that the tables show of an item in a run."""
 
     run_id: str
-    record: Settled
+    record: JournalRecord
 
 
 def shown_answers(past: History) -> list[Answer]:
     """Of each run and item the first answer."""
     first: dict[tuple[str, str], Answer] = {}
     for run_id, record in past.events():
-        if record.outcome == "answered":
+        if record.outcome == "succeeded":
             first.setdefault((run_id, record.item_id), Answer(run_id, record))
     return list(first.values())
 
@@ -195,17 +197,17 @@ def documents(past: History) -> set[tuple[object, ...]]:
     """Type, run, item, index and URIs of every document."""
     copies: dict[tuple[str, str], set[tuple[str, ...]]] = defaultdict(set)
     for run_id, record in past.events():
-        if record.outcome == "copy":
+        if record.outcome == "duplicate":
             copies[run_id, record.item_id].add(record.uris)
     return {
-        (name, answer.run_id, answer.record.item_id, index, _with_copies(answer, copies))
+        (name, answer.run_id, answer.record.item_id, index, _with_duplicates(answer, copies))
         for answer in shown_answers(past)
         for index, (name, _) in enumerate(past.documents[answer.record.item_id])
         if name in DOCUMENTS
     }
 
 
-def _with_copies(answer: Answer, copies: Mapping[tuple[str, str], set[tuple[str, ...]]]) -> tuple[str, ...]:
+def _with_duplicates(answer: Answer, copies: Mapping[tuple[str, str], set[tuple[str, ...]]]) -> tuple[str, ...]:
     more = (uri for uris in sorted(copies.get((answer.run_id, answer.record.item_id), ())) for uri in uris)
     return tuple(dict.fromkeys([*answer.record.uris, *more]))
 
@@ -215,13 +217,13 @@ def dead_letters(past: History) -> set[tuple[str, str, str]]:
     found = {}
     answered = {(answer.run_id, answer.record.item_id) for answer in shown_answers(past)}
     for run_id, record in past.events():
-        if record.outcome == "dead" and (run_id, record.item_id) not in answered:
+        if record.outcome == "failed" and (run_id, record.item_id) not in answered:
             found[run_id, record.item_id] = str(record.code)
     unread = set()
     for run_id, item_id in answered:
-        told = past.documents[item_id]
-        unread |= {(run_id, item_id, "unknown_type") for name, _ in told if name not in DOCUMENTS}
-        unread |= set() if told else {(run_id, item_id, "no_document")}
+        message = past.documents[item_id]
+        unread |= {(run_id, item_id, "unknown_type") for name, _ in message if name not in DOCUMENTS}
+        unread |= set() if message else {(run_id, item_id, "no_document")}
     return {(run_id, item_id, code) for (run_id, item_id), code in found.items()} | unread
 
 
@@ -230,7 +232,7 @@ def latest_answers(past: History) -> dict[tuple[str, str], tuple[str, str]]:
     newest = {answer.record.item_id: answer for answer in shown_answers(past)}  # of an item answered again the last
     found = {}
     for _, record in past.events():
-        if record.outcome in ("answered", "copy") and record.item_id in newest:
+        if record.outcome in ("succeeded", "duplicate") and record.item_id in newest:
             found[record.operation, record.uris[0]] = (newest[record.item_id].run_id, record.item_id)
     return found
 
@@ -238,15 +240,15 @@ def latest_answers(past: History) -> dict[tuple[str, str], tuple[str, str]]:
 def places(past: History) -> dict[str, tuple[object, ...]]:
     """URI -> item, customer, state, code and types of what was seen there last."""
     newest = {answer.record.item_id: answer for answer in shown_answers(past)}
-    failures = {record.item_id: record.code for _, record in past.events() if record.outcome == "dead"}
+    failures = {record.item_id: record.code for _, record in past.events() if record.outcome == "failed"}
     found: dict[str, tuple[object, ...]] = {}
     for _, record in past.events():
         types: list[str] = []
         code = failures.get(record.item_id)
         if record.item_id in newest:
-            told = [name for name, _ in past.documents[record.item_id]]
-            types = [name for name in told if name in DOCUMENTS]
-            code = None if types else "unknown_type" if told else "no_document"
+            message = [name for name, _ in past.documents[record.item_id]]
+            types = [name for name in message if name in DOCUMENTS]
+            code = None if types else "unknown_type" if message else "no_document"
         for uri in record.uris:
             found[uri] = (
                 record.item_id,
@@ -262,10 +264,10 @@ def cards(past: History) -> set[tuple[object, ...]]:
     """Run, item, kind, index of front and of back, whether they agree, and why not, of every card."""
     found: set[tuple[object, ...]] = set()
     for answer in shown_answers(past):
-        told = list(enumerate(past.documents[answer.record.item_id]))
+        message = list(enumerate(past.documents[answer.record.item_id]))
         for kind in ("9_id_card", "12_id_card", "chip_id_card"):
-            fronts = [(index, info) for index, (name, info) in told if name == f"{kind}_front"]
-            backs = [(index, info) for index, (name, info) in told if name == f"{kind}_back"]
+            fronts = [(index, info) for index, (name, info) in message if name == f"{kind}_front"]
+            backs = [(index, info) for index, (name, info) in message if name == f"{kind}_back"]
             for front, back in _paired(fronts, backs):
                 judged = _judged(kind, front and front[1], back and back[1])
                 where = (answer.run_id, answer.record.item_id, kind, front and front[0], back and back[0])
@@ -332,8 +334,8 @@ def _judged(kind: str, front: Info | None, back: Info | None) -> tuple[bool | No
         for what, (printed, zone) in pairs.items()
         if printed and zone and not (_is_cut(printed, zone) if what == "name" else printed == zone)
     ]
-    told = [f"{what} differs" for what in differing] + [f"{what} unread" for what in unread]
-    return (False if differing else None if unread else True), ", ".join(told) or None
+    message = [f"{what} differs" for what in differing] + [f"{what} unread" for what in unread]
+    return (False if differing else None if unread else True), ", ".join(message) or None
 
 
 def _is_cut(printed: str, zone: str) -> bool:

@@ -1,6 +1,6 @@
 """Kill backfills, publishes and watches again and again, run the same command again, and hold everything against it.
 
-python -m tests.pipeline.killing --pictures=2000 --kills=50
+python -m tests.pipeline.killing --images=2000 --kills=50
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from PIL import Image
 
-from cardbeam.calls.worker import spare
+from cardbeam.calls.worker import prefetch_slots
 from cardbeam.run_state.layout import DOCUMENTS, JOURNAL
 from cardbeam.run_state.receipt import Receipt, read_receipt
 from cardbeam.storage.folder import Folder, open_folder
@@ -34,15 +34,15 @@ from tests.pipeline import cli
 from tests.servers import Answer, CardServer, success
 from tests.wire import Received
 
-_FATES = ("answered_before", "duplicates", "answered", "dead", "deferred")
+_FATES = ("skipped", "duplicates", "succeeded", "dead_lettered", "deferred")
 _NEW = 20
-"""Pictures that are put while a watch runs, each time."""
+"""Images that are put while a watch runs, each time."""
 _WITHIN_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """What came of it: kills that hit, and how often a picture was sent again."""
+    """What came of it: kills that hit, and how often an image was sent again."""
 
     kills: int
     calls: int
@@ -50,13 +50,13 @@ class Killed:
 
 
 def answer(got: Received, latency_s: float) -> Answer:
-    """One passport, its number made from the picture."""
-    reply = success(("passport", {"id": got.key[:12], "dob": "12-03-2001"}))
-    return Answer(reply.body, headers=reply.headers, latency_s=latency_s)
+    """One passport, its number made from the image."""
+    response = success(("passport", {"id": got.key[:12], "dob": "12-03-2001"}))
+    return Answer(response.body, headers=response.headers, latency_s=latency_s)
 
 
-def draw_pictures(folder: Path, count: int, start: int = 0) -> None:
-    """Small pictures, no two alike."""
+def draw_images(folder: Path, count: int, start: int = 0) -> None:
+    """Small images, no two alike."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(start, start + count):
         out = io.BytesIO()
@@ -64,10 +64,10 @@ def draw_pictures(folder: Path, count: int, start: int = 0) -> None:
         Path(folder, f"{number:06}.png").write_bytes(out.getvalue())
 
 
-def backfill_arguments(server: CardServer, pictures: Path, output: str, in_flight: int) -> list[str]:
+def backfill_arguments(server: CardServer, images: Path, output: str, in_flight: int) -> list[str]:
     """A backfill as fast as the server lets it."""
     return [
-        f"--input={pictures}/*.png",
+        f"--input={images}/*.png",
         f"--output={output}",
         f"--endpoint_url={server.base_url}",
         "--max_requests_per_second=0",
@@ -111,15 +111,15 @@ def _check(child: subprocess.Popen[str]) -> None:
     assert child.returncode == 0, err
 
 
-def kill_at_any_moment(verb: str, arguments: list[str], kills: int, seed: int = 1) -> int:
+def kill_at_any_moment(command: str, arguments: list[str], kills: int, seed: int = 1) -> int:
     """Kill a command at random moments between its start and its end; how many hit it before its end."""
     chance = random.Random(seed)
     started_s = time.monotonic()
-    assert cli.run(verb, *arguments, timeout_s=_WITHIN_S).returncode == 0
+    assert cli.run(command, *arguments, timeout_s=_WITHIN_S).returncode == 0
     whole_s = time.monotonic() - started_s
     hit = 0
     for _ in range(kills):
-        child = cli.start(verb, *arguments)
+        child = cli.start(command, *arguments)
         time.sleep(chance.uniform(0.3, 1.0) * whole_s)
         hit += child.poll() is None
         _kill(child)
@@ -134,7 +134,7 @@ def kill_while_publishing(arguments: list[str], kills: int, seed: int = 1) -> in
 def kill_while_watching(
     server: CardServer, arguments: list[str], put: Callable[[], object], kills: int, seed: int = 1
 ) -> int:
-    """Kill a watch after it was given new pictures, at random moments from its start on; how many kills hit."""
+    """Kill a watch after it was given new images, at random moments from its start on; how many kills hit."""
     chance = random.Random(seed)
     hit = 0
     for _ in range(kills):
@@ -167,21 +167,21 @@ def _await_call(server: CardServer, calls_before: int, child: subprocess.Popen[s
         time.sleep(0.002)
 
 
-def audit(output: str, pictures: int) -> Iterator[str]:
+def audit(output: str, images: int) -> Iterator[str]:
     """What is wrong with an output whose commands were killed and run again, in words; nothing, if all adds up."""
     folder = open_folder(output)
     receipts = [receipt for run_id in ended_runs(folder) if (receipt := read_receipt(folder, run_id))]
     items = _items(folder)
-    if (len(items), len(set(items))) != (pictures, pictures):
-        yield f"{pictures} pictures, but the documents have {len(items)} rows of {len(set(items))} items"
+    if (len(items), len(set(items))) != (images, images):
+        yield f"{images} images, but the documents have {len(items)} rows of {len(set(items))} items"
     if left := list(unfinished_runs(folder)):
         yield f"runs that did not end: {left}"
     if journal := [file.path for file in folder.list(JOURNAL)]:
         yield f"the journal holds {journal}"
     yield from (fault for receipt in receipts for fault in _faults(receipt))
-    processed = sum(receipt.requests["answered"] + receipt.requests["dead"] for receipt in receipts)
-    if processed != pictures:
-        yield f"{pictures} pictures, but the receipts tell of {processed}"
+    processed = sum(receipt.requests["succeeded"] + receipt.requests["dead_lettered"] for receipt in receipts)
+    if processed != images:
+        yield f"{images} images, but the receipts tell of {processed}"
     named = {file["path"] for receipt in receipts for file in receipt.files}
     there = {file.path for file in folder.list("") if file.path.endswith((".parquet", ".arrow"))}
     if there - named:
@@ -201,9 +201,9 @@ def _items(folder: Folder) -> list[str]:
 
 
 def _faults(receipt: Receipt) -> Iterator[str]:
-    ended = sum(receipt.requests[fate] for fate in _FATES)
+    ended = sum(receipt.requests[outcome] for outcome in _FATES)
     if not receipt.reconciled or receipt.requests["found"] != ended:
-        yield f"run {receipt.run_id} is not reconciled: {receipt.requests}, {receipt.gaps}"
+        yield f"run {receipt.run_id} is not reconciled: {receipt.requests}, {receipt.discrepancies}"
     if receipt.status not in ("complete", "interrupted"):
         yield f"run {receipt.run_id} is {receipt.status}"
 
@@ -226,21 +226,27 @@ class Kills:
 
 
 def kill_everything(
-    server: CardServer, pictures: Path, arguments: list[str], output: str, kills: Kills
+    server: CardServer, images: Path, arguments: list[str], output: str, kills: Kills
 ) -> tuple[str, list[str]]:
     """Kill commands over one output; what was done, and what is wrong with what is there in the end."""
     killed = kill_and_resume(server, arguments, kills.backfill, kills.longest_s)
     in_publish = kill_while_publishing([f"--output={output}"], kills.publish)
 
     def put() -> None:
-        draw_pictures(pictures, _NEW, start=len(list(pictures.iterdir())))
+        draw_images(images, _NEW, start=len(list(images.iterdir())))
 
-    source = f"--input={pictures}"
-    watching = [source, *arguments[1:], "--interval_s=1", "--publish_every_s=1", f"--prism_location={install.prism()}"]
+    source = f"--input={images}"
+    watching = [
+        source,
+        *arguments[1:],
+        "--poll_interval_s=1",
+        "--publish_interval_s=1",
+        f"--prism_location={install.prism()}",
+    ]
     in_watch = kill_while_watching(server, watching, put, kills.watch)
     last = cli.run("backfill", *arguments, timeout_s=_WITHIN_S)
     assert last.returncode == 0, last.stderr
-    count = len(list(pictures.iterdir()))
+    count = len(list(images.iterdir()))
     wrong = list(audit(output, count))
     calls, hit = sum(server.calls.values()), killed.kills + in_publish + in_watch
     paid_twice = calls - len(server.calls)
@@ -255,7 +261,7 @@ def kill_everything(
         if (receipt := read_receipt(open_folder(output), run_id))
     )
     done = (
-        f"{hit} kills: {killed.kills} in backfill, {in_publish} in publish, {in_watch} in watch; {count} pictures, "
+        f"{hit} kills: {killed.kills} in backfill, {in_publish} in publish, {in_watch} in watch; {count} images, "
         f"{len(server.calls)} sent, {calls} calls, {paid_twice} of them again ({bound} were not yet durable at most); "
         f"{sum(statuses.values())} runs: {dict(statuses)}"
     )
@@ -263,21 +269,21 @@ def kill_everything(
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Many kills over many pictures; prints what they cost, and what is wrong after them."""
+    """Many kills over many images; prints what they cost, and what is wrong after them."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--pictures", type=int, default=2000)
+    parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--in_flight", type=int, default=32)
     parser.add_argument("--latency_s", type=float, default=0.05)
     parser.add_argument("--longest_s", type=float, default=0.12, help="Longest time from a first call to the kill.")
     asked = parser.parse_args(list(arguments))
     with tempfile.TemporaryDirectory() as scratch:
-        pictures, output = Path(scratch, "in"), f"{scratch}/out"
-        draw_pictures(pictures, asked.pictures)
+        images, output = Path(scratch, "in"), f"{scratch}/out"
+        draw_images(images, asked.images)
         with CardServer(lambda got: answer(got, asked.latency_s), keeps_content=False) as server:
-            given = backfill_arguments(server, pictures, output, asked.in_flight)
-            kills = Kills.of(asked.kills, asked.longest_s, asked.in_flight + spare(asked.in_flight))
-            return say(*kill_everything(server, pictures, given, output, kills))
+            given = backfill_arguments(server, images, output, asked.in_flight)
+            kills = Kills.of(asked.kills, asked.longest_s, asked.in_flight + prefetch_slots(asked.in_flight))
+            return say(*kill_everything(server, images, given, output, kills))
 
 
 def say(done: str, wrong: list[str]) -> int:

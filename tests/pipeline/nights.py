@@ -10,12 +10,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
-from cardbeam.model.record import Settled, SettledAs
+from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.run_state.layout import JOURNAL, of_run
 from cardbeam.run_state.receipt import Receipt
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.storage.state_file import write_state
-from cardbeam.tables.finalize import end_run
+from cardbeam.tables.finalize import finalize_run
 from cardbeam.tables.part_plan import plan_parts
 from cardbeam.tables.table_file import TableRows, write_parquet
 from pipeline.runs.registry import Run
@@ -28,10 +28,11 @@ FIRST, SECOND, HALF = "20261121T010000Z", "20261122T010000Z", "20261123T010000Z"
 _DISTRICTS = (("Quận Mẫu", 5), ("Huyện Thử", 3), ("Thị xã Ví Dụ", 2))
 _SURNAMES, _GIVEN = ("Nguyễn", "Trần", "Đặng"), ("Văn Mẫu", "Thị Thử", "Minh Ví Dụ")
 _ASCII = str.maketrans("ễầặẫịửíụĐ", "eaaaiuiuD")
-_WARNINGS = {"0": "Successful", "2": "The picture is a photocopy version of the id card"}
-_DEATHS = (
+_WARNINGS = {"0": "Successful", "2": "The image is a photocopy version of the id card"}
+_COUNTED = {"succeeded": "succeeded", "dead_lettered": "failed"}
+_FAILURES = (
     ("error_1", "The photo does not contain content", False),
-    ("unreadable_image", "Not a whole picture or PDF that can be sent", False),
+    ("unreadable_image", "Not a whole image or PDF that can be sent", False),
     ("http_503", "The endpoint answered HTTP 503", True),
 )
 
@@ -74,7 +75,7 @@ def info(rng: random.Random, document_type: str, known: Mapping[str, object]) ->
     return made
 
 
-def reply(rng: random.Random, *documents: tuple[str, Mapping[str, object]]) -> bytes:
+def response(rng: random.Random, *documents: tuple[str, Mapping[str, object]]) -> bytes:
     """An answer with these documents; one in eight is warned about."""
     data = []
     for document_type, known in documents:
@@ -84,34 +85,34 @@ def reply(rng: random.Random, *documents: tuple[str, Mapping[str, object]]) -> b
     return json.dumps({"errorCode": "0", "errorMessage": "Success", "data": data}).encode()
 
 
-def settled(run_id: str, number: int, uris: tuple[str, ...], **others: object) -> Settled:
+def ledger_record(run_id: str, number: int, uris: tuple[str, ...], **others: object) -> JournalRecord:
     """A record of some night, calls 50 ms apart."""
     began = datetime.strptime(run_id, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
     at = int(began.timestamp() * 1e6) + number * 50_000
-    said: dict[str, object] = {
+    text: dict[str, object] = {
         "item_id": hashlib.sha256(f"{run_id} {uris}".encode()).hexdigest()[:32],
         "source_id": hashlib.sha256(f"source {run_id} {uris}".encode()).hexdigest()[:32],
-        "outcome": SettledAs.ANSWERED.value,
+        "outcome": RecordStatus.SUCCEEDED.value,
         "operation": "ekyc/cards" if len(uris) == 2 else "ekyc/card",
         "labels": (("branch", ("north", "south")[number % 2]), ("customer_id", f"C-{number:03}")),
         "http_status": 200,
         "attempts": 1 + (number % 20 == 19),
         "latency_s": 0.2 + (number * 37 % 100) / 200,
-        "picture_bytes": 150_000 + number * 1_000,
+        "image_bytes": 150_000 + number * 1_000,
         **others,
     }
-    return Settled(uris=uris, first_at=at, last_at=at, **said)  # type: ignore[arg-type]  # said is complete
+    return JournalRecord(uris=uris, started_at=at, completed_at=at, **text)  # type: ignore[arg-type]  # said is complete
 
 
-def death(run_id: str, number: int, uri: str, code: str, message: str, retriable: bool) -> Settled:
+def failure(run_id: str, number: int, uri: str, code: str, message: str, retriable: bool) -> JournalRecord:
     """A dead letter."""
     stage = "read" if code == "unreadable_image" else "call"
     status = 503 if code == "http_503" else None
     words = {"stage": stage, "code": code, "message": message, "retriable": retriable, "http_status": status}
-    return settled(run_id, number, (uri,), outcome=SettledAs.DEAD.value, **words)
+    return ledger_record(run_id, number, (uri,), outcome=RecordStatus.FAILED.value, **words)
 
 
-def first_night(rng: random.Random) -> Iterator[Settled]:
+def first_night(rng: random.Random) -> Iterator[JournalRecord]:
     """Both sides of chip cards (on one in ten they differ), passports, licences, old cards, and some deaths."""
     people = [person(rng) for _ in range(60)]
     for number, front in enumerate(people):
@@ -121,27 +122,29 @@ def first_night(rng: random.Random) -> Iterator[Settled]:
         if number % 20 == 13:
             back["dob"] = "01-01-1970"
         uris = (f"s3://photos/2026/11/{number:03}-front.jpg", f"s3://photos/2026/11/{number:03}-back.jpg")
-        answer = reply(rng, ("chip_id_card_front", front), ("chip_id_card_back", back))
-        yield settled(FIRST, number, uris, reply=answer)
+        answer = response(rng, ("chip_id_card_front", front), ("chip_id_card_back", back))
+        yield ledger_record(FIRST, number, uris, response=answer)
     singles = ["passport"] * 30 + ["driving_license"] * 20 + ["9_id_card_front"] * 12
     for number, document_type in enumerate(singles, start=60):
         holder = people[number % 60] if number % 10 == 4 else person(rng)
-        answer = reply(rng, (document_type, holder))
-        yield settled(FIRST, number, (f"s3://photos/2026/11/{number:03}.jpg",), reply=answer)
+        answer = response(rng, (document_type, holder))
+        yield ledger_record(FIRST, number, (f"s3://photos/2026/11/{number:03}.jpg",), response=answer)
     for number in range(12):
-        yield death(FIRST, 130 + number, f"s3://photos/2026/11/dead-{number:02}.jpg", *_DEATHS[number % 3])
+        yield failure(FIRST, 130 + number, f"s3://photos/2026/11/dead-{number:02}.jpg", *_FAILURES[number % 3])
 
 
-def second_night(rng: random.Random) -> Iterator[Settled]:
-    """New passports; two pictures taken again under the same name; two dead letters answered, one dead again."""
+def second_night(rng: random.Random) -> Iterator[JournalRecord]:
+    """New passports; two images taken again under the same name; two dead letters answered, one dead again."""
     names = [f"{number:03}" for number in range(200, 225)] + ["060", "061", "dead-02", "dead-05"]
     for number, name in enumerate(names):
-        answer = reply(rng, ("passport", person(rng)))
-        yield settled(SECOND, number, (f"s3://photos/2026/11/{name}.jpg",), reply=answer)
-    yield death(SECOND, 40, "s3://photos/2026/11/dead-08.jpg", *_DEATHS[2])
+        answer = response(rng, ("passport", person(rng)))
+        yield ledger_record(SECOND, number, (f"s3://photos/2026/11/{name}.jpg",), response=answer)
+    yield failure(SECOND, 40, "s3://photos/2026/11/dead-08.jpg", *_FAILURES[2])
 
 
-def write_tables(folder: LocalFolder, run_id: str, records: Iterable[Settled]) -> tuple[list[object], list[object]]:
+def write_tables(
+    folder: LocalFolder, run_id: str, records: Iterable[JournalRecord]
+) -> tuple[list[object], list[object]]:
     """The tables of a run, by way of its journal, without a receipt."""
     write_segment(folder, f"{of_run(JOURNAL, run_id)}/writer-000000.journal", records)
     parts, files = [], []
@@ -152,11 +155,11 @@ def write_tables(folder: LocalFolder, run_id: str, records: Iterable[Settled]) -
     return parts, files
 
 
-def write_run(folder: LocalFolder, run_id: str, records: Iterable[Settled], deferred: int = 0) -> Receipt:
+def write_run(folder: LocalFolder, run_id: str, records: Iterable[JournalRecord], deferred: int = 0) -> Receipt:
     """A whole run, as its last stage leaves it."""
     records = list(records)
     parts, files = write_tables(folder, run_id, records)
-    fates = {fate: sum(record.outcome == fate for record in records) for fate in ("answered", "dead")}
+    outcomes = {name: sum(record.outcome == status for record in records) for name, status in _COUNTED.items()}
     settings = Settings(
         InputSettings(("s3://photos/2026/11/**/*.jpg",)),
         EndpointSettings(),
@@ -164,9 +167,9 @@ def write_run(folder: LocalFolder, run_id: str, records: Iterable[Settled], defe
         OutputSettings(folder.root, run_id),
     )
     began = datetime.strptime(run_id, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
-    tally = {"found": len(records) + deferred, "deferred": deferred, **fates}
+    tally = {"found": len(records) + deferred, "deferred": deferred, **outcomes}
     ended = began + timedelta(minutes=5)
-    return end_run(folder, settings, tally, parts, files, started_at=began, finished_at=ended)  # type: ignore[arg-type]
+    return finalize_run(folder, settings, tally, parts, files, started_at=began, finished_at=ended)  # type: ignore[arg-type]
 
 
 def write_nights(root: Path) -> LocalFolder:
@@ -174,7 +177,7 @@ def write_nights(root: Path) -> LocalFolder:
     folder, rng = LocalFolder(str(root)), random.Random(8)
     write_run(folder, FIRST, first_night(rng))
     write_run(folder, SECOND, second_night(rng))
-    half = [settled(HALF, 0, ("s3://photos/2026/11/300.jpg",), reply=reply(rng, ("passport", person(rng))))]
+    half = [ledger_record(HALF, 0, ("s3://photos/2026/11/300.jpg",), response=response(rng, ("passport", person(rng))))]
     write_tables(folder, HALF, half)
     write_state(folder, f"runs/{HALF}/run.json", Run(HALF, "backfill", "2026-11-24T01:00:00+00:00"))
     return folder

@@ -20,7 +20,7 @@ from tests.records import answered, ends, segment, write_segment
 EXIT_FAILED = 4
 KILLED = "20261124T010000Z"
 SEGMENT = f"journal/run_id={KILLED}/0a-000000.journal"
-RECORDS = [answered(number, last_at=number) for number in (1, 2, 3)]
+RECORDS = [answered(number, completed_at=number) for number in (1, 2, 3)]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> LocalFolder:
 
 
 @pytest.fixture
-def picture(tmp_path: Path, jpeg: bytes, credentials: None) -> Path:
+def image(tmp_path: Path, jpeg: bytes, credentials: None) -> Path:
     path = tmp_path / "card.jpg"
     path.write_bytes(jpeg)
     return path
@@ -83,7 +83,7 @@ def damage(folder: LocalFolder, path: str, change: Change) -> None:
 
 def files_of(folder: LocalFolder) -> dict[str, bytes]:
     """What is there, but for the lock."""
-    return {file.path: folder.read(file.path) for file in folder.list("") if "claim" not in file.path}
+    return {file.path: folder.read(file.path) for file in folder.list("") if "lock.json" not in file.path}
 
 
 @pytest.mark.parametrize(("path", "change", "what"), [*DAMAGE, *JOURNAL_DAMAGE])
@@ -97,13 +97,13 @@ def test_no_run_begins_over_damage(folder: LocalFolder, path: str, change: Chang
     assert files_of(folder) == before
 
 
-@pytest.mark.parametrize("verb", ["backfill", "replay", "publish"])
+@pytest.mark.parametrize("command", ["backfill", "replay", "publish"])
 @pytest.mark.parametrize(("path", "change", "what"), [DAMAGE[0], DAMAGE[3], DAMAGE[10]])
 def test_what_pays_or_deletes_ends_with_the_name(
     folder: LocalFolder,
-    picture: Path,
+    image: Path,
     capsys: pytest.CaptureFixture[str],
-    verb: str,
+    command: str,
     path: str,
     change: Change,
     what: str,
@@ -111,26 +111,26 @@ def test_what_pays_or_deletes_ends_with_the_name(
     """Exit 4, one line, nothing changed."""
     damage(folder, path, change)
     before = files_of(folder)
-    endpoint = [] if verb == "publish" else ["--endpoint_url=http://127.0.0.1:1/api/v2"]
-    inputs = [f"--input={picture}"] if verb == "backfill" else []
-    assert main([verb, f"--output={folder.root}", *endpoint, *inputs]) == EXIT_FAILED
+    endpoint = [] if command == "publish" else ["--endpoint_url=http://127.0.0.1:1/api/v2"]
+    inputs = [f"--input={image}"] if command == "backfill" else []
+    assert main([command, f"--output={folder.root}", *endpoint, *inputs]) == EXIT_FAILED
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"run.sh {verb}: {path}")
+    assert line.startswith(f"run.sh {command}: {path}")
     assert (what in line, files_of(folder)) == (True, before)
 
 
 def test_publish_publishes_what_is_whole_of_a_damaged_journal(
-    folder: LocalFolder, picture: Path, capsys: pytest.CaptureFixture[str]
+    folder: LocalFolder, image: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It names what is lost, in the receipt too, exit 4, and keeps the segment; runs begin once that is deleted."""
     damage(folder, SEGMENT, flip)
     assert main(["publish", f"--output={folder.root}"]) == EXIT_FAILED
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(f"published without the records that are lost: {SEGMENT} is damaged at byte ")
+    reported = capsys.readouterr().err.splitlines()[-1]
+    assert reported.startswith(f"published without the records that are lost: {SEGMENT} is damaged at byte ")
     receipt = read_receipt(folder, KILLED)
     assert receipt is not None
     assert receipt.damaged == [{"path": SEGMENT, "records": 1}]
-    assert (receipt.status, receipt.reconciled, receipt.requests["answered"]) == ("failed", False, 2)
+    assert (receipt.status, receipt.reconciled, receipt.requests["succeeded"]) == ("failed", False, 2)
     assert folder.read(SEGMENT) == flip(segment(SEGMENT, RECORDS))
     others = [read_receipt(folder, run_id) for run_id in (FIRST, SECOND, HALF)]
     assert [(one.status, one.damaged) for one in others if one] == [("complete", [])] * 2 + [("interrupted", [])]
@@ -142,7 +142,7 @@ def test_publish_publishes_what_is_whole_of_a_damaged_journal(
         assert run.run_id not in (FIRST, SECOND, HALF, KILLED)
 
 
-def test_a_segment_that_is_restored_is_published_whole(folder: LocalFolder, picture: Path) -> None:
+def test_a_segment_that_is_restored_is_published_whole(folder: LocalFolder, image: Path) -> None:
     """Its run's receipt adds up then, and the journal is gone."""
     damage(folder, SEGMENT, flip)
     assert main(["publish", f"--output={folder.root}"]) == EXIT_FAILED
@@ -151,7 +151,7 @@ def test_a_segment_that_is_restored_is_published_whole(folder: LocalFolder, pict
     receipt = read_receipt(folder, KILLED)
     assert receipt is not None
     assert (receipt.status, receipt.reconciled, receipt.damaged) == ("interrupted", True, [])
-    assert (receipt.requests["answered"], list(folder.list(SEGMENT))) == (3, [])
+    assert (receipt.requests["succeeded"], list(folder.list(SEGMENT))) == (3, [])
 
 
 @pytest.mark.parametrize(("path", "change", "what"), [*DAMAGE[::3], *JOURNAL_DAMAGE[:2]])

@@ -1,4 +1,4 @@
-"""A canned reply of each document type, over HTTP, through the whole graph: every field comes back from Parquet."""
+"""A canned response of each document type, over HTTP, through the whole graph: every field comes back from Parquet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.canned import CANNED, DATES, Info, columns_of
 from tests.servers import Answer, CardServer, envelope
 from tests.wire import key_of
 
-JUDGEMENT = {"valid": "True", "invalidCode": "0", "invalidMessage": "Successful"}
+VALIDITY_FIELDS = {"valid": "True", "invalidCode": "0", "invalidMessage": "Successful"}
 ODD_JUDGEMENT = {"valid": False, "invalidCode": 5, "invalidMessage": None}
 NO_BOXES = (None, [], "", "absent")
 """What stands for a box that is not there; the last by its absence."""
@@ -33,12 +33,12 @@ Row = dict[str, object]
 
 @pytest.fixture
 def cards(tmp_path: Path, draw: Callable[..., bytes]) -> dict[str, bytes]:
-    """A picture for each type, in a folder."""
+    """An image for each type, in a folder."""
     (tmp_path / "cards").mkdir()
-    pictures = {name: draw(number) for number, name in enumerate(CANNED)}
-    for name, content in pictures.items():
+    images = {name: draw(number) for number, name in enumerate(CANNED)}
+    for name, content in images.items():
         (tmp_path / "cards" / f"{name}.jpg").write_bytes(content)
-    return pictures
+    return images
 
 
 def run(folder: Path, server: CardServer) -> Receipt:
@@ -70,16 +70,17 @@ def tables(folder: Path) -> dict[str, pa.Table]:
     }
 
 
-def answer_of(replies: Mapping[str, Answer], cards: Mapping[str, bytes]) -> Callable[..., Answer]:
-    by_picture = {key_of(cards[name]): reply for name, reply in replies.items()}
-    return lambda got: by_picture[got.key]
+def answer_of(responses: Mapping[str, Answer], cards: Mapping[str, bytes]) -> Callable[..., Answer]:
+    by_image = {key_of(cards[name]): response for name, response in responses.items()}
+    return lambda got: by_image[got.key]
 
 
 @pytest.mark.usefixtures("credentials")
 def test_every_field_of_every_type_comes_back(tmp_path: Path, cards: dict[str, bytes]) -> None:
-    """One reply of each type, all 286 fields in it: twelve rows, each value in its column, typed as the schema says."""
-    replies = {name: envelope([{"type": name, "info": info, **JUDGEMENT}]) for name, info in CANNED.items()}
-    with CardServer(answer_of(replies, cards)) as server:
+    """One response of each type, all 286 fields in it: twelve rows, each value in its column, typed as the schema
+    says."""
+    responses = {name: envelope([{"type": name, "info": info, **VALIDITY_FIELDS}]) for name, info in CANNED.items()}
+    with CardServer(answer_of(responses, cards)) as server:
         receipt = run(tmp_path, server)
         assert dict(server.calls) == {key_of(content): 1 for content in cards.values()}
     fields = 0
@@ -97,7 +98,7 @@ def test_every_field_of_every_type_comes_back(tmp_path: Path, cards: dict[str, b
         }
         fields += len(CANNED[name])
     assert fields == 286
-    assert receipt.requests == {**dict.fromkeys(receipt.requests, 0), "found": 12, "answered": 12, "called": 12}
+    assert receipt.requests == {**dict.fromkeys(receipt.requests, 0), "found": 12, "succeeded": 12, "called": 12}
     assert receipt.documents == dict.fromkeys(receipt.documents, 1) and set(receipt.documents) == set(CANNED)
     assert (receipt.status, receipt.reconciled, receipt.dead_letters) == ("complete", True, {})
 
@@ -119,19 +120,19 @@ def test_liberal_forms_come_back_alike(tmp_path: Path, cards: dict[str, bytes]) 
     Each document still is a row: what can be read is in its column, what does not fit is null there and in `extra`.
     """
     odd = {name: liberal(info) for name, info in CANNED.items()}
-    replies = {
+    responses = {
         name: envelope(
             {"type": name, "info": {**info, "note": {"by": name}}, "side": 1, **ODD_JUDGEMENT}, 0, TransactionId=name
         )
         for name, (info, _, _) in odd.items()
     }
-    with CardServer(answer_of(replies, cards)) as server:
+    with CardServer(answer_of(responses, cards)) as server:
         receipt = run(tmp_path, server)
     for name, table in tables(tmp_path).items():
-        _, columns, misfits = odd[name]
+        _, columns, invalid_rows = odd[name]
         (row,) = table.to_pylist()
         extra = {key: json.loads(text) for key, text in row.pop("extra")}
-        assert extra == {**misfits, "note": {"by": name}, "side": 1, "TransactionId": name}
+        assert extra == {**invalid_rows, "note": {"by": name}, "side": 1, "TransactionId": name}
         assert row.pop("called_at") is not None
         assert row == {
             **common(name, tmp_path, cards),
@@ -140,14 +141,14 @@ def test_liberal_forms_come_back_alike(tmp_path: Path, cards: dict[str, bytes]) 
             "invalid_message": None,
             **columns,
         }
-    assert (receipt.status, receipt.requests["answered"], receipt.dead_letters) == ("complete", 12, {})
+    assert (receipt.status, receipt.requests["succeeded"], receipt.dead_letters) == ("complete", 12, {})
 
 
 def liberal(info: Info) -> tuple[Info, Row, Info]:
-    """A canned reply in the liberal forms: as it is sent, the columns it must give, and what must be in `extra`."""
+    """A canned response in the liberal forms: as it is sent, the columns it must give, and what must be in `extra`."""
     sent: Info = {}
     columns: Row = {}
-    misfits: Info = {}
+    invalid_rows: Info = {}
     for number, (name, value) in enumerate(info.items()):
         usual = columns_of({name: value})
         columns |= usual
@@ -165,9 +166,9 @@ def liberal(info: Info) -> tuple[Info, Row, Info]:
             sent[name] = None if number % 2 else ""
             columns[name] = None
         elif number % 3 == 0:
-            sent[name] = misfits[name] = {"text": value}
+            sent[name] = invalid_rows[name] = {"text": value}
             columns[name] = None
-    return sent, columns, misfits
+    return sent, columns, invalid_rows
 
 
 def _odd_box(sent: Info, name: str, number: int) -> Row:
@@ -184,8 +185,8 @@ def _odd_box(sent: Info, name: str, number: int) -> Row:
     return {name: None}
 
 
-def test_the_liberal_replies_hold_every_form() -> None:
-    """The liberal replies are what they claim: each odd form stands in at least one of them."""
+def test_the_liberal_responses_hold_every_form() -> None:
+    """The liberal responses are what they claim: each odd form stands in at least one of them."""
     sent = [liberal(info)[0] for info in CANNED.values()]
     values = [value for info in sent for value in info.values()]
     assert sum(len(info) for info in sent) < 286  # some boxes are missing
@@ -198,9 +199,9 @@ def test_the_liberal_replies_hold_every_form() -> None:
 
 @pytest.mark.usefixtures("credentials")
 def test_the_same_run_again_costs_nothing(tmp_path: Path, cards: dict[str, bytes]) -> None:
-    """Run once more under its name, as after a crash before the receipt, it calls nothing and shows the same rows."""
-    replies = {name: envelope([{"type": name, "info": info, **JUDGEMENT}]) for name, info in CANNED.items()}
-    with CardServer(answer_of(replies, cards)) as server:
+    """Run again under its name, as after a crash before the receipt, it calls nothing and shows the same rows."""
+    responses = {name: envelope([{"type": name, "info": info, **VALIDITY_FIELDS}]) for name, info in CANNED.items()}
+    with CardServer(answer_of(responses, cards)) as server:
         first = run(tmp_path, server)
         rows = {name: table.to_pylist() for name, table in tables(tmp_path).items()}
         (tmp_path / "output" / "runs" / "r1" / "receipt.json").unlink()

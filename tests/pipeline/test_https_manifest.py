@@ -43,7 +43,7 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jpeg: bytes, pdf: bytes) -> Iterator[Host]:
-    """Serves a picture and a PDF, by a certificate that the runs trust."""
+    """Serves an image and a PDF, by a certificate that the runs trust."""
     folder, authority = tmp_path / "web", trustme.CA()
     folder.mkdir()
     folder.joinpath("card.jpg").write_bytes(jpeg)
@@ -66,20 +66,20 @@ def test_https(host: Host, transfer: str, tmp_path: Path) -> None:
     (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, lines)))
     by_url = transfer == "url"
     with CardServer(lambda _: success(("passport", {"id": "B1"}))) as server:
-        told = [f"--input={tmp_path}/list.jsonl", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
-        told += [f"--transfer={transfer}", "--max_requests_per_second=0"]
-        first = cli.run("backfill", *told)
+        message = [f"--input={tmp_path}/list.jsonl", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
+        message += [f"--transfer={transfer}", "--max_requests_per_second=0"]
+        first = cli.run("backfill", *message)
         assert first.returncode == 0, first.stderr
         read = [path for method, path in host.asked if method == "GET"]
-        sent = [part.content.decode() for got in server.received for part in got.pictures] if by_url else []
+        sent = [part.content.decode() for got in server.received for part in got.images] if by_url else []
         host.asked.clear()
-        again = cli.run("backfill", *told)
+        again = cli.run("backfill", *message)
         assert again.returncode == 0, again.stderr
         assert [path for method, path in host.asked if method == "GET"] == ([] if by_url else ["/gone.jpg"])
     rows = cli.query(tmp_path / "out", "SELECT uris[1], labels['customer'] FROM passport ORDER BY ALL")
     answered = lines if by_url else lines[:2]  # by URL it is the endpoint that finds out
     assert rows == [(line["uri"], line["customer"]) for line in answered]
-    dead = cli.query(tmp_path / "out", "SELECT DISTINCT code, uris[1] FROM dead_letters")
-    assert dead == ([] if by_url else [("not_found", lines[2]["uri"])])
+    failed_record = cli.query(tmp_path / "out", "SELECT DISTINCT code, uris[1] FROM dead_letters")
+    assert failed_record == ([] if by_url else [("not_found", lines[2]["uri"])])
     assert sorted(read) == ([] if by_url else ["/card.jpg", "/card.pdf", "/gone.jpg"])
     assert sorted(sent) == ([line["uri"] for line in lines] if by_url else [])

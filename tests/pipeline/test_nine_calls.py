@@ -39,7 +39,7 @@ def test_nine_calls(tmp_path: Path) -> None:
         for operation, known in OPERATIONS.items():
             for transfer in TRANSFERS:
                 where = host if transfer == "url" else str(_CARDS)
-                sides = ["front_uri", "back_uri"] if len(known.picture_params) == 2 else ["uri"]
+                sides = ["front_uri", "back_uri"] if len(known.image_params) == 2 else ["uri"]
                 cards = [f"{where}/chip-front-01.jpg", f"{where}/chip-back-01.jpg"][: len(sides)]
                 manifest = tmp_path / "cards.csv"
                 manifest.write_text(f"{','.join(sides)},customer\n{','.join(cards)},C-7\n")
@@ -63,7 +63,7 @@ def test_nine_calls(tmp_path: Path) -> None:
     number = "062089982314"
     front, judged = (number, False, "C-7"), (number, True, "C-7")
     assert rows == {
-        (operation, transfer): [judged if operation == "ocr/card" else front] * len(known.picture_params)
+        (operation, transfer): [judged if operation == "ocr/card" else front] * len(known.image_params)
         for operation, known in OPERATIONS.items()
         for transfer in TRANSFERS
     }
@@ -73,7 +73,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The demo reads the good cards, buries the bad ones, shows a query's result and what to do next."""
     assert demo.main([f"--output={tmp_path / 'demo'}"]) == 0
     out = capsys.readouterr().out
-    assert "22 found, 0 answered before, 1 duplicates, 17 answered, 4 dead, 0 deferred" in out
+    assert "22 found, 0 skipped, 1 duplicates, 17 succeeded, 4 dead-lettered, 0 deferred" in out
     assert "./run.sh sql" in out
     assert cli.query(
         tmp_path / "demo", "SELECT uris[1].parse_filename() AS file, stage, code FROM dead_letters ORDER BY 1"

@@ -1,4 +1,4 @@
-"""No crash, copy, rename or second run pays for an answer again, and every picture is accounted for."""
+"""No crash, copy, rename or second run pays for an answer again, and every image is accounted for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pytest import MonkeyPatch
 
-from cardbeam.calls.worker import spare
+from cardbeam.calls.worker import prefetch_slots
 from cardbeam.storage.folder import LocalFolder
 from pipeline.runs.registry import ended_runs
 from tests.pipeline import cli
@@ -25,8 +25,8 @@ _IN_FLIGHT = 8
 
 
 def _answer(got: Received) -> Answer:
-    reply = success(("passport", {"id": got.key[:12], "dob": "12-03-2001"}))
-    return Answer(reply.body, headers=reply.headers, latency_s=0.02)
+    response = success(("passport", {"id": got.key[:12], "dob": "12-03-2001"}))
+    return Answer(response.body, headers=response.headers, latency_s=0.02)
 
 
 def _draw_all(folder: Path, draw: Callable[..., bytes], numbers: range) -> None:
@@ -35,9 +35,9 @@ def _draw_all(folder: Path, draw: Callable[..., bytes], numbers: range) -> None:
         Path(folder, f"{number:05}.jpg").write_bytes(draw(number))
 
 
-def _arguments(server: CardServer, pictures: Path, output: Path, *more: str) -> list[str]:
+def _arguments(server: CardServer, images: Path, output: Path, *more: str) -> list[str]:
     return [
-        f"--input={pictures}/*.jpg",
+        f"--input={images}/*.jpg",
         f"--output={output}",
         f"--endpoint_url={server.base_url}",
         "--max_requests_per_second=0",
@@ -56,45 +56,47 @@ def _files(output: Path) -> list[str]:
 
 
 def test_killed_and_resumed(tmp_path: Path, draw: Callable[..., bytes]) -> None:
-    """A run killed in mid-call again and again has each picture once, and pays again at most for what was under way."""
+    """A run killed in mid-call again and again has each image once, and pays again at most for what was in progress."""
     _draw_all(tmp_path / "in", draw, range(200))
     with CardServer(_answer) as server:
         arguments = _arguments(server, tmp_path / "in", tmp_path / "out")
         killed = kill_and_resume(server, arguments, kills=4, longest_s=0.2)
     assert cli.query(tmp_path / "out", "SELECT count(*), count(DISTINCT item_id) FROM passport") == [(200, 200)]
     assert killed.kills == 4
-    assert killed.paid_twice <= killed.kills * (_IN_FLIGHT + spare(_IN_FLIGHT))  # in flight, or on its way to the disk
+    assert killed.paid_twice <= killed.kills * (
+        _IN_FLIGHT + prefetch_slots(_IN_FLIGHT)
+    )  # in flight, or on its way to the disk
     assert list(audit(str(tmp_path / "out"), 200)) == []
     receipts = [_receipt(tmp_path / "out", run_id) for run_id in ended_runs(LocalFolder(str(tmp_path / "out")))]
     assert [receipt["status"] for receipt in receipts] == [*["interrupted"] * 4, "complete"]
     requests = [receipt["requests"] for receipt in receipts]
-    before = [sum(one["answered"] for one in requests[:number]) for number in range(5)]  # type: ignore[index]  # JSON
-    assert [(one["found"], one["answered_before"]) for one in requests] == [  # type: ignore[index]  # JSON
+    before = [sum(one["succeeded"] for one in requests[:number]) for number in range(5)]  # type: ignore[index]  # JSON
+    assert [(one["found"], one["skipped"]) for one in requests] == [  # type: ignore[index]  # JSON
         (200, count) for count in before
     ]
 
 
 def test_second_run_copies_and_renames(tmp_path: Path, draw: Callable[..., bytes]) -> None:
     """A second run, copies and renames make no call; only what is new is called."""
-    pictures = tmp_path / "in"
-    _draw_all(pictures, draw, range(20))
-    shutil.copy(pictures / "00000.jpg", pictures / "copy-in-the-first-run.jpg")
+    images = tmp_path / "in"
+    _draw_all(images, draw, range(20))
+    shutil.copy(images / "00000.jpg", images / "copy-in-the-first-run.jpg")
     with CardServer(_answer) as server:
-        arguments = _arguments(server, pictures, tmp_path / "out")
+        arguments = _arguments(server, images, tmp_path / "out")
         assert cli.run("backfill", *arguments, "--run_id=first").returncode == 0
         assert sum(server.calls.values()) == 20
         assert cli.run("backfill", *arguments, "--run_id=second").returncode == 0
         for number in range(10):
-            (pictures / f"{number:05}.jpg").rename(pictures / f"renamed-{number}.jpg")
-            shutil.copy(pictures / f"{number + 10:05}.jpg", pictures / f"copied-{number}.jpg")
+            (images / f"{number:05}.jpg").rename(images / f"renamed-{number}.jpg")
+            shutil.copy(images / f"{number + 10:05}.jpg", images / f"copied-{number}.jpg")
         assert cli.run("backfill", *arguments, "--run_id=third").returncode == 0
         assert sum(server.calls.values()) == 20
-        _draw_all(pictures, draw, range(100, 105))
+        _draw_all(images, draw, range(100, 105))
         assert cli.run("backfill", *arguments, "--run_id=fourth").returncode == 0
         assert sum(server.calls.values()) == 25
     requests = [_receipt(tmp_path / "out", name)["requests"] for name in ("first", "second", "third", "fourth")]
-    fates = ("found", "answered_before", "duplicates", "answered")
-    assert [tuple(one[fate] for fate in fates) for one in requests] == [  # type: ignore[index]  # JSON
+    outcomes = ("found", "skipped", "duplicates", "succeeded")
+    assert [tuple(one[outcome] for outcome in outcomes) for one in requests] == [  # type: ignore[index]  # JSON
         (21, 0, 1, 20),
         (21, 21, 0, 0),
         (31, 31, 0, 0),
@@ -114,22 +116,22 @@ sys.addaudithook(log)
 """
 
 
-def test_only_new_pictures_are_opened(tmp_path: Path, draw: Callable[..., bytes], monkeypatch: MonkeyPatch) -> None:
-    """With a few new pictures among many that are answered, only the new ones are opened, once each, and called."""
-    pictures, opened = tmp_path / "in", tmp_path / "opened.txt"
+def test_only_new_images_are_opened(tmp_path: Path, draw: Callable[..., bytes], monkeypatch: MonkeyPatch) -> None:
+    """With a few new images among many that are answered, only the new ones are opened, once each, and called."""
+    images, opened = tmp_path / "in", tmp_path / "opened.txt"
     (tmp_path / "sitecustomize.py").write_text(_COUNT_OPENS)
     monkeypatch.setitem(cli.ENVIRONMENT, "PYTHONPATH", f"{tmp_path}:{cli.ENVIRONMENT['PYTHONPATH']}")
     monkeypatch.setitem(cli.ENVIRONMENT, "OPENED", str(opened))
-    _draw_all(pictures, draw, range(100))
+    _draw_all(images, draw, range(100))
     with CardServer(_answer) as server:
-        arguments = _arguments(server, pictures, tmp_path / "out")
+        arguments = _arguments(server, images, tmp_path / "out")
         assert cli.run("backfill", *arguments).returncode == 0
         assert len(opened.read_text().splitlines()) == 100
         opened.unlink()
-        _draw_all(pictures, draw, range(100, 105))
+        _draw_all(images, draw, range(100, 105))
         assert cli.run("backfill", *arguments).returncode == 0
         assert sum(server.calls.values()) == 105
-    assert sorted(opened.read_text().splitlines()) == [f"{pictures}/{number:05}.jpg" for number in range(100, 105)]
+    assert sorted(opened.read_text().splitlines()) == [f"{images}/{number:05}.jpg" for number in range(100, 105)]
 
 
 def test_quota(tmp_path: Path, draw: Callable[..., bytes]) -> None:
@@ -179,7 +181,7 @@ def test_second_process(tmp_path: Path, draw: Callable[..., bytes]) -> None:
 
 
 def test_replay(tmp_path: Path, draw: Callable[..., bytes]) -> None:
-    """replay sends dead letters once more, once each; what it answers is open no longer."""
+    """replay sends dead letters again, once each; what it answers is open no longer."""
     _draw_all(tmp_path / "in", draw, range(6))
     with CardServer(lambda _: failure("1")) as server:
         arguments = _arguments(server, tmp_path / "in", tmp_path / "out")
@@ -201,7 +203,7 @@ def test_plan_writes_nothing(tmp_path: Path, draw: Callable[..., bytes]) -> None
         arguments = _arguments(server, tmp_path / "in", tmp_path / "out", "--price_per_call=0.5")
         planned = cli.run("plan", *arguments, "--max_requests_per_second=2")
     assert planned.returncode == 0, planned.stderr
-    assert [line.split()[-1] for line in planned.stdout.splitlines() if line.startswith(("found", "answered"))] == [
+    assert [line.split()[-1] for line in planned.stdout.splitlines() if line.startswith(("found", "succeeded"))] == [
         "5",
         "0",
     ]

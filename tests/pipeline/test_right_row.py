@@ -16,7 +16,7 @@ import pytest
 import trustme
 from PIL import Image
 
-from cardbeam.storage.web import WebFault, describe_web, read_web
+from cardbeam.storage.web import HttpSourceError, describe_web, read_web
 from tests.misbehaviour import ALL, NO_ANSWER, STILL_RIGHT, TOO_SLOW, Answers
 from tests.pipeline import cli
 from tests.raw_server import RawServer, Request
@@ -88,17 +88,17 @@ def test_each_row_is_its_own_image_s(in_flight: int, tmp_path: Path) -> None:
             "--timeout_s=1",
         )
     rows = cli.query(tmp_path / "out", f"SELECT id, uris FROM {TYPE}")
-    dead = [row[0][0] for row in cli.query(tmp_path / "out", "SELECT uris FROM dead_letters")]
+    failed_record = [row[0][0] for row in cli.query(tmp_path / "out", "SELECT uris FROM dead_letters")]
     assert [(found, uris) for found, uris in rows if uris != [f"{tmp_path}/in/{found}.jpg"]] == []
     (receipt,) = [json.loads(path.read_text()) for path in (tmp_path / "out" / "runs").glob("*/receipt.json")]
     ended = Counter(receipt["requests"])
     found = ended.pop("found")
     ended.pop("called", None)
     assert (found, ended.total(), run.returncode) == (IMAGES, IMAGES, 0), run.stderr
-    names = Counter(found for found, _ in rows) + Counter(Path(uri).stem for uri in dead)
+    names = Counter(found for found, _ in rows) + Counter(Path(uri).stem for uri in failed_record)
     assert names == Counter(map(name_of, range(IMAGES)))
     expected_dead = {name for name, way in ways.items() if way not in STILL_RIGHT}
-    assert expected_dead <= {Path(uri).stem for uri in dead}
+    assert expected_dead <= {Path(uri).stem for uri in failed_record}
 
 
 def web_server(ways: dict[str, str], tls: ssl.SSLContext | None) -> RawServer:
@@ -134,10 +134,10 @@ def test_each_uri_has_its_own_bytes_and_version(scheme: str, tmp_path: Path, mon
             uri = f"{server.url}/{name_of(number)}.jpg"
             looked = describe_web(uri, TIMEOUT_S).version
             try:
-                content, picture = read_web(uri, 1 << 20, TIMEOUT_S)
-            except WebFault:
+                content, image = read_web(uri, 1 << 20, TIMEOUT_S)
+            except HttpSourceError:
                 return looked, None, None
-            return looked, picture.version, content
+            return looked, image.version, content
 
         found = dict(zip(map(name_of, range(IMAGES)), executor.map(fetch, range(IMAGES)), strict=True))
     of_others = {

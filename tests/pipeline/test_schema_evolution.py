@@ -18,7 +18,7 @@ from pipeline.catalog.table_ddl import statements
 from pipeline.catalog.views import connect
 from schemas.document_tables import schema_of
 from tests.pipeline.cli import ENVIRONMENT, ROOT
-from tests.pipeline.nights import FIRST, SECOND, settled, write_run
+from tests.pipeline.nights import FIRST, SECOND, ledger_record, write_run
 
 _OLDER = textwrap.dedent("""
     import sys
@@ -40,7 +40,7 @@ def write_night(root: str, run_id: str, number: str) -> None:
     """A night with one passport, written by the schema of this process."""
     info = {"id": number, "dob": "01-02-1990", "place_of_birth": "Tỉnh Mẫu", "birthplace": "Huyện Thử"}
     answer = json.dumps({"errorCode": "0", "data": [{"type": "passport", "info": info}]}).encode()
-    write_run(LocalFolder(root), run_id, [settled(run_id, 0, (f"{number}.jpg",), reply=answer)])
+    write_run(LocalFolder(root), run_id, [ledger_record(run_id, 0, (f"{number}.jpg",), response=answer)])
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_spark(root: str, spark: Any) -> None:
 
 @pytest.mark.slow
 def test_publish(root: str) -> None:
-    """`publish` reads the held replies again: the new column is filled, the dropped one stands in `extra`."""
+    """`publish` reads the held responses again: the new column is filled, the dropped one stands in `extra`."""
     from pipeline.__main__ import main
 
     assert main(["publish", f"--output={root}"]) == 0

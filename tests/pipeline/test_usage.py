@@ -15,7 +15,7 @@ from cardbeam.storage.folder import LocalFolder
 from pipeline.__main__ import main
 from pipeline.commands import demo, publish
 from tests.pipeline.cli import ENVIRONMENT, ROOT
-from tests.pipeline.nights import SECOND, settled, write_run
+from tests.pipeline.nights import SECOND, ledger_record, write_run
 from tests.servers import CardServer, failure, success
 from tests.wire import Received
 
@@ -23,7 +23,7 @@ _GIVEN = ("--input=IN/*.jpg", "--output=OUT")
 
 
 @pytest.fixture
-def picture(tmp_path: Path, jpeg: bytes) -> Path:
+def image(tmp_path: Path, jpeg: bytes) -> Path:
     """One card in a folder."""
     path = tmp_path / "in" / "card.jpg"
     path.parent.mkdir()
@@ -42,7 +42,7 @@ def picture(tmp_path: Path, jpeg: bytes) -> Path:
             "--max_in_fligth is no option; did you mean --max_in_flight?",
         ),
         ([*_GIVEN, "--max_in_flight=x"], "argument --max_in_flight: invalid int value: 'x'"),
-        (["--input=IN/*.png", "--output=OUT"], "--input IN/*.png holds no picture"),
+        (["--input=IN/*.png", "--output=OUT"], "--input IN/*.png holds no image"),
         (["--input=", "--output=OUT"], "--input is empty: give a glob, a folder or a manifest"),
         (["--input=file://in", "--output=OUT"], "--input file://in names the host in, expected file:///PATH"),
         (["--input=IN/\udcff", "--output=OUT"], "--input is no UTF-8 text: give it as file:///PATH"),
@@ -56,7 +56,10 @@ def picture(tmp_path: Path, jpeg: bytes) -> Path:
             ["--input=IN/bad.jsonl", "--output=OUT"],
             "--input IN/bad.jsonl, line 2: not JSON",
         ),
-        ([*_GIVEN, "--operation=ekyc/cards", "--sides=front"], "--sides: expected the named groups front and back"),
+        (
+            [*_GIVEN, "--operation=ekyc/cards", "--side_pattern=front"],
+            "--side_pattern: expected the named groups front and back",
+        ),
         (
             ["--input=IN/*.jpg", "--output=OUT", "--endpoint_url=ftp://x"],
             "--endpoint_url is not a URL: expected http(s)://host/path",
@@ -70,7 +73,7 @@ def picture(tmp_path: Path, jpeg: bytes) -> Path:
         (["--input=S3://", "--output=OUT"], "--input s3:// names no bucket, expected s3://BUCKET/…"),
         (["--input=FILE:IN/none.csv", "--output=OUT"], "there is no such manifest"),
         (["--input=IN/list.xlsx", "--output=OUT"], "a .xlsx file is neither an image nor a manifest; expected one of"),
-        (["--input=https://x/*.jpg", "--output=OUT"], "a web server lists nothing; name its pictures in a manifest"),
+        (["--input=https://x/*.jpg", "--output=OUT"], "a web server lists nothing; name its images in a manifest"),
         (
             ["--input=IN/*.jpg", "--output=OUT", "--max_requests_per_second=-1"],
             "--max_requests_per_second is -1.0, expected 0 or more",
@@ -89,14 +92,14 @@ def picture(tmp_path: Path, jpeg: bytes) -> Path:
     ],
 )
 def test_bad_usage(
-    arguments: list[str], message: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each wrong use is named in one line, with status 2, and leaves no output."""
-    folder = str(picture.parent)
+    folder = str(image.parent)
     Path(folder, "bad.csv").write_text("uri,customer\n/a.jpg,7\n,8\n")
     Path(folder, "bad.jsonl").write_text('{"uri": "/a.jpg"}\n{"uri"\n')
-    told = [one.replace("IN", folder).replace("OUT", str(tmp_path / "out")) for one in arguments]
-    assert main(["backfill", *told]) == 2
+    reported = [one.replace("IN", folder).replace("OUT", str(tmp_path / "out")) for one in arguments]
+    assert main(["backfill", *reported]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("run.sh backfill: ")
     assert message.replace("IN", folder) in line
@@ -104,30 +107,30 @@ def test_bad_usage(
 
 
 @pytest.mark.usefixtures("credentials")
-@pytest.mark.parametrize("verb", ["backfill", "plan", "watch"])
-def test_an_output_among_the_pictures(verb: str, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Tables that the next run would take for pictures are refused by every verb that lists."""
-    assert main([verb, f"--input={picture.parent}", f"--output={picture.parent}/tables"]) == 2
-    assert f"--input {picture.parent} holds --output {picture.parent}/tables" in capsys.readouterr().err
-    assert list(picture.parent.iterdir()) == [picture]
+@pytest.mark.parametrize("command", ["backfill", "plan", "watch"])
+def test_an_output_among_the_images(command: str, image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tables that the next run would take for images are refused by every command that lists."""
+    assert main([command, f"--input={image.parent}", f"--output={image.parent}/tables"]) == 2
+    assert f"--input {image.parent} holds --output {image.parent}/tables" in capsys.readouterr().err
+    assert list(image.parent.iterdir()) == [image]
 
 
 @pytest.mark.usefixtures("credentials")
 @pytest.mark.parametrize("runner", ["FnApiRunner", "DirectRunner"])
 def test_a_runner_that_cannot_watch(
-    runner: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runner: str, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A runner that would never come to the first call is refused."""
-    given = [f"--input={picture.parent}", f"--output={tmp_path / 'out'}", f"--runner={runner}"]
+    given = [f"--input={image.parent}", f"--output={tmp_path / 'out'}", f"--runner={runner}"]
     assert main(["watch", *given]) == 2
     assert f"--runner {runner} runs each stage to its end" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["ddl", "report", "sql", "status"])
-def test_an_output_that_cannot_be(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Verbs that only read an output refuse one of an unknown scheme as the others do, with status 2."""
-    assert main([verb, "--output=ftp://x/y"]) == 2
-    assert f"run.sh {verb}: --output is ftp://x/y, expected a path or a URI of s3, s3a," in capsys.readouterr().err
+@pytest.mark.parametrize("command", ["ddl", "report", "sql", "status"])
+def test_an_output_that_cannot_be(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands that only read an output refuse one of an unknown scheme as the others do, with status 2."""
+    assert main([command, "--output=ftp://x/y"]) == 2
+    assert f"run.sh {command}: --output is ftp://x/y, expected a path or a URI of s3, s3a," in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("credentials")
@@ -141,13 +144,13 @@ def test_an_output_that_cannot_be(verb: str, capsys: pytest.CaptureFixture[str])
     ],
 )
 def test_replay_of_nothing(
-    arguments: list[str], message: str, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """To replay what is not there is refused, and leaves no run behind."""
     places = {"OUT": str(tmp_path / "out"), "NONE": str(tmp_path / "none")}
     with CardServer(lambda _: failure("1")) as server:
         given = [f"--output={places['OUT']}", f"--endpoint_url={server.base_url}"]
-        assert main(["backfill", f"--input={picture}", *given, "--run_id=night"]) == 0
+        assert main(["backfill", f"--input={image}", *given, "--run_id=night"]) == 0
         for name, place in places.items():
             arguments, message = [one.replace(name, place) for one in arguments], message.replace(name, place)
         assert main(["replay", *arguments, f"--endpoint_url={server.base_url}"]) == 2
@@ -156,12 +159,12 @@ def test_replay_of_nothing(
 
 
 def test_no_credentials(
-    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Missing credentials are bad usage, and the message says where they are looked for."""
     monkeypatch.delenv("CARD_API_KEY", raising=False)
     monkeypatch.delenv("CARD_API_SECRET", raising=False)
-    assert main(["backfill", f"--input={picture}", f"--output={tmp_path / 'out'}"]) == 2
+    assert main(["backfill", f"--input={image}", f"--output={tmp_path / 'out'}"]) == 2
     assert "CARD_API_KEY" in capsys.readouterr().err
 
 
@@ -179,27 +182,27 @@ def test_stopped_by_the_endpoint(
     status: int,
     calls: int,
     words: str,
-    picture: Path,
+    image: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A refusal that all images there are meet ends the run with its status, its calls counted, nothing dead."""
-    Path(picture.parent, "other.jpg").write_bytes(picture.read_bytes() + b"\xff\xd9")
+    """A refusal that all images there are meet ends the run with its status, its calls counted, nothing failed."""
+    Path(image.parent, "other.jpg").write_bytes(image.read_bytes() + b"\xff\xd9")
     with CardServer(lambda _: failure(error_code)) as server:
-        arguments = [f"--input={picture.parent}", f"--output={tmp_path / 'out'}", f"--endpoint_url={server.base_url}"]
+        arguments = [f"--input={image.parent}", f"--output={tmp_path / 'out'}", f"--endpoint_url={server.base_url}"]
         assert main(["backfill", *arguments]) == status
     assert len(server.received) == calls
     out = capsys.readouterr().out
     assert words in out
     assert f"{calls} sent, 0 retried, 0 answered" in out
-    assert "0 dead, 2 deferred" in out
+    assert "0 dead-lettered, 2 deferred" in out
 
 
 @pytest.mark.usefixtures("credentials")
-def test_dead_endpoint(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dead_endpoint(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An endpoint that is not there ends the run with status 4, everything deferred; once it is, a new run goes on."""
     output = tmp_path / "out"
-    arguments = ["backfill", f"--input={picture.parent}", f"--output={output}", "--max_attempts=1"]
+    arguments = ["backfill", f"--input={image.parent}", f"--output={output}", "--max_attempts=1"]
     assert main([*arguments, "--endpoint_url=http://127.0.0.1:9/api/v2"]) == 4
     assert "unavailable (No connection to the endpoint could be opened" in capsys.readouterr().out
 
@@ -222,40 +225,40 @@ def test_publish_of_a_store_that_refuses(
         except StoreRefused as error:
             raise RuntimeError("a runner's own") from error
 
-    write_run(LocalFolder(str(tmp_path)), SECOND, [settled(SECOND, 0, ("0.jpg",), reply=b"")])
+    write_run(LocalFolder(str(tmp_path)), SECOND, [ledger_record(SECOND, 0, ("0.jpg",), response=b"")])
     monkeypatch.setattr(publish.graph, "publish", refuse)
     assert main(["publish", f"--output={tmp_path}"]) == 5
     assert "publish failed: s3://b/x: the store refused the credentials" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("credentials")
-def test_name_of_a_run(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_name_of_a_run(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The name of a run cannot be used again: exit 2, with what to do, before anything is done."""
     with CardServer(lambda _: success(("passport", {"id": "B1"}))) as server:
-        arguments = [f"--input={picture}", f"--output={tmp_path / 'out'}", f"--endpoint_url={server.base_url}"]
+        arguments = [f"--input={image}", f"--output={tmp_path / 'out'}", f"--endpoint_url={server.base_url}"]
         assert main(["backfill", *arguments, "--run_id=night"]) == 0
         assert main(["backfill", *arguments, "--run_id=night"]) == 2
         assert len(server.received) == 1
-    said = "run night exists already: choose another --run_id or leave it out, a new run processes what is left"
-    assert said in capsys.readouterr().err
+    text = "run night exists already: choose another --run_id or leave it out, a new run processes what is left"
+    assert text in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("verb", "run_id", "names_runner"),
+    ("command", "run_id", "names_runner"),
     [("backfill", "Name of the run; default its start in UTC", True), ("publish", "default all.", True),
      ("status", "default the newest.", False)],
 )  # fmt: skip
-def test_help(verb: str, run_id: str, names_runner: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    """Help says what --run_id means to this very verb, and names runners only where one runs."""
+def test_help(command: str, run_id: str, names_runner: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Help says what --run_id means to this very command, and names runners only where one runs."""
     with pytest.raises(SystemExit):
-        main([verb, "--help"])
-    told = " ".join(capsys.readouterr().out.split())
-    assert (run_id in told, "Every option of Beam" in told) == (True, names_runner)
+        main([command, "--help"])
+    reported = " ".join(capsys.readouterr().out.split())
+    assert (run_id in reported, "Every option of Beam" in reported) == (True, names_runner)
 
 
 @pytest.mark.slow
 def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
-    """Output that nobody reads any longer, as behind `| head`, ends a verb as SIGPIPE does, without a word."""
+    """Output that nobody reads any longer, as behind `| head`, ends a command as SIGPIPE does, without a word."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     command = [sys.executable, "-m", "pipeline", "ddl", f"--output={tmp_path}"]
@@ -269,7 +272,7 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     [
         ("runs/train-1/weights.bin", b"x"),
         ("runs/train-1/run.json", b'{"loss": 1}'),
-        ("runs/n/run.json", b'{"run_id": "n", "verb": "backfill", "started_at": "2026-11-22", "settings": {}}'),
+        ("runs/n/run.json", b'{"run_id": "n", "command": "backfill", "started_at": "2026-11-22", "settings": {}}'),
     ],
     ids=["another program's runs", "with a run.json", "paid answers"],
 )
@@ -287,14 +290,14 @@ def test_a_demo_removes_only_a_demo(
 
 @pytest.mark.parametrize("output", ["s3://tables/cards", "FILE"])
 def test_a_demo_is_local(
-    output: str, picture: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    output: str, image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A demo into a bucket, or onto a file, is refused; nothing is made of the URI's letters."""
-    monkeypatch.chdir(picture.parent)
-    output = output.replace("FILE", str(picture))
+    monkeypatch.chdir(image.parent)
+    output = output.replace("FILE", str(image))
     assert main(["demo", f"--output={output}"]) == 2
     assert f"--output {output} is no folder on this machine" in capsys.readouterr().err
-    assert list(picture.parent.iterdir()) == [picture]
+    assert list(image.parent.iterdir()) == [image]
 
 
 def test_a_demo_without_its_cards(
@@ -307,12 +310,12 @@ def test_a_demo_without_its_cards(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("verb", ["demo", "sql", "status"])
-def test_an_unknown_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Verbs that take no option of Beam name the nearest of their own."""
-    assert main([verb, "--output=o", "--outptu=x"]) == 2
-    said = f"run.sh {verb}: --outptu is no option; did you mean --output?; see run.sh {verb} --help\n"
-    assert capsys.readouterr().err == said
+@pytest.mark.parametrize("command", ["demo", "sql", "status"])
+def test_an_unknown_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands that take no option of Beam name the nearest of their own."""
+    assert main([command, "--output=o", "--outptu=x"]) == 2
+    text = f"run.sh {command}: --outptu is no option; did you mean --output?; see run.sh {command} --help\n"
+    assert capsys.readouterr().err == text
 
 
 def test_an_endpoint_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,41 +323,41 @@ def test_an_endpoint_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.delitem(sys.modules, "endpoint.__main__", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert main(["endpoint", "--help"]) == 2
-    said = "run.sh endpoint: uvicorn is not installed; pip install 'cardbeam[endpoint]'\n"
-    assert capsys.readouterr().err == said
+    text = "run.sh endpoint: uvicorn is not installed; pip install 'cardbeam[endpoint]'\n"
+    assert capsys.readouterr().err == text
 
 
-def test_plan_of_nothing(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An input without a picture is refused by the plan, as the backfill will refuse it."""
-    source = picture.parent / "*.png"
+def test_plan_of_nothing(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An input without an image is refused by the plan, as the backfill will refuse it."""
+    source = image.parent / "*.png"
     assert main(["plan", f"--input={source}", f"--output={tmp_path / 'out'}"]) == 2
-    assert f"--input {source} holds no picture" in capsys.readouterr().err
+    assert f"--input {source} holds no image" in capsys.readouterr().err
 
 
 def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
-    """`run.sh --help` names the verbs that the README lists, and those that run.sh serves by itself too."""
+    """`run.sh --help` names the commands that the README lists, and those that run.sh serves by itself too."""
     assert main(["--help"]) == 0
-    told = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
-    table = Path(ROOT, "README.md").read_text().split("| verb | does |\n| --- | --- |\n")[1].split("\n\n")[0]
-    assert told == {name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.split(" | ")[0])}
+    reported = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
+    table = Path(ROOT, "README.md").read_text().split("| command | does |\n| --- | --- |\n")[1].split("\n\n")[0]
+    assert reported == {name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.split(" | ")[0])}
 
 
 @pytest.mark.parametrize(
-    ("verb", "said"),
+    ("command", "text"),
     [("backfill", "interrupted; the same command resumes the run\n"), ("status", "interrupted\n")],
 )
-def test_ctrl_c(verb: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Ctrl-C ends a verb with status 130, and a run that can be resumed with the word that it can."""
+def test_ctrl_c(command: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C ends a command with status 130, and a run that can be resumed with the word that it can."""
 
     def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"pipeline.commands.{verb}.main", interrupt)
-    assert main([verb]) == 130
-    assert capsys.readouterr().err == said
+    monkeypatch.setattr(f"pipeline.commands.{command}.main", interrupt)
+    assert main([command]) == 130
+    assert capsys.readouterr().err == text
 
 
 def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown verb is told which there are."""
+    """An unknown command is told which there are."""
     assert main(["bakcfill"]) == 2
     assert "expected one of demo, backfill" in capsys.readouterr().err

@@ -35,8 +35,8 @@ DEAD_LETTERS = {
     "http_status": pa.int32(),
     "attempts": pa.int32(),
     "retriable": pa.bool_(),
-    "first_at": TIME,
-    "last_at": TIME,
+    "started_at": TIME,
+    "completed_at": TIME,
 }
 
 
@@ -70,12 +70,12 @@ def test_a_documents_table_has_the_contract_s_fields_as_typed_columns(document_t
 @pytest.mark.parametrize("document_type", sorted(CANNED))
 def test_a_column_says_what_it_holds_and_what_the_contract_calls_it(document_type: str) -> None:
     """Each column's metadata has its documentation and, if it is a field of the contract, the field's path."""
-    said = {field.name: field.metadata for field in schema_of(document_type)}
-    assert [name for name, metadata in said.items() if not metadata[b"doc"]] == []
+    text = {field.name: field.metadata for field in schema_of(document_type)}
+    assert [name for name, metadata in text.items() if not metadata[b"doc"]] == []
     judged = {"valid": "valid", "invalid_code": "invalidCode", "invalid_message": "invalidMessage"}
     ours = {**dict.fromkeys([*BEFORE, "extra"], ""), **judged}
     wire = {column: f"info.{name}" for name in CANNED[document_type] for column in columns_of_field(name)}
-    assert {name: metadata[b"contract"].decode() for name, metadata in said.items()} == {**ours, **wire}
+    assert {name: metadata[b"contract"].decode() for name, metadata in text.items()} == {**ours, **wire}
 
 
 def test_one_schema_for_each_type() -> None:
@@ -92,14 +92,14 @@ def test_dead_letters_have_the_promised_columns() -> None:
 
 
 def test_the_ledger_holds_all_that_publishing_takes() -> None:
-    """The ledger has every column of the dead letters, what tells copies apart, and the reply last."""
+    """The ledger has every column of the dead letters, what tells copies apart, and the response last."""
     more = {
         "source_id": pa.string(),
         "input_id": pa.string(),
         "outcome": pa.string(),
         "latency_s": pa.float32(),
-        "picture_bytes": pa.int64(),
-        "reply": pa.binary(),
+        "image_bytes": pa.int64(),
+        "response": pa.binary(),
     }
     assert types_of(LEDGER_SCHEMA) == {**DEAD_LETTERS, **more}
-    assert LEDGER_SCHEMA.names[-1] == "reply"
+    assert LEDGER_SCHEMA.names[-1] == "response"

@@ -45,6 +45,6 @@ def test_a_field_is_said_once() -> None:
 
 
 def test_the_canned_values_tell_columns_apart() -> None:
-    """No two fields of the canned replies share a value, so that a mix-up of columns shows."""
+    """No two fields of the canned responses share a value, so that a mix-up of columns shows."""
     values = [repr(value) for info in CANNED.values() for value in info.values()]
     assert len(set(values)) == len(values) == 286

@@ -13,13 +13,13 @@ from schemas.outcomes import (
     Outcome,
     Signal,
     Stage,
-    is_code_of_a_death,
+    is_failure_code,
     outcome_of_code,
     outcome_of_error_code,
     outcome_of_status,
 )
 
-ANSWERED, RETRY, DEAD, STOP = Action.ANSWERED, Action.RETRY, Action.DEAD, Action.STOP
+ANSWERED, RETRY, DEAD, STOP = Action.SUCCEEDED, Action.RETRY, Action.FAILED, Action.STOP
 SUCCESS, OWN, DOUBTFUL, UNAVAILABLE = Signal.SUCCESS, Signal.OWN, Signal.DOUBTFUL, Signal.UNAVAILABLE
 REFUSED, BAD_REQUEST = Signal.REFUSED, Signal.BAD_REQUEST
 
@@ -34,7 +34,7 @@ def meaning(outcome: Outcome) -> Meaning:
 @pytest.mark.parametrize(
     ("error_code", "transfer", "code", "expected"),
     [
-        ("0", "file", "answered", (ANSWERED, SUCCESS, False)),
+        ("0", "file", "succeeded", (ANSWERED, SUCCESS, False)),
         ("1", "file", "error_1", (DEAD, SUCCESS, False)),
         ("2", "url", "error_2", (RETRY, SUCCESS, True)),
         ("2", "file", "error_2", (DEAD, SUCCESS, False)),
@@ -103,7 +103,7 @@ def test_what_each_call_tells_about_other_images() -> None:
         if outcome.stage is Stage.CALL:
             signals.setdefault(outcome.signal, set()).add(code)
     assert signals == {
-        Signal.SUCCESS: {"answered", "error_1", "error_2", "error_3"},
+        Signal.SUCCESS: {"succeeded", "error_1", "error_2", "error_3"},
         Signal.OWN: {"error_4", "unsupported_format"},
         Signal.DOUBTFUL: {"connection"},
         Signal.UNAVAILABLE: {"timeout", "bad_reply"},
@@ -132,7 +132,7 @@ def test_codes_are_their_own_keys() -> None:
             Stage.READ,
             {
                 "not_found",
-                "lone_side",
+                "unpaired",
                 "unreadable_source",
                 "forbidden",
                 "no_url",
@@ -155,13 +155,13 @@ def test_stages_say_where_a_request_died(stage: Stage, codes: set[str]) -> None:
 )
 def test_codes(code: str) -> None:
     """What the endpoint may say, and what the table holds, is the code of a dead letter."""
-    assert is_code_of_a_death(code)
+    assert is_failure_code(code)
 
 
-@pytest.mark.parametrize("code", ["answered", "", "http_5xx", "error_1,error_3", "Timeout"])
+@pytest.mark.parametrize("code", ["succeeded", "", "http_5xx", "error_1,error_3", "Timeout"])
 def test_no_codes(code: str) -> None:
     """Anything else is none."""
-    assert not is_code_of_a_death(code)
+    assert not is_failure_code(code)
 
 
 @given(st.sampled_from(sorted(OUTCOMES)) | st.integers(100, 599).map(lambda status: outcome_of_status(status).code))
@@ -174,4 +174,4 @@ def test_a_code_stands_for_its_outcome(code: str) -> None:
 @pytest.mark.parametrize("code", ["error_88", "error_unknown", "http_x", "of_tomorrow", ""])
 def test_an_unknown_code_is_kept(code: str) -> None:
     outcome = outcome_of_code(code)
-    assert (outcome.code, outcome.action, outcome.retriable) == (code, Action.DEAD, False)
+    assert (outcome.code, outcome.action, outcome.retriable) == (code, Action.FAILED, False)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.fields import Kind
-from schemas.value_converters import COLUMNS_OF_KIND, Cells, read_cells, read_date, read_days
+from schemas.value_converters import COLUMNS_OF_KIND, ColumnValues, read_date, read_days, read_values
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 NUMBERS = [2**31 - 1, 2**31, -(2**31), 10**400, FLOAT32_MAX, FLOAT32_MAX * (1 + 1e-9), FLOAT32_MAX * 1.1, 0.5, 1]
@@ -47,9 +47,9 @@ COLUMNS = st.lists(VALUES, max_size=6)
 def test_one_odd_value_does_not_change_how_the_others_are_read(kind: Kind, data: st.DataObject) -> None:
     """The whole-column path and the value-by-value path give the same cells for the same values."""
     values = data.draw(st.lists(USUAL[kind] | st.none(), max_size=8))
-    fast, careful = read_cells(kind, values), read_cells(kind, [*values, ODD[kind]])
+    fast, careful = read_values(kind, values), read_values(kind, [*values, ODD[kind]])
     assert [array.to_pylist() for array in fast.arrays] == [array[:-1].to_pylist() for array in careful.arrays]
-    assert fast.misfits == tuple(row for row in careful.misfits if row < len(values))
+    assert fast.invalid_rows == tuple(row for row in careful.invalid_rows if row < len(values))
 
 
 @pytest.mark.parametrize(
@@ -58,39 +58,39 @@ def test_one_odd_value_does_not_change_how_the_others_are_read(kind: Kind, data:
 )
 def test_bounds_are_the_same_on_both_paths(kind: Kind, value: object) -> None:
     """The largest and smallest values that a column holds do not depend on their neighbours."""
-    fast, careful = read_cells(kind, [value]), read_cells(kind, [value, ODD[kind]])
-    assert (fast.arrays[0][0], fast.misfits) == (careful.arrays[0][0], careful.misfits)
+    fast, careful = read_values(kind, [value]), read_values(kind, [value, ODD[kind]])
+    assert (fast.arrays[0][0], fast.invalid_rows) == (careful.arrays[0][0], careful.invalid_rows)
 
 
 @given(kind=KINDS, values=COLUMNS)
 def test_any_value_becomes_a_cell_or_a_misfit(kind: Kind, values: list[object]) -> None:
     """Whatever the wire holds, nothing raises, each column has its type and length, and a misfit is null."""
-    cells = read_cells(kind, values)
+    cells = read_values(kind, values)
     assert [array.type for array in cells.arrays] == [arrow_type for _, arrow_type in COLUMNS_OF_KIND[kind]]
     assert [len(array) for array in cells.arrays] == [len(values)] * len(cells.arrays)
     for array in cells.arrays:
         array.validate(full=True)
-        assert [array[row].as_py() for row in cells.misfits] == [None] * len(cells.misfits)
+        assert [array[row].as_py() for row in cells.invalid_rows] == [None] * len(cells.invalid_rows)
 
 
 @given(kind=KINDS, values=COLUMNS)
 def test_what_is_lost_from_a_column_is_named(kind: Kind, values: list[object]) -> None:
     """A null stands only where nothing was sent or where the row is named as a misfit."""
-    cells = read_cells(kind, values)
+    cells = read_values(kind, values)
     text = cells.arrays[-1]  # of a date the text beside it
     empty = {row for row, value in enumerate(values) if value is None or value == "" or value == []}
     nulls = {row for row in range(len(values)) if not text[row].is_valid}
-    assert nulls - empty <= set(cells.misfits)
+    assert nulls - empty <= set(cells.invalid_rows)
 
 
 @given(kind=KINDS, values=COLUMNS)
 def test_values_are_read_alone_as_among_others(kind: Kind, values: list[object]) -> None:
     """The cells of a column are those of its values read one at a time."""
-    together = read_cells(kind, values)
-    alone = [read_cells(kind, [value]) for value in values]
+    together = read_values(kind, values)
+    alone = [read_values(kind, [value]) for value in values]
     for number, array in enumerate(together.arrays):
         assert array.to_pylist() == [cells.arrays[number][0].as_py() for cells in alone]
-    assert together.misfits == tuple(row for row, cells in enumerate(alone) if cells.misfits)
+    assert together.invalid_rows == tuple(row for row, cells in enumerate(alone) if cells.invalid_rows)
 
 
 @pytest.mark.parametrize(
@@ -125,42 +125,42 @@ def test_many_dates_are_read_as_each_alone(texts: list[str | None]) -> None:
 
 def test_date_keeps_its_text() -> None:
     """A date column has the text as returned beside it, also where it is no date."""
-    cells = read_cells(Kind.DATE, ["12-03-2001", "2001", "", None, 2001, ["x"]])
-    assert cells == Cells(
+    cells = read_values(Kind.DATE, ["12-03-2001", "2001", "", None, 2001, ["x"]])
+    assert cells == ColumnValues(
         (
             pa.array([date(2001, 3, 12), None, None, None, None, None], pa.date32()),
             pa.array(["12-03-2001", "2001", "", None, "2001", None], pa.string()),
         ),
-        misfits=(5,),
+        invalid_rows=(5,),
     )
 
 
 def test_numbers_become_text() -> None:
     """A number where text is expected is text; an object, a list or a truth value is not."""
-    cells = read_cells(Kind.TEXT, [549, -1, 1.5, "549", {}, [], True])
-    assert cells == Cells((pa.array(["549", "-1", "1.5", "549", None, None, None]),), misfits=(4, 5, 6))
+    cells = read_values(Kind.TEXT, [549, -1, 1.5, "549", {}, [], True])
+    assert cells == ColumnValues((pa.array(["549", "-1", "1.5", "549", None, None, None]),), invalid_rows=(4, 5, 6))
 
 
 def test_boxes_are_whole_pixels() -> None:
     """Floats and numeric strings are rounded to pixels; empty and null boxes are null, others misfits."""
     given_boxes = [[1, 2, 3, 4], [1.6, "2", 3, 4], [], None, "", [1, 2, 3], [1, 2, 3, None], {"left": 1}]
-    cells = read_cells(Kind.BOX, given_boxes)
+    cells = read_values(Kind.BOX, given_boxes)
     sides = ("left", "top", "right", "bottom")
     whole, rounded = dict(zip(sides, (1, 2, 3, 4), strict=True)), dict(zip(sides, (2, 2, 3, 4), strict=True))
     assert cells.arrays[0].to_pylist() == [whole, rounded, *[None] * 6]
-    assert cells.misfits == (5, 6, 7)
+    assert cells.invalid_rows == (5, 6, 7)
 
 
 def test_confidences_are_numbers() -> None:
     """Numbers and numeric strings are confidences; empty ones null; what is infinite or no number a misfit."""
-    cells = read_cells(Kind.CONFIDENCE, [0.9941802024841309, 1, "0.5", None, "", "sure", math.nan, 1e300])
+    cells = read_values(Kind.CONFIDENCE, [0.9941802024841309, 1, "0.5", None, "", "sure", math.nan, 1e300])
     assert cells.arrays[0].to_pylist() == [np.float32(0.9941802024841309), 1.0, 0.5, *[None] * 5]
-    assert cells.misfits == (5, 6, 7)
+    assert cells.invalid_rows == (5, 6, 7)
 
 
 def test_images_are_base64_in_any_dress() -> None:
     """Base64 with or without line breaks or a data: prefix gives the bytes; anything else is a misfit."""
     raw = bytes(range(256))
     plain, broken = base64.b64encode(raw).decode(), base64.encodebytes(raw).decode()
-    cells = read_cells(Kind.IMAGE, [plain, broken, f"data:image/jpeg;base64,{plain}", "", None, "%%%", "é", 7])
-    assert cells == Cells((pa.array([raw, raw, raw, *[None] * 5], pa.binary()),), misfits=(5, 6, 7))
+    cells = read_values(Kind.IMAGE, [plain, broken, f"data:image/jpeg;base64,{plain}", "", None, "%%%", "é", 7])
+    assert cells == ColumnValues((pa.array([raw, raw, raw, *[None] * 5], pa.binary()),), invalid_rows=(5, 6, 7))

@@ -41,16 +41,14 @@ def test_the_truth_covers_every_text_of_the_contract_and_boxes_lie_on_the_card(l
     assert set(specimen.values) == {field.name for field in fields if field.kind in (Kind.TEXT, Kind.DATE)}
     boxed = {field.name.removesuffix("_box") for field in fields if field.kind is Kind.BOX}
     assert set(specimen.boxes) == {name for name in boxed if specimen.values[name]}
-    width, height = specimen.picture.size
+    width, height = specimen.image.size
     outside = [name for name, box in specimen.boxes.items() if min(box) < 0 or box[2] > width or box[3] > height]
     assert outside == []
 
 
 def test_every_specimen_is_marked_across(person: Person) -> None:
     for layout in LAYOUTS:
-        marked, bare = (
-            np.asarray(draw(layout, person, Style(marked=mark)).picture, dtype=int) for mark in (True, False)
-        )
+        marked, bare = (np.asarray(draw(layout, person, Style(marked=mark)).image, dtype=int) for mark in (True, False))
         reddened = np.abs(marked - bare).sum(axis=2) > 12
         across = np.flatnonzero(reddened.any(axis=0))
         assert across[-1] - across[0] > 0.8 * marked.shape[1], layout.document_type
@@ -70,7 +68,7 @@ def test_numbers_follow_the_rules_and_end_in_serials_not_given_out(person: Perso
 
 
 @pytest.mark.parametrize("name", sorted(CONDITIONS))
-def test_a_disturbed_picture_is_the_same_again_and_keeps_its_boxes_on_it(name: str, person: Person) -> None:
+def test_a_disturbed_image_is_the_same_again_and_keeps_its_boxes_on_it(name: str, person: Person) -> None:
     specimen = draw(LAYOUTS[4], person, replace(Style(), scale=0.6))
     first, second = (disturbed(specimen, CONDITIONS[name], Random(8)) for _ in range(2))
     assert first == second

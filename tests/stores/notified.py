@@ -1,4 +1,4 @@
-"""Put pictures into a bucket that is watched twice at once, by looking and by notification; print when rows came.
+"""Put images into a bucket that is watched twice at once, by looking and by notification; print when rows came.
 
 python -m tests.stores.notified
 python -m tests.stores.notified --runner=flink --parallelism=1
@@ -25,7 +25,7 @@ from cardbeam.storage.folder import Folder, open_folder
 from tests.engines.dropping import Seen
 from tests.engines.watching import RUNNERS
 from tests.pipeline import cli
-from tests.pipeline.killing import answer, draw_pictures
+from tests.pipeline.killing import answer, draw_images
 from tests.servers import Answer, CardServer
 from tests.stores.broker import Broker
 from tests.stores.servers import S3, StoreServer
@@ -47,10 +47,10 @@ class Way:
     calls: int = 0
     called_at_s: dict[str, float] = field(default_factory=dict)
 
-    def reply(self, got: Received) -> Answer:
+    def response(self, got: Received) -> Answer:
         """Answer as the endpoint does; remember when."""
         self.calls += 1
-        self.called_at_s.setdefault(key_of(got.pictures[0].content), time.monotonic())
+        self.called_at_s.setdefault(key_of(got.images[0].content), time.monotonic())
         return answer(got, _LATENCY_S)
 
     def start(self) -> None:
@@ -87,21 +87,21 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """When a picture was put, and the hash of it."""
+    """When an image was put, and the hash of it."""
 
     key: str
     at_s: float
 
 
 def measure(scratch: Path, asked: argparse.Namespace, options: Sequence[str]) -> Iterator[str]:
-    """Watch twice, put the pictures; what came of each watch, in words."""
-    draw_pictures(scratch / "drawn", asked.pictures + 1)
+    """Watch twice, put the images; what came of each watch, in words."""
+    draw_images(scratch / "drawn", asked.images + 1)
     first, *others = sorted((scratch / "drawn").iterdir())
     with ExitStack() as running:
         broker = running.enter_context(Broker(scratch / "broker"))
         broker.create(TOPIC)
-        told = {"VGW_EVENT_KAFKA_URL": broker.address, "VGW_EVENT_KAFKA_TOPIC": TOPIC}
-        store = running.enter_context(StoreServer(S3, scratch / "store", **told))
+        reported = {"VGW_EVENT_KAFKA_URL": broker.address, "VGW_EVENT_KAFKA_TOPIC": TOPIC}
+        store = running.enter_context(StoreServer(S3, scratch / "store", **reported))
         os.environ.update(S3.environment(store.url))
         cli.ENVIRONMENT.update(S3.environment(store.url))
         engine = running.enter_context(RUNNERS[asked.runner](scratch / "engine"))
@@ -119,7 +119,7 @@ def measure(scratch: Path, asked: argparse.Namespace, options: Sequence[str]) ->
             hears.start()
 
         put = dict(_put(others, inputs, asked.over_s, asked.kills, fall_over))
-        _wait(lambda: len(looks.seen.at_s) == len(hears.seen.at_s) == asked.pictures + 1)
+        _wait(lambda: len(looks.seen.at_s) == len(hears.seen.at_s) == asked.images + 1)
         for way in (looks, hears):
             way.end()
             yield way.say(put)
@@ -143,7 +143,7 @@ def _begun(name: str, given: Sequence[str]) -> Iterator[Way]:
     """A watch with an endpoint of its own, from its first row on; killed at the end of the block if it still runs."""
     output = open_folder(f"{S3.uri}/{name}")
     way = Way(f"by {name}", Seen(output))
-    with CardServer(way.reply, keeps_content=False) as server, _again(way.seen.look):
+    with CardServer(way.response, keeps_content=False) as server, _again(way.seen.look):
         way.given = (f"--output={output.root}", f"--endpoint_url={server.base_url}", *given)
         way.start()
         try:
@@ -180,10 +180,10 @@ def _wait(is_there: Callable[[], bool]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Some pictures over a minute, with the defaults; further options go to both watches."""
+    """Some images over a minute, with the defaults; further options go to both watches."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--runner", choices=tuple(RUNNERS), default="prism")
-    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--images", type=int, default=40)
     parser.add_argument("--over_s", type=float, default=60.0)
     parser.add_argument("--kills", type=int, default=0, help="of the watch by notification, and of the broker with it")
     asked, options = parser.parse_known_args(list(arguments))

@@ -1,6 +1,6 @@
 """The promise of "paid once" with both ends in each of the three stores: kills, second runs, copies; what they cost.
 
-python -m tests.stores.paid_once --pictures=500 --kills=5
+python -m tests.stores.paid_once --images=500 --kills=5
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.stores.servers import KINDS, Kind, NotInstalled, StoreServer
 
 IN_FLIGHT, LATENCY_S, LONGEST_S = 16, 0.05, 2.0
 NEW = 10
-"""Pictures that a run which is killed in its publishing has to call."""
+"""Images that a run which is killed in its publishing has to call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Step:
 
 
 def draw(number: int) -> bytes:
-    """A small picture, no two alike."""
+    """A small image, no two alike."""
     out = io.BytesIO()
     Image.new("RGB", (24, 16), (number % 256, number // 256 % 256, number // 65536)).save(out, "PNG")
     return out.getvalue()
@@ -50,9 +50,9 @@ def draw(number: int) -> bytes:
 class PaidOnce:
     """One store's walk; each step goes on with what the one before it left."""
 
-    def __init__(self, ends: Ends, proxy: FaultProxy, server: CardServer, pictures: int, kills: int) -> None:
+    def __init__(self, ends: Ends, proxy: FaultProxy, server: CardServer, images: int, kills: int) -> None:
         self._ends, self._proxy, self._server, self._kills = ends, proxy, server, kills
-        self._contents = {f"{number:06}.jpg": draw(number) for number in range(pictures)}
+        self._contents = {f"{number:06}.jpg": draw(number) for number in range(images)}
         self._given = ends.arguments(server, f"--max_in_flight={IN_FLIGHT}")
         self._publish = [f"--output={ends.output.root}"]
 
@@ -106,12 +106,12 @@ class PaidOnce:
         assert cli.run("backfill", *self._given).returncode == 0
         opened = sum(one.kind in ("get", "head") and "/in/" in one.key for one in self._proxy.seen)
         paid = self._server.calls.total() - calls
-        return Step("second run", f"calls {paid}, pictures opened {opened}", (paid, opened) == (0, 0))
+        return Step("second run", f"calls {paid}, images opened {opened}", (paid, opened) == (0, 0))
 
     def _copies_and_renames(self) -> Step:
         calls, names = self._server.calls.total(), list(self._contents)
         self._ends.put({f"again/{name}": self._contents[name] for name in names[: 2 * NEW]})
-        self._ends.pictures.delete(names[:NEW])
+        self._ends.images.delete(names[:NEW])
         assert cli.run("backfill", *self._given).returncode == 0
         paid = self._server.calls.total() - calls
         rows, is_whole = self._rows()
@@ -120,13 +120,13 @@ class PaidOnce:
     def _left_over(self) -> Step:
         """Objects that no receipt names and that are no run's own."""
         named = {file["path"] for receipt in self._ends.receipts() for file in receipt["files"]}
-        own = ("run.json", "found.json", "receipt.json", "report.html", "runs/index.html")
+        own = ("run.json", "counts.json", "receipt.json", "report.html", "runs/index.html")
         found = self._ends.paths("")
         strays = [path for path in found if path not in named and not path.endswith(own)]
         return Step("objects at the end", f"{len(found)}, of them strays {len(strays)} {strays[:3] or ''}", not strays)
 
 
-def walk(kind: Kind, pictures: int, kills: int) -> Iterator[Step]:
+def walk(kind: Kind, images: int, kills: int) -> Iterator[Step]:
     """Start a store and take all steps over it."""
     answer = answer_by_content(LATENCY_S)
     with (
@@ -139,21 +139,21 @@ def walk(kind: Kind, pictures: int, kills: int) -> Iterator[Step]:
             environment.update(kind.environment(proxy.url))
         connect.cache_clear()
         ends = Ends(open_folder(f"{kind.uri}/in"), open_folder(f"{kind.uri}/out"))
-        yield from PaidOnce(ends, proxy, server, pictures, kills).steps()
+        yield from PaidOnce(ends, proxy, server, images, kills).steps()
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print the matrix; a line that begins with NO is a promise that was not kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.stores.paid_once", description=main.__doc__)
     parser.add_argument("--stores", nargs="*", choices=tuple(KINDS), default=tuple(KINDS))
-    parser.add_argument("--pictures", type=int, default=500)
+    parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--kills", type=int, default=5, help="In calls, and again in publish; each waits for a claim.")
     asked = parser.parse_args(list(arguments))
     are_kept = True
     for scheme in asked.stores:
         print(KINDS[scheme].name, flush=True)
         try:
-            for step in walk(KINDS[scheme], asked.pictures, asked.kills):
+            for step in walk(KINDS[scheme], asked.images, asked.kills):
                 print(f"  {'' if step.is_kept else 'NO':<3}{step.done:<24} {step.came}", flush=True)
                 are_kept = are_kept and step.is_kept
         except NotInstalled as missing:

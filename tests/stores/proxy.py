@@ -32,9 +32,9 @@ class Fault(Enum):
     DENIED = (403, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
     EXPIRED = (400, "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>")
     RESET = "the connection is reset before the store hears of it"
-    LOST_REPLY = "the store does as it was told, and the connection is reset"
-    TRUNCATED = "the connection ends in the middle of the reply's body"
-    SILENCE = "no reply comes"
+    LOST_RESPONSE = "the store does as it was told, and the connection is reset"
+    TRUNCATED = "the connection ends in the middle of the response's body"
+    SILENCE = "no response comes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class _Message:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reply:
+class _ProxyResponse:
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -156,19 +156,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
         elif fault is not None and isinstance(fault.value, tuple):
             status, text = fault.value
-            self._reply(_Reply(status, {"Content-Type": "application/xml"}, text.encode()))
+            self._response(_ProxyResponse(status, {"Content-Type": "application/xml"}, text.encode()))
         else:
             message = _Message(self.command, self.path, dict(self.headers.items()), body)
-            reply = self._forward(message) if self.proxy.speaks_xml else _put_as_json(message, self._as_upstream)
-            if fault is Fault.LOST_REPLY:
+            response = self._forward(message) if self.proxy.speaks_xml else _put_as_json(message, self._as_upstream)
+            if fault is Fault.LOST_RESPONSE:
                 self._reset()
             else:
-                self._reply(reply, is_cut=fault is Fault.TRUNCATED)
+                self._response(response, is_cut=fault is Fault.TRUNCATED)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
 
-    def _forward(self, message: _Message) -> _Reply:
-        """The store's own reply. The Host header stays: it is signed."""
+    def _forward(self, message: _Message) -> _ProxyResponse:
+        """The store's own response. The Host header stays: it is signed."""
         if self._connection is None:
             upstream = self.proxy.upstream
             self._connection = http.client.HTTPConnection(upstream.hostname or "", upstream.port, timeout=60)
@@ -179,24 +179,24 @@ class _Handler(BaseHTTPRequestHandler):
             self._connection.close()
             self._connection.request(message.method, message.path, message.body, dict(message.headers))
             response = self._connection.getresponse()
-        return _Reply(response.status, dict(response.getheaders()), response.read())
+        return _ProxyResponse(response.status, dict(response.getheaders()), response.read())
 
-    def _as_upstream(self, message: _Message) -> _Reply:
-        """The reply to a request under the store's own name."""
+    def _as_upstream(self, message: _Message) -> _ProxyResponse:
+        """The response to a request under the store's own name."""
         headers = {name: value for name, value in message.headers.items() if name.lower() != "host"}
         return self._forward(replace(message, headers={**headers, "Host": self.proxy.upstream.netloc}))
 
-    def _reply(self, reply: _Reply, *, is_cut: bool = False) -> None:
-        self.send_response_only(reply.status)
-        for name, value in reply.headers.items():
+    def _response(self, response: _ProxyResponse, *, is_cut: bool = False) -> None:
+        self.send_response_only(response.status)
+        for name, value in response.headers.items():
             if name.lower() not in _HOP_BY_HOP:
                 self.send_header(name, value)
-        said = {name.lower(): value for name, value in reply.headers.items()}
-        length = said.get("content-length", "0") if self.command == "HEAD" else str(len(reply.body))
+        given = {name.lower(): value for name, value in response.headers.items()}
+        length = given.get("content-length", "0") if self.command == "HEAD" else str(len(response.body))
         self.send_header("Content-Length", length)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(reply.body[: len(reply.body) // 2] if is_cut else reply.body)
+            self.wfile.write(response.body[: len(response.body) // 2] if is_cut else response.body)
         self.close_connection = self.close_connection or is_cut
 
     def _reset(self) -> None:
@@ -204,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
-def _put_as_json(message: _Message, forward: Callable[[_Message], _Reply]) -> _Reply:
+def _put_as_json(message: _Message, forward: Callable[[_Message], _ProxyResponse]) -> _ProxyResponse:
     """Google's two APIs for one thing: fake-gcs-server knows the JSON one alone for uploads.
 
     https://cloud.google.com/storage/docs/xml-api/put-object, .../json_api/v1/objects/insert
@@ -216,8 +216,8 @@ def _put_as_json(message: _Message, forward: Callable[[_Message], _Reply]) -> _R
     headers = {name.lower(): value for name, value in message.headers.items()}
     if (generation := headers.get("x-goog-if-generation-match")) is not None:
         path += f"&ifGenerationMatch={generation}"
-    reply = forward(_Message("POST", path, message.headers, message.body))
-    if reply.status != http.client.OK:
-        return reply
-    stored = json.loads(reply.body)
-    return _Reply(200, {"ETag": f'"{stored["etag"]}"', "x-goog-generation": stored["generation"]}, b"")
+    response = forward(_Message("POST", path, message.headers, message.body))
+    if response.status != http.client.OK:
+        return response
+    stored = json.loads(response.body)
+    return _ProxyResponse(200, {"ETag": f'"{stored["etag"]}"', "x-goog-generation": stored["generation"]}, b"")

@@ -1,4 +1,4 @@
-"""Backfills with both ends in a bucket: pictures put there, the real command line, tables read back."""
+"""Backfills with both ends in a bucket: images put there, the real command line, tables read back."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ IN_FLIGHT = 8
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where the pictures of a test are, and where its tables go."""
+    """Where the images of a test are, and where its tables go."""
 
-    pictures: Folder
+    images: Folder
     output: Folder
 
     def put(self, contents: Mapping[str, bytes]) -> None:
-        """Put pictures by name."""
+        """Put images by name."""
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda item: self.pictures.write(*item), contents.items()))
+            list(pool.map(lambda item: self.images.write(*item), contents.items()))
 
     def arguments(self, server: CardServer, *more: str) -> list[str]:
         """The options of a backfill over them."""
         return [
-            f"--input={self.pictures.root}/**/*.jpg",
+            f"--input={self.images.root}/**/*.jpg",
             f"--output={self.output.root}",
             f"--endpoint_url={server.base_url}",
             "--max_requests_per_second=0",
@@ -68,22 +68,22 @@ def new_ends(bucket: Bucket) -> Ends:
 
 
 def answer_by_content(latency_s: float = 0.0) -> Callable[[Received], Answer]:
-    """Answers a passport whose id is the hash of the picture, whichever way it came."""
+    """Answers a passport whose id is the hash of the image, whichever way it came."""
 
     def answer(got: Received) -> Answer:
-        content = got.pictures[0].content
+        content = got.images[0].content
         if got.query.get("format_type") == "url":
             try:
                 with urlopen(content.decode()) as response:
                     content = response.read()
             except OSError:
                 return failure(2)
-        reply = success(("passport", {"id": key_of(content)[:16]}))
-        return Answer(reply.body, headers=reply.headers, latency_s=latency_s)
+        answered = success(("passport", {"id": key_of(content)[:16]}))
+        return Answer(answered.body, headers=answered.headers, latency_s=latency_s)
 
     return answer
 
 
 def ids_of(contents: Mapping[str, bytes]) -> Iterator[str]:
-    """The ids that the answers to some pictures hold."""
+    """The ids that the answers to some images hold."""
     return (key_of(content)[:16] for content in contents.values())

@@ -1,4 +1,4 @@
-"""With both ends in a bucket, every picture is a row once, and no crash, rename or second run pays again."""
+"""With both ends in a bucket, every image is a row once, and no crash, rename or second run pays again."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_killed_and_resumed(
     assert cli.run("backfill", *arguments).returncode == 0
     assert [server.calls[key_of(content)] for content in more.values()] == [1] * 4
     assert _ids(ends) == sorted(ids_of(hundred | more))
-    receipts = [(one["status"], one["reconciled"], one["requests"]["answered"]) for one in ends.receipts()]
+    receipts = [(one["status"], one["reconciled"], one["requests"]["succeeded"]) for one in ends.receipts()]
     (_, _, before), (_, _, after), *_ = receipts
     assert before + after == 100
     assert receipts == [
@@ -69,7 +69,7 @@ def test_killed_and_resumed(
         ("interrupted", True, 4),
         ("complete", True, 0),
     ]
-    assert ends.paths("journal", "runs/claim.json") == []
+    assert ends.paths("journal", "runs/lock.json") == []
 
 
 def test_second_run_renames_and_copies_call_nothing(
@@ -83,12 +83,12 @@ def test_second_run_renames_and_copies_call_nothing(
     assert not [one for one in bucket.proxy.seen if one.kind in ("get", "head") and "/in/" in one.key]
     names = list(hundred)
     ends.put({f"renamed/{name}": hundred[name] for name in names[:20]})
-    ends.pictures.delete(names[:10])
+    ends.images.delete(names[:10])
     assert cli.run("backfill", *arguments, "--run_id=third").returncode == 0
     assert server.calls == {key_of(content): 1 for content in hundred.values()}
     counts = {one["run_id"]: one["requests"] for one in ends.receipts()}
-    assert counts["second"] == counts["first"] | {"answered_before": 100, "answered": 0, "called": 0}
-    assert (counts["third"]["found"], counts["third"]["answered_before"]) == (110, 110)
+    assert counts["second"] == counts["first"] | {"skipped": 100, "succeeded": 0, "called": 0}
+    assert (counts["third"]["found"], counts["third"]["skipped"]) == (110, 110)
 
 
 @on_s3
@@ -110,25 +110,27 @@ def test_manifest_in_the_bucket_with_labels_and_what_is_missing(
     ends: Ends, server: CardServer, hundred: dict[str, bytes]
 ):
     ends.put(hundred)
-    uris = [f"{ends.pictures.root}/{name}" for name in (*hundred, "gone.jpg")]
-    ends.pictures.write(
-        "list.csv", "\n".join(["uri,customer", *(f"{uri},c{n}" for n, uri in enumerate(uris))]).encode()
-    )
+    uris = [f"{ends.images.root}/{name}" for name in (*hundred, "gone.jpg")]
+    ends.images.write("list.csv", "\n".join(["uri,customer", *(f"{uri},c{n}" for n, uri in enumerate(uris))]).encode())
     arguments = [one for one in ends.arguments(server) if not one.startswith("--input")]
-    assert cli.run("backfill", *arguments, f"--input={ends.pictures.root}/list.csv", "--run_id=first").returncode == 0
+    assert cli.run("backfill", *arguments, f"--input={ends.images.root}/list.csv", "--run_id=first").returncode == 0
     rows = ends.rows("documents/type=passport")
     assert {row["uris"][0]: dict(row["labels"]) for row in rows} == {
         uri: {"customer": f"c{number}"} for number, uri in enumerate(uris[:-1])
     }
-    (dead,) = ends.rows("dead_letters")
-    assert (dead["code"], dead["uris"], dict(dead["labels"])) == ("not_found", [uris[-1]], {"customer": "c100"})
-    assert cli.run("backfill", *arguments, f"--input={ends.pictures.root}/list.csv", "--run_id=second").returncode == 0
+    (failed_record,) = ends.rows("dead_letters")
+    assert (failed_record["code"], failed_record["uris"], dict(failed_record["labels"])) == (
+        "not_found",
+        [uris[-1]],
+        {"customer": "c100"},
+    )
+    assert cli.run("backfill", *arguments, f"--input={ends.images.root}/list.csv", "--run_id=second").returncode == 0
     assert server.calls == {key_of(content): 1 for content in hundred.values()}
 
 
 @on_s3
 def test_an_answer_belongs_to_the_bytes_that_were_sent(ends: Ends, draw: Callable[..., bytes]):
-    """Of pictures that change or go after the listing, some were read ahead; the others are sent as they are."""
+    """Of images that change or go after the listing, some were read ahead; the others are sent as they are."""
     contents = {f"{number:02}.jpg": draw(number) for number in range(24)}
     answer = answer_by_content()
 
@@ -137,9 +139,9 @@ def test_an_answer_belongs_to_the_bytes_that_were_sent(ends: Ends, draw: Callabl
             others = [name for name, content in contents.items() if key_of(content) != got.key]
             gone.extend(others[::2])
             changed.update({name: draw(900 + int(name[:2])) for name in others[1::2]})
-            ends.pictures.delete(gone)
+            ends.images.delete(gone)
             for name, content in changed.items():
-                ends.pictures.write(name, content)
+                ends.images.write(name, content)
         return answer(got)
 
     gone: list[str] = []
@@ -173,7 +175,7 @@ def test_credentials_that_run_out_stop_the_run_and_nothing_dies(ends: Ends, buck
         stopped = cli.run("backfill", *ends.arguments(server), "--run_id=first")
         assert (stopped.returncode, "credentials" in stopped.stdout) == (5, True), stopped.stdout + stopped.stderr
         (receipt,) = ends.receipts()
-        assert (receipt["status"], receipt["requests"]["dead"], receipt["reconciled"]) == ("refused", 0, True)
+        assert (receipt["status"], receipt["requests"]["dead_lettered"], receipt["reconciled"]) == ("refused", 0, True)
         assert receipt["requests"]["deferred"] > 0
         bucket.proxy.reset()
         assert cli.run("backfill", *ends.arguments(server), "--run_id=second").returncode == 0
@@ -182,7 +184,7 @@ def test_credentials_that_run_out_stop_the_run_and_nothing_dies(ends: Ends, buck
 
 
 @on_s3
-def test_one_picture_that_is_refused_is_a_dead_letter(
+def test_one_image_that_is_refused_is_a_dead_letter(
     ends: Ends, server: CardServer, bucket: Bucket, draw: Callable[..., bytes]
 ):
     contents = {f"{number}.jpg": draw(number) for number in range(5)}
@@ -200,13 +202,13 @@ def test_pairs_by_pattern(ends: Ends, server: CardServer, draw: Callable[..., by
     ends.put(contents)
     arguments = ends.arguments(server, "--operation=ekyc/cards")
     assert cli.run("backfill", *arguments, "--run_id=first").returncode == 0
-    uris = {name: f"{ends.pictures.root}/{name}.jpg" for name in names}
+    uris = {name: f"{ends.images.root}/{name}.jpg" for name in names}
     assert sorted(row["uris"] for row in ends.rows("documents/type=passport")) == [
         [uris["a_front"], uris["a_back"]],
         [uris["b_front"], uris["b_back"]],
     ]
-    assert [(row["code"], row["uris"]) for row in ends.rows("dead_letters")] == [("lone_side", [uris["c_front"]])]
-    assert cli.run("backfill", *arguments, "--lone_sides=ekyc/card", "--run_id=second").returncode == 0
+    assert [(row["code"], row["uris"]) for row in ends.rows("dead_letters")] == [("unpaired", [uris["c_front"]])]
+    assert cli.run("backfill", *arguments, "--unpaired=ekyc/card", "--run_id=second").returncode == 0
     operations = {tuple(row["uris"]): row["operation"] for row in ends.rows("documents/type=passport")}
     assert operations[(uris["c_front"],)] == "ekyc/card"
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 CARDS = cli.ROOT / "cards"
 SUFFIXES = (".jpg", ".png", ".pdf")
-OF_THE_RUN = ("called_at", "first_at", "last_at")
+OF_THE_RUN = ("called_at", "started_at", "completed_at")
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +38,10 @@ def endpoint_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         child.terminate()
 
 
-def _backfill(pictures: str, output: str, endpoint_url: str) -> None:
+def _backfill(images: str, output: str, endpoint_url: str) -> None:
     run = cli.run(
         "backfill",
-        *(f"--input={pictures}/*{suffix}" for suffix in SUFFIXES),
+        *(f"--input={images}/*{suffix}" for suffix in SUFFIXES),
         f"--output={output}",
         f"--endpoint_url={endpoint_url}",
         "--max_requests_per_second=0",
@@ -92,6 +92,6 @@ def test_the_bundled_cards(bucket: Bucket, endpoint_url: str, from_a_local_folde
     ends = new_ends(bucket)
     cards = [path for path in CARDS.iterdir() if path.suffix in SUFFIXES]
     ends.put({path.name: path.read_bytes() for path in cards})
-    _backfill(ends.pictures.root, ends.output.root, endpoint_url)
+    _backfill(ends.images.root, ends.output.root, endpoint_url)
     assert _tables(ends) == from_a_local_folder
     assert sum(map(len, from_a_local_folder.values())) >= len(cards)

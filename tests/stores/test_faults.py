@@ -21,15 +21,15 @@ from tests.stores.servers import KINDS
 
 WALKS_ALL = "CARDBEAM_WALK_ALL" in os.environ
 """With it all three stores are walked, and every request of a run. Without it one store, and of the requests that one
-line of code makes (for pictures, for empty tables, …) the first: the others differ from it by their key alone."""
+line of code makes (for images, for empty tables, …) the first: the others differ from it by their key alone."""
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.parametrize("running", KINDS if WALKS_ALL else ["s3"], indirect=True),
 ]
 
-PICTURES = 50
-FAULTS = (Fault.SLOW_DOWN, Fault.RESET, Fault.INTERNAL, Fault.LOST_REPLY, Fault.TRUNCATED)
+IMAGES = 50
+FAULTS = (Fault.SLOW_DOWN, Fault.RESET, Fault.INTERNAL, Fault.LOST_RESPONSE, Fault.TRUNCATED)
 FAULTS_FOR_GOOD = FAULTS[:3]
 Target = tuple[str, str]
 
@@ -57,7 +57,7 @@ def _nth(number: int, fault: Fault) -> Walk:
 
 @pytest.fixture
 def contents(draw: Callable[..., bytes]) -> dict[str, bytes]:
-    return {f"{number:05}.jpg": draw(number) for number in range(PICTURES)}
+    return {f"{number:05}.jpg": draw(number) for number in range(IMAGES)}
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def backfill(
 
 
 def _elsewhere(ends: Ends, name: str) -> Ends:
-    return Ends(ends.pictures, open_folder(f"{ends.output.root}-{name}"))
+    return Ends(ends.images, open_folder(f"{ends.output.root}-{name}"))
 
 
 def _ids(ends: Ends) -> list[str]:
@@ -101,7 +101,7 @@ def test_each_request_fails_once(
     bucket.proxy.reset()
     assert _ids(ends) == sorted(ids_of(contents))
     assert set(server.calls.values()) == {1}
-    assert ends.paths("journal", "runs/claim.json") == []
+    assert ends.paths("journal", "runs/lock.json") == []
     has_body = [times for (kind, key), times in walk.targets.items() if kind == "get" and "/in/" in key]
     assert min(has_body if fault is Fault.TRUNCATED else walk.targets.values()) > 1
 
@@ -129,19 +129,19 @@ def test_each_request_fails_for_good(
         bucket.proxy.reset(walk)
         capsys.readouterr()
         status = backfill(ends)
-        said = capsys.readouterr()
+        text = capsys.readouterr()
         bucket.proxy.reset()
         ended[status] = ended.get(status, 0) + 1
         broken = list(walk.targets)[number] if number < len(walk.targets) else None
         if status == 0:
-            assert len(_ids(ends)) + len(ends.rows("dead_letters")) == PICTURES, broken
+            assert len(_ids(ends)) + len(ends.rows("dead_letters")) == IMAGES, broken
         else:
             assert status in (2, 4), broken
-            assert f"{bucket.scheme}://" in said.err, (broken, said.err)
-        assert "Traceback" not in said.err, broken
+            assert f"{bucket.scheme}://" in text.err, (broken, text.err)
+        assert "Traceback" not in text.err, broken
         assert backfill(ends) == 0, broken
         assert _ids(ends) == sorted(ids_of(contents)), broken
-        paid_twice += sum(server.calls.values()) - PICTURES
+        paid_twice += sum(server.calls.values()) - IMAGES
     with capsys.disabled():
         print(f"\n{sum(ended.values())} requests failed for good: exit status {ended}; {paid_twice} calls paid twice")
 

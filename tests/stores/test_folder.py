@@ -85,11 +85,11 @@ def test_listing_look_and_reading_name_one_version(folder: Folder):
     place = object_at(f"{folder.root}/file")
     place.put(b"first")
     (listed,) = [file.path for file in folder.list("")]
-    first = place.look()
+    first = place.head()
     assert (listed, place.read_version(1000)) == ("file", (b"first", first))
     place.put(b"second, of another size")
-    assert place.read_version(6) == (b"second", place.look())
-    assert place.look().version != first.version
+    assert place.read_version(6) == (b"second", place.head())
+    assert place.head().version != first.version
 
 
 def test_more_than_a_page_is_listed_whole(folder: Folder):
@@ -103,7 +103,7 @@ def test_more_than_a_page_is_listed_whole(folder: Folder):
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault.SLOW_DOWN, Fault.INTERNAL, Fault.RESET, Fault.LOST_REPLY, Fault.TRUNCATED],
+    [Fault.SLOW_DOWN, Fault.INTERNAL, Fault.RESET, Fault.LOST_RESPONSE, Fault.TRUNCATED],
     ids=lambda fault: fault.name,
 )
 def test_a_fault_that_passes_is_not_noticed(folder: Folder, bucket: Bucket, fault: Fault):

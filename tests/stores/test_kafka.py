@@ -1,4 +1,4 @@
-"""A watch that a real store tells of its objects through a real broker: each picture once, whatever falls over."""
+"""A watch that a real store tells of its objects through a real broker: each image once, whatever falls over."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from cardbeam.storage.folder import Folder, open_folder
 from cardbeam.storage.object_store import connect
-from cardbeam.watch.kafka_consumer import Heard, KafkaTopic, TopicError, group_of, read_client_config
-from tests.cardbeam.watch.test_notification_feed import told
+from cardbeam.watch.kafka_consumer import KafkaConsumer, ReceivedMessage, TopicError, group_of, read_client_config
+from tests.cardbeam.watch.test_notification_feed import reported
 from tests.engines import install
 from tests.pipeline import cli
 from tests.servers import CardServer
@@ -25,7 +25,7 @@ from tests.stores.servers import S3, NotInstalled, StoreServer
 pytestmark = pytest.mark.slow
 
 TOPIC = "new-objects"
-NEVER = ("--interval_s=3600", "--safety_interval_s=3600")
+NEVER = ("--poll_interval_s=3600", "--full_scan_interval_s=3600")
 """The inputs are listed once, at the begin: what comes later is told, or not found."""
 
 
@@ -35,11 +35,11 @@ class Place:
 
     broker: Broker
     config: str
-    pictures: Folder
+    images: Folder
 
-    def topic(self, name: str, *, sleep: Callable[[float], None] = time.sleep, **config: str) -> KafkaTopic:
+    def topic(self, name: str, *, sleep: Callable[[float], None] = time.sleep, **config: str) -> KafkaConsumer:
         uri = f"kafka://{self.broker.secret_address}/{name}"
-        return KafkaTopic(uri, {**read_client_config(self.config), **config}, "test", sleep=sleep)
+        return KafkaConsumer(uri, {**read_client_config(self.config), **config}, "test", sleep=sleep)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         try:
             with Broker(folder / "broker") as broker:
                 broker.create(TOPIC)
-                told = {"VGW_EVENT_KAFKA_URL": broker.address, "VGW_EVENT_KAFKA_TOPIC": TOPIC}
-                with StoreServer(S3, folder / "store", **told) as store:
+                reported = {"VGW_EVENT_KAFKA_URL": broker.address, "VGW_EVENT_KAFKA_TOPIC": TOPIC}
+                with StoreServer(S3, folder / "store", **reported) as store:
                     for name, value in S3.environment(store.url).items():
                         patch.setitem(cli.ENVIRONMENT, name, value)
                         patch.setenv(name, value)
@@ -68,9 +68,9 @@ def wait(is_there: Callable[[], bool], within_s: float = 60.0) -> None:
         time.sleep(0.1)
 
 
-def hear(topic: KafkaTopic, count: int) -> list[Heard]:
+def hear(topic: KafkaConsumer, count: int) -> list[ReceivedMessage]:
     """The next messages, in the order of their partitions."""
-    heard: list[Heard] = []
+    heard: list[ReceivedMessage] = []
     until_s = time.monotonic() + 30
     while len(heard) < count and time.monotonic() < until_s:
         topic.wait(0.5)
@@ -78,7 +78,7 @@ def hear(topic: KafkaTopic, count: int) -> list[Heard]:
     return sorted(heard, key=lambda one: (one.partition, one.offset))
 
 
-def test_each_picture_once_through_a_restarted_broker_and_a_kill(
+def test_each_image_once_through_a_restarted_broker_and_a_kill(
     place: Place, draw: Callable[..., bytes], tmp_path: Path
 ) -> None:
     """Odd names, messages that come twice, that name what is gone, and that are none."""
@@ -86,7 +86,7 @@ def test_each_picture_once_through_a_restarted_broker_and_a_kill(
         prism = f"--prism_location={install.prism()}"
     except install.NotInstalled as error:
         pytest.skip(str(error))
-    broker, ends = place.broker, Ends(place.pictures, open_folder(str(tmp_path / "out")))
+    broker, ends = place.broker, Ends(place.images, open_folder(str(tmp_path / "out")))
     names = [
         "0.jpg",
         "1.jpg",
@@ -96,21 +96,23 @@ def test_each_picture_once_through_a_restarted_broker_and_a_kill(
         "thẻ/căn cước.jpg",
         *(f"{n}.jpg" for n in range(2, 8)),
     ]
-    pictures = {name: draw(number) for number, name in enumerate(names)}
+    images = {name: draw(number) for number, name in enumerate(names)}
 
     def put(*chosen: str) -> None:
-        ends.put({name: pictures[name] for name in chosen})
+        ends.put({name: images[name] for name in chosen})
 
     with CardServer(answer_by_content()) as server:
         topic = f"--notifications=kafka://{broker.secret_address}/{TOPIC}"
         given = [*ends.arguments(server, prism, topic, f"--kafka_config_uri={place.config}", *NEVER)]
-        given.append("--publish_every_s=2")
+        given.append("--publish_interval_s=2")
         put(*names[:2])
         child = cli.start("watch", *given)
         wait(lambda: len(server.calls) == 2)
         put(*names[2:6])
         wait(lambda: len(server.calls) == 6)
-        broker.tell(TOPIC, b"{", told("in/0.jpg"), told("in/never-put.jpg"), b'{"Event": "s3:TestEvent"}', partition=1)
+        broker.tell(
+            TOPIC, b"{", reported("in/0.jpg"), reported("in/never-put.jpg"), b'{"Event": "s3:TestEvent"}', partition=1
+        )
         broker.stop()
         broker.start()
         put(*names[6:8])
@@ -128,9 +130,9 @@ def test_each_picture_once_through_a_restarted_broker_and_a_kill(
     assert child.returncode == 0, err
     receipts = ends.receipts()
     assert [(one["status"], one["reconciled"]) for one in receipts] == [("interrupted", True), ("complete", True)]
-    assert sum(one["requests"]["answered"] for one in receipts) == 12
-    assert sorted(row["id"] for row in ends.rows("documents/type=passport")) == sorted(ids_of(pictures))
-    assert server.calls.total() - 12 <= 2, "what was under way at the kill"
+    assert sum(one["requests"]["succeeded"] for one in receipts) == 12
+    assert sorted(row["id"] for row in ends.rows("documents/type=passport")) == sorted(ids_of(images))
+    assert server.calls.total() - 12 <= 2, "what was in progress at the kill"
     assert "1 notifications were not understood, the first in partition 1" in first_err + err
     written = [ends.output.read(path) for path in ends.paths("runs", "dead_letters", "ledger")]
     assert not any(PASSWORD in text for text in (out, err, first_err))
@@ -181,7 +183,7 @@ def test_a_message_that_nobody_takes_is_kept_without_haste(place: Place) -> None
 )
 def test_what_waiting_does_not_mend_is_refused(place: Place, topic: str, config: dict[str, str], said: str) -> None:
     found = place.topic(topic, **config)
-    assert found.is_away
+    assert found.is_unavailable
     assert found.refusal is not None
     assert said in found.refusal
     assert "3f8a" not in found.refusal
@@ -195,15 +197,15 @@ def test_brokers_that_are_away_are_waited_for(place: Place, caplog: pytest.LogCa
     topic = place.topic("away")
     place.broker.stop()
     until_s = time.monotonic() + 20
-    while not topic.is_away and time.monotonic() < until_s:
+    while not topic.is_unavailable and time.monotonic() < until_s:
         topic.wait(0.2)
         assert list(topic.read(10)) == []
-    assert (topic.is_away, topic.refusal) == (True, None)
+    assert (topic.is_unavailable, topic.refusal) == (True, None)
     place.broker.start()
     place.broker.tell("away", b"1")
     assert [one.content for one in hear(topic, 1)] == [b"1"]
     topic.wait(0.1)
-    assert not topic.is_away
+    assert not topic.is_unavailable
     topic.close()
     assert "is not heard" in caplog.text
 

@@ -24,10 +24,10 @@ CALLS = (0, 3, 0, 0, 2, 1, 1, 2, 0)
 def test_the_page(bucket: Bucket, draw: Callable[..., bytes]):
     names = ("2026/11/01/a.jpg", "2026/11/02/b.jpg", "2026/11/c.jpg", "2026/12/d.jpg", "2026/12/e.pdf", "lists/f.jpg")
     sides = ("pairs/1_front.jpg", "pairs/1_back.jpg", "sides/recto/2.jpg", "sides/verso/2.jpg", "sides/recto/3.jpg")
-    pictures = open_folder(bucket.uri)
+    images = open_folder(bucket.uri)
     for number, name in enumerate((*names, *sides)):
-        pictures.write(name, draw(number, "PDF" if name.endswith(".pdf") else "JPEG"))
-    pictures.write("lists/night.csv", f"uri,customer\n{bucket.uri}/lists/f.jpg,c1\n".encode())
+        images.write(name, draw(number, "PDF" if name.endswith(".pdf") else "JPEG"))
+    images.write("lists/night.csv", f"uri,customer\n{bucket.uri}/lists/f.jpg,c1\n".encode())
     calls = []
     with CardServer(answer_by_content()) as server:
         for command in COMMANDS:

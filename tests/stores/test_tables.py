@@ -23,7 +23,7 @@ QUESTIONS = (
     "SELECT id, dob, uris, labels, called_at FROM latest_passport ORDER BY id",
     "SELECT sides_agree, why_not, count(*) AS n FROM cards GROUP BY ALL ORDER BY ALL",
     "SELECT code, retriable, uris FROM dead_letters_open ORDER BY ALL",
-    "SELECT run_id, requests, spend FROM runs ORDER BY ALL",
+    "SELECT run_id, requests, cost FROM runs ORDER BY ALL",
     "SELECT count(*) AS n FROM military_id_card_front",
 )
 
@@ -59,7 +59,7 @@ def test_sql(in_bucket: Folder, on_disk: LocalFolder, bucket: Bucket) -> None:
 
 @on_s3
 def test_few_requests(in_bucket: Folder, bucket: Bucket) -> None:
-    """A first query asks once for each file, for its end, and once more for what it reads of it."""
+    """A first query asks once for each file, for its end, and again for what it reads of it."""
     bucket.proxy.reset()
     _ask(in_bucket, "SELECT count(DISTINCT id) AS n FROM passport")
     counted = Counter(request.key for request in bucket.proxy.seen if request.kind == "get")

@@ -1,4 +1,4 @@
-"""By `--transfer=url` the endpoint fetches each picture itself, by a presigned URL that nobody else gets to see."""
+"""By `--transfer=url` the endpoint fetches each image itself, by a presigned URL that nobody else gets to see."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def server() -> Iterator[CardServer]:
         yield server
 
 
-def test_no_picture_passes_through_us_and_no_url_is_kept(
+def test_no_image_passes_through_us_and_no_url_is_kept(
     ends: Ends, server: CardServer, bucket: Bucket, draw: Callable[..., bytes]
 ):
     contents = {f"thẻ {number}.jpg": draw(number) for number in range(10)}
@@ -60,7 +60,7 @@ def test_no_picture_passes_through_us_and_no_url_is_kept(
     run = cli.run("backfill", *ends.arguments(server, "--transfer=url"), "--run_id=first")
     assert run.returncode == 0, run.stderr
     assert sorted(row["id"] for row in ends.rows("documents/type=passport")) == sorted(ids_of(contents))
-    urls = [part.content.decode() for got in server.received for part in got.pictures]
+    urls = [part.content.decode() for got in server.received for part in got.images]
     assert len(urls) == 10
     signatures = [dict(parse_qsl(urlsplit(url).query))[SIGNATURES[bucket.scheme]] for url in urls]
     fetched = [one for one in bucket.proxy.seen if one.kind == "get" and "/in/" in one.key]
@@ -75,7 +75,7 @@ def test_no_picture_passes_through_us_and_no_url_is_kept(
 @pytest.mark.parametrize(
     "answer",
     [Answer(status=500), Answer(fault=CallFault.RESET), Answer(b"<html>", headers={"Content-Type": "text/html"})],
-    ids=["500", "reset", "bad reply"],
+    ids=["500", "reset", "bad response"],
 )
 def test_no_url_is_told_when_calls_fail(ends: Ends, draw: Callable[..., bytes], answer: Answer):
     """Neither dead letters nor what a run says hold a URL, whichever way its call failed."""
@@ -83,7 +83,7 @@ def test_no_url_is_told_when_calls_fail(ends: Ends, draw: Callable[..., bytes], 
     good = answer_by_content()
     with CardServer(lambda got: good(got) if len(server.calls) == 1 else answer) as server:
         run = cli.run("backfill", *ends.arguments(server, "--transfer=url"), "--max_attempts=2")
-        urls = [part.content.decode() for got in server.received for part in got.pictures]
+        urls = [part.content.decode() for got in server.received for part in got.images]
     assert len(ends.rows("dead_letters")) == 2, run.stderr
     kept = b"".join(ends.output.read(path) for path in ends.paths("")) + (run.stdout + run.stderr).encode()
     assert len(urls) > 3
@@ -92,7 +92,7 @@ def test_no_url_is_told_when_calls_fail(ends: Ends, draw: Callable[..., bytes], 
 
 def test_a_url_is_good_for_its_object_alone(ends: Ends, bucket: Bucket):
     ends.put({"one.jpg": b"one", "other.jpg": b"other"})
-    url = presign(object_at(f"{ends.pictures.root}/one.jpg"), LIFETIME)
+    url = presign(object_at(f"{ends.images.root}/one.jpg"), LIFETIME)
     assert urlopen(url).read() == b"one"
     if bucket.scheme != "gs":  # fake-gcs-server checks no signature
         with pytest.raises(HTTPError, match="403"):
@@ -102,7 +102,7 @@ def test_a_url_is_good_for_its_object_alone(ends: Ends, bucket: Bucket):
 def test_what_is_gone_or_no_url_leads_to_is_a_dead_letter(ends: Ends, server: CardServer, tmp_path, jpeg: bytes):
     ends.put({"one.jpg": jpeg})
     (tmp_path / "local.jpg").write_bytes(jpeg)
-    uris = [f"{ends.pictures.root}/one.jpg", f"{ends.pictures.root}/gone.jpg", str(tmp_path / "local.jpg")]
+    uris = [f"{ends.images.root}/one.jpg", f"{ends.images.root}/gone.jpg", str(tmp_path / "local.jpg")]
     (tmp_path / "list.txt").write_text("\n".join(uris))
     arguments = [one for one in ends.arguments(server, "--transfer=url") if not one.startswith("--input")]
     assert cli.run("backfill", *arguments, f"--input={tmp_path}/list.txt").returncode == 0
@@ -119,7 +119,7 @@ def test_urls_that_die_with_the_credentials_stop_the_run(
     bucket.proxy.reset(lambda request: Fault.EXPIRED if "/in/" in request.key and len(server.received) > 3 else None)
     stopped = cli.run("backfill", *ends.arguments(server, "--transfer=url"), "--max_attempts=1", "--run_id=first")
     (receipt,) = ends.receipts()
-    assert (stopped.returncode, receipt["requests"]["dead"]) == (5, 0), stopped.stderr
+    assert (stopped.returncode, receipt["requests"]["dead_lettered"]) == (5, 0), stopped.stderr
     bucket.proxy.reset()
     resumed = cli.run("backfill", *ends.arguments(server, "--transfer=url"), "--run_id=second")
     assert resumed.returncode == 0

@@ -30,9 +30,9 @@ def wait(is_there: Callable[[], bool], within_s: float = 120.0) -> None:
         time.sleep(0.2)
 
 
-def requests_of(ends: Ends, *fates: str) -> int:
+def requests_of(ends: Ends, *outcomes: str) -> int:
     """Requests of some fates, over all runs."""
-    return sum(receipt["requests"][fate] for receipt in ends.receipts() for fate in fates)
+    return sum(receipt["requests"][outcome] for receipt in ends.receipts() for outcome in outcomes)
 
 
 def test_objects_as_they_are_put(ends: Ends, draw: Callable[..., bytes]) -> None:
@@ -40,10 +40,10 @@ def test_objects_as_they_are_put(ends: Ends, draw: Callable[..., bytes]) -> None
         prism = f"--prism_location={install.prism()}"
     except install.NotInstalled as error:
         pytest.skip(str(error))
-    pictures = {f"{number:03}.jpg": draw(number) for number in range(20)}
+    images = {f"{number:03}.jpg": draw(number) for number in range(20)}
     with CardServer(answer_by_content()) as server:
-        given = [*ends.arguments(server), prism, "--interval_s=1", "--publish_every_s=2"]
-        ends.put(pictures)
+        given = [*ends.arguments(server), prism, "--poll_interval_s=1", "--publish_interval_s=2"]
+        ends.put(images)
         child = cli.start("watch", *given)
         wait(lambda: len(server.calls) >= 10)
         os.killpg(child.pid, signal.SIGKILL)
@@ -51,7 +51,7 @@ def test_objects_as_they_are_put(ends: Ends, draw: Callable[..., bytes]) -> None
         child = cli.start("watch", *given)
         wait(lambda: len(server.calls) == 20)
         ends.put({"000.jpg": draw(100), "copy-of-001.jpg": draw(1)})
-        wait(lambda: requests_of(ends, "answered", "duplicates", "answered_before") == 22)
+        wait(lambda: requests_of(ends, "succeeded", "duplicates", "skipped") == 22)
         child.send_signal(signal.SIGTERM)
         out, err = child.communicate(timeout=120)
     assert child.returncode == 0, err
@@ -60,8 +60,8 @@ def test_objects_as_they_are_put(ends: Ends, draw: Callable[..., bytes]) -> None
         ("interrupted", True),
         ("complete", True),
     ]
-    assert [requests_of(ends, fate) for fate in ("answered", "dead")] == [21, 0]
-    assert requests_of(ends, "duplicates", "answered_before") == 1  # of an answer of either run
+    assert [requests_of(ends, outcome) for outcome in ("succeeded", "dead_lettered")] == [21, 0]
+    assert requests_of(ends, "duplicates", "skipped") == 1  # of an answer of either run
     assert len({row["id"] for row in ends.rows("documents/type=passport")}) == 21
     assert len(ends.rows("documents/type=passport")) == 21
     assert server.calls.total() - len(server.calls) <= 20, "what was answered within the last flush may be paid again"

@@ -12,15 +12,15 @@ from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSett
 from cardbeam.inputs.image_source import describe
 from cardbeam.model.request import Request
 from cardbeam.model.request_codec import pack
-from cardbeam.model.result import Ending
+from cardbeam.model.result import RequestResult
 from tests.servers import CardServer
-from transforms.call_endpoint import _SettleFn
+from transforms.call_endpoint import _ProcessFn
 
 Groups = list[tuple[str, list[bytes]]]
 
 
 def groups_of(folder: Path, draw: Callable[..., bytes], count: int) -> Groups:
-    """So many different pictures, each a group of its own."""
+    """So many different images, each a group of its own."""
     groups: Groups = []
     for number in range(count):
         path = folder / f"{number}.jpg"
@@ -39,7 +39,7 @@ def settings_of(server: CardServer, output: Path) -> Settings:
     )
 
 
-def run_bundle(fn: _SettleFn, groups: Groups, *attempt: str) -> list[Ending]:
+def run_bundle(fn: _ProcessFn, groups: Groups, *attempt: str) -> list[RequestResult]:
     """One bundle from its start to its end; what it gives is what the runner would commit."""
     fn.start_bundle()
     ended = [one for group in groups for one in fn.process(group, Timestamp(0), GlobalWindow(), after=attempt)]

@@ -18,7 +18,7 @@ from cardbeam.inputs.image_source import describe
 from cardbeam.model.grouping import group_key
 from cardbeam.model.request import Request
 from cardbeam.model.request_codec import pack
-from cardbeam.model.result import Ending, Fate
+from cardbeam.model.result import RequestOutcome, RequestResult
 from cardbeam.run_state.group_log import GROUPS
 from cardbeam.run_state.layout import run_file
 from cardbeam.storage.folder import TEMPORARY_SUFFIX, LocalFolder, open_folder
@@ -28,8 +28,8 @@ from tests.records import stored_records
 from tests.servers import Answer, CardServer, failure, success
 from tests.transforms.bundles import groups_of, run_bundle, settings_of
 from tests.wire import Received, key_of
-from transforms.call_endpoint import _SettleFn, session_of
-from transforms.shared_index import SharedAnswered
+from transforms.call_endpoint import _ProcessFn, session_of
+from transforms.shared_index import SharedIndex
 
 
 @pytest.mark.usefixtures("credentials")
@@ -39,15 +39,15 @@ def test_a_bundle_that_runs_again(tmp_path: Path, draw: Callable[..., bytes]) ->
     with CardServer(lambda got: success(("passport", {"id": got.key[:12]}))) as server:
         settings = settings_of(server, tmp_path / "out")
         session = session_of(PipelineOptions(["--runner=FnApiRunner", "--direct_running_mode=in_memory"]))
-        first, other = (_SettleFn(settings, session, SharedAnswered(settings), Shared()) for _ in range(2))
+        first, other = (_ProcessFn(settings, session, SharedIndex(settings), Shared()) for _ in range(2))
         first.setup()
         attempts = [run_bundle(first, groups[:12]), run_bundle(first, groups)]
         other.setup()
         attempts.append(run_bundle(other, groups))
-    assert [[ending.fate for ending in endings] for endings in attempts] == [
-        [Fate.ANSWERED] * 12,
-        [Fate.ANSWERED] * 20,
-        [Fate.ANSWERED] * 20,
+    assert [[result.outcome for result in results] for results in attempts] == [
+        [RequestOutcome.SUCCEEDED] * 12,
+        [RequestOutcome.SUCCEEDED] * 20,
+        [RequestOutcome.SUCCEEDED] * 20,
     ]
     assert (len(server.calls), set(server.calls.values())) == (20, {1})
     folder = open_folder(settings.output.output)
@@ -71,17 +71,17 @@ def test_a_bundle_that_runs_again_on_another_living_worker(tmp_path: Path, draw:
     with CardServer(lambda got: bad.get(got.key, success(("passport", {"id": got.key[:12]})))) as server:
         settings = settings_of(server, tmp_path / "out")
         settings = replace(settings, endpoint=replace(settings.endpoint, max_attempts=1))
-        workers = [_SettleFn(settings, Session("s", False), SharedAnswered(settings), Shared()) for _ in range(3)]
+        workers = [_ProcessFn(settings, Session("s", False), SharedIndex(settings), Shared()) for _ in range(3)]
         for worker in workers:
             worker.setup()
         first = run_bundle(workers[0], groups)
         calls, records = dict(server.calls), len(stored_records(LocalFolder(settings.output.output)))
         again = [run_bundle(worker, part) for worker, part in ((workers[1], groups), (workers[2], groups[3:]))]
-        assert dict(server.calls) == calls, [one.fate for one in first]
+        assert dict(server.calls) == calls, [one.outcome for one in first]
     assert len(stored_records(LocalFolder(settings.output.output))) == records == 11
-    fates = [Counter(one.fate for one in endings) for endings in (first, *again)]
-    all_of_them = {Fate.ANSWERED: 6, Fate.DEAD: 2, Fate.DUPLICATE: 3}
-    assert fates == [all_of_them, all_of_them, {**all_of_them, Fate.ANSWERED: 3}]
+    outcomes = [Counter(one.outcome for one in results) for results in (first, *again)]
+    all_of_them = {RequestOutcome.SUCCEEDED: 6, RequestOutcome.DEAD_LETTERED: 2, RequestOutcome.DUPLICATE: 3}
+    assert outcomes == [all_of_them, all_of_them, {**all_of_them, RequestOutcome.SUCCEEDED: 3}]
 
 
 @pytest.mark.usefixtures("credentials")
@@ -97,9 +97,7 @@ def test_a_worker_whose_bundle_was_given_up_goes_on(tmp_path: Path, draw: Callab
     with CardServer(answer) as server, ThreadPoolExecutor(2) as runner:
         settings = settings_of(server, tmp_path / "out")
         settings = replace(settings, rate=replace(settings.rate, max_in_flight=2))
-        given_up, other = (
-            _SettleFn(settings, Session("s", False), SharedAnswered(settings), Shared()) for _ in range(2)
-        )
+        given_up, other = (_ProcessFn(settings, Session("s", False), SharedIndex(settings), Shared()) for _ in range(2))
         for worker in (given_up, other):
             worker.setup()
         first = runner.submit(run_bundle, given_up, groups)
@@ -108,26 +106,26 @@ def test_a_worker_whose_bundle_was_given_up_goes_on(tmp_path: Path, draw: Callab
         logs = LocalFolder(settings.output.output)
         while sum(not file.path.endswith(TEMPORARY_SUFFIX) for file in logs.list(run_file("night", GROUPS))) < 2:
             assert not second.done()
-        given_up._worker._owners.look()  # as its thread does every second
+        given_up._worker._owners.poll()  # as its thread does every second
         released.set()
         left, done = first.result(60), second.result(60)
         assert (len(server.calls), set(server.calls.values())) == (8, {1})
-    assert [one.fate for one in done] == [Fate.ANSWERED] * 8
-    assert _count(left, Fate.ANSWERED) + _count(left, Fate.DEFERRED) == 8
+    assert [one.outcome for one in done] == [RequestOutcome.SUCCEEDED] * 8
+    assert _count(left, RequestOutcome.SUCCEEDED) + _count(left, RequestOutcome.DEFERRED) == 8
 
 
-def _count(endings: list[Ending], fate: Fate) -> int:
-    return sum(one.fate is fate for one in endings)
+def _count(results: list[RequestResult], outcome: RequestOutcome) -> int:
+    return sum(one.outcome is outcome for one in results)
 
 
 @pytest.mark.usefixtures("credentials")
 def test_a_bundle_of_a_watch_that_runs_again_elsewhere(tmp_path: Path, draw: Callable[..., bytes]) -> None:
-    """A worker of a watch that has met a batch already learns what another one settled of it since."""
+    """A worker of a watch that has met a batch already learns what another one processed of it since."""
     groups = [(group_key("1.a", name), packs) for name, packs in groups_of(tmp_path, draw, 6)]
     with CardServer(lambda got: success(("passport", {"id": got.key[:12]}))) as server:
         settings = settings_of(server, tmp_path / "out")
         session = Session("s", False, watches=True)
-        first, other = (_SettleFn(settings, session, SharedAnswered(settings), Shared()) for _ in range(2))
+        first, other = (_ProcessFn(settings, session, SharedIndex(settings), Shared()) for _ in range(2))
         for worker in (first, other):
             worker.setup()
         run_bundle(other, groups[:2])

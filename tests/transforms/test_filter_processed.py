@@ -1,4 +1,4 @@
-"""What an earlier run settled is left out unopened; likely copies come together by size."""
+"""What an earlier run processed is left out unopened; likely duplicates come together by size."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
-from cardbeam.index.processed_index import Answered
+from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.record_keys import key_table
 from cardbeam.journal.local_writer import LocalJournal
-from cardbeam.model.request import Picture, Request
+from cardbeam.model.request import ImageRef, Request
 from cardbeam.model.request_codec import unpack
 from cardbeam.storage.folder import LocalFolder
-from tests.records import answered, dead, keys_of
-from transforms.filter_processed import LeaveOutAnswered, is_known
-from transforms.shared_index import SharedAnswered
+from tests.records import answered, failed_record, keys_of
+from transforms.filter_processed import FilterProcessed, is_known
+from transforms.shared_index import SharedIndex
 
 
 def request(name: str, *sizes: int | None, version: str | None = "v1") -> Request:
-    pictures = tuple(Picture(f"{name}-{number}.jpg", size, version) for number, size in enumerate(sizes))
-    return Request("ekyc/card" if len(sizes) == 1 else "ekyc/cards", pictures)
+    images = tuple(ImageRef(f"{name}-{number}.jpg", size, version) for number, size in enumerate(sizes))
+    return Request("ekyc/card" if len(sizes) == 1 else "ekyc/cards", images)
 
 
-BEFORE, DIED_BEFORE, HERE, PASSED = request("a", 10), request("b", 10), request("c", 10), request("d", 10)
+BEFORE, FAILED_EARLIER, HERE, PASSED = request("a", 10), request("b", 10), request("c", 10), request("d", 10)
 COPY, OTHER, PAIR, TWIN = request("e", 10), request("f", 11), request("g", 10, 11), request("h", 10, 11)
 UNKNOWN = [request("i", None, version=None), request("j", None, version=None), request("k", None, 10, version=None)]
-REQUESTS = [BEFORE, DIED_BEFORE, HERE, PASSED, COPY, OTHER, PAIR, TWIN, *UNKNOWN]
+REQUESTS = [BEFORE, FAILED_EARLIER, HERE, PASSED, COPY, OTHER, PAIR, TWIN, *UNKNOWN]
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def output(tmp_path: Path) -> OutputSettings:
     folder = LocalFolder(str(tmp_path))
     earlier, here = LocalJournal(folder, "r0"), LocalJournal(folder, "r1")
     earlier.append(replace(answered(1), source_id=BEFORE.source_id))
-    earlier.append(replace(dead(2), source_id=DIED_BEFORE.source_id))
-    earlier.append(replace(dead(4, retriable=True), source_id=PASSED.source_id))
+    earlier.append(replace(failed_record(2), source_id=FAILED_EARLIER.source_id))
+    earlier.append(replace(failed_record(4, retriable=True), source_id=PASSED.source_id))
     here.append(replace(answered(3), source_id=HERE.source_id))
     return OutputSettings(output=str(tmp_path), run_id="r1")
 
@@ -49,12 +49,12 @@ def output(tmp_path: Path) -> OutputSettings:
 def test_known_images_with_other_labels_go_on() -> None:
     """What an earlier run processed is left out with the labels that are recorded of it, in any order, or with none."""
     labels = (("a", "1"), ("b", "2"))
-    labelled, dead_labelled = (replace(one, labels=labels) for one in (BEFORE, DIED_BEFORE))
+    labelled, dead_labelled = (replace(one, labels=labels) for one in (BEFORE, FAILED_EARLIER))
     records = [
         replace(answered(1, labels=labels), source_id=BEFORE.source_id),
-        replace(dead(2, labels=labels[:1]), source_id=DIED_BEFORE.source_id),
+        replace(failed_record(2, labels=labels[:1]), source_id=FAILED_EARLIER.source_id),
     ]
-    index = Answered([("r0", key_table([keys_of(record) for record in records]))], "r1")
+    index = ProcessedIndex([("r0", key_table([keys_of(record) for record in records]))], "r1")
     asked = [labelled, replace(BEFORE, labels=labels[::-1]), BEFORE, replace(BEFORE, labels=labels[:1]), dead_labelled]
     assert [is_known(one, index) for one in [*asked, HERE]] == [True, True, True, False, False, False]
 
@@ -75,13 +75,13 @@ def test_what_is_left_comes_in_groups_of_likely_copies(
 ) -> None:
     """The answered and the dead of earlier runs are counted and left out; this run's own and the new go on.
 
-    Pictures of one size meet, each pair by both sizes; those of unknown size, and all with --dedupe=source, alone.
+    Images of one size meet, each pair by both sizes; those of unknown size, and all with --dedupe=source, alone.
     """
     given = InputSettings(input=("x",), dedupe=dedupe)
     settings = Settings(given, EndpointSettings(), RateSettings(), output)
     options = PipelineOptions(["--runner=FnApiRunner", "--direct_running_mode=in_memory"])
     with beam.Pipeline(options=options) as pipeline:
         requests = pipeline | beam.Create(REQUESTS)
-        left, counted = requests | LeaveOutAnswered(given, SharedAnswered(settings))
+        left, counted = requests | FilterProcessed(given, SharedIndex(settings))
         assert_that(left | beam.Map(names), equal_to(groups))
-        assert_that(counted | "Sum" >> beam.CombinePerKey(sum), equal_to([("answered_before", 2)]), label="counted")
+        assert_that(counted | "Sum" >> beam.CombinePerKey(sum), equal_to([("skipped", 2)]), label="counted")

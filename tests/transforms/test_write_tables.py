@@ -13,9 +13,9 @@ from cardbeam.config.settings import OutputSettings
 from cardbeam.model.part import WrittenFile
 from cardbeam.run_state.layout import LEDGER
 from cardbeam.storage.folder import LocalFolder
-from cardbeam.tables.parse import parse_answers
+from cardbeam.tables.parse import parse_responses
 from cardbeam.tables.read_part import ledger_table
-from cardbeam.tables.table_file import TableRows, open_waiting, write_parquet
+from cardbeam.tables.table_file import TableRows, open_staging, write_parquet
 from schemas.document_tables import schema_of
 from tests.canned import CANNED
 from tests.records import answered
@@ -28,7 +28,7 @@ PATH = f"{TABLE}/run_id=run-1/part-1.parquet"
 
 def rows(count: int = 3) -> TableRows:
     body = success(("passport", CANNED["passport"])).body
-    parsed = parse_answers(ledger_table([answered(number, reply=body) for number in range(count)]), "passport", {})
+    parsed = parse_responses(ledger_table([answered(number, response=body) for number in range(count)]), "passport", {})
     return TableRows(TABLE, "run-1", "part-1", parsed.documents[TABLE])
 
 
@@ -68,7 +68,7 @@ def test_the_stage_merges_each_table(tmp_path: Path) -> None:
     """In a pipeline each table's files become one, and the stage says which; the ledger's stay as they are."""
     options = PipelineOptions(["--runner=FnApiRunner", "--direct_running_mode=in_memory"])
     folder = LocalFolder(str(tmp_path))
-    with open_waiting(folder, rows()) as file:
+    with open_staging(folder, rows()) as file:
         file.write(rows().rows)
     ledger = WrittenFile("run-1", LEDGER, "part-1.parquet", 3, 300)
     with beam.Pipeline(options=options) as pipeline:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cardbeam.calls.access_check import Access
+from cardbeam.calls.access_check import AccessCheck
 
 
 class Store:
@@ -14,7 +14,7 @@ class Store:
 
     def __init__(self, *uris: str) -> None:
         self.uris, self.refused, self.can_list = list(uris), set[str](), True
-        self.access = Access(self._look, self._list)
+        self.access = AccessCheck(self._look, self._list)
 
     def _look(self, uri: str) -> None:
         if uri in self.refused:
@@ -30,8 +30,8 @@ class Store:
     def read(self, uri: str) -> bool:
         """As a run reads an image; whether it takes its access for lost."""
         if uri in self.refused:
-            return self.access.is_lost(uri)
-        self.access.note(uri)
+            return self.access.credentials_revoked(uri)
+        self.access.record(uri)
         return False
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardbeam.calls.group_owners import SILENT_S, Bundle, GroupOwners
+from cardbeam.calls.group_owners import HEARTBEAT_TIMEOUT_S, Bundle, GroupOwners
 from cardbeam.run_state.group_log import GROUPS, GroupLogs
 from cardbeam.run_state.layout import run_file
 from cardbeam.storage.damaged_file import DamagedFile
@@ -53,8 +53,8 @@ class Process:
         bundle = self.owners.open_bundle()
         for group in groups:
             bundle.add(group)
-        assert bundle.enter(groups[0])
-        bundle.leave(groups[0])
+        assert bundle.acquire(groups[0])
+        bundle.release(groups[0])
         return bundle
 
 
@@ -68,7 +68,7 @@ def test_groups_that_nobody_else_began_cost_no_reload(folder: LocalFolder) -> No
     first, second = Process(folder, "a"), Process(folder, "b")
     bundles = [first.begin("1", "2"), second.begin("3"), first.begin("4"), second.begin("5", "6")]
     for process in (first, second):
-        process.owners.look()
+        process.owners.poll()
     lost = [bundle.has_lost(group) for bundle, group in zip(bundles, ("1", "3", "4", "5"), strict=True)]
     assert (lost, first.reloads, second.reloads) == ([False] * 4, 0, 0)
 
@@ -86,7 +86,7 @@ def test_a_dead_bundle_is_waited_for_once(folder: LocalFolder) -> None:
     Process(folder, "a").begin("1", "2", "3")
     second = Process(folder, "b")
     second.begin("1")
-    assert SILENT_S <= second.clock.now_s < SILENT_S + 1
+    assert HEARTBEAT_TIMEOUT_S <= second.clock.now_s < HEARTBEAT_TIMEOUT_S + 1
     waited_s = second.clock.now_s
     second.begin("2", "3")
     assert (second.reloads, second.clock.now_s) == (2, waited_s)
@@ -96,23 +96,23 @@ def test_a_living_bundle_is_waited_for_until_it_has_released_the_group(folder: L
     """It sees at its next look that it lost a group; what it has in flight of it is waited for, however long."""
     first, second = Process(folder, "a"), Process(folder, "b")
     bundle = first.begin("1", "2")
-    assert bundle.enter("1") and bundle.enter("2")
+    assert bundle.acquire("1") and bundle.acquire("2")
     lost: list[bool] = []
 
-    def look() -> None:
+    def poll() -> None:
         first.clock.now_s = second.clock.now_s
-        first.owners.look()
+        first.owners.poll()
         lost.append(bundle.has_lost("1"))
 
-    def leave() -> None:
-        bundle.leave("1")
-        look()
+    def release() -> None:
+        bundle.release("1")
+        poll()
 
-    second.clock.meanwhile = [look] * 40 + [leave]
+    second.clock.meanwhile = [poll] * 40 + [release]
     second.begin("1")
     assert (set(lost), bundle.has_lost("2"), second.reloads) == ({True}, False, 1)
     assert 40 * 0.2 < second.clock.now_s < 41 * 0.2 + 0.1
-    assert not bundle.enter("1") and bundle.enter("2")
+    assert not bundle.acquire("1") and bundle.acquire("2")
 
 
 def test_a_process_that_was_frozen_looks_before_it_sends(folder: LocalFolder) -> None:
@@ -122,7 +122,7 @@ def test_a_process_that_was_frozen_looks_before_it_sends(folder: LocalFolder) ->
     second.begin("1")
     assert not bundle.has_lost("1")
     first.clock.now_s += 60
-    assert (bundle.enter("1"), bundle.enter("2")) == (False, True)
+    assert (bundle.acquire("1"), bundle.acquire("2")) == (False, True)
 
 
 def test_what_is_left_of_a_failed_attempt_begins_nothing_of_its_successor(folder: LocalFolder) -> None:
@@ -131,14 +131,14 @@ def test_what_is_left_of_a_failed_attempt_begins_nothing_of_its_successor(folder
     bundle = first.begin("1")
     successor = second.begin("1", "2")
     bundle.add("2")
-    assert (bundle.enter("2"), bundle.enter("1"), successor.has_lost("2")) == (False, False, False)
+    assert (bundle.acquire("2"), bundle.acquire("1"), successor.has_lost("2")) == (False, False, False)
 
 
 def test_bundles_of_one_process_without_others(folder: LocalFolder) -> None:
     """A process that is alone writes nothing, tells its own bundles apart, and forgets those that have ended."""
     process = Process(None, "a")
     first = process.begin("1")
-    assert first.enter("1")
+    assert first.acquire("1")
     process.clock.meanwhile = [first.end]
     second = process.begin("1", "2")
     assert (first.has_lost("1"), second.has_lost("1"), process.reloads) == (True, False, 0)
@@ -153,9 +153,9 @@ def test_a_log_that_cannot_be_written_begins_nothing(tmp_path: Path) -> None:
     bundle = Process(LocalFolder(str(tmp_path)), "a").owners.open_bundle()
     bundle.add("1")
     with pytest.raises(OSError, match="runs"):
-        bundle.enter("1")
+        bundle.acquire("1")
     (tmp_path / "runs").unlink()
-    assert bundle.enter("1")
+    assert bundle.acquire("1")
 
 
 def test_a_file_of_somebody_else_is_no_log(folder: LocalFolder) -> None:
@@ -168,7 +168,7 @@ def test_a_file_of_somebody_else_is_no_log(folder: LocalFolder) -> None:
         Process(folder, "b").begin("1")
 
 
-STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["begin", "look", "end"]), st.integers(0, 3)))
+STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["begin", "poll", "end"]), st.integers(0, 3)))
 
 
 @settings(max_examples=60)
@@ -188,12 +188,12 @@ def test_there_is_one_owner(tmp_path_factory: pytest.TempPathFactory, steps: lis
             bundle = process.begin(str(group))
             assert (process.reloads > reloads) == bool(before)
             before.append((name, bundle))
-        elif step == "look":
-            process.owners.look()
+        elif step == "poll":
+            process.owners.poll()
         elif group in begun:
             begun[group][-1][1].end()
     for process in processes.values():
-        process.owners.look()
+        process.owners.poll()
     for group, bundles in begun.items():
         lost = [bundle.has_lost(str(group)) for _, bundle in bundles]
         assert lost == [True] * (len(bundles) - 1) + [False]

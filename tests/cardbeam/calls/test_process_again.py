@@ -1,4 +1,4 @@
-"""What is settled already is not paid for again: by copies, by bundles and runs that come again, by other runs."""
+"""What is processed already is not paid for again: by copies, by bundles and runs that come again, by other runs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from cardbeam.calls.duplicates import Claims
-from cardbeam.index.load import load_answered
-from cardbeam.model.record import Settled
+from cardbeam.calls.duplicates import InFlightDuplicates
+from cardbeam.index.load import load_index
+from cardbeam.model.record import JournalRecord
 from cardbeam.model.request import Labels, Request
-from cardbeam.model.result import Fate
+from cardbeam.model.result import RequestOutcome
 from tests.cardbeam.rig import Rig
 from tests.servers import Answer, CardServer, failure, success
 from tests.wire import key_of
@@ -24,47 +24,65 @@ def test_copies_are_paid_for_once(rig_of: Callable[..., Rig], put: Callable[...,
     requests = [put(f"{number}.jpg", jpeg) for number in range(12)]
     with CardServer(lambda got: replace(ANSWERED, latency_s=0.05)) as server, ThreadPoolExecutor(12) as threads:
         rig = rig_of(server)
-        fates = list(threads.map(rig.settle, requests))
+        outcomes = list(threads.map(rig.process, requests))
         assert dict(server.calls) == {key_of(jpeg): 1}
-    assert sorted(fates, key=str) == [Fate.ANSWERED] + [Fate.DUPLICATE] * 11
+    assert sorted(outcomes, key=str) == [RequestOutcome.DUPLICATE] * 11 + [RequestOutcome.SUCCEEDED]
     assert sorted(one.uris for one in rig.records) == sorted(request.uris for request in requests)
-    assert sorted(one.outcome for one in rig.records) == ["answered"] + ["copy"] * 11
+    assert sorted(one.outcome for one in rig.records) == ["duplicate"] * 11 + ["succeeded"]
 
 
 def test_another_operation_is_another_request(
     rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes
 ) -> None:
-    """The same picture asked about in another way is paid for again."""
+    """The same image asked about in another way is paid for again."""
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
-        fates = [rig.settle(put("a.jpg", jpeg, operation)) for operation in ("ekyc/card", "ocr/card")]
-        assert fates == [Fate.ANSWERED, Fate.ANSWERED]
+        outcomes = [rig.process(put("a.jpg", jpeg, operation)) for operation in ("ekyc/card", "ocr/card")]
+        assert outcomes == [RequestOutcome.SUCCEEDED, RequestOutcome.SUCCEEDED]
 
 
 def test_a_bundle_that_runs_again_pays_nothing(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:
-    """What a process settled it knows when the runner brings it again, also copies and the dead."""
+    """What a process processed it knows when the runner brings it again, also copies and the dead."""
     contents = [draw(1), draw(2), draw(1), b"no picture"]
     requests = [put(f"{number}.jpg", content) for number, content in enumerate(contents)]
     with CardServer(lambda got: failure("3") if got.key == key_of(draw(2)) else ANSWERED) as server:
         rig = rig_of(server)
-        first, again = ([rig.settle(request, claims) for request in requests] for claims in (Claims(), Claims()))
+        first, again = (
+            [rig.process(request, duplicates) for request in requests]
+            for duplicates in (InFlightDuplicates(), InFlightDuplicates())
+        )
         assert len(server.received) == 2
-    assert first == again == [Fate.ANSWERED, Fate.DEAD, Fate.DUPLICATE, Fate.DEAD]
+    assert (
+        first
+        == again
+        == [
+            RequestOutcome.SUCCEEDED,
+            RequestOutcome.DEAD_LETTERED,
+            RequestOutcome.DUPLICATE,
+            RequestOutcome.DEAD_LETTERED,
+        ]
+    )
 
 
 def test_another_process_of_a_run_pays_nothing(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:
-    """Another process of the same run knows from the journal what was settled, what failed for now included."""
+    """Another process of the same run knows from the journal what was processed, what failed for now included."""
     requests = [put(f"{number}.jpg", draw(number)) for number in range(2)]
     busy = key_of(draw(1))
     with CardServer(lambda got: Answer(status=500) if got.key == busy else ANSWERED) as server:
         first = rig_of(server)
-        assert [first.settle(request) for request in requests] == [Fate.ANSWERED, Fate.DEAD]
+        assert [first.process(request) for request in requests] == [
+            RequestOutcome.SUCCEEDED,
+            RequestOutcome.DEAD_LETTERED,
+        ]
         calls, other = len(server.received), rig_of(server)
-        assert [other.settle(request) for request in requests] == [Fate.ANSWERED, Fate.DEAD]
+        assert [other.process(request) for request in requests] == [
+            RequestOutcome.SUCCEEDED,
+            RequestOutcome.DEAD_LETTERED,
+        ]
         assert len(server.received) == calls
 
 
@@ -77,14 +95,14 @@ def test_an_image_that_failed_in_three_runs_waits_for_replay(
     """
     bad = key_of(draw(0))
     with CardServer(lambda got: Answer(status=500) if got.key == bad else ANSWERED) as server:
-        fates = []
+        outcomes = []
         for number, run in enumerate((1, 1, 2, 2, 3, 3, 4)):
             rig = rig_of(server, run_id=f"r{run}")
-            assert rig.settle(put("good.jpg", draw(number + 1))) is Fate.ANSWERED  # else none answers
-            fates.append(rig.settle(put(f"bad-{run}.jpg", draw(0))))
+            assert rig.process(put("good.jpg", draw(number + 1))) is RequestOutcome.SUCCEEDED  # else none answers
+            outcomes.append(rig.process(put(f"bad-{run}.jpg", draw(0))))
         assert server.calls[bad] == 3 * 3
-    assert fates == [Fate.DEAD] * 6 + [Fate.ANSWERED_BEFORE]
-    assert [one.retriable for one in rig.records if one.outcome == "dead"] == [True, True, False]
+    assert outcomes == [RequestOutcome.DEAD_LETTERED] * 6 + [RequestOutcome.SKIPPED]
+    assert [one.retriable for one in rig.records if one.outcome == "failed"] == [True, True, False]
 
 
 def test_an_image_that_was_not_there_in_three_runs(
@@ -94,36 +112,38 @@ def test_an_image_that_was_not_there_in_three_runs(
     request = put("a.jpg", jpeg)
     (tmp_path / "a.jpg").unlink()
     with CardServer(lambda got: ANSWERED) as server:
-        fates = [rig_of(server, run_id=f"r{run}").settle(request) for run in (1, 2, 3, 4)]
-        fates.append(rig_of(server, run_id="r5").settle(put("a.jpg", jpeg)))
-    assert fates == [*[Fate.DEAD] * 3, Fate.ANSWERED_BEFORE, Fate.ANSWERED]
+        outcomes = [rig_of(server, run_id=f"r{run}").process(request) for run in (1, 2, 3, 4)]
+        outcomes.append(rig_of(server, run_id="r5").process(put("a.jpg", jpeg)))
+    assert outcomes == [*[RequestOutcome.DEAD_LETTERED] * 3, RequestOutcome.SKIPPED, RequestOutcome.SUCCEEDED]
 
 
 def test_another_run_pays_nothing(
     rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes, tmp_path: Path
 ) -> None:
-    """A renamed picture is known by content, once opened, and from then on by its source without opening it."""
+    """A renamed image is known by content, once opened, and from then on by its source without opening it."""
     with CardServer(lambda got: ANSWERED) as server:
-        rig_of(server).settle(put("a.jpg", jpeg))
+        rig_of(server).process(put("a.jpg", jpeg))
         renamed = put("b.jpg", jpeg)
-        assert rig_of(server, run_id="r2").settle(renamed) is Fate.ANSWERED_BEFORE
+        assert rig_of(server, run_id="r2").process(renamed) is RequestOutcome.SKIPPED
         (tmp_path / "b.jpg").unlink()
         third = rig_of(server, run_id="r3")
-        assert third.settle(renamed) is Fate.ANSWERED_BEFORE
+        assert third.process(renamed) is RequestOutcome.SKIPPED
         assert len(server.received) == 1
     assert [(one.outcome, one.uris) for one in third.records] == [
-        ("answered", (str(tmp_path / "a.jpg"),)),
-        ("copy", (str(tmp_path / "b.jpg"),)),
+        ("succeeded", (str(tmp_path / "a.jpg"),)),
+        ("duplicate", (str(tmp_path / "b.jpg"),)),
     ]
 
 
-def test_a_changed_picture_is_new(
+def test_a_changed_image_is_new(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:
-    """Other bytes under the same name are another picture."""
+    """Other bytes under the same name are another image."""
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
-        assert [rig.settle(put("a.jpg", draw(number)), Claims()) for number in (1, 2)] == [Fate.ANSWERED] * 2
+        assert [rig.process(put("a.jpg", draw(number)), InFlightDuplicates()) for number in (1, 2)] == [
+            RequestOutcome.SUCCEEDED
+        ] * 2
         assert dict(server.calls) == {key_of(draw(1)): 1, key_of(draw(2)): 1}
 
 
@@ -131,9 +151,9 @@ def test_known_by_source_reads_no_content(rig_of: Callable[..., Rig], put: Calla
     """With --dedupe=source copies are requests of their own, and each is known by its source."""
     first, second = put("a.jpg", jpeg), put("b.jpg", jpeg)
     with CardServer(lambda got: ANSWERED) as server:
-        rig = rig_of(server, knows_by_source=True)
-        fates = [rig.settle(request, Claims()) for request in (first, second, first)]
-        assert (fates, len(server.received)) == ([Fate.ANSWERED] * 3, 2)
+        rig = rig_of(server, dedupe_by_source=True)
+        outcomes = [rig.process(request, InFlightDuplicates()) for request in (first, second, first)]
+        assert (outcomes, len(server.received)) == ([RequestOutcome.SUCCEEDED] * 3, 2)
     assert [one.item_id for one in rig.records] == [first.source_id, second.source_id]
 
 
@@ -141,7 +161,7 @@ def labelled(request: Request, customer: str) -> Request:
     return replace(request, labels=(("customer", customer), ("branch", "north")))
 
 
-def told(rig: Rig) -> list[tuple[str, tuple[str, ...], Labels, str | None]]:
+def message(rig: Rig) -> list[tuple[str, tuple[str, ...], Labels, str | None]]:
     """What the journal says of each input, in the order of its names."""
     return sorted((one.outcome, one.uris, one.labels, one.code) for one in rig.records)
 
@@ -155,18 +175,18 @@ def test_labels_are_recorded_once_and_without_a_call(
     """
     request = put("a.jpg", jpeg)
     with CardServer(lambda got: ANSWERED) as server:
-        fates = [rig_of(server).settle(labelled(request, customer)) for customer in "112"]
+        outcomes = [rig_of(server).process(labelled(request, customer)) for customer in "112"]
         (tmp_path / "a.jpg").unlink()
         for run in ("r2", "r3"):
             rig = rig_of(server, run_id=run)
-            fates += [rig.settle(labelled(request, customer)) for customer in "234"]
+            outcomes += [rig.process(labelled(request, customer)) for customer in "234"]
             turned = replace(labelled(request, "3"), labels=labelled(request, "3").labels[::-1])
-            fates.append(rig.settle(turned))
+            outcomes.append(rig.process(turned))
         assert len(server.received) == 1
-    assert fates == [Fate.ANSWERED] * 3 + [Fate.ANSWERED_BEFORE] * 8
-    assert told(rig) == [
-        ("answered", request.uris, labelled(request, "1").labels, None),
-        *(("copy", request.uris, labelled(request, customer).labels, None) for customer in "234"),
+    assert outcomes == [RequestOutcome.SUCCEEDED] * 3 + [RequestOutcome.SKIPPED] * 8
+    assert message(rig) == [
+        *(("duplicate", request.uris, labelled(request, customer).labels, None) for customer in "234"),
+        ("succeeded", request.uris, labelled(request, "1").labels, None),
     ]
 
 
@@ -179,28 +199,35 @@ def test_duplicates_of_a_failed_image_say_why_it_failed(
         rig = rig_of(server)
         final, for_now = put("final.jpg", draw(1)), put("now.jpg", draw(2))
         requests = [final, put("copy.jpg", draw(1)), labelled(final, "7"), for_now, put("again.jpg", draw(2))]
-        fates = [rig.settle(request) for request in (put("good.jpg", draw(0)), *requests)]
+        outcomes = [rig.process(request) for request in (put("good.jpg", draw(0)), *requests)]
         later = rig_of(server, run_id="r2")
-        fates += [later.settle(request) for request in (put("renamed.jpg", draw(1)), labelled(final, "8"))]
+        outcomes += [later.process(request) for request in (put("renamed.jpg", draw(1)), labelled(final, "8"))]
         assert {server.calls[key] for key in (key_of(draw(0)), key_of(draw(1)))} == {1}
-    assert fates == [
-        *(Fate.ANSWERED, Fate.DEAD, Fate.DUPLICATE, Fate.DUPLICATE, Fate.DEAD, Fate.DUPLICATE),
-        *[Fate.ANSWERED_BEFORE] * 2,
+    assert outcomes == [
+        *(
+            RequestOutcome.SUCCEEDED,
+            RequestOutcome.DEAD_LETTERED,
+            RequestOutcome.DUPLICATE,
+            RequestOutcome.DUPLICATE,
+            RequestOutcome.DEAD_LETTERED,
+            RequestOutcome.DUPLICATE,
+        ),
+        *[RequestOutcome.SKIPPED] * 2,
     ]
-    said = {
+    text = {
         (Path(one.uris[0]).stem, one.labels[:1]): (one.outcome, one.stage, one.code, one.retriable, one.attempts)
         for one in later.records
     }
     no_card = ("call", "error_3", False)
-    assert said == {
-        ("good", ()): ("answered", None, None, False, 1),
-        ("final", ()): ("dead", *no_card, 1),
-        ("copy", ()): ("copy", *no_card, 0),
-        ("final", (("customer", "7"),)): ("copy", *no_card, 0),
-        ("now", ()): ("dead", "call", "http_500", True, 3),
-        ("again", ()): ("copy", "call", "http_500", True, 0),
-        ("renamed", ()): ("copy", *no_card, 0),
-        ("final", (("customer", "8"),)): ("copy", *no_card, 0),
+    assert text == {
+        ("good", ()): ("succeeded", None, None, False, 1),
+        ("final", ()): ("failed", *no_card, 1),
+        ("copy", ()): ("duplicate", *no_card, 0),
+        ("final", (("customer", "7"),)): ("duplicate", *no_card, 0),
+        ("now", ()): ("failed", "call", "http_500", True, 3),
+        ("again", ()): ("duplicate", "call", "http_500", True, 0),
+        ("renamed", ()): ("duplicate", *no_card, 0),
+        ("final", (("customer", "8"),)): ("duplicate", *no_card, 0),
     }
 
 
@@ -210,16 +237,16 @@ def test_an_image_of_unknown_version_is_recorded_once(
     """Where a store tells no version, an image is opened in each run, and its second record is not made."""
     request = put("a.jpg", jpeg)
 
-    def unversioned(rig: Rig) -> Settled:
+    def unversioned(rig: Rig) -> JournalRecord:
         record = rig.records[0]
         return replace(record, source_id=None)
 
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
-        assert rig.settle(request) is Fate.ANSWERED
+        assert rig.process(request) is RequestOutcome.SUCCEEDED
         record = unversioned(rig)
-    index = load_answered(rig.folder, "r2")
+    index = load_index(rig.folder, "r2")
     known = [index.has_input(None, record.input_id)]
-    index.note(record)
+    index.record(record)
     known.append(index.has_input(None, record.input_id))
     assert known == [False, True]

@@ -1,4 +1,4 @@
-"""One picture's way from its URI to a durable answer, against a real server and a real journal."""
+"""One image's way from its URI to a durable answer, against a real server and a real journal."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from cardbeam.calls.bounded_executor import Held
-from cardbeam.calls.duplicates import Claims
+from cardbeam.calls.duplicates import InFlightDuplicates
 from cardbeam.journal.local_writer import LocalJournal
-from cardbeam.model.record import Settled
-from cardbeam.model.request import Picture, Request, item_id_of
-from cardbeam.model.result import Ending, Fate
+from cardbeam.model.record import JournalRecord
+from cardbeam.model.request import ImageRef, Request, item_id_of
+from cardbeam.model.result import RequestOutcome, RequestResult
 from cardbeam.ratelimit.throttle import Throttle
 from cardbeam.run_state.stop_signal import BUDGET, STORAGE_REFUSED, StopReason
 from cardbeam.storage.object_store import connect
 from schemas.outcomes import OUTCOMES
 from tests.cardbeam.rig import START_US, Rig
-from tests.records import dead
+from tests.records import failed_record
 from tests.servers import Answer, CardServer, failure, success
 from tests.wire import Received, key_of
 
@@ -29,30 +29,30 @@ ANSWERED = success(("passport", {"id": "B0000001"}))
 
 
 def test_an_answer_is_a_record(rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes) -> None:
-    """A new picture is sent unchanged, once, and its answer stands in the journal with all that is known of it."""
+    """A new image is sent unchanged, once, and its answer stands in the journal with all that is known of it."""
     request = replace(put("a.jpg", jpeg), labels=(("customer", "7"),))
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
-        ending = rig.settler.settle(request, Claims())
-        assert [part.content for got in server.received for part in got.pictures] == [jpeg]
+        result = rig.processor.process(request, InFlightDuplicates())
+        assert [part.content for got in server.received for part in got.images] == [jpeg]
     (record,) = rig.records
-    assert isinstance(ending, Ending)
-    assert (ending.fate, ending.attempts, ending.latency_s) == (Fate.ANSWERED, 1, record.latency_s)
+    assert isinstance(result, RequestResult)
+    assert (result.outcome, result.attempts, result.latency_s) == (RequestOutcome.SUCCEEDED, 1, record.latency_s)
     assert 0 < (record.latency_s or 0) < 30
-    assert record == Settled(
+    assert record == JournalRecord(
         item_id=item_id_of("ekyc/card", [jpeg]),
         source_id=request.source_id,
-        outcome="answered",
+        outcome="succeeded",
         operation="ekyc/card",
         uris=request.uris,
         labels=(("customer", "7"),),
-        first_at=START_US,
-        last_at=START_US + 1_000_000,
+        started_at=START_US,
+        completed_at=START_US + 1_000_000,
         http_status=200,
         attempts=1,
         latency_s=record.latency_s,
-        picture_bytes=len(jpeg),
-        reply=ANSWERED.body,
+        image_bytes=len(jpeg),
+        response=ANSWERED.body,
     )
 
 
@@ -83,14 +83,18 @@ def test_a_death_is_a_record(
     draw: Callable[..., bytes],
     jpeg: bytes,
 ) -> None:
-    """What the endpoint rejects while it answers others is dead with its code; a reply that may be billed is kept."""
+    """What the endpoint rejects while it answers others is dead with its code; a response that may be billed is
+    kept."""
     with CardServer(lambda got: answer if got.key == key_of(jpeg) else ANSWERED) as server:
         rig = rig_of(server)
-        assert [rig.settle(put("b.jpg", draw(7))), rig.settle(put("a.jpg", jpeg))] == [Fate.ANSWERED, Fate.DEAD]
+        assert [rig.process(put("b.jpg", draw(7))), rig.process(put("a.jpg", jpeg))] == [
+            RequestOutcome.SUCCEEDED,
+            RequestOutcome.DEAD_LETTERED,
+        ]
     _, record = rig.records
-    assert (record.outcome, record.stage, record.code, record.retriable) == ("dead", "call", code, retriable)
+    assert (record.outcome, record.stage, record.code, record.retriable) == ("failed", "call", code, retriable)
     assert (record.http_status, record.attempts) == (answer.status, attempts)
-    assert record.reply == (answer.body if is_kept else None)
+    assert record.response == (answer.body if is_kept else None)
 
 
 @pytest.mark.parametrize(
@@ -105,17 +109,17 @@ def test_what_cannot_be_sent_is_not_paid_for(
     put: Callable[..., Request],
     tmp_path: Path,
 ) -> None:
-    """A picture that is not there or no picture dies before the call, under its source."""
+    """An image that is not there or no image dies before the call, under its source."""
     request = put("a.jpg", content or b"")
     if content is None:
         (tmp_path / "a.jpg").unlink()
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
-        assert rig.settle(request) is Fate.DEAD
+        assert rig.process(request) is RequestOutcome.DEAD_LETTERED
         assert server.received == []
     (record,) = rig.records
     assert (record.stage, record.code, record.message) == ("read", code, OUTCOMES[code].message)
-    assert (record.retriable, record.attempts, record.reply) == (retriable, 0, None)
+    assert (record.retriable, record.attempts, record.response) == (retriable, 0, None)
     assert (record.item_id, record.source_id) == (request.fallback_id, request.source_id)
 
 
@@ -124,23 +128,28 @@ def test_a_lone_side_is_not_paid_for(
 ) -> None:
     """Two sides are one request with one key, in their order; one side alone is dead."""
     front, back = put("f.jpg", jpeg, "ekyc/cards"), put("b.png", png, "ekyc/cards")
-    pair = Request("ekyc/cards", (*front.pictures, *back.pictures))
-    swapped = Request("ekyc/cards", (*back.pictures, *front.pictures))
+    pair = Request("ekyc/cards", (*front.images, *back.images))
+    swapped = Request("ekyc/cards", (*back.images, *front.images))
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
-        fates = [rig.settle(request) for request in (front, pair, swapped, pair)]
+        outcomes = [rig.process(request) for request in (front, pair, swapped, pair)]
         assert dict(server.calls) == {key_of(jpeg, png): 1, key_of(png, jpeg): 1}
-    assert fates == [Fate.DEAD, Fate.ANSWERED, Fate.ANSWERED, Fate.DUPLICATE]
-    assert [one.code for one in rig.records] == ["lone_side", None, None]
+    assert outcomes == [
+        RequestOutcome.DEAD_LETTERED,
+        RequestOutcome.SUCCEEDED,
+        RequestOutcome.SUCCEEDED,
+        RequestOutcome.DUPLICATE,
+    ]
+    assert [one.code for one in rig.records] == ["unpaired", None, None]
 
 
 def test_a_url_goes_as_it_is(rig_of: Callable[..., Rig]) -> None:
-    """In url transfer no picture is read: its URL is sent; one that the endpoint cannot fetch is tried again."""
+    """In url transfer no image is read: its URL is sent; one that the endpoint cannot fetch is tried again."""
     url = "https://pictures.example/a.jpg"
     with CardServer(lambda got: failure("2") if len(server.received) < 3 else ANSWERED) as server:
         rig = rig_of(server, transfer="url")
-        request = Request("ekyc/card", (Picture(url, 10, "etag-1"),))
-        assert rig.settle(request) is Fate.ANSWERED
+        request = Request("ekyc/card", (ImageRef(url, 10, "etag-1"),))
+        assert rig.process(request) is RequestOutcome.SUCCEEDED
         assert [got.query["img"] for got in server.received] == [url] * 3
     assert [(one.item_id, one.attempts) for one in rig.records] == [(request.source_id, 3)]
 
@@ -148,17 +157,17 @@ def test_a_url_goes_as_it_is(rig_of: Callable[..., Rig]) -> None:
 def test_a_stopped_run_defers(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:
-    """What the stop meets, and what comes after it, is deferred with its copies: no call more, no death. The record of
-    what was sent counts the call."""
+    """What the stop meets, and what comes after it, is deferred with its copies: no call more, no failure. The
+    record of what was sent counts the call."""
     requests = [put(f"{number}.jpg", draw(number // 2)) for number in range(6)]
     with CardServer(lambda got: failure("4") if got.key == key_of(draw(1)) else ANSWERED) as server:
         rig = rig_of(server)
-        fates = [rig.settle(request) for request in requests]
+        outcomes = [rig.process(request) for request in requests]
         assert dict(server.calls) == {key_of(draw(0)): 1, key_of(draw(1)): 1}
-    assert fates == [Fate.ANSWERED, Fate.DUPLICATE] + [Fate.DEFERRED] * 4
+    assert outcomes == [RequestOutcome.SUCCEEDED, RequestOutcome.DUPLICATE] + [RequestOutcome.DEFERRED] * 4
     assert [(one.outcome, one.code, one.attempts) for one in rig.records] == [
-        ("answered", None, 1),
-        ("copy", None, 0),
+        ("succeeded", None, 1),
+        ("duplicate", None, 0),
         ("deferred", "error_4", 1),
     ]
 
@@ -166,7 +175,7 @@ def test_a_stopped_run_defers(
 class FullDisk(LocalJournal):
     """A journal that takes nothing."""
 
-    def append(self, settled: Settled) -> None:
+    def append(self, settled: JournalRecord) -> None:
         raise OSError("no space left on device")
 
 
@@ -177,16 +186,16 @@ def test_nothing_is_known_that_is_not_durable(
     request = put("a.jpg", jpeg)
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
-        durable, full = rig.settler, replace(rig.settler, journal=FullDisk(rig.folder, "r1"))
-        claims = Claims()
+        durable, full = rig.processor, replace(rig.processor, journal=FullDisk(rig.folder, "r1"))
+        duplicates = InFlightDuplicates()
         with pytest.raises(OSError, match="no space left"):
-            full.settle(request, claims)
-        assert durable.settle(put("b.jpg", jpeg), claims).fate is Fate.DEFERRED
-        assert durable.settle(request, Claims()).fate is Fate.ANSWERED
-    assert [one.outcome for one in rig.records] == ["answered"]
+            full.process(request, duplicates)
+        assert durable.process(put("b.jpg", jpeg), duplicates).outcome is RequestOutcome.DEFERRED
+        assert durable.process(request, InFlightDuplicates()).outcome is RequestOutcome.SUCCEEDED
+    assert [one.outcome for one in rig.records] == ["succeeded"]
 
 
-def _one(records: list[Settled], name: str) -> Settled:
+def _one(records: list[JournalRecord], name: str) -> JournalRecord:
     """The last record of the image with this name."""
     return [one for one in records if one.uris[0].endswith(name)][-1]
 
@@ -194,20 +203,20 @@ def _one(records: list[Settled], name: str) -> Settled:
 def test_what_fails_first_waits_for_the_next_image(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:
-    """It is no dead letter until another image is answered; then it is one, with its attempts and its reply."""
+    """It is no dead letter until another image is answered; then it is one, with its attempts and its response."""
     garbage = Answer(b"<html>")
     with CardServer(lambda got: garbage if got.key == key_of(draw(0)) else ANSWERED) as server:
         rig = rig_of(server)
         held = rig.start(put("0.jpg", draw(0)))
         assert isinstance(held, Held) and not held.decided.done() and rig.records == []
-        assert rig.settle(put("1.jpg", draw(1))) is Fate.ANSWERED
+        assert rig.process(put("1.jpg", draw(1))) is RequestOutcome.SUCCEEDED
         assert held.decided.done()
-        assert held.finish().fate is Fate.DEAD
+        assert held.finish().outcome is RequestOutcome.DEAD_LETTERED
     record = _one(rig.records, "0.jpg")
-    assert (record.outcome, record.code, record.attempts, record.reply) == ("dead", "bad_reply", 3, garbage.body)
+    assert (record.outcome, record.code, record.attempts, record.response) == ("failed", "bad_reply", 3, garbage.body)
 
 
-def test_what_an_outage_defers_is_recorded_with_its_attempts_and_its_reply(
+def test_what_an_outage_defers_is_recorded_with_its_attempts_and_its_response(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:
     """Garbage may be billed: a run that stops on it keeps it, counts its calls, buries nothing; a rerun sends it."""
@@ -215,15 +224,17 @@ def test_what_an_outage_defers_is_recorded_with_its_attempts_and_its_reply(
         rig = rig_of(server)
         requests = [put(f"{number}.jpg", draw(number)) for number in range(4)]
         started = [rig.start(request) for request in requests]
-        endings = [one.finish() if isinstance(one, Held) else one for one in started]
+        results = [one.finish() if isinstance(one, Held) else one for one in started]
         assert len(server.received) == 9
-    assert [(ending.fate, ending.attempts) for ending in endings] == [(Fate.DEFERRED, 3)] * 3 + [(Fate.DEFERRED, 0)]
-    told = sorted((one.uris[0][-5:], one.outcome, one.code, one.attempts, one.reply) for one in rig.records)
-    assert told == [(f"{number}.jpg", "deferred", "bad_reply", 3, b"<html>") for number in range(3)]
+    assert [(result.outcome, result.attempts) for result in results] == [(RequestOutcome.DEFERRED, 3)] * 3 + [
+        (RequestOutcome.DEFERRED, 0)
+    ]
+    reported = sorted((one.uris[0][-5:], one.outcome, one.code, one.attempts, one.response) for one in rig.records)
+    assert reported == [(f"{number}.jpg", "deferred", "bad_reply", 3, b"<html>") for number in range(3)]
     assert {one.retriable for one in rig.records} == {True}
     with CardServer(lambda got: ANSWERED) as server:
         again = rig_of(server, run_id="r2")
-        assert [again.settle(request) for request in requests] == [Fate.ANSWERED] * 4
+        assert [again.process(request) for request in requests] == [RequestOutcome.SUCCEEDED] * 4
         assert len(server.received) == 4
 
 
@@ -239,10 +250,12 @@ def test_duplicates_of_what_is_held_keep_no_thread(
         if is_outage:
             rig.sender.nothing_more()
         else:
-            rig.settle(put("9.jpg", draw(9)))
-        fates = [one.finish().fate for one in started if isinstance(one, Held)]
+            rig.process(put("9.jpg", draw(9)))
+        outcomes = [one.finish().outcome for one in started if isinstance(one, Held)]
         assert server.calls[key_of(draw(0))] == 3
-    assert fates == ([Fate.DEFERRED] * 5 if is_outage else [Fate.DEAD] + [Fate.DUPLICATE] * 4)
+    assert outcomes == (
+        [RequestOutcome.DEFERRED] * 5 if is_outage else [RequestOutcome.DEAD_LETTERED] + [RequestOutcome.DUPLICATE] * 4
+    )
 
 
 def test_what_failed_in_an_earlier_run_is_told_to_the_sender(
@@ -252,11 +265,11 @@ def test_what_failed_in_an_earlier_run_is_told_to_the_sender(
     with CardServer(lambda got: Answer(status=403)) as server:
         journal = LocalJournal(rig_of(server).folder, "r0")
         for number in range(4):
-            failed = dead(number, retriable=True, code="http_403", stage="call")
+            failed = failed_record(number, retriable=True, code="http_403", stage="call")
             journal.append(replace(failed, item_id=item_id_of("ekyc/card", [draw(number)])))
         rig = rig_of(server)
-        fates = [rig.settle(put(f"{number}.jpg", draw(number))) for number in range(4)]
-    assert fates == [Fate.DEAD] * 4
+        outcomes = [rig.process(put(f"{number}.jpg", draw(number))) for number in range(4)]
+    assert outcomes == [RequestOutcome.DEAD_LETTERED] * 4
     assert not rig.sender.is_stopped
 
 
@@ -267,20 +280,26 @@ def test_a_watch_gives_a_failed_image_out_again_until_it_may_not(
     bad = {key_of(draw(0)): Answer(status=500), key_of(draw(1)): failure("3")}
     with CardServer(lambda got: bad.get(got.key, ANSWERED)) as server:
         rig = rig_of(server, watches=True)
-        assert rig.settle(put("9.jpg", draw(9))) is Fate.ANSWERED
+        assert rig.process(put("9.jpg", draw(9))) is RequestOutcome.SUCCEEDED
         requests = [put(f"{number}.jpg", draw(number)) for number in range(2)]
         gone = replace(put("2.jpg", draw(2)), may_retry=True)
         Path(gone.uris[0]).unlink()
-        fates = [
-            rig.settle(request, Claims()) for request in (*(replace(one, may_retry=True) for one in requests), gone)
+        outcomes = [
+            rig.process(request, InFlightDuplicates())
+            for request in (*(replace(one, may_retry=True) for one in requests), gone)
         ]
-        fates.append(rig.settle(requests[0], Claims()))
-    assert fates == [Fate.DEFERRED, Fate.DEAD, Fate.DEFERRED, Fate.DEAD]
+        outcomes.append(rig.process(requests[0], InFlightDuplicates()))
+    assert outcomes == [
+        RequestOutcome.DEFERRED,
+        RequestOutcome.DEAD_LETTERED,
+        RequestOutcome.DEFERRED,
+        RequestOutcome.DEAD_LETTERED,
+    ]
     assert [(one.outcome, one.code, one.retriable) for one in rig.records[1:]] == [
         ("retry", "http_500", True),
-        ("dead", "error_3", False),
+        ("failed", "error_3", False),
         ("retry", "not_found", True),
-        ("dead", "http_500", True),
+        ("failed", "http_500", True),
     ]
 
 
@@ -293,8 +312,8 @@ def test_retries_of_a_watch_alone_do_not_stop_it(
         retries = [
             replace(put(f"{number}.jpg", draw(number)), may_retry=True, failed_before="http_400") for number in range(5)
         ]
-        fates = [rig.settle(request) for request in retries]
-    assert (fates, rig.sender.is_stopped) == ([Fate.DEFERRED] * 5, False)
+        outcomes = [rig.process(request) for request in retries]
+    assert (outcomes, rig.sender.is_stopped) == ([RequestOutcome.DEFERRED] * 5, False)
     assert [(one.outcome, one.code) for one in rig.records] == [("retry", "http_400")] * 5
 
 
@@ -306,9 +325,9 @@ def test_a_watch_records_whatever_it_defers(
         rig = rig_of(server, watches=True)
         requests = [put(f"{number}.jpg", draw(min(number, 3))) for number in range(5)]
         started = [rig.start(request) for request in requests]
-        fates = [(one.finish() if isinstance(one, Held) else one).fate for one in started]
+        outcomes = [(one.finish() if isinstance(one, Held) else one).outcome for one in started]
         assert len(server.received) == 3
-    assert fates == [Fate.DEFERRED] * 5
+    assert outcomes == [RequestOutcome.DEFERRED] * 5
     assert sorted((one.uris[0][-5:], one.outcome, one.attempts) for one in rig.records) == [
         *((f"{number}.jpg", "deferred", 1) for number in range(3)),
         *((f"{number}.jpg", "deferred", 0) for number in (3, 4)),
@@ -329,10 +348,10 @@ def test_an_ending_says_what_it_waited_for(
     with CardServer(lambda got: Answer(status=500) if len(server.received) == 1 else ANSWERED) as server:
         rig = rig_of(server)
         rig.sender._throttle = Throttle(0.5, lambda: now_s, sleep)
-        ending = rig.start(put("a.jpg", jpeg))
-    assert isinstance(ending, Ending)
-    assert (ending.attempts, ending.queued_s) == (2, pytest.approx(0, abs=0.5))
-    assert (ending.waited_s, ending.throttled_s) == (pytest.approx(now_s), pytest.approx(now_s))
+        result = rig.start(put("a.jpg", jpeg))
+    assert isinstance(result, RequestResult)
+    assert (result.attempts, result.queued_s) == (2, pytest.approx(0, abs=0.5))
+    assert (result.waited_s, result.throttled_s) == (pytest.approx(now_s), pytest.approx(now_s))
     assert 2.0 <= now_s < 2.2
 
 
@@ -345,7 +364,7 @@ def test_a_run_that_stopped_reads_no_image(
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
         rig.sender.stop(BUDGET)
-        assert (rig.settle(request), rig.records, server.received) == (Fate.DEFERRED, [], [])
+        assert (rig.process(request), rig.records, server.received) == (RequestOutcome.DEFERRED, [], [])
 
 
 class _Store(BaseHTTPRequestHandler):
@@ -391,12 +410,12 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Store]]:
 
 
 @pytest.mark.parametrize(
-    ("code", "fate", "stopped_by", "recorded"),
-    [("2", Fate.DEFERRED, STORAGE_REFUSED, "deferred"), ("1", Fate.DEAD, None, "dead")],
+    ("code", "outcome", "stopped_by", "recorded"),
+    [("2", RequestOutcome.DEFERRED, STORAGE_REFUSED, "deferred"), ("1", RequestOutcome.DEAD_LETTERED, None, "failed")],
 )
 def test_urls_that_ran_out_with_the_credentials_stop_the_run(
     code: str,
-    fate: Fate,
+    outcome: RequestOutcome,
     stopped_by: StopReason | None,
     recorded: str,
     bucket: type[_Store],
@@ -411,10 +430,10 @@ def test_urls_that_ran_out_with_the_credentials_stop_the_run(
 
     with CardServer(answer) as server:
         rig = rig_of(server, transfer="url")
-        first, second = (Request("ekyc/card", (Picture(f"s3://bucket/{name}.jpg"),)) for name in "ab")
-        assert [rig.settle(first), rig.settle(second)] == [Fate.ANSWERED, fate]
+        first, second = (Request("ekyc/card", (ImageRef(f"s3://bucket/{name}.jpg"),)) for name in "ab")
+        assert [rig.process(first), rig.process(second)] == [RequestOutcome.SUCCEEDED, outcome]
     assert rig.stopped_by == stopped_by
-    assert [one.outcome for one in rig.records] == ["answered", recorded]
+    assert [one.outcome for one in rig.records] == ["succeeded", recorded]
 
 
 def test_a_storage_that_refuses_everything_stops_the_run_and_nothing_dies(
@@ -423,10 +442,10 @@ def test_a_storage_that_refuses_everything_stops_the_run_and_nothing_dies(
     """What was readable is refused: the run stops with the status of refused credentials, the image is deferred."""
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server, transfer="url")
-        requests = [Request("ekyc/card", (Picture(f"s3://bucket/{name}.jpg"),)) for name in "abc"]
-        fates = [rig.settle(requests[0])]
+        requests = [Request("ekyc/card", (ImageRef(f"s3://bucket/{name}.jpg"),)) for name in "abc"]
+        outcomes = [rig.process(requests[0])]
         bucket.refuses = True
-        fates += [rig.settle(request) for request in requests[1:]]
+        outcomes += [rig.process(request) for request in requests[1:]]
         assert len(server.received) == 1
-    assert fates == [Fate.ANSWERED, Fate.DEFERRED, Fate.DEFERRED]
-    assert (rig.stopped_by, [one.outcome for one in rig.records]) == (STORAGE_REFUSED, ["answered"])
+    assert outcomes == [RequestOutcome.SUCCEEDED, RequestOutcome.DEFERRED, RequestOutcome.DEFERRED]
+    assert (rig.stopped_by, [one.outcome for one in rig.records]) == (STORAGE_REFUSED, ["succeeded"])

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from cardbeam.calls.sender import Delivery, Sender, Verdict
-from cardbeam.http.body import Sent
-from cardbeam.http.card_client import Admit, CardClient
-from cardbeam.http.response import Attempt
+from cardbeam.calls.sender import Sender, SendResult, Verdict
+from cardbeam.http.body import ImagePayload
+from cardbeam.http.card_client import AcquirePermit, CardClient
+from cardbeam.http.response import CallResult
 from cardbeam.http.retry import RetryPolicy
 from cardbeam.ratelimit.call_budget import of_one
 from cardbeam.ratelimit.envoy import NotAllowed
 from cardbeam.ratelimit.throttle import Throttle
 from cardbeam.run_state.layout import run_file
-from cardbeam.run_state.stop_signal import BUDGET, STOP_FILE, StopReason, StopSwitch, read_stop, suspects
+from cardbeam.run_state.stop_signal import BUDGET, STOP_FILE, StopReason, StopSignal, read_stop, suspects
 from cardbeam.storage.folder import LocalFolder
 from schemas.outcomes import OUTCOMES, outcome_of_status
 from tests.servers import Answer, CardServer, Fault, failure, success
@@ -49,7 +49,7 @@ class Rig:
         self.sender = Sender(
             self.open_client(self.server.base_url),
             Throttle(0, lambda: self.now_s, self._pass, ask=self.ask),
-            StopSwitch(self.folder, "r1"),
+            StopSignal(self.folder, "r1"),
             RetryPolicy(5, 600.0),
             jitter=lambda: 1.0,
             sleep=self._sleep,
@@ -67,20 +67,20 @@ class Rig:
         self.slept_s.append(seconds)
         self._pass(seconds)
 
-    def deliver(self, number: int = 0, failed_before: Callable[[], str] = lambda: "") -> Delivery:
+    def deliver(self, number: int = 0, failed_before: Callable[[], str] = lambda: "") -> SendResult:
         """One request; each number is another image."""
-        pictures = [Sent(str(number).encode(), "image/jpeg")]
-        return self.sender.send("ekyc/card", pictures, str(number), failed_before)
+        images = [ImagePayload(str(number).encode(), "image/jpeg")]
+        return self.sender.send("ekyc/card", images, str(number), failed_before)
 
     def send(self, number: int = 0) -> tuple[str, int] | str:
         """The outcome and the attempts of one request, or that it was deferred, or that it is held."""
-        delivery = self.deliver(number)
-        if isinstance(delivery.verdict, Future):
+        sent = self.deliver(number)
+        if isinstance(sent.verdict, Future):
             return "held"
-        if delivery.verdict is Verdict.DEFERRED:
+        if sent.verdict is Verdict.DEFERRED:
             return "deferred"
-        assert delivery.attempt is not None
-        return delivery.attempt.outcome.code, delivery.attempts
+        assert sent.result is not None
+        return sent.result.outcome.code, sent.attempts
 
     @property
     def stopped_by(self) -> StopReason | None:
@@ -117,7 +117,7 @@ def test_a_request_is_sent_until_it_is_settled(rig_of: Callable[..., Rig]) -> No
     """What passes is asked again after its wait; the last attempt comes back with the number of all."""
     with CardServer(in_turn(Answer(status=500), Answer(status=502), ANSWERED)) as server:
         rig = rig_of(server)
-        assert rig.send() == ("answered", 3)
+        assert rig.send() == ("succeeded", 3)
         assert (rig.slept_s, len(server.received), rig.stopped_by) == ([0.5, 1.0], 3, None)
 
 
@@ -129,9 +129,9 @@ def test_what_does_not_pass_is_held_until_another_image_is_answered(rig_of: Call
         failed = rig.deliver(1)
         assert isinstance(failed.verdict, Future)
         was_done = failed.verdict.done()
-        assert rig.send(2) == ("answered", 1)
+        assert rig.send(2) == ("succeeded", 1)
         assert (was_done, failed.verdict.result(0), failed.attempts) == (False, Verdict.OWN, 5)
-    assert failed.attempt is not None and failed.attempt.outcome == outcome_of_status(500)
+    assert failed.result is not None and failed.result.outcome == outcome_of_status(500)
 
 
 @pytest.mark.parametrize(("retry_after", "held_s"), [("7", 7.0), ("86400", 60.0), (None, 0.5), ("0", 0.5)])
@@ -143,7 +143,7 @@ def test_being_too_fast_holds_everyone(retry_after: str | None, held_s: float, r
         rig.send()
         rig.sender._sleep = lambda _: None  # the request's own wait takes no time here: the throttle's is seen alone
         started_s = rig.now_s
-        assert rig.send() == ("answered", 2)
+        assert rig.send() == ("succeeded", 2)
         assert rig.now_s - started_s == pytest.approx(held_s, abs=0.1)
 
 
@@ -243,9 +243,9 @@ def test_an_outage_that_stopped_the_last_run_stops_the_next(rig_of: Callable[...
 
 def test_a_damaged_reason_of_another_run_is_passed_over(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
-    StopSwitch(folder, "r1").pull(replace(BUDGET, images=("a", "b")))
+    StopSignal(folder, "r1").set(replace(BUDGET, images=("a", "b")))
     folder.write(run_file("r2", STOP_FILE), b"{")
-    StopSwitch(folder, "r3").pull(replace(BUDGET, images=("c",)))
+    StopSignal(folder, "r3").set(replace(BUDGET, images=("c",)))
     assert [suspects(folder, run) for run in ("r3", "r4")] == [{"a", "b"}, {"a", "b", "c"}]
 
 
@@ -253,19 +253,19 @@ def test_another_worker_s_answer_tells_that_the_endpoint_is_there(rig_of: Callab
     """The only image of this worker failed, and another worker was answered: the failure is the image's own."""
     with CardServer(lambda got: Answer(status=403)) as server:
         rig = rig_of(server, options={"others_answered": lambda: True})
-        delivery = rig.deliver()
+        sent = rig.deliver()
         rig.sender.nothing_more()
-    assert isinstance(delivery.verdict, Future) and delivery.verdict.result(0) is Verdict.UNKNOWN
+    assert isinstance(sent.verdict, Future) and sent.verdict.result(0) is Verdict.UNKNOWN
     assert rig.stopped_by is None
 
 
 def test_the_first_answer_is_told_to_the_others_once(rig_of: Callable[..., Rig]) -> None:
-    told: list[str] = []
+    message: list[str] = []
     with CardServer(in_turn(ANSWERED, BUSY, ANSWERED)) as server:
-        rig = rig_of(server, options={"first_answered": lambda: told.append("answered")})
+        rig = rig_of(server, options={"first_answered": lambda: message.append("succeeded")})
         for number in range(3):
             rig.send(number)
-    assert told == ["answered"]
+    assert message == ["succeeded"]
 
 
 @pytest.mark.parametrize("number", [0, 1000])
@@ -275,7 +275,7 @@ def test_an_empty_account_stops_a_run_at_any_time(number: int, rig_of: Callable[
         rig = rig_of(server)
         sent = [rig.send(one) for one in ((9, 1) if not number else (1, 9, 1))]
         assert len(server.received) == len(sent) - 1
-    assert sent == [*[("answered", 1)] * (len(sent) - 2), "deferred", "deferred"]
+    assert sent == [*[("succeeded", 1)] * (len(sent) - 2), "deferred", "deferred"]
     assert rig.stopped_by is not None and (rig.stopped_by.status, rig.stopped_by.exit_status) == ("out_of_requests", 3)
 
 
@@ -329,10 +329,10 @@ def test_an_outage_that_ends_stops_nothing(rig_of: Callable[..., Rig], caplog: p
     with CardServer(in_turn(ANSWERED, *[Answer(status=500)] * (11 * 5), ANSWERED)) as server:
         rig = rig_of(server)
         assert [rig.send(number) for number in range(14)] == [
-            ("answered", 1),
+            ("succeeded", 1),
             *["held"] * 11,
-            ("answered", 1),
-            ("answered", 1),
+            ("succeeded", 1),
+            ("succeeded", 1),
         ]
     assert caplog.messages == [
         "the endpoint does not answer (http_500): one request at a time until it does",
@@ -351,7 +351,7 @@ def test_a_watch_pauses_in_an_outage_and_stops_nothing(rig_of: Callable[..., Rig
             rig.now_s += pause_s
             sent.append(rig.send(number))
             calls.append(len(server.received))
-    assert sent == ["held", "held", *["deferred"] * 6, ("answered", 1), ("answered", 1)]
+    assert sent == ["held", "held", *["deferred"] * 6, ("succeeded", 1), ("succeeded", 1)]
     assert calls == [1, 2, 3, 3, 4, 4, 5, 5, 6, 7]
     assert rig.stopped_by is None
 
@@ -374,7 +374,7 @@ def test_the_budget_counts_every_attempt(rig_of: Callable[..., Rig]) -> None:
     """With four calls allowed, an answer after two retries and one more answer are all that is sent."""
     with CardServer(in_turn(BUSY, BUSY, ANSWERED)) as server:
         rig = rig_of(server, max_calls=4)
-        assert [rig.send() for _ in range(4)] == [("answered", 3), ("answered", 1), "deferred", "deferred"]
+        assert [rig.send() for _ in range(4)] == [("succeeded", 3), ("succeeded", 1), "deferred", "deferred"]
         assert len(server.received) == 4
     assert rig.stopped_by == BUDGET
 
@@ -391,7 +391,7 @@ def test_a_call_that_a_rate_service_kept_from_being_made_is_not_of_the_budget(ri
         rig = rig_of(server, max_calls=1, ask=ask)
         with pytest.raises(NotAllowed):
             rig.send()
-        assert rig.send() == ("answered", 1)
+        assert rig.send() == ("succeeded", 1)
 
 
 def test_nothing_is_sent_whose_answer_could_not_be_kept(rig_of: Callable[..., Rig]) -> None:
@@ -404,18 +404,18 @@ def test_nothing_is_sent_whose_answer_could_not_be_kept(rig_of: Callable[..., Ri
 
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server, max_calls=2, check=check)
-        assert rig.send() == ("answered", 1)
+        assert rig.send() == ("succeeded", 1)
         with pytest.raises(OSError, match="No space left on device"):
             rig.send()
         assert (len(server.received), rig.stopped_by) == (1, None)
-        assert rig.send() == ("answered", 1)
+        assert rig.send() == ("succeeded", 1)
 
 
 def test_a_budget_that_suffices_stops_nothing(rig_of: Callable[..., Rig]) -> None:
     """As many calls as are allowed may be made without a stop."""
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server, max_calls=3)
-        assert [rig.send() for _ in range(3)] == [("answered", 1)] * 3
+        assert [rig.send() for _ in range(3)] == [("succeeded", 1)] * 3
     assert rig.stopped_by is None
 
 
@@ -445,7 +445,7 @@ def test_the_first_request_goes_alone(first: Answer, sent: int, rig_of: Callable
         others_came.wait(30)
         outcomes = [one.result() for one in sending]
         assert (alone, len(server.received)) == ([1], sent)
-    assert outcomes == [("answered", 1) if sent > 1 else "deferred"] * 12
+    assert outcomes == [("succeeded", 1) if sent > 1 else "deferred"] * 12
 
 
 def test_one_request_is_in_flight_in_an_outage(rig_of: Callable[..., Rig]) -> None:
@@ -457,7 +457,7 @@ def test_one_request_is_in_flight_in_an_outage(rig_of: Callable[..., Rig]) -> No
 
     def answer(got: Received) -> Answer:
         nonlocal in_flight
-        number = int(got.pictures[0].content)
+        number = int(got.images[0].content)
         if number == 99:
             return ANSWERED
         if server.calls[got.key] == 1:
@@ -488,9 +488,9 @@ def test_a_delivery_has_the_last_attempt(rig_of: Callable[..., Rig]) -> None:
     with CardServer(in_turn(ANSWERED, Answer(b"no", 500))) as server:
         rig = rig_of(server)
         good, bad = (rig.deliver(number) for number in range(2))
-    assert good.attempt is not None and bad.attempt is not None
-    assert (good.attempt.outcome, good.attempt.status, good.attempt.body) == (OUTCOMES["answered"], 200, ANSWERED.body)
-    assert (bad.attempt.outcome, bad.attempt.status, bad.attempt.body) == (outcome_of_status(500), 500, None)
+    assert good.result is not None and bad.result is not None
+    assert (good.result.outcome, good.result.status, good.result.body) == (OUTCOMES["succeeded"], 200, ANSWERED.body)
+    assert (bad.result.outcome, bad.result.status, bad.result.body) == (outcome_of_status(500), 500, None)
     assert (len(good.waits), len(bad.waits)) == (1, 5)
 
 
@@ -508,7 +508,7 @@ def test_a_request_says_how_long_it_waited_for_a_connection(rig_of: Callable[...
         first = threads.submit(rig.deliver, 0)
         first_came.wait(30)
         second = threads.submit(rig.deliver, 1)
-        while rig.sender._lines._change._waiters == ():  # type: ignore[attr-defined]  # until the second waits
+        while rig.sender._in_flight._change._waiters == ():  # type: ignore[attr-defined]  # until the second waits
             time.sleep(0.001)
         rig.now_s += 7.0
         may_go.set()
@@ -531,7 +531,7 @@ def test_as_many_calls_are_in_flight_as_are_allowed(rig_of: Callable[..., Rig]) 
 
     with CardServer(answer) as server, ThreadPoolExecutor(16) as threads:
         rig = rig_of(server, options={"calls": lambda: 3})
-        assert list(threads.map(rig.send, range(40))) == [("answered", 1)] * 40
+        assert list(threads.map(rig.send, range(40))) == [("succeeded", 1)] * 40
     assert most == 3
 
 
@@ -548,7 +548,7 @@ def test_a_call_that_raises_gives_its_connection_back(rig_of: Callable[..., Rig]
         with pytest.raises(NotAllowed):
             rig.send()
         sent = [threads.submit(rig.send, number).result(30) for number in range(3)]
-    assert sent == [("answered", 1)] * 3
+    assert sent == [("succeeded", 1)] * 3
 
 
 def throttled(rig: Rig, rate_per_s: float) -> Throttle:
@@ -563,10 +563,12 @@ class Unsent(CardClient):
     def __init__(self) -> None:
         self.admitted = 0
 
-    def call(self, operation: str, pictures: Sequence[Sent], admit: Admit = lambda: lambda: None) -> Attempt:
-        admit()
+    def call(
+        self, operation: str, images: Sequence[ImagePayload], acquire_permit: AcquirePermit = lambda: lambda: None
+    ) -> CallResult:
+        acquire_permit()
         self.admitted += 1
-        return Attempt(OUTCOMES["connection"])
+        return CallResult(OUTCOMES["connection"])
 
 
 def test_a_call_that_was_not_sent_gives_its_permit_back(rig_of: Callable[..., Rig]) -> None:
@@ -591,7 +593,7 @@ def test_a_stop_while_a_request_waits_for_the_rate_gives_permit_and_budget_back(
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server, max_calls=3)
         throttle = throttled(rig, 1.0)
-        assert rig.send() == ("answered", 1)
+        assert rig.send() == ("succeeded", 1)
         if is_permitted:
             throttle._ask = lambda: rig.sender.stop(BUDGET)
         else:
@@ -599,7 +601,7 @@ def test_a_stop_while_a_request_waits_for_the_rate_gives_permit_and_budget_back(
         assert rig.send() == "deferred"
         assert len(server.received) == 1
         budget = rig.sender._budget
-        assert [budget.take() for _ in range(3)] == [True, True, False]
+        assert [budget.acquire() for _ in range(3)] == [True, True, False]
     throttle._sleep, throttle._ask = rig._pass, lambda: None
     began_s = rig.now_s
     throttle.wait(lambda: rig.now_s > began_s + 10)
@@ -611,7 +613,7 @@ def test_a_wait_for_a_retry_ends_with_the_run(rig_of: Callable[..., Rig]) -> Non
     with CardServer(lambda got: BUSY) as server:
         rig = rig_of(server)
         rig.sender._sleep = lambda _: rig.sender.stop(BUDGET)
-        delivery = rig.deliver()
+        sent = rig.deliver()
         assert len(server.received) == 1
-    assert (delivery.verdict, delivery.attempts) == (Verdict.DEFERRED, 1)
-    assert delivery.attempt is not None and delivery.attempt.outcome == outcome_of_status(503)
+    assert (sent.verdict, sent.attempts) == (Verdict.DEFERRED, 1)
+    assert sent.result is not None and sent.result.outcome == outcome_of_status(503)

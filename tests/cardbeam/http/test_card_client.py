@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from cardbeam.http.body import Sent
+from cardbeam.http.body import ImagePayload
 from cardbeam.http.card_client import CardClient, Credentials
 from schemas.outcomes import OUTCOMES
 from tests.cardbeam.conftest import KEY, SECRET
@@ -22,7 +22,7 @@ from tests.wire import Part
 
 OPERATIONS = {"ekyc/cards": ("img1", "img2"), "ekyc/card": ("img",), "ocr/card": ("img",)}
 ANSWERED = success(("passport", {"id": "B0000001"}))
-REPLY = ANSWERED.body
+RESPONSE = ANSWERED.body
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
@@ -30,7 +30,7 @@ REPLY = ANSWERED.body
 def test_file_is_a_multipart_post(
     operation: str, get_thumb: bool, jpeg: bytes, png: bytes, pdf: bytes, client_of: Callable[..., CardClient]
 ) -> None:
-    """By file each picture is a part under the contract's name, of the content type that its bytes have."""
+    """By file each image is a part under the contract's name, of the content type that its bytes have."""
     kinds = [
         (jpeg, "image/jpeg", "picture.jpg"),
         (png, "image/png", "picture.png"),
@@ -40,14 +40,14 @@ def test_file_is_a_multipart_post(
     with CardServer(lambda got: ANSWERED) as server:
         client = client_of(server.base_url, transfer="file", get_thumb=get_thumb)
         for content, content_type, _ in kinds:
-            attempt = client.call(operation, [Sent(content, content_type)] * len(names))
-            assert (attempt.outcome, attempt.status, attempt.body) == (OUTCOMES["answered"], 200, REPLY)
+            result = client.call(operation, [ImagePayload(content, content_type)] * len(names))
+            assert (result.outcome, result.status, result.body) == (OUTCOMES["succeeded"], 200, RESPONSE)
     for got, (content, content_type, file_name) in zip(server.received, kinds, strict=True):
         assert (got.method, got.path) == ("POST", f"/api/v2/{operation}")
         assert got.query == {"format_type": "file", "get_thumb": "true" if get_thumb else "false"}
         assert (got.credentials, got.headers["accept-encoding"]) == ((KEY, SECRET), "gzip, deflate")
         assert got.headers["content-type"].startswith("multipart/form-data; boundary=")
-        assert got.pictures == tuple(Part(name, content, content_type, file_name) for name in names)
+        assert got.images == tuple(Part(name, content, content_type, file_name) for name in names)
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
@@ -55,13 +55,13 @@ def test_file_is_a_multipart_post(
 def test_base64_is_a_json_post(
     operation: str, get_thumb: bool, jpeg: bytes, client_of: Callable[..., CardClient]
 ) -> None:
-    """By base64 the body is a JSON object of the contract's names, each picture plain base64 of the bytes unchanged."""
+    """By base64 the body is a JSON object of the contract's names, each image plain base64 of the bytes unchanged."""
     names = OPERATIONS[operation]
     with CardServer(lambda got: ANSWERED) as server:
         client = client_of(server.base_url, transfer="base64", get_thumb=get_thumb)
-        attempt = client.call(operation, [Sent(jpeg, "image/jpeg")] * len(names))
+        result = client.call(operation, [ImagePayload(jpeg, "image/jpeg")] * len(names))
     (got,) = server.received
-    assert (attempt.outcome, attempt.status, attempt.body) == (OUTCOMES["answered"], 200, REPLY)
+    assert (result.outcome, result.status, result.body) == (OUTCOMES["succeeded"], 200, RESPONSE)
     assert (got.method, got.path) == ("POST", f"/api/v2/{operation}")
     assert got.query == {"format_type": "base64", "get_thumb": "true" if get_thumb else "false"}
     assert (got.credentials, got.headers["content-type"]) == ((KEY, SECRET), "application/json")
@@ -71,36 +71,36 @@ def test_base64_is_a_json_post(
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
 @pytest.mark.parametrize("get_thumb", [False, True])
 def test_url_is_a_get(operation: str, get_thumb: bool, client_of: Callable[..., CardClient]) -> None:
-    """By URL the pictures' URLs are parameters, quoted whole, and nothing is in the body."""
+    """By URL the images' URLs are parameters, quoted whole, and nothing is in the body."""
     names = OPERATIONS[operation]
     urls = [f"https://bucket.example/thẻ {name}.jpg?sig=a%2Fb+c&x=1#y" for name in names]
     with CardServer(lambda got: ANSWERED) as server:
         client = client_of(server.base_url, transfer="url", get_thumb=get_thumb)
-        attempt = client.call(operation, [Sent(url=url) for url in urls])
+        result = client.call(operation, [ImagePayload(url=url) for url in urls])
     (got,) = server.received
-    assert (attempt.outcome, attempt.status, attempt.body) == (OUTCOMES["answered"], 200, REPLY)
+    assert (result.outcome, result.status, result.body) == (OUTCOMES["succeeded"], 200, RESPONSE)
     assert (got.method, got.path, got.body) == ("GET", f"/api/v2/{operation}", b"")
-    said = {"format_type": "url", "get_thumb": "true" if get_thumb else "false"}
-    assert got.query == {**said, **dict(zip(names, urls, strict=True))}
+    given = {"format_type": "url", "get_thumb": "true" if get_thumb else "false"}
+    assert got.query == {**given, **dict(zip(names, urls, strict=True))}
     assert got.credentials == (KEY, SECRET)
 
 
 def test_a_base_url_may_end_in_a_slash(client_of: Callable[..., CardClient]) -> None:
     """`…/api/v2/` and `…/api/v2` are the same endpoint."""
     with CardServer(lambda got: ANSWERED) as server:
-        client_of(f"{server.base_url}/").call("ekyc/card", [Sent(b"x", "image/jpeg")])
+        client_of(f"{server.base_url}/").call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
     assert [got.path for got in server.received] == ["/api/v2/ekyc/card"]
 
 
 def test_threads_share_a_client(jpeg: bytes, client_of: Callable[..., CardClient]) -> None:
     """Many threads at once over one client each get their own answer."""
-    with CardServer(lambda got: success(("passport", {"id": got.pictures[0].content.decode()}))) as server:
+    with CardServer(lambda got: success(("passport", {"id": got.images[0].content.decode()}))) as server:
         client = client_of(server.base_url)
         ids: dict[int, str] = {}
 
         def call(number: int) -> None:
-            attempt = client.call("ekyc/card", [Sent(str(number).encode(), "image/jpeg")])
-            ids[number] = json.loads(attempt.body or b"")["data"][0]["info"]["id"]
+            result = client.call("ekyc/card", [ImagePayload(str(number).encode(), "image/jpeg")])
+            ids[number] = json.loads(result.body or b"")["data"][0]["info"]["id"]
 
         threads = [threading.Thread(target=call, args=(number,)) for number in range(24)]
         for thread in threads:
@@ -111,7 +111,7 @@ def test_threads_share_a_client(jpeg: bytes, client_of: Callable[..., CardClient
 
 
 def test_admission_comes_last(client_of: Callable[..., CardClient]) -> None:
-    """`admit` is called once everything is ready, and what it raises keeps the request from being sent.
+    """`acquire_permit` is called once everything is ready, and what it raises keeps the request from being sent.
 
     What it returns is called when the request has left.
     """
@@ -125,15 +125,15 @@ def test_admission_comes_last(client_of: Callable[..., CardClient]) -> None:
     with CardServer(lambda got: ANSWERED) as server:
         client = client_of(server.base_url)
         with pytest.raises(Closed):
-            client.call("ekyc/card", [Sent(b"x", "image/jpeg")], admit=refuse)
+            client.call("ekyc/card", [ImagePayload(b"x", "image/jpeg")], acquire_permit=refuse)
         assert server.received == []
         happened: list[str] = []
 
-        def admit() -> Callable[[], None]:
+        def acquire_permit() -> Callable[[], None]:
             happened.append(f"admitted before {len(server.received)}")
             return lambda: happened.append("left")
 
-        client.call("ekyc/card", [Sent(b"x", "image/jpeg")], admit=admit)
+        client.call("ekyc/card", [ImagePayload(b"x", "image/jpeg")], acquire_permit=acquire_permit)
     assert (happened, len(server.received)) == (["admitted before 0", "left"], 1)
 
 
@@ -141,11 +141,11 @@ def test_nothing_secret_is_shown(client_of: Callable[..., CardClient], caplog: p
     """Neither a repr nor a log line of ours or of the libraries, down to DEBUG, holds a credential or a signed URL."""
     caplog.set_level(logging.DEBUG, logger="transforms")
     caplog.set_level(logging.DEBUG, logger="cardbeam")
-    sent = Sent(url="https://bucket.example/a.jpg?X-Amz-Signature=deadbeef")
+    sent = ImagePayload(url="https://bucket.example/a.jpg?X-Amz-Signature=deadbeef")
     with CardServer(lambda got: Answer(status=500)) as server:
         client = client_of(server.base_url, transfer="url")
-        attempt = client.call("ekyc/card", [sent])
-    shown = f"{Credentials(KEY, SECRET)!r} {sent!r} {attempt!r} {client!r} {caplog.text}"
+        result = client.call("ekyc/card", [sent])
+    shown = f"{Credentials(KEY, SECRET)!r} {sent!r} {result!r} {client!r} {caplog.text}"
     assert [secret for secret in (KEY, SECRET, "deadbeef") if secret in shown] == []
 
 
@@ -157,6 +157,6 @@ def test_the_environment_s_netrc_is_not_used(
         netrc = tmp_path / "netrc"
         netrc.write_text(f"machine {urlsplit(server.url).hostname} login other password other\n")
         monkeypatch.setenv("NETRC", str(netrc))
-        client_of(server.base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
+        client_of(server.base_url).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
     assert [got.credentials for got in server.received] == [(KEY, SECRET)]
     assert requests.utils.get_netrc_auth(server.url) == ("other", "other")

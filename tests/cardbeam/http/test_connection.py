@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from cardbeam.http.body import Sent
+from cardbeam.http.body import ImagePayload
 from cardbeam.http.card_client import CardClient
 from cardbeam.http.connection import Request, send_request
 from cardbeam.http.deadline import Deadline
@@ -22,8 +22,8 @@ from tests.raw_server import RawServer, response
 from tests.servers import CardServer, success
 
 ANSWERED = success(("passport", {"id": "B0000001"}))
-REPLY = ANSWERED.body
-PICTURE = [Sent(b"x", "image/jpeg")]
+RESPONSE = ANSWERED.body
+IMAGE = [ImagePayload(b"x", "image/jpeg")]
 LONG = bytes(range(256)) * 20_000
 
 
@@ -44,7 +44,7 @@ def exchange(url: str, timeout_s: float = 30.0, body: list[bytes] | None = None,
 
 
 def test_a_connection_stands_before_permission_is_asked_for(client_of: Callable[..., CardClient]) -> None:
-    """When `admit` is called the endpoint has the connection, and not a byte of the request."""
+    """When `acquire_permit` is called the endpoint has the connection, and not a byte of the request."""
     seen: list[object] = []
     with listening() as server:
 
@@ -58,7 +58,7 @@ def test_a_connection_stands_before_permission_is_asked_for(client_of: Callable[
             return lambda: None
 
         client = client_of(f"http://127.0.0.1:{server.getsockname()[1]}/api/v2", timeout_s=0.2)
-        client.call("ekyc/card", PICTURE, admit=look)
+        client.call("ekyc/card", IMAGE, acquire_permit=look)
     assert seen == ["connected"]
 
 
@@ -88,28 +88,28 @@ def test_a_connection_that_does_not_outlast_the_wait_costs_no_second_permit(
         time.sleep(0.02)  # what was sent has to cross the loopback device
         return lambda: None
 
-    with RawServer(lambda to, _: to.sendall(response(REPLY)), tls=tls if is_tls else None, greet=greet) as server:
-        attempt = client_of(server.base_url).call("ekyc/card", PICTURE, admit=wait_too_long)
-    assert (attempt.outcome, attempt.body, admitted) == (OUTCOMES["answered"], REPLY, [0])
+    with RawServer(lambda to, _: to.sendall(response(RESPONSE)), tls=tls if is_tls else None, greet=greet) as server:
+        result = client_of(server.base_url).call("ekyc/card", IMAGE, acquire_permit=wait_too_long)
+    assert (result.outcome, result.body, admitted) == (OUTCOMES["succeeded"], RESPONSE, [0])
     assert ([request.connection for request in server.requests], server.connections) == ([1], 2)
 
 
 def test_a_request_shows_nothing_of_itself() -> None:
-    """Neither credentials nor a signed URL nor a picture is in its repr."""
+    """Neither credentials nor a signed URL nor an image is in its repr."""
     request = Request("GET", "/a.jpg?sig=deadbeef", b"Authorization: Basic c2VjcmV0\r\n", [b"picture"])
     assert repr(request) == "Request(method='GET')"
 
 
 def test_nothing_is_sent_to_a_server_that_speaks_first(client_of: Callable[..., CardClient]) -> None:
     """What says something before it is asked answers no request: none is sent, and its words are nobody's answer."""
-    said = threading.Semaphore(0)
+    text = threading.Semaphore(0)
 
     def greet(connection: socket.socket) -> None:
-        connection.sendall(response(REPLY))
-        said.release()
+        connection.sendall(response(RESPONSE))
+        text.release()
 
     def wait() -> Callable[[], None]:
-        said.acquire(timeout=30)
+        text.acquire(timeout=30)
         time.sleep(0.02)
         return lambda: None
 
@@ -118,7 +118,7 @@ def test_nothing_is_sent_to_a_server_that_speaks_first(client_of: Callable[..., 
         wait()
         return connected
 
-    with RawServer(lambda to, _: to.sendall(response(REPLY)), greet=greet) as server:
+    with RawServer(lambda to, _: to.sendall(response(RESPONSE)), greet=greet) as server:
         server_of = find_server(server.url, {})
         slow = type("Slow", (), {"connect": staticmethod(connect_and_wait)})()
         request = Request("GET", "/", server_of.headers)
@@ -132,10 +132,10 @@ def test_nothing_is_sent_to_a_server_that_speaks_first(client_of: Callable[..., 
 
 def test_each_request_has_a_connection_of_its_own(client_of: Callable[..., CardClient]) -> None:
     """None is used again, and each ends with its response, which the request asks for."""
-    with RawServer(lambda to, _: to.sendall(response(REPLY))) as server:
+    with RawServer(lambda to, _: to.sendall(response(RESPONSE))) as server:
         client = client_of(server.base_url)
-        attempts = [client.call("ekyc/card", PICTURE) for _ in range(3)]
-    assert [attempt.outcome for attempt in attempts] == [OUTCOMES["answered"]] * 3
+        attempts = [client.call("ekyc/card", IMAGE) for _ in range(3)]
+    assert [result.outcome for result in attempts] == [OUTCOMES["succeeded"]] * 3
     assert [request.connection for request in server.requests] == [0, 1, 2]
     assert all(b"\r\nConnection: close\r\n" in request.head for request in server.requests)
 
@@ -164,7 +164,7 @@ def test_the_other_side_sees_the_end_of_a_connection(is_tls: bool, tls: ssl.SSLC
 
 
 @pytest.mark.parametrize("is_tls", [False, True])
-def test_a_large_picture_leaves_whole_however_slowly_it_is_taken(is_tls: bool, tls: ssl.SSLContext) -> None:
+def test_a_large_image_leaves_whole_however_slowly_it_is_taken(is_tls: bool, tls: ssl.SSLContext) -> None:
     """What does not fit into the first write follows it: the bytes on the wire are the head and the whole body."""
     got = bytearray()
 
@@ -218,11 +218,11 @@ def test_a_refusal_need_not_wait_for_the_body(interim: bytes, is_tls: bool, tls:
 def test_an_upload_that_nobody_reads_ends_at_the_deadline(client_of: Callable[..., CardClient]) -> None:
     """The time of a call covers the sending, too."""
     with RawServer(lambda to, request: server.pause(30), reads_bodies=False) as server:
-        attempt = client_of(server.base_url, timeout_s=0.2).call("ekyc/card", [Sent(LONG * 8, "image/jpeg")])
-    assert attempt.outcome == OUTCOMES["timeout"]
+        result = client_of(server.base_url, timeout_s=0.2).call("ekyc/card", [ImagePayload(LONG * 8, "image/jpeg")])
+    assert result.outcome == OUTCOMES["timeout"]
 
 
-def test_a_picture_may_take_longer_to_send_than_a_connection_to_open() -> None:
+def test_an_image_may_take_longer_to_send_than_a_connection_to_open() -> None:
     """The timeout of connecting is over when the connection stands; the sending has the deadline of the call."""
 
     def take_late(connection: socket.socket, request: object) -> None:
@@ -241,14 +241,14 @@ def test_a_picture_may_take_longer_to_send_than_a_connection_to_open() -> None:
 
 @pytest.mark.parametrize("transfer", ["file", "base64", "url"])
 def test_over_tls_the_same_arrives(transfer: str, tls: ssl.SSLContext, client_of: Callable[..., CardClient]) -> None:
-    """Pictures larger than any buffer arrive over TLS as they were."""
-    picture = [Sent(b"\xff" * 3_000_000, "image/jpeg", "https://pictures.example/1.jpg")]
+    """Images larger than any buffer arrive over TLS as they were."""
+    image = [ImagePayload(b"\xff" * 3_000_000, "image/jpeg", "https://pictures.example/1.jpg")]
     with CardServer(lambda got: ANSWERED, tls=tls) as server:
         client = client_of(server.base_url, transfer=transfer)
-        attempts = [client.call("ekyc/card", picture) for _ in range(2)]
-    assert [(attempt.outcome, attempt.body) for attempt in attempts] == [(OUTCOMES["answered"], REPLY)] * 2
-    sent = [part.content for got in server.received for part in got.pictures]
-    assert sent == [picture[0].url.encode() if transfer == "url" else picture[0].content] * 2
+        attempts = [client.call("ekyc/card", image) for _ in range(2)]
+    assert [(result.outcome, result.body) for result in attempts] == [(OUTCOMES["succeeded"], RESPONSE)] * 2
+    sent = [part.content for got in server.received for part in got.images]
+    assert sent == [image[0].url.encode() if transfer == "url" else image[0].content] * 2
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
@@ -259,8 +259,8 @@ def test_a_server_that_cannot_prove_who_it_is_gets_nothing(
     if name == "127.0.0.1":
         monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with CardServer(lambda got: ANSWERED, tls=tls) as server:
-        attempt = client_of(server.base_url.replace("127.0.0.1", name)).call("ekyc/card", PICTURE)
-    assert (attempt.outcome, server.received) == (OUTCOMES["unreachable"], [])
+        result = client_of(server.base_url.replace("127.0.0.1", name)).call("ekyc/card", IMAGE)
+    assert (result.outcome, server.received) == (OUTCOMES["unreachable"], [])
 
 
 class Proxy:
@@ -305,7 +305,7 @@ class Proxy:
 def test_a_tunnel_leads_through_a_proxy(
     proxy_is_tls: bool, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, client_of: Callable[..., CardClient]
 ) -> None:
-    """https goes through the tunnel that a proxy opens, over TLS or not; the proxy sees neither head nor picture."""
+    """https goes through the tunnel that a proxy opens, over TLS or not; the proxy sees neither head nor image."""
     proxy = Proxy()
     with (
         CardServer(lambda got: ANSWERED, tls=tls) as server,
@@ -313,9 +313,9 @@ def test_a_tunnel_leads_through_a_proxy(
     ):
         monkeypatch.setenv("https_proxy", between.url)
         client = client_of(server.base_url)
-        attempts = [client.call("ekyc/card", [Sent(LONG, "image/jpeg")]) for _ in range(2)]
-    assert [attempt.body for attempt in attempts] == [REPLY] * 2
-    assert [part.content for got in server.received[:2] for part in got.pictures] == [LONG] * 2
+        attempts = [client.call("ekyc/card", [ImagePayload(LONG, "image/jpeg")]) for _ in range(2)]
+    assert [result.body for result in attempts] == [RESPONSE] * 2
+    assert [part.content for got in server.received[:2] for part in got.images] == [LONG] * 2
     assert [line[:-4] for line in proxy.asked] == [f"CONNECT {server.url.rpartition('/')[2]} HTTP"] * 2
     assert b"uthorization" not in b"".join(proxy.heads)
 
@@ -331,8 +331,8 @@ def test_the_deadline_holds_behind_a_proxy(
     ):
         monkeypatch.setenv("https_proxy", between.url)
         client = client_of(server.base_url, timeout_s=0.3)
-        attempts = [client.call("ekyc/card", [Sent(content)]) for content in (b"x", LONG * 8)]
-    assert [attempt.outcome for attempt in attempts] == [OUTCOMES["timeout"]] * 2
+        attempts = [client.call("ekyc/card", [ImagePayload(content)]) for content in (b"x", LONG * 8)]
+    assert [result.outcome for result in attempts] == [OUTCOMES["timeout"]] * 2
 
 
 def test_a_proxy_forwards_what_is_not_over_tls(
@@ -343,8 +343,8 @@ def test_a_proxy_forwards_what_is_not_over_tls(
         proxy = Proxy(int(server.url.rpartition(":")[2]))
         with RawServer(proxy) as between:
             monkeypatch.setenv("http_proxy", between.url.replace("//", "//user:word@"))
-            attempt = client_of(server.base_url).call("ekyc/card", PICTURE)
-    assert (attempt.outcome, attempt.body) == (OUTCOMES["answered"], REPLY)
+            result = client_of(server.base_url).call("ekyc/card", IMAGE)
+    assert (result.outcome, result.body) == (OUTCOMES["succeeded"], RESPONSE)
     assert proxy.asked == [f"POST {server.base_url}/ekyc/card?format_type=file&get_thumb=false HTTP/1.1"]
     assert b"\r\nProxy-Authorization: Basic dXNlcjp3b3Jk" in proxy.heads[0]
 
@@ -356,12 +356,12 @@ def test_a_proxy_that_opens_no_tunnel_leaves_the_endpoint_unreachable(
     """Whatever it says instead, nothing is sent."""
     with RawServer(lambda to, _: (to.sendall(answer), to.close())) as between:
         monkeypatch.setenv("https_proxy", between.url)
-        attempt = client_of("https://127.0.0.1:9/api/v2").call("ekyc/card", PICTURE)
-    assert attempt.outcome == OUTCOMES["unreachable"]
+        result = client_of("https://127.0.0.1:9/api/v2").call("ekyc/card", IMAGE)
+    assert result.outcome == OUTCOMES["unreachable"]
 
 
 def test_a_proxy_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reply to CONNECT has one deadline, however soon each byte of it comes."""
+    """The response to CONNECT has one deadline, however soon each byte of it comes."""
 
     def drip(connection: socket.socket, request: object) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")

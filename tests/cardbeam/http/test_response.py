@@ -1,4 +1,4 @@
-"""A real server's replies, faults and silences: what each means."""
+"""A real server's responses, faults and silences: what each means."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cardbeam.http.body import Sent
+from cardbeam.http.body import ImagePayload
 from cardbeam.http.card_client import CardClient
 from cardbeam.http.http_response import KEPT_BYTES
-from cardbeam.http.response import Attempt, outcome_of_reply, seconds_of
+from cardbeam.http.response import CallResult, outcome_of_response, seconds_of
 from schemas.outcomes import OUTCOMES, Outcome, Signal, outcome_of_error_code, outcome_of_status
-from schemas.response import MAX_REPLY_BYTES
+from schemas.response import MAX_RESPONSE_BYTES
 from tests import misbehaviour
 from tests.raw_server import RawServer, Request, response
 from tests.servers import Answer, CardServer, Fault, envelope, failure, success
 
 ANSWERED = success(("passport", {"id": "B0000001"}))
-REPLY = ANSWERED.body
+RESPONSE = ANSWERED.body
 TIME_OUT_S = 0.3
 
 
-def reply_of(what: bytes) -> bytes:
+def response_of(what: bytes) -> bytes:
     return success(("passport", {"id": what.decode()})).body
 
 
-ANSWERS = misbehaviour.Answers(reply_of(b"bad"), reply_of(b"somebody else"))
+ANSWERS = misbehaviour.Answers(response_of(b"bad"), response_of(b"somebody else"))
 
 
 def misbehaving(name: str, tls: ssl.SSLContext | None = None) -> RawServer:
-    """An endpoint that misbehaves on the picture `bad`, and answers any other by its content."""
+    """An endpoint that misbehaves on the image `bad`, and answers any other by its content."""
 
     def answer(connection: Any, request: Request) -> None:
         what = request.body.split(b"\r\n\r\n")[1].split(b"\r\n")[0]
         if what == b"bad":
             misbehaviour.ALL[name](connection, ANSWERS)
         else:
-            connection.sendall(response(reply_of(what)))
+            connection.sendall(response(response_of(what)))
 
     return RawServer(answer, tls=tls)
 
 
-def timeless(attempt: Attempt) -> Attempt:
-    assert attempt.latency_s >= 0
-    return replace(attempt, latency_s=0.0)
+def timeless(result: CallResult) -> CallResult:
+    assert result.latency_s >= 0
+    return replace(result, latency_s=0.0)
 
 
 @pytest.mark.parametrize("transfer", ["file", "url"])
@@ -63,10 +63,10 @@ def test_an_error_code_means_what_the_table_says(
     """HTTP 200 with an errorCode, as text or as a number, has that code's outcome, and its body is kept."""
     answer = envelope([], code)
     with CardServer(lambda got: answer) as server:
-        attempt = client_of(server.base_url, transfer=transfer).call(
-            "ekyc/card", [Sent(b"x", "image/jpeg", "https://x/y")]
+        result = client_of(server.base_url, transfer=transfer).call(
+            "ekyc/card", [ImagePayload(b"x", "image/jpeg", "https://x/y")]
         )
-    assert timeless(attempt) == Attempt(outcome_of_error_code(str(code), transfer), 200, answer.body)
+    assert timeless(result) == CallResult(outcome_of_error_code(str(code), transfer), 200, answer.body)
 
 
 @pytest.mark.parametrize(
@@ -76,19 +76,19 @@ def test_a_status_means_what_the_table_says(status: int, client_of: Callable[...
     """Any other status has its outcome and keeps no body; nothing is sent a second time."""
     body = b"" if status == 204 else b"<html>no</html>"
     with CardServer(lambda got: Answer(body, status)) as server:
-        attempt = client_of(server.base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-    assert timeless(attempt) == Attempt(outcome_of_status(status), status)
+        result = client_of(server.base_url).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
+    assert timeless(result) == CallResult(outcome_of_status(status), status)
     assert len(server.received) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int, client_of: Callable[..., CardClient]) -> None:
-    """Credentials and pictures go to no other place than the one that was named."""
+    """Credentials and images go to no other place than the one that was named."""
     with CardServer(lambda got: ANSWERED) as elsewhere:
         answer = Answer(status=status, headers={"Location": f"{elsewhere.base_url}/ekyc/card"})
         with CardServer(lambda got: answer) as server:
-            attempt = client_of(server.base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-        assert attempt.outcome.signal is Signal.BAD_REQUEST
+            result = client_of(server.base_url).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
+        assert result.outcome.signal is Signal.BAD_REQUEST
         assert (len(server.received), elsewhere.received) == (1, [])
 
 
@@ -105,28 +105,28 @@ def test_a_redirect_is_not_followed(status: int, client_of: Callable[..., CardCl
     ],
 )
 def test_a_refusal_with_an_envelope_is_taken_at_its_code(status: int, code: object, outcome: Outcome) -> None:
-    """A 4xx that says by errorCode what is wrong with the picture is that picture's matter alone."""
-    assert outcome_of_reply(status, failure(code).body, "file") == outcome
+    """A 4xx that says by errorCode what is wrong with the image is that image's matter alone."""
+    assert outcome_of_response(status, failure(code).body, "file") == outcome
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>busy</html>", REPLY[:-1], b"[]", b"{}"])
-def test_a_bad_reply_is_kept(body: bytes, client_of: Callable[..., CardClient]) -> None:
-    """HTTP 200 that is not the contract's JSON is a bad reply; it may have been paid for, so its body is kept."""
+@pytest.mark.parametrize("body", [b"", b"<html>busy</html>", RESPONSE[:-1], b"[]", b"{}"])
+def test_a_bad_response_is_kept(body: bytes, client_of: Callable[..., CardClient]) -> None:
+    """HTTP 200 that is not the contract's JSON is a bad response; it may have been paid for, so its body is kept."""
     with CardServer(lambda got: Answer(body)) as server:
-        attempt = client_of(server.base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-    assert timeless(attempt) == Attempt(OUTCOMES["bad_reply"], 200, body)
+        result = client_of(server.base_url).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
+    assert timeless(result) == CallResult(OUTCOMES["bad_reply"], 200, body)
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "kept"), [(Fault.RESET, None, None), (Fault.TRUNCATE, 200, REPLY[: len(REPLY) // 2])]
+    ("fault", "status", "kept"), [(Fault.RESET, None, None), (Fault.TRUNCATE, 200, RESPONSE[: len(RESPONSE) // 2])]
 )
 def test_a_broken_connection_is_a_connection_fault(
     fault: Fault, status: int | None, kept: bytes | None, client_of: Callable[..., CardClient]
 ) -> None:
     """A reset, and a body that ends before its length, are faults of the connection; what came is kept."""
     with CardServer(lambda got: replace(ANSWERED, fault=fault)) as server:
-        attempt = client_of(server.base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-    assert timeless(attempt) == Attempt(OUTCOMES["connection"], status, kept)
+        result = client_of(server.base_url).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
+    assert timeless(result) == CallResult(OUTCOMES["connection"], status, kept)
     assert len(server.received) == 1
 
 
@@ -162,9 +162,11 @@ def test_the_right_answer_is_found_whatever_is_around_it(
     """It is read whole, and the calls after it, at once and when late bytes came, have answers of their own."""
     with misbehaving(name, tls if is_tls else None) as server:
         client = client_of(server.base_url)
-        attempts = [timeless(client.call("ekyc/card", [Sent(what)])) for what in (b"bad", b"1", b"2", b"bad", b"3")]
-    expected = [reply_of(what) for what in (b"bad", b"1", b"2", b"bad", b"3")]
-    assert attempts == [Attempt(OUTCOMES["answered"], 200, body) for body in expected]
+        attempts = [
+            timeless(client.call("ekyc/card", [ImagePayload(what)])) for what in (b"bad", b"1", b"2", b"bad", b"3")
+        ]
+    expected = [response_of(what) for what in (b"bad", b"1", b"2", b"bad", b"3")]
+    assert attempts == [CallResult(OUTCOMES["succeeded"], 200, body) for body in expected]
 
 
 @pytest.mark.parametrize("name", sorted(misbehaviour.NO_ANSWER))
@@ -172,9 +174,9 @@ def test_what_is_no_answer_is_none(name: str, client_of: Callable[..., CardClien
     """It has the outcome that the table says, and the calls after it have answers of their own."""
     with misbehaving(name) as server:
         client = client_of(server.base_url)
-        bad, *good = (timeless(client.call("ekyc/card", [Sent(what)])) for what in (b"bad", b"1", b"2"))
+        bad, *good = (timeless(client.call("ekyc/card", [ImagePayload(what)])) for what in (b"bad", b"1", b"2"))
     assert (bad.outcome.code, bad.status, bad.body is not None) == NO_ANSWER[name]
-    assert [attempt.body for attempt in good] == [reply_of(b"1"), reply_of(b"2")]
+    assert [result.body for result in good] == [response_of(b"1"), response_of(b"2")]
 
 
 @pytest.mark.parametrize("name", sorted(misbehaviour.TOO_SLOW))
@@ -184,31 +186,31 @@ def test_one_deadline_covers_the_whole_call(
 ) -> None:
     """However soon each byte comes, the call ends in time, as a timeout."""
     with misbehaving(name, tls if is_tls else None) as server:
-        attempt = client_of(server.base_url, timeout_s=TIME_OUT_S).call("ekyc/card", [Sent(b"bad")])
-    assert timeless(attempt) == Attempt(OUTCOMES["timeout"])
-    assert attempt.latency_s >= TIME_OUT_S
+        result = client_of(server.base_url, timeout_s=TIME_OUT_S).call("ekyc/card", [ImagePayload(b"bad")])
+    assert timeless(result) == CallResult(OUTCOMES["timeout"])
+    assert result.latency_s >= TIME_OUT_S
 
 
 def test_interim_responses_without_an_end_are_no_answer(client_of: Callable[..., CardClient]) -> None:
     """A server that says nothing but 100 as fast as it can is given up before the deadline."""
     flood = misbehaviour.endless(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
     with RawServer(lambda connection, _: flood(connection, ANSWERS)) as server:
-        attempt = client_of(server.base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-    assert (attempt.outcome, attempt.status) == (OUTCOMES["bad_reply"], None)
+        result = client_of(server.base_url).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
+    assert (result.outcome, result.status) == (OUTCOMES["bad_reply"], None)
 
 
 def test_a_status_is_enough_where_no_answer_can_be(client_of: Callable[..., CardClient]) -> None:
     """A refusal whose body is broken is the refusal that it says."""
     wire = b"HTTP/1.1 429 Slow Down\r\nTransfer-Encoding: chunked\r\n\r\nnone\r\n"
     with RawServer(lambda connection, _: connection.sendall(wire)) as server:
-        attempt = client_of(server.base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-    assert timeless(attempt) == Attempt(outcome_of_status(429), 429)
+        result = client_of(server.base_url).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
+    assert timeless(result) == CallResult(outcome_of_status(429), 429)
 
 
 @pytest.mark.parametrize(
     "encoding", ["", "gzip"], ids=["as it is", "compressed"]
 )  # fmt: skip
-def test_a_reply_beyond_the_bound_is_a_bad_reply(encoding: str, client_of: Callable[..., CardClient]) -> None:
+def test_a_response_beyond_the_bound_is_a_bad_response(encoding: str, client_of: Callable[..., CardClient]) -> None:
     """It is read up to the bound, however much of it there is; its first part is kept."""
     head = b'{"errorCode":"0","data":[],"x":"'
     sent_bytes = 0
@@ -216,18 +218,18 @@ def test_a_reply_beyond_the_bound_is_a_bad_reply(encoding: str, client_of: Calla
     def flood(connection: socket.socket, request: Request) -> None:
         nonlocal sent_bytes
         if encoding:
-            body = gzip.compress(head + b" " * 2 * MAX_REPLY_BYTES, 1)
+            body = gzip.compress(head + b" " * 2 * MAX_RESPONSE_BYTES, 1)
             connection.sendall(response(body, headers="Content-Encoding: gzip\r\n"))
             return
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + head)
-        for _ in range(16 * MAX_REPLY_BYTES >> 20):
+        for _ in range(16 * MAX_RESPONSE_BYTES >> 20):
             connection.sendall(b" " * (1 << 20))
             sent_bytes += 1 << 20
 
     with RawServer(flood) as server:
-        attempt = client_of(server.base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-    assert timeless(attempt) == Attempt(OUTCOMES["bad_reply"], 200, head + b" " * (KEPT_BYTES - len(head)))
-    assert sent_bytes < 4 * MAX_REPLY_BYTES
+        result = client_of(server.base_url).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
+    assert timeless(result) == CallResult(OUTCOMES["bad_reply"], 200, head + b" " * (KEPT_BYTES - len(head)))
+    assert sent_bytes < 4 * MAX_RESPONSE_BYTES
 
 
 def test_nobody_there_is_unreachable(client_of: Callable[..., CardClient]) -> None:
@@ -236,33 +238,33 @@ def test_nobody_there_is_unreachable(client_of: Callable[..., CardClient]) -> No
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     for base_url in (f"http://127.0.0.1:{port}/api/v2", "http://no-such-host.invalid/api/v2"):
-        attempt = client_of(base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-        assert timeless(attempt) == Attempt(OUTCOMES["unreachable"])
+        result = client_of(base_url).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
+        assert timeless(result) == CallResult(OUTCOMES["unreachable"])
 
 
 def test_silence_is_a_time_out(client_of: Callable[..., CardClient]) -> None:
-    """A server that takes the request and says nothing is given up after the time-out."""
+    """A server that takes the request and says nothing is given up after the timeout."""
     with CardServer(lambda got: replace(ANSWERED, latency_s=60)) as server:
-        attempt = client_of(server.base_url, timeout_s=TIME_OUT_S).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-    assert timeless(attempt) == Attempt(OUTCOMES["timeout"])
-    assert attempt.latency_s >= TIME_OUT_S
+        result = client_of(server.base_url, timeout_s=TIME_OUT_S).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
+    assert timeless(result) == CallResult(OUTCOMES["timeout"])
+    assert result.latency_s >= TIME_OUT_S
 
 
-def test_a_reply_that_trickles_is_a_time_out(client_of: Callable[..., CardClient]) -> None:
-    """A reply of which each byte comes in time but the whole does not is given up after the time-out."""
-    answer = Answer(REPLY + b" " * 2000, latency_s=TIME_OUT_S / 20, fault=Fault.TRICKLE)
+def test_a_response_that_trickles_is_a_time_out(client_of: Callable[..., CardClient]) -> None:
+    """A response of which each byte comes in time but the whole does not is given up after the timeout."""
+    answer = Answer(RESPONSE + b" " * 2000, latency_s=TIME_OUT_S / 20, fault=Fault.TRICKLE)
     with CardServer(lambda got: answer) as server:
-        attempt = client_of(server.base_url, timeout_s=TIME_OUT_S).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-    assert timeless(attempt) == Attempt(OUTCOMES["timeout"])
-    assert attempt.latency_s >= TIME_OUT_S
+        result = client_of(server.base_url, timeout_s=TIME_OUT_S).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
+    assert timeless(result) == CallResult(OUTCOMES["timeout"])
+    assert result.latency_s >= TIME_OUT_S
 
 
 @pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("0", 0.0), ("-3", 0.0), ("0.5", 0.5), ("soon", None)])
 def test_retry_after_in_seconds(said: str, seconds: float | None, client_of: Callable[..., CardClient]) -> None:
     """Retry-After comes with the attempt, never below zero; what is no time is none."""
     with CardServer(lambda got: Answer(status=503, headers={"Retry-After": said})) as server:
-        attempt = client_of(server.base_url).call("ekyc/card", [Sent(b"x", "image/jpeg")])
-    assert timeless(attempt) == Attempt(outcome_of_status(503), 503, retry_after_s=seconds)
+        result = client_of(server.base_url).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
+    assert timeless(result) == CallResult(outcome_of_status(503), 503, retry_after_s=seconds)
 
 
 def test_retry_after_as_a_date() -> None:

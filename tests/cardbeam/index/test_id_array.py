@@ -76,8 +76,8 @@ def test_the_first_of_each_is_the_most_preferred(pairs: list[tuple[str, int]], d
 
 
 @given(st.lists(st.binary(max_size=6), max_size=2), st.lists(st.binary(max_size=6), max_size=2))
-def test_requests_are_equal_where_their_pictures_are(first: list[bytes], second: list[bytes]) -> None:
-    """The key depends on the operation and on each picture's bytes in order, and on nothing else."""
+def test_requests_are_equal_where_their_images_are(first: list[bytes], second: list[bytes]) -> None:
+    """The key depends on the operation and on each image's bytes in order, and on nothing else."""
     assert (item_id_of("ekyc/card", first) == item_id_of("ekyc/card", second)) == (first == second)
     assert item_id_of("ekyc/card", first) != item_id_of("ocr/card", first)
     assert len(bytes.fromhex(item_id_of("ekyc/card", first))) == 16

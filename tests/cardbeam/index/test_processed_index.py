@@ -1,4 +1,4 @@
-"""What is settled already, by item and by source, against a naive model of all records."""
+"""What is processed already, by item and by source, against a naive model of all records."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardbeam.index.failures import Failure
-from cardbeam.index.load import load_answered
-from cardbeam.index.processed_index import Answered
+from cardbeam.index.load import load_index
+from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.record_keys import key_table
-from cardbeam.index.status import Standing
+from cardbeam.index.status import PriorStatus
 from cardbeam.journal.local_writer import LocalJournal
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from cardbeam.model.request import Labels
 from cardbeam.run_state.layout import LEDGER
 from cardbeam.storage.folder import LocalFolder, StoredFile
 from cardbeam.tables.read_part import ledger_table
 from cardbeam.tables.table_file import TableRows, write_parquet
-from tests.records import answered, copy, dead, hex_id, keys_of
+from tests.records import answered, copy, failed_record, hex_id, keys_of
 
 BEFORE, HERE = "run-1", "run-2"
 RUNS = ("run-0", BEFORE, HERE)
@@ -35,20 +35,20 @@ CODES = ("error_1", "error_3", "http_500")
 
 
 def item_of(source: int) -> int:
-    """A source is one version of a picture, so it has one item; an item has several sources, its copies."""
+    """A source is one version of an image, so it has one item; an item has several sources, its copies."""
     return source % len(ITEMS)
 
 
-def _record(kind: str, source: int | None, item: int, retriable: bool, labels: Labels, code: str) -> Settled:
+def _record(kind: str, source: int | None, item: int, retriable: bool, labels: Labels, code: str) -> JournalRecord:
     item = item if source is None else item_of(source)
-    make = {"answered": answered, "dead": dead, "copy": copy}[kind]
-    failed = {"retriable": retriable, "code": code} if kind == "dead" else {}
+    make = {"succeeded": answered, "failed": failed_record, "duplicate": copy}[kind]
+    failed = {"retriable": retriable, "code": code} if kind == "failed" else {}
     return make(item, source=source, labels=labels, **failed)
 
 
 RECORDS = st.builds(
     _record,
-    st.sampled_from(["answered", "dead", "dead", "copy"]),
+    st.sampled_from(["succeeded", "failed", "failed", "duplicate"]),
     st.none() | st.sampled_from(SOURCES),
     st.sampled_from(ITEMS),
     st.booleans(),
@@ -56,7 +56,7 @@ RECORDS = st.builds(
     st.sampled_from(CODES),
 )
 BY_RUN = st.lists(st.tuples(RECORDS, st.sampled_from(RUNS)), max_size=12)
-ByRun = list[tuple[Settled, str]]
+ByRun = list[tuple[JournalRecord, str]]
 
 
 @dataclass
@@ -66,31 +66,31 @@ class Model:
     records: ByRun = field(default_factory=list)
     is_replay: bool = False
 
-    def of_item(self, item_id: str) -> Standing:
-        standings = [_standing(one, run) for one, run in self.records if one.item_id == item_id and not one.retriable]
-        final = min(standings, default=Standing.NEW)
-        if final is Standing.DEAD_BEFORE and self.is_replay:
-            final = Standing.NEW
+    def of_item(self, item_id: str) -> PriorStatus:
+        statuses = [_standing(one, run) for one, run in self.records if one.item_id == item_id and not one.retriable]
+        final = min(statuses, default=PriorStatus.UNKNOWN)
+        if final is PriorStatus.FAILED_EARLIER_RUN and self.is_replay:
+            final = PriorStatus.UNKNOWN
         failed = any(one.retriable and run == HERE for one, run in self.records if one.item_id == item_id)
-        return Standing.DEAD_HERE if final is Standing.NEW and failed else final
+        return PriorStatus.FAILED_THIS_RUN if final is PriorStatus.UNKNOWN and failed else final
 
-    def of_source(self, source: int) -> tuple[Standing, str]:
+    def of_source(self, source: int) -> tuple[PriorStatus, str]:
         mine = [(one, run) for one, run in self.records if one.source_id == hex_id(source)]
-        standing = self.of_item(hex_id(item_of(source)))
+        prior = self.of_item(hex_id(item_of(source)))
         if self._is_final(hex_id(item_of(source))):
             is_known = bool(mine)
         else:
             is_known = any(one.retriable and run == HERE for one, run in mine)
-        standing = standing if is_known else Standing.NEW
-        return standing, "" if standing is Standing.NEW else hex_id(item_of(source))
+        prior = prior if is_known else PriorStatus.UNKNOWN
+        return prior, "" if prior is PriorStatus.UNKNOWN else hex_id(item_of(source))
 
     def _is_final(self, item_id: str) -> bool:
-        final = (run == HERE or one.outcome == "answered" or not self.is_replay for one, run in self.finals(item_id))
+        final = (run == HERE or one.outcome == "succeeded" or not self.is_replay for one, run in self.finals(item_id))
         return any(final)
 
     def finals(self, item_id: str) -> ByRun:
         mine = [(one, run) for one, run in self.records if one.item_id == item_id]
-        return [(one, run) for one, run in mine if one.outcome != "copy" and not one.retriable]
+        return [(one, run) for one, run in mine if one.outcome != "duplicate" and not one.retriable]
 
     def failures_of(self, item: int, source: int) -> int:
         failed = [(one, run) for one, run in self.records if run != HERE and one.retriable]
@@ -98,8 +98,8 @@ class Model:
 
     def failure_of(self, item: int) -> list[Failure | None]:
         """Any of its codes; none where it is answered."""
-        mine = [one for one, _ in self.records if one.item_id == hex_id(item) and one.outcome != "copy"]
-        if not mine or any(one.outcome == "answered" for one in mine):
+        mine = [one for one, _ in self.records if one.item_id == hex_id(item) and one.outcome != "duplicate"]
+        if not mine or any(one.outcome == "succeeded" for one in mine):
             return [None]
         final = [one for one in mine if not one.retriable]
         return [Failure(str(one.code), one.retriable) for one in final or mine]
@@ -109,24 +109,24 @@ class Model:
         return any(not one.retriable or run == HERE for one, run in mine)
 
 
-def _standing(one: Settled, run: str) -> Standing:
-    if one.outcome == "copy":
-        return Standing.NEW
-    first = Standing.ANSWERED_HERE if one.outcome == "answered" else Standing.DEAD_HERE
-    return Standing(first + (run != HERE))
+def _standing(one: JournalRecord, run: str) -> PriorStatus:
+    if one.outcome == "duplicate":
+        return PriorStatus.UNKNOWN
+    first = PriorStatus.SUCCEEDED_THIS_RUN if one.outcome == "succeeded" else PriorStatus.FAILED_THIS_RUN
+    return PriorStatus(first + (run != HERE))
 
 
-def index_of(records: ByRun, **options: Any) -> Answered:
+def index_of(records: ByRun, **options: Any) -> ProcessedIndex:
     """An index of records, as it is loaded: a table a file."""
     tables = [(run, key_table([keys_of(one) for one, of in records if of == run])) for run in RUNS]
-    return Answered(tables, HERE, **options)
+    return ProcessedIndex(tables, HERE, **options)
 
 
-def known(index: Answered | Model) -> list[object]:
+def known(index: ProcessedIndex | Model) -> list[object]:
     """All that the index tells."""
     by_source = [index.of_source(source if isinstance(index, Model) else hex_id(source)) for source in SOURCES]
-    told = [(standing, "" if standing is Standing.NEW else item_id) for standing, item_id in by_source]
-    return [*(index.of_item(hex_id(item)) for item in ITEMS), *told]
+    message = [(prior, "" if prior is PriorStatus.UNKNOWN else item_id) for prior, item_id in by_source]
+    return [*(index.of_item(hex_id(item)) for item in ITEMS), *message]
 
 
 @given(BY_RUN, st.booleans())
@@ -153,20 +153,20 @@ def test_earlier_failures_are_counted_by_run(records: ByRun) -> None:
 
 
 @given(BY_RUN, st.lists(RECORDS, max_size=8), st.integers(1, 9))
-def test_what_is_noted_is_known(records: ByRun, noted: list[Settled], most_noted: int) -> None:
+def test_what_is_noted_is_known(records: ByRun, recent: list[JournalRecord], max_recent: int) -> None:
     """What a process notes is known at once, as if it had been there from the start, also when its notes are merged.
 
     But for a source that was only ever a copy of something unsettled: it may have to be opened again.
     """
-    index = index_of(records, most_noted=most_noted)
-    for record in noted:
-        index.note(record)
-    everything = [*records, *((record, HERE) for record in noted)]
+    index = index_of(records, max_recent=max_recent)
+    for record in recent:
+        index.record(record)
+    everything = [*records, *((record, HERE) for record in recent)]
     model = Model(everything)
     assert [index.of_item(hex_id(item)) for item in ITEMS] == [model.of_item(hex_id(item)) for item in ITEMS]
     for source in SOURCES:
-        final = {one.source_id for one, _ in everything if one.outcome != "copy" and not one.retriable}
-        unsure = [] if hex_id(source) in final else [Standing.NEW]
+        final = {one.source_id for one, _ in everything if one.outcome != "duplicate" and not one.retriable}
+        unsure = [] if hex_id(source) in final else [PriorStatus.UNKNOWN]
         assert index.of_source(hex_id(source))[0] in [model.of_source(source)[0], *unsure]
     for one, _ in everything:
         if one.input_id is not None:
@@ -176,7 +176,10 @@ def test_what_is_noted_is_known(records: ByRun, noted: list[Settled], most_noted
 @settings(max_examples=40)
 @given(st.data(), st.lists(RECORDS, max_size=6), st.lists(RECORDS, max_size=6))
 def test_ledger_and_journal_are_read_together(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, before: list[Settled], here: list[Settled]
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+    before: list[JournalRecord],
+    here: list[JournalRecord],
 ) -> None:
     """Records count the same in a ledger file, in a journal, or in both, of this run or another."""
     folder = LocalFolder(str(tmp_path_factory.mktemp("output")))
@@ -188,7 +191,7 @@ def test_ledger_and_journal_are_read_together(
         for record in records[in_journal:]:
             journal.append(record)
     expected = Model([*((record, BEFORE) for record in before), *((record, HERE) for record in here)])
-    assert known(load_answered(folder, HERE)) == known(expected)
+    assert known(load_index(folder, HERE)) == known(expected)
 
 
 class Publishing(LocalFolder):
@@ -212,23 +215,23 @@ def test_what_is_published_meanwhile(tmp_path: Path) -> None:
         write_parquet(folder, TableRows(LEDGER, HERE, f"{number}-small", rows))
     journal = LocalJournal(folder, HERE)
     journal.append(answered(3))
-    index = load_answered(folder, HERE)
-    here = Standing.ANSWERED_HERE
-    assert [index.of_item(hex_id(item)) for item in (1, 2, 3)] == [here, here, Standing.NEW]
+    index = load_index(folder, HERE)
+    here = PriorStatus.SUCCEEDED_THIS_RUN
+    assert [index.of_item(hex_id(item)) for item in (1, 2, 3)] == [here, here, PriorStatus.UNKNOWN]
 
 
 def test_an_answer_replaces_an_earlier_death() -> None:
-    """A picture that died unread under its source and was answered later is known as answered."""
-    died = dead(7, source=7, code="unreadable_image", stage="read")
-    index = index_of([(died, BEFORE), (answered(1, source=7), BEFORE)])
-    assert index.of_source(hex_id(7)) == (Standing.ANSWERED_BEFORE, hex_id(1))
+    """An image that failed unread under its source and was answered later is known as answered."""
+    failed_records = failed_record(7, source=7, code="unreadable_image", stage="read")
+    index = index_of([(failed_records, BEFORE), (answered(1, source=7), BEFORE)])
+    assert index.of_source(hex_id(7)) == (PriorStatus.SUCCEEDED_EARLIER_RUN, hex_id(1))
 
 
 def test_nothing_is_known_of_an_unknown_version() -> None:
     """A request without a source id is new until it is opened."""
-    assert index_of([(answered(1), HERE)]).of_source(None) == (Standing.NEW, "")
+    assert index_of([(answered(1), HERE)]).of_source(None) == (PriorStatus.UNKNOWN, "")
 
 
 def test_an_empty_output_knows_nothing(tmp_path: Path) -> None:
     """Where no run has been, everything is new."""
-    assert known(load_answered(LocalFolder(str(tmp_path)), HERE)) == known(Model())
+    assert known(load_index(LocalFolder(str(tmp_path)), HERE)) == known(Model())

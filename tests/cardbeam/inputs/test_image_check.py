@@ -1,4 +1,4 @@
-"""Pictures are looked at before anything is paid: what they are, whether they are whole and of a size to send."""
+"""Images are looked at before anything is paid: what they are, whether they are whole and of a size to send."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cardbeam.inputs.image_check import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, Look, look_at
+from cardbeam.inputs.image_check import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, ImageInfo, check_image
 from schemas.outcomes import OUTCOMES, Stage
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # pytest has filters of its own
@@ -29,7 +29,7 @@ TYPES = {
     "TIFF": "image/tiff",
     "JPEG2000": "image/jp2",
 }
-UNREADABLE, TOO_LARGE = Look(None, OUTCOMES["unreadable_image"]), Look(None, OUTCOMES["too_large"])
+UNREADABLE, TOO_LARGE = ImageInfo(None, OUTCOMES["unreadable_image"]), ImageInfo(None, OUTCOMES["too_large"])
 
 
 def save(image: Image.Image, image_format: str, **options: object) -> bytes:
@@ -49,9 +49,9 @@ def png_of(width_px: int, height_px: int) -> bytes:
 
 
 @pytest.mark.parametrize("image_format", TYPES)
-def test_a_whole_picture_has_its_content_type(image_format: str, draw: Callable[..., bytes]) -> None:
-    """Each kind of picture is known by its bytes."""
-    assert look_at(draw(1, image_format)) == Look(TYPES[image_format])
+def test_a_whole_image_has_its_content_type(image_format: str, draw: Callable[..., bytes]) -> None:
+    """Each kind of image is known by its bytes."""
+    assert check_image(draw(1, image_format)) == ImageInfo(TYPES[image_format])
 
 
 @pytest.mark.parametrize(
@@ -65,60 +65,60 @@ def test_a_whole_picture_has_its_content_type(image_format: str, draw: Callable[
     ],
     ids=lambda image: image.mode,
 )
-def test_odd_pictures_are_pictures(image: Image.Image) -> None:
+def test_odd_images_are_images(image: Image.Image) -> None:
     """Print colours, one pixel, one bit, sixteen bits and transparency can be sent."""
     image_format = "JPEG" if image.mode == "CMYK" else "PNG"
-    assert look_at(save(image, image_format)) == Look(TYPES[image_format])
+    assert check_image(save(image, image_format)) == ImageInfo(TYPES[image_format])
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"x", b"no picture at all", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"%PDF-1.4"]
 )
-def test_what_is_no_picture_is_unreadable(content: bytes) -> None:
+def test_what_is_no_image_is_unreadable(content: bytes) -> None:
     """An empty file, a text and a bare signature are refused."""
-    assert look_at(content) == UNREADABLE
+    assert check_image(content) == UNREADABLE
 
 
 @pytest.mark.parametrize("image_format", ["DDS", "EPS", "PPM", "SPIDER", "ICO", "PCX"])
 def test_what_no_camera_makes_is_unreadable(image_format: str) -> None:
     """Of the formats that Pillow opens those are refused that nobody photographs in, some of them programs."""
     content = save(Image.new("RGB" if image_format != "SPIDER" else "F", (32, 32)), image_format)
-    assert look_at(content) == UNREADABLE
+    assert check_image(content) == UNREADABLE
 
 
-def test_two_pictures_in_one_jpeg_are_a_jpeg() -> None:
-    """What phones write with a second picture behind the first is sent as the JPEG that it is."""
+def test_two_images_in_one_jpeg_are_a_jpeg() -> None:
+    """What phones write with a second image behind the first is sent as the JPEG that it is."""
     image = Image.new("RGB", (40, 30))
-    assert look_at(save(image, "MPO", save_all=True, append_images=[image.copy()])) == Look("image/jpeg")
+    assert check_image(save(image, "MPO", save_all=True, append_images=[image.copy()])) == ImageInfo("image/jpeg")
 
 
 @pytest.mark.parametrize("image_format", TYPES)
-def test_a_picture_cut_short_is_unreadable(image_format: str, draw: Callable[..., bytes]) -> None:
+def test_an_image_cut_short_is_unreadable(image_format: str, draw: Callable[..., bytes]) -> None:
     """A file that ends in its middle is refused, whatever its kind."""
     content = draw(1, image_format, size=(600, 400))
-    assert look_at(content[: len(content) // 2]) == UNREADABLE
+    assert check_image(content[: len(content) // 2]) == UNREADABLE
 
 
-def test_a_thumbnail_s_end_is_not_the_picture_s(draw: Callable[..., bytes]) -> None:
+def test_a_thumbnail_s_end_is_not_the_image_s(draw: Callable[..., bytes]) -> None:
     """A JPEG cut short whose embedded thumbnail is whole is refused all the same."""
     thumbnail = draw(2)
     exif = Image.Exif()
     exif[0x010E] = "card"
     whole = save(Image.effect_noise((600, 400), 60), "JPEG", exif=exif.tobytes() + thumbnail)
     assert thumbnail in whole
-    assert look_at(whole) == Look("image/jpeg")
-    assert look_at(whole[: len(whole) // 2]) == UNREADABLE
+    assert check_image(whole) == ImageInfo("image/jpeg")
+    assert check_image(whole[: len(whole) // 2]) == UNREADABLE
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
 def test_bytes_after_the_end_do_no_harm(image_format: str, draw: Callable[..., bytes]) -> None:
-    """What a camera or an upload leaves behind the picture is not its end."""
-    assert look_at(draw(1, image_format) + b"\0" * 5000) == Look(TYPES[image_format])
+    """What a camera or an upload leaves behind the image is not its end."""
+    assert check_image(draw(1, image_format) + b"\0" * 5000) == ImageInfo(TYPES[image_format])
 
 
 def test_a_pdf_may_begin_late(pdf: bytes) -> None:
     """Readers look for a PDF's mark in its first kilobyte."""
-    assert look_at(b"\r\n" * 100 + pdf) == Look("application/pdf")
+    assert check_image(b"\r\n" * 100 + pdf) == ImageInfo("application/pdf")
 
 
 def rc4(key: bytes, text: bytes) -> bytes:
@@ -152,55 +152,55 @@ def encrypted_pdf(password: bytes) -> bytes:
 
 def test_a_locked_pdf_is_refused() -> None:
     """A PDF that asks for a password is refused by its own name; one that only forbids printing is sent."""
-    locked, restricted = look_at(encrypted_pdf(b"secret")), look_at(encrypted_pdf(b""))
-    assert (locked, restricted) == (Look(None, OUTCOMES["password_protected"]), Look("application/pdf"))
+    locked, restricted = check_image(encrypted_pdf(b"secret")), check_image(encrypted_pdf(b""))
+    assert (locked, restricted) == (ImageInfo(None, OUTCOMES["password_protected"]), ImageInfo("application/pdf"))
 
 
 def test_a_pdf_without_its_table_is_a_pdf(pdf: bytes) -> None:
     """Readers look for the objects themselves where a program left out or misplaced `startxref`."""
-    assert look_at(pdf.replace(b"startxref", b"startxxxx")) == Look("application/pdf")
+    assert check_image(pdf.replace(b"startxref", b"startxxxx")) == ImageInfo("application/pdf")
 
 
 def test_a_pdf_without_a_page_is_unreadable() -> None:
     """A mark and an end mark alone are no document."""
-    assert look_at(b"%PDF-1.4\nstartxref\n0\n%%EOF\n") == UNREADABLE
+    assert check_image(b"%PDF-1.4\nstartxref\n0\n%%EOF\n") == UNREADABLE
 
 
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_jpeg_may_lack_its_end_mark(*, progressive: bool) -> None:
-    """A JPEG whose scan is whole is sent, with a second picture or without; one that lacks data of it is refused."""
+    """A JPEG whose scan is whole is sent, with a second image or without; one that lacks data of it is refused."""
     whole = save(Image.effect_noise((600, 400), 60).convert("RGB"), "JPEG", progressive=progressive)
     assert whole.endswith(b"\xff\xd9")
-    assert look_at(whole[:-2]) == Look("image/jpeg")
-    assert [look_at(whole[:-cut]) for cut in (40, 400, 4000)] == [UNREADABLE] * 3
+    assert check_image(whole[:-2]) == ImageInfo("image/jpeg")
+    assert [check_image(whole[:-cut]) for cut in (40, 400, 4000)] == [UNREADABLE] * 3
 
 
 def test_a_jpeg_may_speak_of_pdf() -> None:
     """A comment within a JPEG does not make it a PDF."""
-    assert look_at(save(Image.new("RGB", (40, 30)), "JPEG", comment=b"%PDF-1.4")) == Look("image/jpeg")
+    assert check_image(save(Image.new("RGB", (40, 30)), "JPEG", comment=b"%PDF-1.4")) == ImageInfo("image/jpeg")
 
 
 @pytest.mark.parametrize("brand", ["heic", "heix", "mif1", "avif", "avis"])
 def test_an_image_of_another_format_has_its_own_code(brand: str) -> None:
     """HEIC and AVIF, which phones make, are told from damaged files: the remedy is to convert them."""
     content = b"\0\0\0\x18ftyp" + brand.encode() + b"\0\0\0\0mif1heic" + b"\0" * 100
-    assert look_at(content) == Look(None, replace(OUTCOMES["unsupported_format"], stage=Stage.READ))
+    assert check_image(content) == ImageInfo(None, replace(OUTCOMES["unsupported_format"], stage=Stage.READ))
 
 
-def test_a_picture_of_too_many_pixels_is_refused_unread() -> None:
+def test_an_image_of_too_many_pixels_is_refused_unread() -> None:
     """The bound is on what the header says: a bomb is never unpacked."""
-    side_px = int(MAX_PICTURE_PIXELS**0.5)
-    assert side_px**2 == MAX_PICTURE_PIXELS
-    assert look_at(png_of(side_px, side_px)) == Look("image/png")
-    assert look_at(png_of(side_px, side_px + 1)) == TOO_LARGE
-    assert look_at(png_of(50_000, 50_000)) == TOO_LARGE
+    side_px = int(MAX_IMAGE_PIXELS**0.5)
+    assert side_px**2 == MAX_IMAGE_PIXELS
+    assert check_image(png_of(side_px, side_px)) == ImageInfo("image/png")
+    assert check_image(png_of(side_px, side_px + 1)) == TOO_LARGE
+    assert check_image(png_of(50_000, 50_000)) == TOO_LARGE
 
 
 def test_a_file_of_too_many_bytes_is_refused(jpeg: bytes) -> None:
-    """A picture of the largest size can be sent, one byte more cannot."""
-    largest = jpeg + b"\0" * (MAX_PICTURE_BYTES - len(jpeg))
-    assert look_at(largest) == Look("image/jpeg")
-    assert look_at(largest + b"\0") == TOO_LARGE
+    """An image of the largest size can be sent, one byte more cannot."""
+    largest = jpeg + b"\0" * (MAX_IMAGE_BYTES - len(jpeg))
+    assert check_image(largest) == ImageInfo("image/jpeg")
+    assert check_image(largest + b"\0") == TOO_LARGE
 
 
 def test_a_number_of_another_kind_or_size_is_damage(draw: Callable[..., bytes]) -> None:
@@ -210,13 +210,13 @@ def test_a_number_of_another_kind_or_size_is_damage(draw: Callable[..., bytes]) 
     tiff[strips_at + 2] = 5
     jp2 = draw(1, "JPEG2000")
     box = struct.pack(">I4sQ", 1, b"free", 2**64 - 1)
-    assert [look_at(bytes(tiff)), look_at(jp2[:12] + box + jp2[12:])] == [UNREADABLE, UNREADABLE]
+    assert [check_image(bytes(tiff)), check_image(jp2[:12] + box + jp2[12:])] == [UNREADABLE, UNREADABLE]
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(TYPES)), st.data())
 def test_damage_never_raises(draw: Callable[..., bytes], image_format: str, data: st.DataObject) -> None:
-    """A picture with bytes changed, cut out or put in is a picture or refused, nothing else."""
+    """An image with bytes changed, cut out or put in is an image or refused, nothing else."""
     content = bytearray(draw(1, image_format))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, min(len(content), 400) - 1) | st.integers(0, len(content) - 1))
@@ -224,5 +224,5 @@ def test_damage_never_raises(draw: Callable[..., bytes], image_format: str, data
         content[at : at + length] = data.draw(st.binary(max_size=8))
         if not content:
             break
-    look = look_at(bytes(content))
+    look = check_image(bytes(content))
     assert look in (UNREADABLE, TOO_LARGE) or (look.refused is None and look.content_type)

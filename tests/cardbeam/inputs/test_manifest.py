@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardbeam.inputs.manifest import is_manifest, read_manifest, unknown_list
-from cardbeam.model.request import Picture, Request
+from cardbeam.model.request import ImageRef, Request
 from cardbeam.storage.open_uri import SourceError
 
 Rows = list[dict[str, str]]
@@ -30,7 +30,7 @@ def requests(path: Path, sides: int = 1) -> list[Request]:
 
 
 def one(uri: str, **labels: str) -> Request:
-    return Request("ekyc/card", (Picture(uri),), tuple(labels.items()))
+    return Request("ekyc/card", (ImageRef(uri),), tuple(labels.items()))
 
 
 def write(path: Path, rows: Rows) -> Path:
@@ -69,11 +69,11 @@ def test_columns_beside_the_uri_are_labels(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_two_sides_are_one_request(suffix: str, tmp_path: Path) -> None:
-    """`front_uri` and `back_uri` are one request, front first; a lone side is one with one picture."""
+    """`front_uri` and `back_uri` are one request, front first; a unpaired side is one with one image."""
     rows = [{"back_uri": "b.jpg", "front_uri": "f.jpg", "n": "1"}, {"back_uri": "lone.jpg", "front_uri": "", "n": "2"}]
     assert requests(write(tmp_path / f"m{suffix}", rows), sides=2) == [
-        Request("ekyc/cards", (Picture("f.jpg"), Picture("b.jpg")), (("n", "1"),)),
-        Request("ekyc/cards", (Picture("lone.jpg"),), (("n", "2"),)),
+        Request("ekyc/cards", (ImageRef("f.jpg"), ImageRef("b.jpg")), (("n", "1"),)),
+        Request("ekyc/cards", (ImageRef("lone.jpg"),), (("n", "2"),)),
     ]
 
 

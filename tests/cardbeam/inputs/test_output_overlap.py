@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cardbeam.inputs.output_overlap import gives_own_files
+from cardbeam.inputs.output_overlap import input_contains_output
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ from cardbeam.inputs.output_overlap import gives_own_files
     ],
 )
 def test_gives_own_files(source: str, output: str, gives: bool, tmp_path: Path) -> None:
-    """Folders and globs over them do, where the pattern takes in more than pictures."""
+    """Folders and globs over them do, where the pattern takes in more than images."""
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "a.jpg").touch()
-    assert gives_own_files(source.replace("IN", str(folder)), output.replace("IN", str(folder))) is gives
+    assert input_contains_output(source.replace("IN", str(folder)), output.replace("IN", str(folder))) is gives

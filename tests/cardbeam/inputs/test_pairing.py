@@ -1,4 +1,4 @@
-"""Each front meets the back of the same name, whatever order they come in, and no picture is lost."""
+"""Each front meets the back of the same name, whatever order they come in, and no image is lost."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from cardbeam.config.side_pattern import DEFAULT_SIDES, compile_sides
 from cardbeam.inputs.pairing import pair_sides
-from cardbeam.model.request import Picture
+from cardbeam.model.request import ImageRef
 
 SIDES = compile_sides(DEFAULT_SIDES)
 
 
 def _pairs(*uris: str, sides: str = DEFAULT_SIDES) -> list[tuple[str, ...]]:
-    found = pair_sides(map(Picture, uris), compile_sides(sides))
-    return [tuple(picture.uri for picture in pair) for pair in found]
+    found = pair_sides(map(ImageRef, uris), compile_sides(sides))
+    return [tuple(image.uri for image in pair) for pair in found]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_has_no_other_side_stays_alone():
 
 
 @given(st.sets(st.tuples(st.integers(0, 30), st.sampled_from(["front", "back"]))), st.randoms(use_true_random=False))
-def test_every_picture_comes_once(names: set[tuple[int, str]], chance: random.Random):
+def test_every_image_comes_once(names: set[tuple[int, str]], chance: random.Random):
     uris = [f"s3://b/{number}_{side}.jpg" for number, side in names]
     chance.shuffle(uris)
     pairs = _pairs(*uris)

@@ -76,7 +76,7 @@ def test_what_a_disk_refuses_is_written_with_the_next(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_many_threads_leaves_none_waiting(tmp_path: Path) -> None:
-    """Each of the appends under way raises or is durable, and what was refused is written with the next."""
+    """Each of the appends in progress raises or is durable, and what was refused is written with the next."""
     output = tmp_path / "output"
     output.write_bytes(b"a file where the folder should be")
     journal = LocalJournal(LocalFolder(str(output)), "r1")
@@ -301,7 +301,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM
 
 
 def test_a_write_that_is_cut_short_is_made_good_at_the_end(folder: LocalFolder) -> None:
-    """The system takes a part of a record only; the process tries it once more before it ends."""
+    """The system takes a part of a record only; the process tries it again before it ends."""
     command = [sys.executable, "-c", _OVER_A_LIMIT, folder.root]
     ended = subprocess.run(command, check=True, cwd=Path(__file__).resolve().parents[3], capture_output=True, text=True)
     number, words = ended.stdout.strip().split(" ", 1)

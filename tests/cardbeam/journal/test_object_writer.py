@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from cardbeam.journal.local_writer import JournalFailed
 from cardbeam.journal.object_writer import ObjectJournal
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from cardbeam.run_state.layout import JOURNAL
 from cardbeam.storage.folder import LocalFolder
-from tests.records import RECORDS, answered, dead, read_segment, stored_records
+from tests.records import RECORDS, answered, failed_record, read_segment, stored_records
 
 FLUSH_NEVER_S = 1e6
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,13 +49,13 @@ def test_what_a_bucket_refuses_is_kept_for_the_next_flush(refusing: Refusing, er
     Refusing.errors = [error]
     with pytest.raises(type(error)):
         journal.flush()
-    journal.append(dead(2))
+    journal.append(failed_record(2))
     journal.flush()
-    assert stored_records(refusing) == [answered(1), dead(2)]
+    assert stored_records(refusing) == [answered(1), failed_record(2)]
 
 
 def test_an_object_is_the_same_however_often_it_is_put(tmp_path: Path) -> None:
-    """A put whose reply was lost may arrive after the next: it must not undo what that one brought."""
+    """A put whose response was lost may arrive after the next: it must not undo what that one brought."""
 
     class Lagging(LocalFolder):
         def write(self, path: str, content: bytes) -> None:
@@ -63,12 +63,12 @@ def test_an_object_is_the_same_however_often_it_is_put(tmp_path: Path) -> None:
                 LocalFolder.write(self, path, content)
             else:
                 late.append((path, content))
-                raise OSError("no reply in time")
+                raise OSError("no response in time")
 
     late: list[tuple[str, bytes]] = []
     journal = ObjectJournal(Lagging(str(tmp_path)), "r1", FLUSH_NEVER_S)
     journal.append(answered(1))
-    with pytest.raises(OSError, match="no reply"):
+    with pytest.raises(OSError, match="no response"):
         journal.flush()
     journal.append(answered(2))
     journal.flush()
@@ -171,7 +171,7 @@ def test_a_bucket_gets_what_waits_long_enough(tmp_path: Path) -> None:
 @settings(max_examples=20)
 @given(st.lists(st.lists(RECORDS, max_size=5), max_size=4))
 def test_a_bucket_gives_back_what_was_flushed(
-    tmp_path_factory: pytest.TempPathFactory, batches: list[list[Settled]]
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[JournalRecord]]
 ) -> None:
     """Records of any number of flushes come back in order, no object is written twice."""
     folder = LocalFolder(str(tmp_path_factory.mktemp("bucket")))
@@ -199,6 +199,6 @@ sys.exit(130)
 
 
 def test_a_process_that_ends_early_puts_what_its_calls_brought(tmp_path: Path) -> None:
-    """Interrupted say, or failed elsewhere; calls under way come to their end first."""
+    """Interrupted say, or failed elsewhere; calls in progress come to their end first."""
     ended = subprocess.run([sys.executable, "-c", _INTERRUPTED, str(tmp_path)], check=False, cwd=ROOT)
     assert (ended.returncode, stored_records(LocalFolder(str(tmp_path)))) == (130, [answered(1)])

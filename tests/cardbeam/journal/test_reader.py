@@ -23,14 +23,14 @@ from cardbeam.journal.record_format import (
     whole_segment,
 )
 from cardbeam.journal.record_types import FIELDS
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import LocalFolder
 from tests.records import RECORDS, answered, ends, record_of, segment
 
 PATH = "journal/run_id=r1/0a-000000.journal"
 SEVERAL = st.lists(RECORDS, max_size=6)
-Read = tuple[list[Settled], list[tuple[str, int]]]
+Read = tuple[list[JournalRecord], list[tuple[str, int]]]
 
 
 def read(folder: LocalFolder, content: bytes, path: str = PATH) -> Read:
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> LocalFolder:
 
 
 @given(SEVERAL)
-def test_a_segment_gives_back_its_records_in_order(folder: LocalFolder, records: list[Settled]) -> None:
+def test_a_segment_gives_back_its_records_in_order(folder: LocalFolder, records: list[JournalRecord]) -> None:
     """Any records are read as they were written, an empty response other than none, each with the byte after it."""
     content = segment(PATH, records)
     folder.write(PATH, content)
@@ -56,7 +56,7 @@ def test_a_segment_gives_back_its_records_in_order(folder: LocalFolder, records:
 
 
 @given(SEVERAL)
-def test_a_segment_that_is_written_at_once_is_read_the_same(folder: LocalFolder, records: list[Settled]) -> None:
+def test_a_segment_that_is_written_at_once_is_read_the_same(folder: LocalFolder, records: list[JournalRecord]) -> None:
     """An object of a bucket holds the same frames; its header gives its size."""
     content = whole_segment(PATH, list(map(encode, records)))
     assert content[HEADER_BYTES:] == segment(PATH, records)[HEADER_BYTES:]
@@ -64,7 +64,7 @@ def test_a_segment_that_is_written_at_once_is_read_the_same(folder: LocalFolder,
 
 
 @given(SEVERAL, st.data())
-def test_a_torn_tail_costs_only_itself(folder: LocalFolder, records: list[Settled], data: st.DataObject) -> None:
+def test_a_torn_tail_costs_only_itself(folder: LocalFolder, records: list[JournalRecord], data: st.DataObject) -> None:
     """Cut anywhere behind its header, a segment that grows gives every whole record, and nothing is damaged."""
     content = segment(PATH, records)
     cut = data.draw(st.integers(HEADER_BYTES, len(content)))
@@ -74,7 +74,7 @@ def test_a_torn_tail_costs_only_itself(folder: LocalFolder, records: list[Settle
 
 @given(SEVERAL, st.data())
 def test_what_is_missing_of_an_object_is_damage(
-    folder: LocalFolder, records: list[Settled], data: st.DataObject
+    folder: LocalFolder, records: list[JournalRecord], data: st.DataObject
 ) -> None:
     """A segment that is written at once has no torn tail: a cut is damage, at the end of a record too."""
     content = whole_segment(PATH, list(map(encode, records)))
@@ -84,7 +84,9 @@ def test_what_is_missing_of_an_object_is_damage(
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=6), st.data())
-def test_a_changed_byte_costs_only_its_record(folder: LocalFolder, records: list[Settled], data: st.DataObject) -> None:
+def test_a_changed_byte_costs_only_its_record(
+    folder: LocalFolder, records: list[JournalRecord], data: st.DataObject
+) -> None:
     """With any byte changed all other records are read, and the one is counted; of the header's no record is lost."""
     content = bytearray(segment(PATH, records))
     at = data.draw(st.integers(len(b"CBJ2"), len(content) - 1))
@@ -98,7 +100,7 @@ def test_a_changed_byte_costs_only_its_record(folder: LocalFolder, records: list
 
 @given(st.lists(RECORDS, min_size=1, max_size=6), st.data())
 def test_bytes_that_are_cut_out_cost_only_their_records(
-    folder: LocalFolder, records: list[Settled], data: st.DataObject
+    folder: LocalFolder, records: list[JournalRecord], data: st.DataObject
 ) -> None:
     """Whatever is taken out before the last record, the records that it touches are lost and counted, no other."""
     content, bounds = segment(PATH, records), ends(PATH, records)
@@ -111,7 +113,7 @@ def test_bytes_that_are_cut_out_cost_only_their_records(
 
 @given(st.lists(RECORDS, min_size=1, max_size=6), st.data())
 def test_bytes_that_are_put_in_cost_only_the_record_that_they_split(
-    folder: LocalFolder, records: list[Settled], data: st.DataObject
+    folder: LocalFolder, records: list[JournalRecord], data: st.DataObject
 ) -> None:
     """Noise anywhere before the last record: what is not split is read, and the damage is told where none is lost."""
     content, bounds = segment(PATH, records), ends(PATH, records)
@@ -124,7 +126,7 @@ def test_bytes_that_are_put_in_cost_only_the_record_that_they_split(
 
 @given(SEVERAL, st.binary(min_size=1, max_size=200))
 def test_what_stands_behind_the_last_record_is_damage(
-    folder: LocalFolder, records: list[Settled], noise: bytes
+    folder: LocalFolder, records: list[JournalRecord], noise: bytes
 ) -> None:
     """Noise at the end, zeros too, may have been a record: one is counted."""
     if not key_of(PATH).startswith(noise):
@@ -134,9 +136,9 @@ def test_what_stands_behind_the_last_record_is_damage(
 
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
 def test_a_record_that_stands_twice_is_read_once(
-    folder: LocalFolder, records: list[Settled], data: st.DataObject
+    folder: LocalFolder, records: list[JournalRecord], data: st.DataObject
 ) -> None:
-    """Blocks of a file that were copied to a later place give nothing anew; that no record is lost is told too."""
+    """Blocks of a file that were copied to a later place give nothing again; that no record is lost is told too."""
     content, bounds = segment(PATH, records), ends(PATH, records)
     again = data.draw(st.integers(0, len(records) - 1))
     copied = content[bounds[again] : bounds[again + 1]]
@@ -148,9 +150,9 @@ def test_a_record_that_stands_twice_is_read_once(
 @pytest.mark.parametrize("other", ["journal/run_id=r1/0b-000000.journal", "journal/run_id=r1/0a-000001.journal"])
 def test_a_response_is_never_read_as_records(folder: LocalFolder, other: str) -> None:
     """A response that holds a segment of another name, or frames of one, is a response, whatever is damaged."""
-    forged = segment(other, [answered(7, reply=b"FORGED")] * 3)
+    forged = segment(other, [answered(7, response=b"FORGED")] * 3)
     for inner in (forged, forged[HEADER_BYTES:], forged * 2, header(key_of(PATH)) + forged):
-        records = [answered(1), answered(2, reply=inner), answered(3)]
+        records = [answered(1), answered(2, response=inner), answered(3)]
         content = segment(PATH, records)
         assert read(folder, content) == (records, [])
         at = content.index(inner)
@@ -162,9 +164,9 @@ def test_a_response_is_never_read_as_records(folder: LocalFolder, other: str) ->
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=5), st.data())
-@example([answered(1, reply=b"CBJ2" * 99), answered(2)], None)
+@example([answered(1, response=b"CBJ2" * 99), answered(2)], None)
 def test_a_segment_is_read_in_pieces_as_it_is_whole(
-    folder: LocalFolder, records: list[Settled], data: st.DataObject | None
+    folder: LocalFolder, records: list[JournalRecord], data: st.DataObject | None
 ) -> None:
     """Torn, damaged or whole, from the end of any record on and in pieces of any size: the same rows, ends, damage."""
     content, starts = bytearray(segment(PATH, records)), [0, *ends(PATH, records)]
@@ -176,17 +178,17 @@ def test_a_segment_is_read_in_pieces_as_it_is_whole(
         stop = data.draw(st.integers(start, len(content)))
         piece_bytes = data.draw(st.integers(1, len(content) + 1))
     folder.write(PATH, content)
-    told: list[list[str]] = [[], []]
+    reported: list[list[str]] = [[], []]
     whole, pieces = (
         list(read_stored(folder, PATH, start, stop, piece_bytes=size, on_damage=lambda one, to=to: to.append(str(one))))
-        for size, to in zip((2**20, piece_bytes), told, strict=True)
+        for size, to in zip((2**20, piece_bytes), reported, strict=True)
     )
-    assert (pieces, told[1]) == (whole, told[0])
+    assert (pieces, reported[1]) == (whole, reported[0])
 
 
 @given(SEVERAL, st.lists(st.integers(0, 4000), max_size=6))
 def test_a_segment_that_grows_by_any_bytes_is_read_once(
-    folder: LocalFolder, records: list[Settled], cuts: list[int]
+    folder: LocalFolder, records: list[JournalRecord], cuts: list[int]
 ) -> None:
     """Who reads on from the last whole record gets each once: one that is not whole yet is waited for."""
     content, at, found = segment(PATH, records), 0, []
@@ -235,12 +237,12 @@ BAD_VALUES = {
     "operation": [None, 1],
     "uris": [None, "a", [1], [["a"]], {}],
     "labels": [None, [["a"]], [["a", 1]], ["ab"], [["a", "b", "c"]]],
-    "first_at": [None, "0", 1.5, True, 2**63],
+    "started_at": [None, "0", 1.5, True, 2**63],
     "attempts": [None, "1", 2**31, True],
     "retriable": [None, 0, "no"],
     "latency_s": ["0", True],
     "http_status": ["200", 2**31],
-    "picture_bytes": [1.0, 2**63],
+    "image_bytes": [1.0, 2**63],
 }
 
 
@@ -268,8 +270,8 @@ def _frame(fields: bytes) -> bytes:
 
 def test_every_field_has_a_kind(folder: LocalFolder) -> None:
     """A record with nothing in all fields that may be empty is a record, and so is one that is full."""
-    empty = answered(1, http_status=None, attempts=0, latency_s=None, picture_bytes=None, reply=None)
-    full = answered(2, source=1, labels=(("a", "b"),), stage="call", code="c", message="m", picture_bytes=2**62)
+    empty = answered(1, http_status=None, attempts=0, latency_s=None, image_bytes=None, response=None)
+    full = answered(2, source=1, labels=(("a", "b"),), stage="call", code="c", message="m", image_bytes=2**62)
     assert read(folder, segment(PATH, [empty, full])) == ([empty, full], [])
 
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardbeam.model.grouping import GROUPS, group_of
-from cardbeam.model.request import Picture, Request
+from cardbeam.model.request import ImageRef, Request
 from cardbeam.model.request_codec import Packer, pack, unpack
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-PICTURES = st.builds(Picture, TEXTS, st.none() | st.integers(0, 2**53), st.none() | TEXTS)
+IMAGES = st.builds(ImageRef, TEXTS, st.none() | st.integers(0, 2**53), st.none() | TEXTS)
 LABELS = st.lists(st.tuples(TEXTS, TEXTS), max_size=3).map(tuple)
-REQUESTS = st.builds(Request, TEXTS, st.lists(PICTURES, max_size=2).map(tuple), LABELS, st.booleans(), TEXTS)
+REQUESTS = st.builds(Request, TEXTS, st.lists(IMAGES, max_size=2).map(tuple), LABELS, st.booleans(), TEXTS)
 
 
 @given(st.lists(REQUESTS))
@@ -37,7 +37,9 @@ def test_each_request_is_in_one_pack_of_its_group(requests: list[Request], repea
 
 def test_a_request_is_few_bytes_in_a_pack() -> None:
     """A pack goes as plain bytes; neighbours cost less than a tenth of what one does as an object."""
-    requests = [Request("ekyc/card", (Picture(f"s3://photos/11/{n:07}.jpg", 219_000, f"{n:032x}"),)) for n in range(32)]
+    requests = [
+        Request("ekyc/card", (ImageRef(f"s3://photos/11/{n:07}.jpg", 219_000, f"{n:032x}"),)) for n in range(32)
+    ]
     alone = coders.registry.get_coder(Request).encode(requests[0])
     packed = coders.registry.get_coder(bytes).encode(pack(requests))
     assert len(packed) / len(requests) < len(alone) / 10

@@ -6,7 +6,7 @@ import sys
 import uuid
 from pathlib import Path
 
-from cardbeam.ratelimit.background_tasks import Presence
+from cardbeam.ratelimit.background_tasks import BackgroundTasks
 from cardbeam.ratelimit.lease import RENEW_S, Lease
 from cardbeam.ratelimit.throttle import Quota, Throttle
 from cardbeam.run_state.run_lock import boottime_s
@@ -27,9 +27,9 @@ def main(folder: str, rate_per_s: float, path: str) -> None:
     lease = Lease(LocalFolder(folder), "run", Quota.of(rate_per_s), uuid.uuid4().hex, boottime_s)
     clock = Clock()
     throttle = Throttle(rate_per_s, clock, shares=lease)
-    with Presence([lease.renew], lease.leave, RENEW_S), Path(path).open("w") as file:
+    with BackgroundTasks([lease.renew], lease.release, RENEW_S), Path(path).open("w") as file:
         while True:
-            throttle.wait().leave()
+            throttle.wait().release()
             file.write(f"{clock.last_s}\n")
             file.flush()
 

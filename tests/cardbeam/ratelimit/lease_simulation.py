@@ -1,7 +1,7 @@
 """Workers that join, leave, pause and die around one folder, in made-up time: when each gave its permissions.
 
 Every worker has a clock of its own with an own zero. A pause can fall between a worker's write and its
-listing as well as between any two of its steps; an object shows in listings late, for each lister anew.
+listing as well as between any two of its steps; an object shows in listings late, for each lister again.
 """
 
 from __future__ import annotations
@@ -102,14 +102,14 @@ class Worker:
     def kill(self) -> None:
         self.is_alive = False
 
-    def leave(self) -> None:
+    def release(self) -> None:
         self.is_sending = False
 
     def _renew(self) -> None:
         if not self.is_alive or self._waits_for(self._renew):
             return
         if not self.is_sending and self._true_s() >= self._sent_s + self.lease.quiet_s:
-            self.lease.leave()
+            self.lease.release()
             return
         with suppress(OSError):
             self.lease.renew()

@@ -38,7 +38,7 @@ def _ids() -> Callable[[], str]:
 
 
 def _taken(budget: Budget) -> int:
-    return sum(iter(budget.take, False))
+    return sum(iter(budget.acquire, False))
 
 
 def test_workers_that_share_a_budget_use_all_of_it_and_no_more(tmp_path: Path) -> None:
@@ -52,17 +52,17 @@ def test_workers_that_share_a_budget_use_all_of_it_and_no_more(tmp_path: Path) -
 def test_what_a_killed_worker_had_in_hand_is_lost_and_a_new_session_begins_anew(tmp_path: Path) -> None:
     folder, new_id = LocalFolder(str(tmp_path)), _ids()
     killed = shared(folder, "run", "one", 320, new_id)
-    assert killed.take()
+    assert killed.acquire()
     assert _taken(shared(folder, "run", "one", 320, new_id)) == 310  # its chunk was 10
     assert _taken(shared(folder, "run", "two", 320, new_id)) == 320
 
 
 def test_a_call_that_was_given_back_can_be_taken_again() -> None:
     budget = of_one(1)
-    assert [budget.take(), budget.take()] == [True, False]
-    budget.give_back()
-    assert [budget.take(), budget.take()] == [True, False]
-    assert endless().take()
+    assert [budget.acquire(), budget.acquire()] == [True, False]
+    budget.release()
+    assert [budget.acquire(), budget.acquire()] == [True, False]
+    assert endless().acquire()
 
 
 @dataclass(frozen=True)
@@ -89,5 +89,5 @@ def test_a_store_that_is_away_for_a_while_does_not_end_the_budget(tmp_path: Path
     budget = shared(_AwayAtFirst(str(tmp_path)), "run", "session", 100, _ids())
     for deed in ("list", "create"):
         with pytest.raises(OSError, match=deed):
-            budget.take()
+            budget.acquire()
     assert _taken(budget) == 100

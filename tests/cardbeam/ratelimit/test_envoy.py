@@ -80,7 +80,7 @@ def test_an_answer_that_is_neither_yes_nor_no_allows_nothing() -> None:
         Throttle(0, ask=asker(address, partial(EnvoyRateLimiter, namespace="test"))).wait()
 
 
-@pytest.mark.parametrize("said", ["host/domain/key=value", "host:1/domain", "host:1/domain/key", "host:1/d/k=v,"])
-def test_what_is_no_service_is_a_problem_before_the_run(said: str) -> None:
-    (problem,) = RateSettings(rate_limit_service=said).problems()
-    assert problem == f"--rate_limit_service is {said!r}, expected HOST:PORT/DOMAIN/KEY=VALUE"
+@pytest.mark.parametrize("text", ["host/domain/key=value", "host:1/domain", "host:1/domain/key", "host:1/d/k=v,"])
+def test_what_is_no_service_is_a_problem_before_the_run(text: str) -> None:
+    (problem,) = RateSettings(rate_uri=text).validate()
+    assert problem == f"--rate_uri is {text!r}, expected HOST:PORT/DOMAIN/KEY=VALUE"

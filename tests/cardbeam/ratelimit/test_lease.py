@@ -15,7 +15,7 @@ from cardbeam.ratelimit.membership import DEAD_AFTER_S, FRESH_S, SHOWS_WITHIN_S,
 from cardbeam.ratelimit.throttle import Quota
 from cardbeam.run_state.run_lock import CONFIRMED_FOR_S
 from cardbeam.run_state.worker_heartbeat import counts_of
-from pipeline.runs.lock import BEAT_S
+from pipeline.runs.lock import HEARTBEAT_INTERVAL_S
 from tests.cardbeam.ratelimit.lease_simulation import LateFolder, Worker, World, most_in_a_window
 
 
@@ -29,15 +29,15 @@ def _simulate(seed: int, rate_per_s: float, seconds: float, pause_chance: float)
 
     def stir() -> None:
         living = [worker for worker in workers if worker.is_alive and worker.is_sending]
-        deed = world.random.choice(["join", "join", "kill", "leave", "nothing", "all leave"])
+        deed = world.random.choice(["join", "join", "kill", "release", "nothing", "all leave"])
         if (deed == "join" and len(living) < 8) or not living:
             for _ in range(world.random.randint(1, 3)):
                 world.at(world.now_s + world.random.uniform(0, 2), join)
         elif deed == "all leave":
             for worker in living:
-                worker.leave()
+                worker.release()
         elif deed != "nothing":
-            getattr(world.random.choice(living), deed if deed != "join" else "leave")()
+            getattr(world.random.choice(living), deed if deed != "join" else "release")()
         world.at(world.now_s + world.random.expovariate(1 / 6), stir)
 
     world.at(0.0, stir)
@@ -79,7 +79,7 @@ def test_the_first_workers_of_a_run_keep_the_quota_however_far_apart_they_begin(
         assert min(times_s) < 5.0
 
 
-@pytest.mark.parametrize(("deed", "within_s"), [("kill", 12), ("leave", 4)])
+@pytest.mark.parametrize(("deed", "within_s"), [("kill", 12), ("release", 4)])
 @pytest.mark.parametrize("rate_per_s", [20, 200])
 def test_the_share_of_a_worker_that_is_gone_is_back_in_use_soon(rate_per_s: float, deed: str, within_s: float) -> None:
     world, quota = World(Random(1)), Quota.of(rate_per_s)
@@ -157,9 +157,9 @@ def test_a_view_that_is_too_old_gives_nothing_and_a_new_one_only_a_window_later(
 
 
 def test_the_times_are_those_of_the_proof() -> None:
-    """Who is taken for dead begins anew or gives nothing: A < T - D. No lock is trusted for as long as that takes."""
+    """Who is taken for dead begins again or gives nothing: A < T - D. No lock is trusted for as long as that takes."""
     assert RENEWED_WITHIN_S < DEAD_AFTER_S - SHOWS_WITHIN_S
-    assert min(DEAD_AFTER_S, BEAT_S) > CONFIRMED_FOR_S
+    assert min(DEAD_AFTER_S, HEARTBEAT_INTERVAL_S) > CONFIRMED_FOR_S
 
 
 def test_a_lease_that_is_renewed_as_late_as_may_be_is_never_taken_for_dead() -> None:
@@ -234,12 +234,12 @@ def test_a_worker_sends_when_all_others_must_know_of_it_and_no_sooner(
 
 @pytest.mark.parametrize("away_s", [0.0, 0.5, 3.0, 60.0])
 def test_who_comes_back_is_a_newcomer_again(away_s: float) -> None:
-    """However short it was away: the others may have shared out what it had. Whom it knew by then it sees anew."""
+    """However short it was away: the others may have shared out what it had. Whom it knew by then it sees again."""
     world = World(Random(6))
     lease = Lease(LateFolder(world, lambda: world.now_s, 0.0), "run", Quota(10, 1.0), "a1", lambda: world.now_s)
     world.objects["runs/run/leases/b1-000000001.lease"] = (-1.0, math.inf)
     _first_slots_s(lease, world)
-    lease.leave()
+    lease.release()
     world.now_s += away_s
     world.objects["runs/run/leases/b1-000000001.lease"] = (-1.0, world.now_s - SHOWS_WITHIN_S)
     assert _first_slots_s(lease, world) == pytest.approx(FRESH_S + SHOWS_WITHIN_S + 1.512, abs=0.011)
@@ -254,7 +254,7 @@ def test_a_lease_that_was_left_is_gone_from_the_folder_and_gives_nothing() -> No
         world.now_s += 1.0
     there = [path for path, (_, removed_s) in world.objects.items() if removed_s > world.now_s]
     slots = lease.slots(world.now_s)
-    lease.leave()
+    lease.release()
     left = [path for path, (_, removed_s) in world.objects.items() if removed_s > world.now_s]
     assert (there, slots) == (["runs/run/leases/a1-000000009.lease", "runs/run/leases/a1-000000010.lease"], 10)
     assert (left, lease.slots(world.now_s)) == ([], 0)

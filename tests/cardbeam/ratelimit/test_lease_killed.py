@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cardbeam.ratelimit.background_tasks import Presence
+from cardbeam.ratelimit.background_tasks import BackgroundTasks
 from cardbeam.run_state.run_lock import boottime_s
 from tests.cardbeam.ratelimit.lease_simulation import most_in_a_window
 
@@ -77,22 +77,22 @@ def _busiest(times_s: list[float]) -> int:
 
 
 def test_a_worker_is_present_while_something_is_under_way_and_leaves_once_a_while_after() -> None:
-    beats: list[str] = []
+    tasks: list[str] = []
     left = threading.Event()
 
     def fail() -> None:
-        beats.append("fail")
+        tasks.append("fail")
         raise OSError("the store is away")
 
-    presence = Presence([fail, lambda: beats.append("beat")], left.set, 0.05)
+    background = BackgroundTasks([fail, lambda: tasks.append("beat")], left.set, 0.05)
     for _ in range(2):
-        with presence, presence:
-            _until(lambda: len(beats) >= 8)
+        with background, background:
+            _until(lambda: len(tasks) >= 8)
             assert not left.is_set()
         assert left.wait(10)
-        assert beats[:4] == ["fail", "beat"] * 2  # what fails stops neither the others nor the next time
+        assert tasks[:4] == ["fail", "beat"] * 2  # what fails stops neither the others nor the next time
         left.clear()
-        beats.clear()
+        tasks.clear()
 
 
 def test_a_worker_leaves_as_soon_as_it_may() -> None:
@@ -100,7 +100,7 @@ def test_a_worker_leaves_as_soon_as_it_may() -> None:
     done, left = threading.Event(), threading.Event()
     left_at_s: list[float] = []
 
-    def linger_s() -> float:
+    def idle_timeout_s() -> float:
         done.wait(10)  # else it may look before the request has ended, and again only a beat later
         return 0.2
 
@@ -108,7 +108,7 @@ def test_a_worker_leaves_as_soon_as_it_may() -> None:
         left_at_s.append(time.monotonic())
         left.set()
 
-    with Presence([], leave, 30.0, linger_s):
+    with BackgroundTasks([], leave, 30.0, idle_timeout_s):
         ended_at_s = time.monotonic()
     done.set()
     assert left.wait(10)
@@ -117,11 +117,11 @@ def test_a_worker_leaves_as_soon_as_it_may() -> None:
 
 def test_a_worker_goes_on_where_it_cannot_learn_how_long_to_stay() -> None:
     """Whatever is raised there ends no beat, and the worker leaves in the end."""
-    beats, left = threading.Event(), threading.Event()
+    tasks, left = threading.Event(), threading.Event()
 
-    def linger_s() -> float:
+    def idle_timeout_s() -> float:
         raise ValueError("what was written there is no JSON")
 
-    with Presence([beats.set], left.set, 0.05, linger_s):
-        assert beats.wait(10)
+    with BackgroundTasks([tasks.set], left.set, 0.05, idle_timeout_s):
+        assert tasks.wait(10)
     assert left.wait(10)

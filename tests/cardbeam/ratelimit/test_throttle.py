@@ -37,7 +37,7 @@ def permissions(throttle: Throttle, clock: Clock, arrivals_s: list[float]) -> li
     given_s = []
     for pause_s in arrivals_s:
         clock.now_s += pause_s
-        throttle.wait().leave()
+        throttle.wait().release()
         given_s.append(clock.now_s)
     return given_s
 
@@ -71,7 +71,7 @@ def test_a_permission_counts_until_its_request_leaves(rate_per_s: float, held_up
             first = min(under_way, key=itemgetter(0))
             under_way.remove(first)
             clock.now_s = max(clock.now_s, first[0])
-            first[1].leave()
+            first[1].release()
             left_s.append(clock.now_s)
         clock.now_s = max(clock.now_s, until_s)
 
@@ -123,7 +123,7 @@ def test_what_is_too_fast_is_held(rate_per_s: float) -> None:
     """After the endpoint said that it is too fast, nothing is given for as long as it said."""
     clock = Clock()
     throttle = Throttle(rate_per_s, clock, clock.sleep)
-    throttle.wait().leave()
+    throttle.wait().release()
     throttle.slow_down(7.0)
     throttle.slow_down(2.0)
     throttle.wait()
@@ -149,8 +149,8 @@ def test_a_wait_ends_when_all_is_over() -> None:
     """A caller that waits while the run is stopped comes back without waiting for its turn."""
     clock = Clock()
     throttle = Throttle(0.01, clock, clock.sleep)
-    throttle.wait().leave()
-    wait = throttle.wait(is_over=lambda: clock.now_s >= 5.0)
+    throttle.wait().release()
+    wait = throttle.wait(should_stop=lambda: clock.now_s >= 5.0)
     assert (wait.total_s, clock.now_s) == (pytest.approx(5.0, abs=0.2), pytest.approx(5.0, abs=0.2))
 
 
@@ -162,7 +162,7 @@ def test_waits_say_how_long_the_quota_held_the_process() -> None:
 
     def serve() -> None:
         waits.append(throttle.wait())
-        waits[-1].leave()
+        waits[-1].release()
 
     threads = [threading.Thread(target=serve) for _ in range(6)]
     for thread in threads:
@@ -198,7 +198,7 @@ def test_the_rate_falls_with_the_pace() -> None:
     throttle = Throttle(20, clock, clock.sleep)
     clock.now_s = 100.0
     throttle.slow_down(0.0)
-    assert (throttle.pace(), throttle.rate_per_s()) == (0.9, 18.0)
+    assert (throttle.backoff_factor(), throttle.rate_per_s()) == (0.9, 18.0)
 
 
 @given(
@@ -218,9 +218,9 @@ def test_a_request_leaves_once() -> None:
     clock = Clock()
     throttle = Throttle(1.0, clock, clock.sleep)
     wait = throttle.wait()
-    wait.leave()
+    wait.release()
     clock.now_s = 0.9
-    wait.leave()
+    wait.release()
     throttle.wait()
     assert 1.0 <= clock.now_s < 1.1
 
@@ -232,5 +232,5 @@ def test_words_within_a_second_are_about_one_overload() -> None:
     for at_s in (10.0, 10.5, 11.0, 11.1):
         clock.now_s = at_s
         throttle.slow_down(0.0)
-        paces.append(round(throttle.pace(), 3))
+        paces.append(round(throttle.backoff_factor(), 3))
     assert paces == [0.9, round(0.9 + 0.5 / 30, 3), round(0.9 + 1 / 30, 3), round((0.9 + 1.1 / 30) * 0.9, 3)]

@@ -34,7 +34,7 @@ FILES = [
     WrittenFile("r1", "documents/type=passport", "documents/type=passport/run_id=r1/a.parquet", 2, 20),
     WrittenFile("r1", "documents/type=driving_license", "documents/type=driving_license/run_id=r1/empty.parquet", 0, 9),
 ]
-TALLY = {"found": 14, "answered": 7, "dead": 2, "duplicates": 3, "answered_before": 2}
+COUNTS = {"found": 14, "succeeded": 7, "dead_lettered": 2, "duplicates": 3, "skipped": 2}
 
 
 def receipt_of(tally: dict[str, int], stop: object = None) -> Receipt:
@@ -42,20 +42,21 @@ def receipt_of(tally: dict[str, int], stop: object = None) -> Receipt:
 
 
 def test_a_receipt_adds_up() -> None:
-    """Requests by fate, calls, rows by type, dead letters by code, files, rate and spend, of all parts together.
+    """Requests by fate, calls, rows by type, dead letters by code, files, rate and cost, of all parts together.
 
-    An answer that gave no row is a death; a pause of more than a minute is not time in which the run was busy.
+    An answer that gave no row is a failure; a pause of more than a minute is not time in which the run was busy.
     """
-    assert receipt_of(TALLY) == Receipt(
+    assert receipt_of(COUNTS) == Receipt(
         run_id="r1",
         status="complete",
         requests={
             "found": 14,
-            "answered_before": 2,
+            "skipped": 2,
             "duplicates": 3,
-            "answered": 6,
-            "dead": 3,
+            "succeeded": 6,
+            "dead_lettered": 3,
             "deferred": 0,
+            "erased": 0,
             "called": 8,
         },
         calls={"sent": 12, "retried": 4, "answered": 7},
@@ -68,10 +69,10 @@ def test_a_receipt_adds_up() -> None:
             {"path": "ledger/run_id=r1/b.parquet", "rows": 10, "bytes": 100},
         ],
         rate={"allowed_per_s": 20, "achieved_per_s": round(12 / 2.0, 3), "busy_s": 2.0, "throttled_s": 0.0},
-        spend=0.105,
+        cost=0.105,
         started_at="2026-11-22T01:00:00Z",
         finished_at="2026-11-22T01:01:30Z",
-        settings=receipt_of(TALLY).settings,
+        settings=receipt_of(COUNTS).settings,
         reconciled=True,
     )
 
@@ -80,7 +81,7 @@ def test_settings_stand_under_their_options_names() -> None:
     """Every option of the run is in the receipt, by the name it has on the command line."""
     groups = (SETTINGS.input, SETTINGS.endpoint, SETTINGS.rate, SETTINGS.output)
     expected = {name: value for group in groups for name, value in asdict(group).items()}
-    settings = receipt_of(TALLY).settings
+    settings = receipt_of(COUNTS).settings
     assert settings == expected
     assert settings["input"] == ("cards/*.jpg",)
 
@@ -90,26 +91,26 @@ def test_settings_stand_under_their_options_names() -> None:
     [
         ({"found": 15}, "15 found, but 14 ended: +1"),
         ({"found": 13}, "13 found, but 14 ended: -1"),
-        ({"found": 15, "answered": 8}, "7 answered, but the ledger holds 6: -1"),
-        ({"found": 16, "dead": 4}, "5 dead, but the ledger holds 3: -2"),
+        ({"found": 15, "succeeded": 8}, "7 succeeded, but the ledger holds 6: -1"),
+        ({"found": 16, "dead_lettered": 4}, "5 dead_lettered, but the ledger holds 3: -2"),
     ],
 )
 def test_a_gap_is_a_failed_run(change: dict[str, int], gap: str) -> None:
     """Where counts do not agree the run has failed, and the gap says by how much."""
-    receipt = receipt_of({**TALLY, **change})
-    assert (receipt.status, receipt.reconciled, receipt.gaps) == ("failed", False, [gap])
+    receipt = receipt_of({**COUNTS, **change})
+    assert (receipt.status, receipt.reconciled, receipt.discrepancies) == ("failed", False, [gap])
 
 
 def test_a_stop_that_deferred_something_is_the_status() -> None:
     """A run that stopped early says by what and what to do; one that had nothing left to do is complete."""
-    stopped = receipt_of({**TALLY, "found": 20, "deferred": 6}, BUDGET)
+    stopped = receipt_of({**COUNTS, "found": 20, "deferred": 6}, BUDGET)
     assert (stopped.status, stopped.stopped_by, stopped.message) == ("budget", "max_calls", BUDGET.message)
     assert (stopped.reconciled, stopped.requests["deferred"]) == (True, 6)
-    assert receipt_of(TALLY, BUDGET).status == "complete"
+    assert receipt_of(COUNTS, BUDGET).status == "complete"
 
 
 def test_an_empty_run_is_complete() -> None:
-    """A night without a new picture has a receipt of zeros."""
+    """A night without a new image has a receipt of zeros."""
     receipt = make_receipt(SETTINGS, {}, [], [], None, started_at=STARTED, finished_at=FINISHED)
     assert (receipt.status, receipt.reconciled, set(receipt.requests.values())) == ("complete", True, {0})
     assert receipt.rate == {"allowed_per_s": 20, "achieved_per_s": 0.0, "busy_s": 0.0, "throttled_s": 0.0}
@@ -117,12 +118,12 @@ def test_an_empty_run_is_complete() -> None:
 
 def test_tables_made_again_change_what_was_read_and_not_what_was_asked() -> None:
     """After publishing, rows, dead letters and files are those of now; found, duplicates and calls stay."""
-    before = receipt_of(TALLY)
+    before = receipt_of(COUNTS)
     parts = [replace(PARTS[0], without_row=0, dead_letters=(("error_1", 1),)), PARTS[1]]
     now = with_tables(before, parts, FILES[:2])
     assert now == replace(
         before,
-        requests={**before.requests, "answered": 7, "dead": 2},
+        requests={**before.requests, "succeeded": 7, "dead_lettered": 2},
         documents={"passport": 4},
         dead_letters={"error_1": 2},
         files=before.files[2:],
@@ -133,7 +134,7 @@ def test_a_receipt_is_read_back(tmp_path: Path) -> None:
     """What is written is read as it was, but for lists that were tuples; a run without a receipt has none."""
     folder = LocalFolder(str(tmp_path))
     assert read_receipt(folder, "r1") is None
-    receipt = receipt_of(TALLY)
+    receipt = receipt_of(COUNTS)
     write_receipt(folder, receipt)
     read = read_receipt(folder, "r1")
     assert read == replace(receipt, settings={**receipt.settings, "input": ["cards/*.jpg"]})

@@ -28,7 +28,7 @@ from cardbeam.run_state.run_lock import (
     is_taken_over,
     refuse_if_taken_over,
 )
-from cardbeam.run_state.stop_signal import StopSwitch
+from cardbeam.run_state.stop_signal import StopSignal
 from cardbeam.run_state.worker_heartbeat import Heartbeat, counts_of, list_heartbeats
 from cardbeam.storage.folder import LocalFolder
 
@@ -130,7 +130,7 @@ def test_a_permission_reads_the_lock_only_where_it_was_not_confirmed_lately(
 
 def test_who_wakes_up_after_a_takeover_gives_no_permission(folder: CountingFolder, clock: Clock) -> None:
     """Not the next one, and none of those that follow, though the lock should come free again."""
-    stop = StopSwitch(folder, "r1")
+    stop = StopSignal(folder, "r1")
     hold = Hold(folder, "r1", stop.abandon, clock=clock, sleep=clock.sleep)
     throttle = Throttle(15.0, clock, clock.sleep, ask=hold.confirm)
     given = []
@@ -140,8 +140,8 @@ def test_who_wakes_up_after_a_takeover_gives_no_permission(folder: CountingFolde
             lock(folder, "r2")
         if number == 30:
             folder.delete([LOCK_FILE])
-        throttle.wait(lambda: stop.is_pulled).leave()
-        given.append(not stop.is_pulled)
+        throttle.wait(lambda: stop.is_set).release()
+        given.append(not stop.is_set)
     assert given == [True] * 20 + [False] * 20
     assert list(folder.list(run_file("r1", "stop.json"))) == []  # the run is another's: its reasons too
 
@@ -198,8 +198,8 @@ def test_life_is_shown_before_the_lock_is_read(folder: CountingFolder, clock: Cl
     heartbeat = Heartbeat(folder, "r1", "ab")
     object.__setattr__(folder, "before_read", lambda: seen.append(list_heartbeats(folder)))
     hold = Hold(folder, "r1", pytest.fail, heartbeat.beat, clock=clock, sleep=clock.sleep)
-    hold.look()
-    hold.look()
+    hold.poll()
+    hold.poll()
     heartbeat.stop()
     assert seen == [[f"runs/r1/heartbeats/ab-00000000{number}.heartbeat"] for number in (1, 2)]
     assert list_heartbeats(folder) == []
@@ -235,7 +235,7 @@ class World:
     def lose(self) -> None:
         self.is_over = True
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Idle for a moment."""
         self.hold.release()
         self.freeze()
@@ -273,7 +273,7 @@ def test_a_frozen_worker_and_a_launch_never_send_at_once(tmp_path: Path) -> None
             world.hold.confirm()
             if not world.is_over:
                 sent_s = world.now_s
-                {0: world.leave, 1: world.freeze}.get(world.random.randrange(6), lambda: None)()
+                {0: world.release, 1: world.freeze}.get(world.random.randrange(6), lambda: None)()
         assert world.begun_s is None or sent_s <= world.begun_s
         outcomes.add((world.is_over, world.begun_s is not None))
     assert (True, True) in outcomes
@@ -287,23 +287,23 @@ def test_the_clock_goes_on_while_the_machine_sleeps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_alone", "is_local", "rate", "beats", "files"),
+    ("is_alone", "is_local", "rate", "tasks", "files"),
     [
         (True, True, RateSettings(), 0, []),  # the system holds the lock for its process
         (True, False, RateSettings(), 1, []),
         (False, True, RateSettings(), 2, ["leases"]),
         (False, True, RateSettings(max_requests_per_second=0), 1, ["heartbeats"]),
-        (False, False, RateSettings(rate_limit_service="h:1/d/k=v"), 1, ["heartbeats"]),
+        (False, False, RateSettings(rate_uri="h:1/d/k=v"), 1, ["heartbeats"]),
     ],
 )
 def test_each_worker_that_may_outlive_its_launch_shows_life(
-    tmp_path: Path, is_alone: bool, is_local: bool, rate: RateSettings, beats: int, files: list[str]
+    tmp_path: Path, is_alone: bool, is_local: bool, rate: RateSettings, tasks: int, files: list[str]
 ) -> None:
     """By its lease, or where it shares no rate by a heartbeat; when it leaves, nothing of it is left."""
     folder = LocalFolder(str(tmp_path), is_local=is_local)
-    life = Liveness(folder, "r1", rate, StopSwitch(folder, "r1"), is_alone=is_alone)
-    for beat in life.beats:
+    life = Liveness(folder, "r1", rate, StopSignal(folder, "r1"), is_alone=is_alone)
+    for beat in life.tasks:
         beat()
-    assert (len(life.beats), [path.split("/")[2] for path in list_heartbeats(folder)]) == (beats, files)
-    life.leave()
+    assert (len(life.tasks), [path.split("/")[2] for path in list_heartbeats(folder)]) == (tasks, files)
+    life.release()
     assert list_heartbeats(folder) == []

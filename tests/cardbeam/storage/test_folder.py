@@ -37,7 +37,7 @@ def test_what_is_not_there_is_not_found(folder: LocalFolder) -> None:
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(folder: LocalFolder) -> None:
-    """It is not taken for an empty one, as if nothing in it were settled: here its name leads to itself."""
+    """It is not taken for an empty one, as if nothing in it were processed: here its name leads to itself."""
     folder.write("ledger/run_id=1/a", b"")
     Path(folder.root, "journal").symlink_to("journal")
     assert list(folder.list("ledger")) == [StoredFile("ledger/run_id=1/a", 0)]

@@ -18,9 +18,9 @@ from cardbeam.storage.read_parquet import opened_ledger, read_ledger
 from cardbeam.tables.read_part import ledger_table
 from cardbeam.tables.table_file import TableRows, write_parquet
 from schemas.run_tables import LEDGER_SCHEMA
-from tests.records import answered, dead
+from tests.records import answered, failed_record
 
-RECORDS = [answered(number, source=number, labels=(("branch", "north"),)) for number in range(40)] + [dead(99)]
+RECORDS = [answered(number, source=number, labels=(("branch", "north"),)) for number in range(40)] + [failed_record(99)]
 NAMES = LEDGER_SCHEMA.names
 
 
@@ -41,7 +41,7 @@ def test_pages_have_checksums(written: tuple[LocalFolder, str]) -> None:
     folder, path = written
     content = bytearray(folder.read(path))
     with pq.ParquetFile(BytesIO(content)) as file:
-        column = file.metadata.row_group(0).column(NAMES.index("last_at"))
+        column = file.metadata.row_group(0).column(NAMES.index("completed_at"))
     end = column.data_page_offset + column.total_compressed_size
     content[end - 3] ^= 1
     folder.write("ledger/changed.parquet", bytes(content))

@@ -1,4 +1,4 @@
-"""Pictures and manifests of a web server: each URI has its own bytes and version, within a time and a size."""
+"""Images and manifests of a web server: each URI has its own bytes and version, within a time and a size."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cardbeam.inputs.image_source import PictureFault, read_picture
-from cardbeam.model.request import Picture
-from cardbeam.storage.web import WebFault, describe_web, open_web, read_web
+from cardbeam.inputs.image_source import ImageError, read_image
+from cardbeam.model.request import ImageRef
+from cardbeam.storage.web import HttpSourceError, describe_web, open_web, read_web
 from schemas.outcomes import OUTCOMES
 from tests import misbehaviour
 from tests.raw_server import RawServer, Request, chunked, response
@@ -32,15 +32,15 @@ def serve(answers: dict[str, bytes], **options: Any) -> RawServer:
     return RawServer(answer, **options)
 
 
-PICTURE = response(b"jpeg", headers='ETag: "v1"\r\n')
+IMAGE = response(b"jpeg", headers='ETag: "v1"\r\n')
 
 
 @pytest.mark.parametrize("is_tls", [False, True])
-def test_a_picture_is_known_by_its_version(is_tls: bool, tls: ssl.SSLContext) -> None:
+def test_an_image_is_known_by_its_version(is_tls: bool, tls: ssl.SSLContext) -> None:
     """A look tells size and version, and reading gives the bytes with the same."""
-    with serve({"/a.jpg": PICTURE}, tls=tls if is_tls else None) as server:
+    with serve({"/a.jpg": IMAGE}, tls=tls if is_tls else None) as server:
         uri = f"{server.url}/a.jpg?sig=1#f"
-        found = Picture(uri, 4, '"v1"')
+        found = ImageRef(uri, 4, '"v1"')
         assert (describe_web(uri), read_web(uri, MOST)) == (found, (b"jpeg", found))
     assert [request.target for request in server.requests] == ["/a.jpg?sig=1"] * 2
     assert all(b"\r\nAccept-Encoding: identity\r\n" in request.head for request in server.requests)
@@ -62,7 +62,7 @@ def test_a_picture_is_known_by_its_version(is_tls: bool, tls: ssl.SSLContext) ->
         (response(b"jpeg", "203 Transformed"), b"jpeg", 4, None),
     ],
 )
-def test_what_a_server_tells_of_a_picture(wire: bytes, content: bytes, size: int | None, version: str | None) -> None:
+def test_what_a_server_tells_of_an_image(wire: bytes, content: bytes, size: int | None, version: str | None) -> None:
     """Bytes, size and version as far as they are told; what is compressed is decompressed, and its size is not told."""
 
     def answer(connection: Any, request: Request) -> None:
@@ -71,12 +71,12 @@ def test_what_a_server_tells_of_a_picture(wire: bytes, content: bytes, size: int
 
     with RawServer(answer) as server:
         uri = f"{server.url}/a.jpg"
-        assert read_web(uri, MOST) == (content, Picture(uri, size, version))
+        assert read_web(uri, MOST) == (content, ImageRef(uri, size, version))
 
 
 @pytest.mark.parametrize("encoding", ["", "Content-Encoding: gzip\r\n"])
-def test_no_more_is_read_than_a_picture_may_have(encoding: str) -> None:
-    """Of a picture that is too large, packed or not, the first bytes alone are read."""
+def test_no_more_is_read_than_an_image_may_have(encoding: str) -> None:
+    """Of an image that is too large, packed or not, the first bytes alone are read."""
     body = gzip.compress(b"x" * 5000) if encoding else b"x" * 5000
     with serve({"/a.jpg": response(body, headers=encoding)}) as server:
         assert read_web(f"{server.url}/a.jpg", 1000)[0] == b"x" * 1000
@@ -98,14 +98,14 @@ def test_no_more_is_read_than_a_picture_may_have(encoding: str) -> None:
         (b"jpeg", False),
     ],
 )
-def test_what_is_no_picture_is_a_fault(wire: bytes, is_gone: bool) -> None:
+def test_what_is_no_image_is_a_fault(wire: bytes, is_gone: bool) -> None:
     """A server that has none is told from one that does not give it; neither gives bytes."""
 
     def answer(connection: Any, request: Request) -> None:
         connection.sendall(wire)
         connection.close()
 
-    with RawServer(answer) as server, pytest.raises(WebFault) as raised:
+    with RawServer(answer) as server, pytest.raises(HttpSourceError) as raised:
         read_web(f"{server.url}/a.jpg", MOST)
     assert raised.value.is_gone == is_gone
 
@@ -130,12 +130,12 @@ def test_redirects_are_followed(status: int, location: str, target: str) -> None
         asked.append(f"{request.method} {request.target}")
         place = location.replace("HOST", f"127.0.0.1:{server.port}")
         leads = f"{status} Elsewhere", f"Location: {place}\r\n"
-        wire = response(b"<html>", *leads) if request.target == "/in/a.jpg" else PICTURE
+        wire = response(b"<html>", *leads) if request.target == "/in/a.jpg" else IMAGE
         connection.sendall(wire.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if request.method == "HEAD" else wire)
 
     with RawServer(answer) as server:
         uri = f"{server.url}/in/a.jpg"
-        found = Picture(uri, 4, '"v1"')
+        found = ImageRef(uri, 4, '"v1"')
         assert (describe_web(uri), read_web(uri, MOST)) == (found, (b"jpeg", found))
     assert asked == [f"{method} {path}" for method in ("HEAD", "GET") for path in ("/in/a.jpg", target)]
 
@@ -145,15 +145,15 @@ def test_redirects_that_lead_nowhere_end(location: str) -> None:
     """A circle, another scheme and what is no URL are faults, and a look tells nothing."""
     with serve({"/a.jpg": response(b"", "302 Found", f"Location: {location}\r\n")}) as server:
         uri = f"{server.url}/a.jpg"
-        assert describe_web(uri) == Picture(uri)
-        with pytest.raises(WebFault):
+        assert describe_web(uri) == ImageRef(uri)
+        with pytest.raises(HttpSourceError):
             read_web(uri, MOST)
     assert len(server.requests) in (2, 62)
 
 
 def test_credentials_stay_with_their_host() -> None:
     """Those of a URI go to its own server, and to no other that a redirect leads to."""
-    with serve({"/b.jpg": PICTURE}) as other:
+    with serve({"/b.jpg": IMAGE}) as other:
         leads = response(b"", "302 Found", f"Location: {other.url.replace('127.0.0.1', 'localhost')}/b.jpg\r\n")
         with serve({"/a.jpg": leads}) as server:
             read_web(server.url.replace("//", "//user:word@") + "/a.jpg", MOST)
@@ -163,19 +163,19 @@ def test_credentials_stay_with_their_host() -> None:
 
 
 def test_a_connection_that_breaks_is_tried_again() -> None:
-    """A reset or a body that is cut is asked for anew; the third time it is a fault."""
+    """A reset or a body that is cut is asked for again; the third time it is a fault."""
     breaks = iter([misbehaviour.cut(0.9), misbehaviour.NO_ANSWER["reset"], None, *[misbehaviour.cut(0.9)] * 3])
 
     def answer(connection: Any, request: Request) -> None:
         misbehave = next(breaks)
         if misbehave is None:
-            connection.sendall(PICTURE)
+            connection.sendall(IMAGE)
         else:
             misbehave(connection, misbehaviour.Answers(b"jpeg", b"other"))
 
     with RawServer(answer) as server:
         assert read_web(f"{server.url}/a.jpg", MOST)[0] == b"jpeg"
-        with pytest.raises(WebFault):
+        with pytest.raises(HttpSourceError):
             read_web(f"{server.url}/a.jpg", MOST)
     assert len(server.requests) == 6
 
@@ -190,7 +190,7 @@ def test_each_look_and_each_reading_has_a_deadline(name: str, ask: Callable[...,
         if ask is describe_web:
             assert describe_web(uri, timeout_s=TIMEOUT_S).version is None
         elif ask is read_web:
-            with pytest.raises(WebFault):
+            with pytest.raises(HttpSourceError):
                 read_web(uri, MOST, timeout_s=TIMEOUT_S)
         else:
             with pytest.raises(OSError):
@@ -203,9 +203,9 @@ def test_each_look_and_each_reading_has_a_deadline(name: str, ask: Callable[...,
 )
 def test_a_server_that_is_not_there_is_a_fault(uri: str) -> None:
     """A look tells nothing of it, and to read it is a dead letter's matter, whatever is wrong with the URI."""
-    assert describe_web(uri) == Picture(uri)
-    with pytest.raises(PictureFault) as raised:
-        read_picture(uri)
+    assert describe_web(uri) == ImageRef(uri)
+    with pytest.raises(ImageError) as raised:
+        read_image(uri)
     assert raised.value.outcome == OUTCOMES["unreadable_source"]
 
 
@@ -234,7 +234,7 @@ def test_a_manifest_that_is_compressed_itself_stays_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wire", "said"),
+    ("wire", "text"),
     [
         (response(b"", "404 Not Found"), "the server answers HTTP 404"),
         (b"HTTP/1.1 200 OK\r\n\r\nuri\n", "the server does not say how long it is, so that it may be cut off unseen"),
@@ -246,8 +246,8 @@ def test_a_manifest_that_is_compressed_itself_stays_so() -> None:
         (b"junk\r\n", "does not begin as HTTP/1.1 does"),
     ],
 )
-def test_a_manifest_that_may_not_be_whole_is_refused(wire: bytes, said: str) -> None:
-    """It would leave out pictures without a word: instead it says what is wrong."""
+def test_a_manifest_that_may_not_be_whole_is_refused(wire: bytes, text: str) -> None:
+    """It would leave out images without a word: instead it says what is wrong."""
 
     def answer(connection: Any, request: Request) -> None:
         connection.sendall(wire)
@@ -255,4 +255,4 @@ def test_a_manifest_that_may_not_be_whole_is_refused(wire: bytes, said: str) -> 
 
     with RawServer(answer) as server, pytest.raises(OSError) as raised:
         open_web(f"{server.url}/list.csv")
-    assert str(raised.value) == said
+    assert str(raised.value) == text

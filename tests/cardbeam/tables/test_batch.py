@@ -1,4 +1,4 @@
-"""Replies read together are read as they are one by one, to the row and the bit; the usual ones are read together."""
+"""Responses read together are read as they are one by one, to the row and the bit; the usual ones are read together."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardbeam.tables.batch import parse_together
+from cardbeam.tables.batch import parse_batch
 from cardbeam.tables.group_by_type import by_type
-from cardbeam.tables.single import parse_one_by_one
+from cardbeam.tables.single import parse_single
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 from schemas.response_batch import Documents
@@ -24,41 +24,41 @@ Rows = dict[tuple[str, int, int], str]
 
 
 def rows_of(found: Mapping[str, Sequence[Documents]]) -> Rows:
-    """What stands in each document's row, by type, reply and index; `repr` tells -0.0 from 0.0."""
+    """What stands in each document's row, by type, response and index; `repr` tells -0.0 from 0.0."""
     rows: Rows = {}
     for name, pieces in found.items():
         for one in pieces:
             table = pa.table(one.columns).to_pylist()
-            for reply, index, row in zip(one.replies.tolist(), one.indexes.tolist(), table, strict=True):
-                assert (name, reply, index) not in rows
-                rows[name, reply, index] = repr(sorted(row.items()))
+            for response, index, row in zip(one.responses.tolist(), one.indexes.tolist(), table, strict=True):
+                assert (name, response, index) not in rows
+                rows[name, response, index] = repr(sorted(row.items()))
     return rows
 
 
-def together_by_type(replies: pa.ChunkedArray, retried: int) -> tuple[dict[str, list[Documents]], list[int]]:
-    """What is read together of each type, in the numbers of all replies, and what is left."""
+def batched_by_type(responses: pa.ChunkedArray, retried: int) -> tuple[dict[str, list[Documents]], list[int]]:
+    """What is read together of each type, in the numbers of all responses, and what is left."""
     found: dict[str, list[Documents]] = {}
     left: list[int] = []
-    for name, rows in by_type(replies).items():
+    for name, rows in by_type(responses).items():
         pieces, left_of_type = (
             ([], list(range(len(rows))))
             if name not in DOCUMENTS
-            else parse_together(replies.take(pa.array(rows)), name, retried)
+            else parse_batch(responses.take(pa.array(rows)), name, retried)
         )
-        found[name] = [replace(one, replies=rows[one.replies]) for one in pieces]
+        found[name] = [replace(one, responses=rows[one.responses]) for one in pieces]
         left += rows[left_of_type].tolist()
     return found, sorted(left)
 
 
 def check(bodies: list[bytes], retried: int = 1) -> list[int]:
-    """The replies that were not read together; of the others each row is the exact one, and none is missing."""
+    """The responses that were not read together; of the others each row is the exact one, and none is missing."""
     middle = len(bodies) // 2
-    replies = pa.chunked_array([bodies[:middle], bodies[middle:]], pa.binary())
-    together, left = together_by_type(replies, retried)
-    exact, deaths = parse_one_by_one(bodies)
+    responses = pa.chunked_array([bodies[:middle], bodies[middle:]], pa.binary())
+    together, left = batched_by_type(responses, retried)
+    exact, failures = parse_single(bodies)
     expected = {key: row for key, row in rows_of(exact).items() if key[1] not in left}
     assert rows_of(together) == expected
-    assert {reply for reply, _ in deaths} <= set(left)
+    assert {response for response, _ in failures} <= set(left)
     for name, pieces in together.items():
         for one in pieces:
             schema = {column: array.type for column, array in exact[name][0].columns.items()}
@@ -68,14 +68,14 @@ def check(bodies: list[bytes], retried: int = 1) -> list[int]:
     return left
 
 
-def reply(info: object, name: object = "passport", **others: object) -> bytes:
+def response(info: object, name: object = "passport", **others: object) -> bytes:
     document = {"info": info, "type": name, "valid": "True", "invalidCode": "0", "invalidMessage": "Successful"}
     return json.dumps({"data": [{**document, **others}], "errorCode": "0"}, ensure_ascii=False).encode()
 
 
-def test_canned_replies_are_read_together() -> None:
-    """A reply of each of the twelve types, twice over, in many layouts of JSON: none needs the exact way."""
-    bodies = [reply(info, name) for name, info in CANNED.items()]
+def test_canned_responses_are_read_together() -> None:
+    """A response of each of the twelve types, twice over, in many layouts of JSON: none needs the exact way."""
+    bodies = [response(info, name) for name, info in CANNED.items()]
     bodies += [json.dumps(json.loads(body), indent=2).encode() + b"\r\n" for body in bodies]
     assert check(bodies) == []
 
@@ -92,50 +92,50 @@ def test_canned_replies_are_read_together() -> None:
 )
 def test_usual_values_are_read_together(info: object) -> None:
     """Empty, null and missing values, floats in boxes, dates that are none and any text need no exact way."""
-    body = reply(info, valid=None, invalidCode="", invalidMessage=None)
-    assert check([body, reply(CANNED["passport"])]) == []
+    body = response(info, valid=None, invalidCode="", invalidMessage=None)
+    assert check([body, response(CANNED["passport"])]) == []
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        reply({"odd": None}),
-        reply({"id": 7}),
-        reply({"id_confidence": "0.5"}),
-        reply({"id_confidence": 1e39}),
-        reply({"id_box": [1, 2, 3]}),
-        reply({"id_box": [2**31, 0, 0, 0]}),
-        reply({"id_box": ["1", 2, 3, 4]}),
-        reply({"image": "no base64!"}),
-        reply({"id": "B1"}, valid="perhaps"),
-        reply({"id": "B1"}, odd=1),
-        reply([{"id": "B1"}]),
-        reply("no object"),
-        reply({"id": "B1"}, None),
-        reply({"id": "B1"}).replace(b'"0"}', b'"1"}'),
-        reply({"id": "B1"}).replace(b'"B1"', b'"B1", "id": "B2"'),
-        reply({"id": "B1"}).replace(b'"B1"', b'"\\ud800"'),
-        reply({"id": "B1"}).replace(b'"B1"', b'"\xff"'),
-        reply({"id": "B1"}).replace(b'"B1"', b'"\n"'),
-        reply({"id": "B1"})[:-1],
-        reply({"id": "B1"}) * 2,
-        b"\xef\xbb\xbf" + reply({"id": "B1"}),
-        reply({"id": "B1"}).decode().encode("utf-16"),
+        response({"odd": None}),
+        response({"id": 7}),
+        response({"id_confidence": "0.5"}),
+        response({"id_confidence": 1e39}),
+        response({"id_box": [1, 2, 3]}),
+        response({"id_box": [2**31, 0, 0, 0]}),
+        response({"id_box": ["1", 2, 3, 4]}),
+        response({"image": "no base64!"}),
+        response({"id": "B1"}, valid="perhaps"),
+        response({"id": "B1"}, odd=1),
+        response([{"id": "B1"}]),
+        response("no object"),
+        response({"id": "B1"}, None),
+        response({"id": "B1"}).replace(b'"0"}', b'"1"}'),
+        response({"id": "B1"}).replace(b'"B1"', b'"B1", "id": "B2"'),
+        response({"id": "B1"}).replace(b'"B1"', b'"\\ud800"'),
+        response({"id": "B1"}).replace(b'"B1"', b'"\xff"'),
+        response({"id": "B1"}).replace(b'"B1"', b'"\n"'),
+        response({"id": "B1"})[:-1],
+        response({"id": "B1"}) * 2,
+        b"\xef\xbb\xbf" + response({"id": "B1"}),
+        response({"id": "B1"}).decode().encode("utf-16"),
         b'{"data": [], "errorCode": "0", "type": "passport"}',
         b'{"data": [{"type": "passport", "info": {}}, null], "errorCode": "0"}',
         b"",
     ],
 )
-def test_an_unusual_reply_is_left_alone(body: bytes) -> None:
-    """What the exact way reads otherwise, or as an error, is left to it; the replies beside it are not."""
-    usual = reply({"id": "B0"})
+def test_an_unusual_response_is_left_alone(body: bytes) -> None:
+    """What the exact way reads otherwise, or as an error, is left to it; the responses beside it are not."""
+    usual = response({"id": "B0"})
     assert check([usual, body, usual]) == [1]
 
 
-def test_one_unusual_reply_among_many() -> None:
-    """Around an unusual reply so many are left as are retried together, and all are accounted for."""
-    bodies = [reply({"id": str(number)}) for number in range(10_000)]
-    bodies[5000] = reply({"id": 5000})
+def test_one_unusual_response_among_many() -> None:
+    """Around an unusual response so many are left as are retried together, and all are accounted for."""
+    bodies = [response({"id": str(number)}) for number in range(10_000)]
+    bodies[5000] = response({"id": 5000})
     assert check(bodies, retried=100) == list(range(4980, 5080))
 
 
@@ -214,7 +214,7 @@ def documents(draw: st.DrawFn) -> str:
 
 
 @st.composite
-def replies(draw: st.DrawFn) -> bytes:
+def responses(draw: st.DrawFn) -> bytes:
     data = ",".join(draw(st.lists(documents(), min_size=0 if rarely(draw) else 1, max_size=2)))
     code = draw(st.sampled_from(["0", '"1"', "null"])) if rarely(draw) else '"0"'
     pairs = [f'"data":[{data}]', f'"errorCode":{code}']
@@ -226,7 +226,7 @@ def replies(draw: st.DrawFn) -> bytes:
 
 
 @settings(max_examples=300)
-@given(st.lists(replies(), max_size=5), st.integers(1, 3))
+@given(st.lists(responses(), max_size=5), st.integers(1, 3))
 def test_together_is_as_one_by_one(bodies: list[bytes], retried: int) -> None:
-    """Of any replies, those that are read together give the rows that they give one by one."""
+    """Of any responses, those that are read together give the rows that they give one by one."""
     check(bodies, retried)

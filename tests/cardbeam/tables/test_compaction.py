@@ -14,15 +14,15 @@ from cardbeam.model.part import WrittenFile
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.tables.compaction import merge
 from cardbeam.tables.parquet_options import ROW_GROUP_ROWS, in_order
-from cardbeam.tables.table_file import TableRows, open_waiting, write_parquet
+from cardbeam.tables.table_file import TableRows, open_staging, write_parquet
 from schemas.document_tables import schema_of
 from tests.records import hex_id
 
 _TABLE, _RUN = "documents/type=passport", "night"
 
 
-def write_waiting(folder: LocalFolder, rows: TableRows) -> WrittenFile:
-    with open_waiting(folder, rows) as file:
+def write_staging(folder: LocalFolder, rows: TableRows) -> WrittenFile:
+    with open_staging(folder, rows) as file:
         for start in range(0, len(rows.rows), 4096):
             file.write(rows.rows.slice(start, 4096))
     return file.written
@@ -41,7 +41,7 @@ def _rows(numbers: range) -> pa.Table:
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
-@pytest.mark.parametrize("write", [write_parquet, write_waiting])
+@pytest.mark.parametrize("write", [write_parquet, write_staging])
 def test_merge(tmp_path: Path, write: Callable[[LocalFolder, TableRows], WrittenFile]) -> None:
     """The merged file has every row of its parts, one part after the other; made again it is the same file."""
     folder = LocalFolder(str(tmp_path))
@@ -58,7 +58,7 @@ def test_a_part_alone_keeps_its_name(tmp_path: Path) -> None:
     """The table of a run of one part is the file that a watch would have written for it."""
     folder = LocalFolder(str(tmp_path))
     rows = TableRows(_TABLE, _RUN, "part-0", _rows(range(300)))
-    (merged,) = merge(folder, [write_waiting(folder, rows)])
+    (merged,) = merge(folder, [write_staging(folder, rows)])
     content = folder.read(merged.path)
     assert (write_parquet(folder, rows), folder.read(merged.path)) == (merged, content)
 
@@ -68,7 +68,7 @@ def test_files_are_cut_at_their_bound(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
     numbers = [range(n * ROW_GROUP_ROWS, (n + 1) * ROW_GROUP_ROWS) for n in range(3)]
     parts = [TableRows(_TABLE, _RUN, f"part-{n}", _rows(one)) for n, one in enumerate(numbers)]
-    files = [write_waiting(folder, part) for part in parts]
+    files = [write_staging(folder, part) for part in parts]
     (alone,) = merge(folder, files[:1])
     group = pq.ParquetFile(tmp_path / alone.path).metadata.row_group(0)
     group_bytes = sum(group.column(number).total_compressed_size for number in range(group.num_columns))
@@ -80,13 +80,13 @@ def test_files_are_cut_at_their_bound(tmp_path: Path) -> None:
 
 
 def test_order() -> None:
-    """Rows stand by first URI, whatever came first, and a request without a picture is no error."""
+    """Rows stand by first URI, whatever came first, and a request without an image is no error."""
     rows = pa.table({"item_id": ["b", "a", "c"], "uris": pa.array([["2", "1"], ["3"], []], pa.list_(pa.string()))})
     assert in_order(rows)["item_id"].to_pylist() == ["b", "a", "c"]
 
 
 def test_statistics(tmp_path: Path) -> None:
-    """Dates and texts have bounds, boxes and pictures none, ids a filter that rules row groups out."""
+    """Dates and texts have bounds, boxes and images none, ids a filter that rules row groups out."""
     written = write_parquet(LocalFolder(str(tmp_path)), TableRows(_TABLE, _RUN, "part", _rows(range(5000))))
     path = tmp_path / written.path
     group = pq.ParquetFile(path).metadata.row_group(0)

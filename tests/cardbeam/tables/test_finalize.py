@@ -14,28 +14,28 @@ from cardbeam.model.part import PartCounts, WrittenFile
 from cardbeam.run_state.receipt import INTERRUPTED, Receipt, read_receipt, write_receipt
 from cardbeam.run_state.run_lock import LOCK_FILE, TakenOver
 from cardbeam.storage.folder import LocalFolder
-from cardbeam.tables.finalize import end_run
+from cardbeam.tables.finalize import finalize_run
 from cardbeam.tables.part_plan import plan_parts
 from cardbeam.tables.table_file import TableRows, write_parquet
 from schemas.document_tables import schema_of
 from schemas.documents import DOCUMENT_TYPES
 from schemas.run_tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from tests.parts import read_part
-from tests.records import answered, dead, read_segment, write_segment
+from tests.records import answered, failed_record, read_segment, write_segment
 from transforms.finalize_run import _end
 
 RUN = "r1"
 NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
 JOURNAL = f"journal/run_id={RUN}/1.journal"
-TALLY = {"found": 3, "answered": 2, "dead": 1}
+COUNTS = {"found": 3, "succeeded": 2, "dead_lettered": 1}
 TYPES = [f"documents/type={name}" for name in DOCUMENT_TYPES]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> LocalFolder:
-    """An output with the journal of a run: two answers and a death."""
+    """An output with the journal of a run: two answers and a failure."""
     output = LocalFolder(str(tmp_path))
-    records = [answered(1, last_at=1), answered(2, last_at=2), dead(3, last_at=3)]
+    records = [answered(1, completed_at=1), answered(2, completed_at=2), failed_record(3, completed_at=3)]
     write_segment(output, JOURNAL, records)
     return output
 
@@ -49,13 +49,13 @@ def publish(folder: LocalFolder) -> tuple[list[PartCounts], list[WrittenFile]]:
     return parts, files
 
 
-def end(folder: LocalFolder, tally: dict[str, int] = TALLY) -> Receipt:
+def end(folder: LocalFolder, tally: dict[str, int] = COUNTS) -> Receipt:
     """Publish and end the run."""
     settings = Settings(
         InputSettings(), EndpointSettings(), RateSettings(), OutputSettings(output=folder.root, run_id=RUN)
     )
     parts, files = publish(folder)
-    return end_run(folder, settings, tally, parts, files, started_at=NOW, finished_at=NOW)
+    return finalize_run(folder, settings, tally, parts, files, started_at=NOW, finished_at=NOW)
 
 
 def paths(folder: LocalFolder) -> list[str]:
@@ -73,7 +73,7 @@ def test_every_night_has_every_table(folder: LocalFolder) -> None:
 
 
 def test_the_receipt_names_the_files_that_are_there(folder: LocalFolder) -> None:
-    """The receipt lists each file with its rows and bytes, is what `end_run` returns, and the journal is gone."""
+    """The receipt lists each file with its rows and bytes, is what `finalize_run` returns, and the journal is gone."""
     receipt = end(folder)
     there = [
         {
@@ -110,15 +110,15 @@ def test_what_an_earlier_attempt_left_is_cleared(folder: LocalFolder) -> None:
 def test_a_journal_that_has_grown_stays(folder: LocalFolder) -> None:
     """A segment that was written to after it was read is kept, and so is one that was not read at all."""
     parts, files = publish(folder)
-    write_segment(folder, JOURNAL, [*read_segment(folder, JOURNAL), answered(4, last_at=4)])
-    write_segment(folder, f"journal/run_id={RUN}/2.journal", [answered(5, last_at=5)])
+    write_segment(folder, JOURNAL, [*read_segment(folder, JOURNAL), answered(4, completed_at=4)])
+    write_segment(folder, f"journal/run_id={RUN}/2.journal", [answered(5, completed_at=5)])
     settings = Settings(InputSettings(), EndpointSettings(), RateSettings(), OutputSettings(folder.root, RUN))
-    end_run(folder, settings, TALLY, parts, files, started_at=NOW, finished_at=NOW)
+    finalize_run(folder, settings, COUNTS, parts, files, started_at=NOW, finished_at=NOW)
     assert [path for path in paths(folder) if path.startswith("journal")] == [
         JOURNAL,
         f"journal/run_id={RUN}/2.journal",
     ]
-    again = end(folder, {"found": 5, "answered": 4, "dead": 1})
+    again = end(folder, {"found": 5, "succeeded": 4, "dead_lettered": 1})
     assert (again.reconciled, again.documents) == (True, {"passport": 4})
     assert [path for path in paths(folder) if path.startswith("journal")] == []
 
@@ -127,8 +127,8 @@ def test_a_run_that_does_not_add_up_keeps_everything(folder: LocalFolder) -> Non
     """Where an answer is missing nothing is removed, neither journal nor strays; the receipt says what is missing."""
     stray = f"documents/type=passport/run_id={RUN}/part-of-a-crash.parquet"
     folder.write(stray, b"")
-    receipt = end(folder, {"found": 4, "answered": 3, "dead": 1})
-    assert (receipt.status, receipt.gaps) == ("failed", ["3 answered, but the ledger holds 2: -1"])
+    receipt = end(folder, {"found": 4, "succeeded": 3, "dead_lettered": 1})
+    assert (receipt.status, receipt.discrepancies) == ("failed", ["3 succeeded, but the ledger holds 2: -1"])
     assert {JOURNAL, stray} <= set(paths(folder))
 
 
@@ -142,8 +142,8 @@ def test_ending_again_changes_nothing(folder: LocalFolder) -> None:
 def test_a_later_session_adds_to_the_ledger(folder: LocalFolder) -> None:
     """A resumed run has the ledger files of all its sessions, and its tables show the answers of all."""
     end(folder)
-    write_segment(folder, JOURNAL, [answered(4, last_at=4)])
-    receipt = end(folder, {"found": 4, "answered": 3, "dead": 1})
+    write_segment(folder, JOURNAL, [answered(4, completed_at=4)])
+    receipt = end(folder, {"found": 4, "succeeded": 3, "dead_lettered": 1})
     assert receipt.documents == {"passport": 3}
     assert sum(file["rows"] for file in receipt.files if file["path"].startswith("ledger")) == 4
     assert paths(folder).count(f"runs/{RUN}/receipt.json") == 1
@@ -154,15 +154,15 @@ def test_a_job_that_was_taken_for_dead_ends_no_run_that_was_closed(folder: Local
     settings = Settings(InputSettings(), EndpointSettings(), RateSettings(), OutputSettings(folder.root, RUN))
     parts, files = publish(folder)
     folder.write(LOCK_FILE, b'{"run_id": "r1"}')
-    receipt = _end(TALLY, settings, NOW, parts, files)
-    assert _end(TALLY, settings, NOW, parts, files).files == receipt.files  # the bundle runs again
+    receipt = _end(COUNTS, settings, NOW, parts, files)
+    assert _end(COUNTS, settings, NOW, parts, files).files == receipt.files  # the bundle runs again
     folder.write(LOCK_FILE, b'{"run_id": "another"}')
     with pytest.raises(TakenOver):
-        _end(TALLY, settings, NOW, parts, files)
+        _end(COUNTS, settings, NOW, parts, files)
     write_receipt(folder, replace(receipt, status=INTERRUPTED))
     closed = folder.read(f"runs/{RUN}/receipt.json")
     for held in (b'{"run_id": "r1"}', None):
         folder.write(LOCK_FILE, held) if held else folder.delete([LOCK_FILE])
         with pytest.raises(TakenOver):
-            _end(TALLY, settings, NOW, parts, files)
+            _end(COUNTS, settings, NOW, parts, files)
     assert folder.read(f"runs/{RUN}/receipt.json") == closed

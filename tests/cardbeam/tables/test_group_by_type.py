@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardbeam.tables.group_by_type import OTHER, SortedReplies, by_type
+from cardbeam.tables.group_by_type import OTHER, ResponsesByType, by_type
 from cardbeam.tables.read_part import ledger_table
 from tests.records import answered, hex_id
 
@@ -15,19 +15,21 @@ BODIES = {
     "chip_id_card_back": b'{"data": [{"type":"chip_id_card_back"}, {"type" : "chip_id_card_back"}]}',
     OTHER: b'{"data": [{"type": "passport"}, {"type": "chip_id_card_back"}]}',
 }
-Given = list[tuple[str, list[str]]]
+PendingRequest = list[tuple[str, list[str]]]
 
 
-def sort(pieces: list[list[str]], *, enough_rows: int = 1000, enough_bytes: int = 10**9) -> tuple[list[Given], Given]:
+def sort(
+    pieces: list[list[str]], *, enough_rows: int = 1000, enough_bytes: int = 10**9
+) -> tuple[list[PendingRequest], PendingRequest]:
     """What each piece of answers of these types sets free, as types and item ids; and what is left at the end."""
-    replies = SortedReplies(enough_rows, enough_bytes)
+    responses = ResponsesByType(enough_rows, enough_bytes)
     number = 0
-    freed: list[Given] = []
+    freed: list[PendingRequest] = []
     for piece in pieces:
-        records = [answered(number + at, reply=BODIES[name]) for at, name in enumerate(piece)]
+        records = [answered(number + at, response=BODIES[name]) for at, name in enumerate(piece)]
         number += len(piece)
-        freed.append([(name, rows["item_id"].to_pylist()) for name, rows in replies.add(ledger_table(records))])
-    return freed, [(name, rows["item_id"].to_pylist()) for name, rows in replies.rest()]
+        freed.append([(name, rows["item_id"].to_pylist()) for name, rows in responses.add(ledger_table(records))])
+    return freed, [(name, rows["item_id"].to_pylist()) for name, rows in responses.rest()]
 
 
 def test_a_rare_type_waits_for_more() -> None:
@@ -38,7 +40,7 @@ def test_a_rare_type_waits_for_more() -> None:
 
 
 def test_what_has_not_one_known_type_is_together() -> None:
-    """Replies of several types, of none and of one that the contract does not have wait under one name."""
+    """Responses of several types, of none and of one that the contract does not have wait under one name."""
     bodies = [BODIES[OTHER], b"", b'{"data": [{"type": "library_card"}]}', BODIES["passport"]]
     found = by_type(pa.chunked_array([bodies], pa.binary()))
     assert {name: rows.tolist() for name, rows in found.items()} == {OTHER: [0, 1, 2], "passport": [3]}

@@ -1,4 +1,4 @@
-"""Replies as typed rows: every document a row or a dead letter, every value in its column or in `extra`."""
+"""Responses as typed rows: every document a row or a dead letter, every value in its column or in `extra`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardbeam.tables.group_by_type import OTHER, by_type
-from cardbeam.tables.parse import Parsed, parse_answers
+from cardbeam.tables.parse import Parsed, parse_responses
 from cardbeam.tables.read_part import ledger_table
 from schemas.document_tables import schema_of
-from schemas.response import LONG_REPLY_BYTES, MAX_DOCUMENTS, MAX_REPLY_BYTES, MAX_VALUES
+from schemas.response import LONG_RESPONSE_BYTES, MAX_DOCUMENTS, MAX_RESPONSE_BYTES, MAX_VALUES
 from schemas.run_tables import DEAD_LETTERS_SCHEMA
 from tests.canned import CANNED, columns_of
 from tests.records import answered, hex_id
@@ -31,18 +31,18 @@ def document(info: object = None, document_type: object = "passport", **others: 
     return {"type": document_type, "info": {"id": "B1"} if info is None else info, **others}
 
 
-def parse(*replies: object, copies: dict[str, list[str]] | None = None) -> Parsed:
-    """Parse replies, given as their `data` or whole as bytes, of items 0, 1, …"""
+def parse(*responses: object, duplicates: dict[str, list[str]] | None = None) -> Parsed:
+    """Parse responses, given as their `data` or whole as bytes, of items 0, 1, …"""
     bodies = [
-        data if isinstance(data, bytes) else json.dumps({"errorCode": "0", "data": data}).encode() for data in replies
+        data if isinstance(data, bytes) else json.dumps({"errorCode": "0", "data": data}).encode() for data in responses
     ]
-    records = [answered(number, last_at=number, reply=body) for number, body in enumerate(bodies)]
-    return joined(parse_by_type(ledger_table(records), copies or {}))
+    records = [answered(number, completed_at=number, response=body) for number, body in enumerate(bodies)]
+    return joined(parse_by_type(ledger_table(records), duplicates or {}))
 
 
-def parse_by_type(answered: pa.Table, copies: dict[str, list[str]]) -> list[Parsed]:
-    found = by_type(answered["reply"]).items()
-    return [parse_answers(answered.take(pa.array(rows)), name, copies) for name, rows in found]
+def parse_by_type(answered: pa.Table, duplicates: dict[str, list[str]]) -> list[Parsed]:
+    found = by_type(answered["response"]).items()
+    return [parse_responses(answered.take(pa.array(rows)), name, duplicates) for name, rows in found]
 
 
 def joined(parts: list[Parsed]) -> Parsed:
@@ -53,26 +53,26 @@ def joined(parts: list[Parsed]) -> Parsed:
         documents[table].append(rows)
     return Parsed(
         {table: pa.concat_tables(rows) for table, rows in sorted(documents.items())},
-        letters.sort_by("last_at"),
+        letters.sort_by("completed_at"),
         sum(one.without_row for one in parts),
     )
 
 
-def extras(*replies: object) -> list[dict[str, object]]:
+def extras(*responses: object) -> list[dict[str, object]]:
     """What each passport's `extra` holds, as values."""
-    rows = parse(*replies).documents[PASSPORT]["extra"].to_pylist()
+    rows = parse(*responses).documents[PASSPORT]["extra"].to_pylist()
     return [{key: json.loads(text) for key, text in row} for row in rows]
 
 
-def deaths(parsed: Parsed) -> list[tuple[object, ...]]:
+def failures(parsed: Parsed) -> list[tuple[object, ...]]:
     rows = parsed.dead_letters.to_pylist()
     return [(row["item_id"], row["stage"], row["code"], row["retriable"]) for row in rows]
 
 
 @pytest.mark.parametrize("name", sorted(CANNED))
 def test_every_field_of_a_type_is_a_column(name: str) -> None:
-    """A canned reply gives one row with each of its fields typed, the judgement read, and an empty extra."""
-    judgement = {"valid": "False", "invalidCode": "2", "invalidMessage": "The picture is a photocopy"}
+    """A canned response gives one row with each of its fields typed, the judgement read, and an empty extra."""
+    judgement = {"valid": "False", "invalidCode": "2", "invalidMessage": "The image is a photocopy"}
     parsed = parse([document(CANNED[name], name, **judgement)])
     (row,) = parsed.documents[f"documents/type={name}"].to_pylist()
     assert row == {
@@ -84,7 +84,7 @@ def test_every_field_of_a_type_is_a_column(name: str) -> None:
         "called_at": datetime(1970, 1, 1, tzinfo=timezone.utc),
         "valid": False,
         "invalid_code": "2",
-        "invalid_message": "The picture is a photocopy",
+        "invalid_message": "The image is a photocopy",
         **columns_of(CANNED[name]),
         "extra": [],
     }
@@ -93,7 +93,7 @@ def test_every_field_of_a_type_is_a_column(name: str) -> None:
 
 
 def test_one_bad_document_spoils_no_good_one() -> None:
-    """Of a reply with good and bad documents the good are rows, each at its place, the bad are dead letters."""
+    """Of a response with good and bad documents the good are rows, each at its place, the bad are dead letters."""
     parsed = parse(
         [document(), document(document_type="library_card"), document("no object"), document({}, "driving_license")],
         [],
@@ -105,7 +105,7 @@ def test_one_bad_document_spoils_no_good_one() -> None:
         "documents/type=driving_license": [{"item_id": hex_id(0), "document_index": 3}],
         PASSPORT: [{"item_id": hex_id(0), "document_index": 0}],
     }
-    assert deaths(parsed) == [
+    assert failures(parsed) == [
         (hex_id(0), "parse", "unknown_type", False),
         (hex_id(0), "parse", "bad_document", False),
         (hex_id(1), "parse", "no_document", False),
@@ -148,9 +148,9 @@ def test_what_does_not_fit_stands_in_extra() -> None:
 def test_undocumented_keys_of_every_level_stand_in_extra() -> None:
     """Keys beside the fields, beside the document and beside the data are kept; a name used twice gets its level."""
     info = {"id": "B1", "height": 1.7, "note": {"a": [1, None]}, "score": 1}
-    reply = {"errorCode": "0", "data": [document(info, score=2, side="front")], "TransactionId": "t-1", "score": 3}
+    response = {"errorCode": "0", "data": [document(info, score=2, side="front")], "TransactionId": "t-1", "score": 3}
     kept = {"height": 1.7, "note": {"a": [1, None]}, "score": 1, "data.score": 2, "side": "front"}
-    assert extras(json.dumps(reply).encode()) == [{**kept, "TransactionId": "t-1", "reply.score": 3}]
+    assert extras(json.dumps(response).encode()) == [{**kept, "TransactionId": "t-1", "response.score": 3}]
 
 
 def test_a_misfit_and_an_undocumented_key_of_one_name_are_both_kept() -> None:
@@ -177,21 +177,21 @@ def test_nesting_to_any_depth_is_a_row(depth: int) -> None:
 def test_an_answer_that_can_no_longer_be_read_loses_no_other() -> None:
     """Bytes that an older version took for an answer are a dead letter, the answers beside them are rows."""
     parsed = parse(b"<html>", [document()])
-    assert deaths(parsed) == [(hex_id(0), "parse", "bad_reply", False)]
+    assert failures(parsed) == [(hex_id(0), "parse", "bad_reply", False)]
     assert (len(parsed.documents[PASSPORT]), parsed.without_row) == (1, 1)
 
 
 BEYOND = {
-    "values": b'{"errorCode":"0","data":[' + b"1," * MAX_VALUES + b"1]" + b" " * LONG_REPLY_BYTES + b"}",
+    "values": b'{"errorCode":"0","data":[' + b"1," * MAX_VALUES + b"1]" + b" " * LONG_RESPONSE_BYTES + b"}",
     "documents": b'{"errorCode":"0","data":[' + b'{"type":"passport","info":{}},' * MAX_DOCUMENTS + b"{}]}",
     "values beside": b'{"errorCode":"0","data":[],"x":['
     + b"{}," * MAX_VALUES
     + b"{}]"
-    + b" " * LONG_REPLY_BYTES
+    + b" " * LONG_RESPONSE_BYTES
     + b"}",
-    "bytes": b'{"errorCode":"0","data":[],"x":"' + b" " * MAX_REPLY_BYTES + b'"}',
+    "bytes": b'{"errorCode":"0","data":[],"x":"' + b" " * MAX_RESPONSE_BYTES + b'"}',
     "text for each": b'{"errorCode":"0","data":[%b{}],"x":"%b"}'
-    % (b'{"type":"passport","info":{}},' * 99, b" " * (MAX_REPLY_BYTES // 100)),
+    % (b'{"type":"passport","info":{}},' * 99, b" " * (MAX_RESPONSE_BYTES // 100)),
 }
 
 
@@ -200,9 +200,9 @@ BEYOND = {
 def test_an_answer_beyond_the_bounds_loses_no_other(what: str, document_type: str) -> None:
     """One that a journal holds already is a dead letter, whichever way it is read; those beside it are rows."""
     bodies = [BEYOND[what], json.dumps({"errorCode": "0", "data": [document()]}).encode()]
-    records = ledger_table([answered(number, last_at=number, reply=body) for number, body in enumerate(bodies)])
-    parsed = parse_answers(records, document_type, {})
-    assert deaths(parsed) == [(hex_id(0), "parse", "bad_reply", False)]
+    records = ledger_table([answered(number, completed_at=number, response=body) for number, body in enumerate(bodies)])
+    parsed = parse_responses(records, document_type, {})
+    assert failures(parsed) == [(hex_id(0), "parse", "bad_reply", False)]
     assert (len(parsed.documents[PASSPORT]), parsed.without_row) == (1, 1)
 
 
@@ -235,16 +235,16 @@ def test_no_answer_takes_much_memory() -> None:
 
 def test_copies_follow_what_was_sent() -> None:
     """URIs of copies stand after those that were sent, of their own item alone."""
-    parsed = parse([document()], [document()], copies={hex_id(1): ["b.jpg", "c.jpg"]})
+    parsed = parse([document()], [document()], duplicates={hex_id(1): ["b.jpg", "c.jpg"]})
     assert parsed.documents[PASSPORT]["uris"].to_pylist() == [
         ["pictures/0.jpg"],
         ["pictures/1.jpg", "b.jpg", "c.jpg"],
     ]
 
 
-def test_a_picture_found_twice_is_named_once() -> None:
-    """Where two inputs find the same picture, it is a copy of itself: its URI stands once."""
-    parsed = parse([document()], copies={hex_id(0): ["pictures/0.jpg", "b.jpg", "b.jpg"]})
+def test_an_image_found_twice_is_named_once() -> None:
+    """Where two inputs find the same image, it is a copy of itself: its URI stands once."""
+    parsed = parse([document()], duplicates={hex_id(0): ["pictures/0.jpg", "b.jpg", "b.jpg"]})
     assert parsed.documents[PASSPORT]["uris"].to_pylist() == [["pictures/0.jpg", "b.jpg"]]
 
 
@@ -277,20 +277,20 @@ DOCUMENTS = st.builds(
 
 @settings(max_examples=40)
 @given(st.lists(st.lists(DOCUMENTS, max_size=3), max_size=4))
-def test_nothing_is_lost(replies: list[list[Document]]) -> None:
+def test_nothing_is_lost(responses: list[list[Document]]) -> None:
     """Of any documents each is a row, and each value of it is in its column, in extra, or was empty."""
-    parsed = parse(*replies)
+    parsed = parse(*responses)
     rows = {
         (row["item_id"], row["document_index"]): (table, row)
         for table, of_type in parsed.documents.items()
         for row in of_type.to_pylist()
     }
-    sent = {(hex_id(item), at): one for item, reply in enumerate(replies) for at, one in enumerate(reply)}
+    sent = {(hex_id(item), at): one for item, response in enumerate(responses) for at, one in enumerate(response)}
     assert {key: table for key, (table, _) in rows.items()} == {
         key: f"documents/type={one['type']}" for key, one in sent.items()
     }
-    assert deaths(parsed) == [
-        (hex_id(n), "parse", "no_document", False) for n, reply in enumerate(replies) if not reply
+    assert failures(parsed) == [
+        (hex_id(n), "parse", "no_document", False) for n, response in enumerate(responses) if not response
     ]
     names = {"valid": "valid", "invalidCode": "invalid_code"}
     for key, one in sent.items():

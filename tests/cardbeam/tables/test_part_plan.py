@@ -12,34 +12,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardbeam.model.part import Part, Span
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from cardbeam.run_state.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run, parquet_file
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.tables.part_plan import plan_parts
 from cardbeam.tables.table_file import TableRows, write_parquet
 from tests.parts import read_part
-from tests.records import answered, copy, dead, ends, hex_id, segment, write_segment
+from tests.records import answered, copy, ends, failed_record, hex_id, segment, write_segment
 
 RUN = "run-1"
 PASSPORTS = "documents/type=passport"
 Rows = dict[str, list[dict[str, object]]]
 
 
-def answer(item: int, last_at: int) -> Settled:
+def answer(item: int, completed_at: int) -> JournalRecord:
     """An answer that says which one it is, so that a table shows which was taken."""
-    reply = {"errorCode": "0", "data": [{"type": "passport", "info": {"id": f"{item}-{last_at}"}}]}
-    return answered(item, last_at=last_at, reply=json.dumps(reply).encode())
+    response = {"errorCode": "0", "data": [{"type": "passport", "info": {"id": f"{item}-{completed_at}"}}]}
+    return answered(item, completed_at=completed_at, response=json.dumps(response).encode())
 
 
-def _record(kind: str, item: int, last_at: int, source: int | None) -> Settled:
-    if kind == "answered":
-        return replace(answer(item, last_at), source_id=None if source is None else hex_id(source))
-    if kind == "dead":
-        return dead(item, last_at=last_at, source=source, code=f"error_{last_at}")
-    return copy(item, last_at=last_at, source=source, uris=(f"copies/{source}.jpg",))
+def _record(kind: str, item: int, completed_at: int, source: int | None) -> JournalRecord:
+    if kind == "succeeded":
+        return replace(answer(item, completed_at), source_id=None if source is None else hex_id(source))
+    if kind == "failed":
+        return failed_record(item, completed_at=completed_at, source=source, code=f"error_{completed_at}")
+    return copy(item, completed_at=completed_at, source=source, uris=(f"copies/{source}.jpg",))
 
 
-KIND = st.sampled_from(["answered", "dead", "copy"])
+KIND = st.sampled_from(["succeeded", "failed", "duplicate"])
 RECORDS = st.builds(_record, KIND, st.integers(0, 3), st.integers(0, 40), st.none() | st.integers(0, 3))
 SEGMENTS = st.lists(st.tuples(st.lists(RECORDS, max_size=6), st.integers(0, 40)), max_size=3)
 """Records of segments, and bytes of another record that their writer was killed in."""
@@ -49,7 +49,7 @@ SEGMENTS = st.lists(st.tuples(st.lists(RECORDS, max_size=6), st.integers(0, 40))
 class Session:
     """What a session of the run wrote, each segment with its torn tail, and how it ended after publishing."""
 
-    segments: list[tuple[list[Settled], int]]
+    segments: list[tuple[list[JournalRecord], int]]
     part_records: int
     clears_journal: bool
     ledger_files_lost: list[bool]
@@ -75,11 +75,14 @@ def publish(folder: LocalFolder, **bounds: int) -> Rows:
 
 
 def write_segments(
-    folder: LocalFolder, name: str, segments: list[tuple[list[Settled], int]], records: dict[tuple[str, int], Settled]
+    folder: LocalFolder,
+    name: str,
+    segments: list[tuple[list[JournalRecord], int]],
+    records: dict[tuple[str, int], JournalRecord],
 ) -> None:
     """Write a session's journal. No two records of an item are of the same microsecond, but one may stand twice."""
     for place, (written, torn_bytes) in enumerate(segments):
-        taken = [records.setdefault((one.item_id, one.last_at), one) for one in written]
+        taken = [records.setdefault((one.item_id, one.completed_at), one) for one in written]
         path = f"{of_run(JOURNAL, RUN)}/{name}{place}.journal"
         whole_bytes = len(segment(path, taken))
         folder.write(path, segment(path, [*taken, answered(99)])[: whole_bytes + torn_bytes])
@@ -90,39 +93,39 @@ def rows_of(files: Rows, table: str) -> list[dict[str, object]]:
 
 
 def ledger_rows(folder: LocalFolder) -> list[tuple[object, ...]]:
-    names = ["item_id", "source_id", "outcome", "last_at"]
+    names = ["item_id", "source_id", "outcome", "completed_at"]
     tables = [pq.read_table(f"{folder.root}/{file.path}", columns=names) for file in folder.list(of_run(LEDGER, RUN))]
-    moments = [row | {"last_at": row["last_at"].microsecond} for table in tables for row in table.to_pylist()]
+    moments = [row | {"completed_at": row["completed_at"].microsecond} for table in tables for row in table.to_pylist()]
     return sorted((tuple(row.values()) for row in moments), key=repr)
 
 
-def model_rows(records: list[Settled]) -> tuple[dict[str, tuple[str, list[str]]], dict[str, str]]:
-    """What the tables must show: {item: (which answer, its URIs)} and {item: code of its death}."""
+def model_rows(records: list[JournalRecord]) -> tuple[dict[str, tuple[str, list[str]]], dict[str, str]]:
+    """What the tables must show: {item: (which answer, its URIs)} and {item: code of its failure}."""
     shown: dict[str, tuple[str, list[str]]] = {}
-    deaths: dict[str, str] = {}
-    settled = {one.source_id for one in records if one.outcome != "dead" and one.source_id is not None}
+    failures: dict[str, str] = {}
+    processed = {one.source_id for one in records if one.outcome != "failed" and one.source_id is not None}
     for item_id in {one.item_id for one in records}:
         mine = [one for one in records if one.item_id == item_id]
-        answers = sorted((one for one in mine if one.outcome == "answered"), key=lambda one: one.last_at)
-        died = sorted((one for one in mine if one.outcome == "dead"), key=lambda one: one.last_at)
-        copies = {one.uris for one in mine if one.outcome == "copy"}
+        answers = sorted((one for one in mine if one.outcome == "succeeded"), key=lambda one: one.completed_at)
+        failed_records = sorted((one for one in mine if one.outcome == "failed"), key=lambda one: one.completed_at)
+        duplicates = {one.uris for one in mine if one.outcome == "duplicate"}
         if answers:
-            number = json.loads(answers[0].reply or b"")["data"][0]["info"]["id"]
-            shown[item_id] = (number, [*answers[0].uris, *sorted(uri for uris in copies for uri in uris)])
-        elif died and died[-1].source_id not in settled:
-            deaths[item_id] = str(died[-1].code)
-    return shown, deaths
+            number = json.loads(answers[0].response or b"")["data"][0]["info"]["id"]
+            shown[item_id] = (number, [*answers[0].uris, *sorted(uri for uris in duplicates for uri in uris)])
+        elif failed_records and failed_records[-1].source_id not in processed:
+            failures[item_id] = str(failed_records[-1].code)
+    return shown, failures
 
 
-def check(files: Rows, folder: LocalFolder, records: list[Settled]) -> None:
-    shown, deaths = model_rows(records)
+def check(files: Rows, folder: LocalFolder, records: list[JournalRecord]) -> None:
+    shown, failures = model_rows(records)
     documents, letters = rows_of(files, PASSPORTS), rows_of(files, DEAD_LETTERS)
     got = {row["item_id"]: (row["id"], [row["uris"][0], *sorted(row["uris"][1:])]) for row in documents}
     assert got == shown
     assert len(documents) == len(shown)
-    assert {row["item_id"]: row["code"] for row in letters} == deaths
-    assert len(letters) == len(deaths)
-    keys = [(one.item_id, one.source_id, one.outcome, one.last_at) for one in records]
+    assert {row["item_id"]: row["code"] for row in letters} == failures
+    assert len(letters) == len(failures)
+    keys = [(one.item_id, one.source_id, one.outcome, one.completed_at) for one in records]
     assert ledger_rows(folder) == sorted(keys, key=repr)
 
 
@@ -131,10 +134,10 @@ def check(files: Rows, folder: LocalFolder, records: list[Settled]) -> None:
 def test_tables_show_each_request_once(tmp_path_factory: pytest.TempPathFactory, sessions: list[Session]) -> None:
     """Through any sessions, torn tails, journals that outlive their ledger and ledger files lost in a crash:
 
-    each request is shown once, as its first answer, else its last death; the ledger holds each record once.
+    each request is shown once, as its first answer, else its last failure; the ledger holds each record once.
     """
     folder = LocalFolder(str(tmp_path_factory.mktemp("output")))
-    records: dict[tuple[str, int], Settled] = {}
+    records: dict[tuple[str, int], JournalRecord] = {}
     for number, session in enumerate(sessions):
         write_segments(folder, f"{number}-", session.segments, records)
         files = publish(folder, part_records=session.part_records)
@@ -150,7 +153,7 @@ def test_tables_show_each_request_once(tmp_path_factory: pytest.TempPathFactory,
 @settings(max_examples=20)
 @given(SEGMENTS, st.integers(1, 5), st.booleans())
 def test_the_same_answers_make_the_same_files(
-    tmp_path_factory: pytest.TempPathFactory, segments: list[tuple[list[Settled], int]], count: int, is_kept: bool
+    tmp_path_factory: pytest.TempPathFactory, segments: list[tuple[list[JournalRecord], int]], count: int, is_kept: bool
 ) -> None:
     """Published again, from the ledger with or without the journal, every file has its name and its rows."""
     folder = LocalFolder(str(tmp_path_factory.mktemp("output")))
@@ -162,10 +165,10 @@ def test_the_same_answers_make_the_same_files(
     assert again == {path: rows for path, rows in first.items() if not path.startswith(LEDGER)}
 
 
-def test_a_picture_read_at_last(tmp_path: Path) -> None:
-    """A picture that could not be read at first, and was answered when the run went on, is no dead letter."""
+def test_an_image_read_at_last(tmp_path: Path) -> None:
+    """An image that could not be read at first, and was answered when the run went on, is no dead letter."""
     folder = LocalFolder(str(tmp_path))
-    unread = dead(1, last_at=1, source=7, code="unreadable_source")
+    unread = failed_record(1, completed_at=1, source=7, code="unreadable_source")
     answered_later = replace(answer(2, 2), source_id=hex_id(7))
     write_segment(folder, f"{of_run(JOURNAL, RUN)}/1.journal", [unread, answered_later])
     files = publish(folder)
@@ -193,8 +196,15 @@ def test_a_journal_is_cut_within_the_bounds(tmp_path: Path) -> None:
 def test_a_part_says_what_is_repeated_and_replaced(tmp_path: Path) -> None:
     """Rows are counted over all records of the part; copies go to the part that shows their original."""
     folder = LocalFolder(str(tmp_path))
-    twin = copy(1, last_at=3, uris=("copies/1.jpg",))
-    records = [dead(1, last_at=1), answer(1, 2), answer(1, 2), twin, copy(9, last_at=4), dead(2, last_at=5)]
+    twin = copy(1, completed_at=3, uris=("copies/1.jpg",))
+    records = [
+        failed_record(1, completed_at=1),
+        answer(1, 2),
+        answer(1, 2),
+        twin,
+        copy(9, completed_at=4),
+        failed_record(2, completed_at=5),
+    ]
     write_segment(folder, f"{of_run(JOURNAL, RUN)}/1.journal", records)
     (part,) = plan_parts(folder, RUN)
     assert part == Part(
@@ -203,7 +213,7 @@ def test_a_part_says_what_is_repeated_and_replaced(tmp_path: Path) -> None:
         part.spans,
         repeated=frozenset({2}),
         superseded=frozenset({0, 2}),
-        copies=((hex_id(1), ("copies/1.jpg",)),),
+        duplicates=((hex_id(1), ("copies/1.jpg",)),),
         records=6,
     )
 

@@ -17,14 +17,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from cardbeam.run_state.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
 from cardbeam.run_state.receipt import WATCHING, Receipt, read_receipt
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.tables.part_plan import PART_BYTES, plan_parts
-from cardbeam.tables.publisher import MOST_SMALL, Publisher
+from cardbeam.tables.publisher import MAX_SMALL, Publisher
 from tests.parts import read_part
-from tests.records import answered, copy, dead, read_segment, segment, write_segment
+from tests.records import answered, copy, failed_record, read_segment, segment, write_segment
 
 RUN = "run-1"
 PASSPORT = "documents/type=passport"
@@ -62,7 +62,7 @@ def as_a_backfill(folder: LocalFolder, table: str) -> Counter[Row]:
 
 RECORDS = st.builds(
     lambda make, item, source: make(item, source=source, uris=(f"in/{source}.jpg",)),
-    st.sampled_from([answered, dead, copy]),
+    st.sampled_from([answered, failed_record, copy]),
     st.integers(0, 5),
     st.integers(0, 9),
 )
@@ -74,25 +74,25 @@ RECORDS = st.builds(
     torn_bytes=st.integers(0, 30),
 )
 def test_the_last_tables_are_those_of_a_backfill(
-    tmp_path_factory: pytest.TempPathFactory, sessions: list[list[list[Settled]]], torn_bytes: int
+    tmp_path_factory: pytest.TempPathFactory, sessions: list[list[list[JournalRecord]]], torn_bytes: int
 ) -> None:
     """Each session ends in a kill, with records that it did not publish and one that is torn."""
     folder = LocalFolder(str(tmp_path_factory.mktemp("output")))
     whole = LocalFolder(str(tmp_path_factory.mktemp("whole")))
-    records: list[Settled] = []
+    records: list[JournalRecord] = []
     times = count(1)  # of two records of one moment either may be shown
     for number, batches in enumerate(sessions):
-        publisher, written = publisher_of(folder), list[Settled]()
+        publisher, written = publisher_of(folder), list[JournalRecord]()
         path = f"{of_run(JOURNAL, RUN)}/{number}-000000.journal"
         publisher.publish_all()
         for drawn in batches:
-            batch = [replace(one, last_at=next(times)) for one in drawn]
+            batch = [replace(one, completed_at=next(times)) for one in drawn]
             written += batch
             write_segment(folder, path, written)
             records += batch
             publisher.publish_new()
             publisher.write_receipt(0, BEGAN)
-        late = answered(50 + number, source=60 + number, last_at=next(times))
+        late = answered(50 + number, source=60 + number, completed_at=next(times))
         whole_bytes = len(segment(path, [*written, late]))
         folder.write(path, segment(path, [*written, late, answered(99)])[: whole_bytes + torn_bytes])
         records.append(late)
@@ -108,12 +108,12 @@ def folder(tmp_path: Path) -> LocalFolder:
     return LocalFolder(str(tmp_path))
 
 
-def publish(publisher: Publisher, folder: LocalFolder, *records: Settled, open_requests: int = 0) -> Receipt:
+def publish(publisher: Publisher, folder: LocalFolder, *records: JournalRecord, pending_requests: int = 0) -> Receipt:
     """Append to the journal and publish."""
     before = read_segment(folder, SEGMENT) if any(folder.list(JOURNAL)) else []
     write_segment(folder, SEGMENT, [*before, *records])
     publisher.publish_new()
-    publisher.write_receipt(open_requests, BEGAN + timedelta(seconds=9))
+    publisher.write_receipt(pending_requests, BEGAN + timedelta(seconds=9))
     receipt = read_receipt(folder, RUN)
     assert receipt is not None
     return receipt
@@ -121,24 +121,24 @@ def publish(publisher: Publisher, folder: LocalFolder, *records: Settled, open_r
 
 def test_rows_are_in_sight_after_each_publication(folder: LocalFolder) -> None:
     publisher = publisher_of(folder)
-    receipt = publish(publisher, folder, answered(1, source=11), dead(2, source=12), open_requests=3)
+    receipt = publish(publisher, folder, answered(1, source=11), failed_record(2, source=12), pending_requests=3)
     assert (receipt.status, receipt.has_ended, receipt.reconciled) == (WATCHING, False, True)
     assert receipt.requests["found"] == 5
     assert receipt.requests["deferred"] == 3
     assert sum(rows_of(folder, receipt, PASSPORT).values()) == 1
     receipt = publish(publisher, folder, answered(3, source=13), copy(1, source=14))
-    assert (receipt.requests["answered"], receipt.requests["duplicates"], receipt.requests["found"]) == (2, 1, 4)
+    assert (receipt.requests["succeeded"], receipt.requests["duplicates"], receipt.requests["found"]) == (2, 1, 4)
     assert sum(rows_of(folder, receipt, PASSPORT).values()) == 2
 
 
 def test_small_files_become_few_and_a_reader_of_the_last_receipt_finds_its_files(folder: LocalFolder) -> None:
     publisher = publisher_of(folder)
-    receipts = [publish(publisher, folder, answered(item, source=100 + item)) for item in range(2 * MOST_SMALL)]
+    receipts = [publish(publisher, folder, answered(item, source=100 + item)) for item in range(2 * MAX_SMALL)]
     files = [sum(file["path"].startswith(PASSPORT) for file in receipt.files) for receipt in receipts]
-    assert max(files) == MOST_SMALL - 1
+    assert max(files) == MAX_SMALL - 1
     before, last = receipts[-2:]
     for receipt in (before, last):
-        assert rows_of(folder, receipt, PASSPORT).total() == receipt.requests["answered"]
+        assert rows_of(folder, receipt, PASSPORT).total() == receipt.requests["succeeded"]
     there = {file.path for file in folder.list(PASSPORT)}
     assert there <= {file["path"] for receipt in (before, last) for file in receipt.files}
 
@@ -146,7 +146,11 @@ def test_small_files_become_few_and_a_reader_of_the_last_receipt_finds_its_files
 def test_what_was_given_out_and_has_no_record_is_a_gap_unless_the_run_was_stopped(folder: LocalFolder) -> None:
     publish(publisher_of(folder), folder, answered(1, source=11))
     receipt = publisher_of(folder).finish(2, BEGAN, is_stopped=False)
-    assert (receipt.status, receipt.reconciled, receipt.gaps) == ("failed", False, ["3 found, but 1 ended: +2"])
+    assert (receipt.status, receipt.reconciled, receipt.discrepancies) == (
+        "failed",
+        False,
+        ["3 found, but 1 ended: +2"],
+    )
     receipt = publisher_of(folder).finish(2, BEGAN, is_stopped=True)
     assert (receipt.reconciled, receipt.requests["deferred"]) == (True, 2)
 
@@ -165,7 +169,7 @@ def test_segments_go_once_their_writer_has_begun_another(folder: LocalFolder) ->
 
 
 def test_a_record_that_is_being_written_is_not_passed_over(folder: LocalFolder) -> None:
-    """All is published anew after each failure of the store, while workers write; its segment goes when it is read."""
+    """All is published again after each failure of the store, while workers write; its segment goes when it is read."""
     publisher = publisher_of(folder)
     folder.write(SEGMENT, segment(SEGMENT, [answered(1), answered(2)])[:-20])
     publisher.publish_all()
@@ -174,34 +178,34 @@ def test_a_record_that_is_being_written_is_not_passed_over(folder: LocalFolder) 
     publisher.publish_new()
     publisher.write_receipt(0, BEGAN)
     receipt = publisher.finish(0, BEGAN, is_stopped=False)
-    assert (receipt.requests["answered"], rows_of(folder, receipt, PASSPORT).total()) == (4, 4)
+    assert (receipt.requests["succeeded"], rows_of(folder, receipt, PASSPORT).total()) == (4, 4)
 
 
 def test_a_crash_before_merged_files_are_gone_leaves_no_record_twice(folder: LocalFolder) -> None:
     publisher = publisher_of(folder)
-    before = [publish(publisher, folder, copy(item, source=item)) for item in range(MOST_SMALL)][-1]
+    before = [publish(publisher, folder, copy(item, source=item)) for item in range(MAX_SMALL)][-1]
     publisher = publisher_of(folder)
     publisher.publish_all()
     publisher.write_receipt(0, BEGAN)
     after = read_receipt(folder, RUN)
     last = publisher.finish(0, BEGAN, is_stopped=False)
     assert after is not None
-    assert before.requests["found"] == MOST_SMALL
+    assert before.requests["found"] == MAX_SMALL
     assert (after.requests, last.requests) == (before.requests, before.requests)
-    assert rows_of(folder, last, LEDGER).total() == MOST_SMALL
+    assert rows_of(folder, last, LEDGER).total() == MAX_SMALL
 
 
 def test_what_is_merged_at_once_is_no_more_than_a_part_holds(folder: LocalFolder) -> None:
     """Thumbnails make parts large."""
     publisher = publisher_of(folder)
-    for item in range(MOST_SMALL):
+    for item in range(MAX_SMALL):
         image = base64.b64encode(random.Random(item).randbytes(PART_BYTES // 25)).decode()
-        reply = orjson.dumps({"errorCode": "0", "data": [{"type": "of another contract", "image": image}]})
-        write_segment(folder, SEGMENT.replace("000000", f"{item:06}"), [answered(item, source=item, reply=reply)])
+        response = orjson.dumps({"errorCode": "0", "data": [{"type": "of another contract", "image": image}]})
+        write_segment(folder, SEGMENT.replace("000000", f"{item:06}"), [answered(item, source=item, response=response)])
         publisher.publish_new()
     publisher.write_receipt(0, BEGAN)
     receipt = read_receipt(folder, RUN)
     assert receipt is not None
     ledger = [file for file in receipt.files if file["path"].startswith(LEDGER)]
-    assert sum(file["rows"] for file in ledger) == MOST_SMALL
-    assert (len(ledger) < MOST_SMALL, max(file["bytes"] for file in ledger) < PART_BYTES) == (True, True)
+    assert sum(file["rows"] for file in ledger) == MAX_SMALL
+    assert (len(ledger) < MAX_SMALL, max(file["bytes"] for file in ledger) < PART_BYTES) == (True, True)

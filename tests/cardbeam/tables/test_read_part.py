@@ -12,7 +12,7 @@ import pytest
 
 from cardbeam.journal.record_types import FIELDS
 from cardbeam.model.part import Part, PartCounts
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from cardbeam.run_state.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.tables.part_plan import plan_parts
@@ -20,7 +20,7 @@ from cardbeam.tables.read_part import ledger_table
 from cardbeam.tables.table_file import TableRows, write_parquet
 from schemas.run_tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 from tests.parts import read_part
-from tests.records import answered, copy, dead, hex_id, segment, write_segment
+from tests.records import answered, copy, failed_record, hex_id, segment, write_segment
 
 RUN = "run-1"
 PASSPORT = "documents/type=passport"
@@ -28,13 +28,15 @@ SECOND_US = 1_000_000
 LABELS = (("customer", "7"), ("batch", ""))
 EMPTY = json.dumps({"errorCode": "0", "data": []}).encode()
 RECORDS = [
-    answered(1, last_at=10 * SECOND_US, source=1, labels=LABELS, attempts=3, latency_s=2.0),
-    answered(2, last_at=11 * SECOND_US + 999_999, reply=EMPTY, latency_s=1.0),
-    dead(3, last_at=11 * SECOND_US, labels=LABELS, attempts=2, latency_s=4.0),
-    dead(4, last_at=12 * SECOND_US, stage="read", code="not_found", attempts=0, http_status=None, retriable=True),
-    copy(1, last_at=13 * SECOND_US, uris=("copies/1.jpg",)),
-    dead(5, last_at=9 * SECOND_US, attempts=5, latency_s=None),
-    answered(5, last_at=20 * SECOND_US, latency_s=0.25),
+    answered(1, completed_at=10 * SECOND_US, source=1, labels=LABELS, attempts=3, latency_s=2.0),
+    answered(2, completed_at=11 * SECOND_US + 999_999, response=EMPTY, latency_s=1.0),
+    failed_record(3, completed_at=11 * SECOND_US, labels=LABELS, attempts=2, latency_s=4.0),
+    failed_record(
+        4, completed_at=12 * SECOND_US, stage="read", code="not_found", attempts=0, http_status=None, retriable=True
+    ),
+    copy(1, completed_at=13 * SECOND_US, uris=("copies/1.jpg",)),
+    failed_record(5, completed_at=9 * SECOND_US, attempts=5, latency_s=None),
+    answered(5, completed_at=20 * SECOND_US, latency_s=0.25),
 ]
 
 
@@ -52,7 +54,7 @@ def part_of(folder: LocalFolder) -> Part:
 
 
 def test_records_become_rows_of_three_tables(folder: LocalFolder) -> None:
-    """Answers are rows of their type, deaths dead letters, and every record is a row of the ledger."""
+    """Answers are rows of their type, failures dead letters, and every record is a row of the ledger."""
     tables, _ = read_part(folder, part_of(folder))
     assert sorted(tables) == [DEAD_LETTERS, PASSPORT, LEDGER]
     documents = tables[PASSPORT].select(["item_id", "uris", "labels"]).to_pylist()
@@ -71,14 +73,15 @@ def test_records_become_rows_of_three_tables(folder: LocalFolder) -> None:
 
 
 def test_a_part_is_counted_for_the_receipt(folder: LocalFolder) -> None:
-    """Answers, deaths, calls by second and when they began and ended, over all records, the replaced ones included."""
+    """Answers, failures, calls by second and when they began and ended, over all records, the replaced ones
+    included."""
     part = part_of(folder)
     _, counts = read_part(folder, part)
     assert counts == PartCounts(
         run_id=RUN,
         spans=part.spans,
         answered=3,
-        dead=2,
+        failed=2,
         without_row=1,
         calls_sent=3 + 1 + 2 + 5 + 1,
         calls_retried=2 + 1 + 4,
@@ -101,10 +104,10 @@ def test_the_ledger_gives_the_rows_that_the_journal_gave(folder: LocalFolder) ->
     assert {table: rows.to_pylist() for table, rows in tables_again.items()} == {
         table: rows.to_pylist() for table, rows in tables.items() if table != LEDGER
     }
-    assert (counts_again.calls_sent, counts_again.answered, counts_again.dead) == (
+    assert (counts_again.calls_sent, counts_again.answered, counts_again.failed) == (
         counts.calls_sent,
         counts.answered,
-        counts.dead,
+        counts.failed,
     )
 
 
@@ -134,11 +137,11 @@ def test_a_part_of_nothing_gives_nothing(tmp_path: Path) -> None:
 
 
 def test_a_record_is_a_row_of_the_ledger(tmp_path: Path) -> None:
-    """Every field of a record is a column, an empty reply other than none, and Parquet keeps it."""
+    """Every field of a record is a column, an empty response other than none, and Parquet keeps it."""
     records = [
-        answered(1, source=2, labels=LABELS, last_at=1_792_000_000_123_456, latency_s=0.25, reply=b""),
+        answered(1, source=2, labels=LABELS, completed_at=1_792_000_000_123_456, latency_s=0.25, response=b""),
         copy(1, uris=()),
-        dead(3, uris=("front.jpg", "back.jpg")),
+        failed_record(3, uris=("front.jpg", "back.jpg")),
     ]
     table = ledger_table(records)
     assert table.schema.equals(LEDGER_SCHEMA)
@@ -147,7 +150,9 @@ def test_a_record_is_a_row_of_the_ledger(tmp_path: Path) -> None:
     assert [_record(row) for row in rows] == records
 
 
-def _record(row: dict[str, object]) -> Settled:
-    times = {name: pa.scalar(row[name], LEDGER_SCHEMA.field(name).type).value for name in ("first_at", "last_at")}
-    told = {name: row[name] for name in FIELDS}
-    return Settled(**{**told, **times, "uris": tuple(row["uris"]), "labels": tuple(row["labels"])})
+def _record(row: dict[str, object]) -> JournalRecord:
+    times = {
+        name: pa.scalar(row[name], LEDGER_SCHEMA.field(name).type).value for name in ("started_at", "completed_at")
+    }
+    message = {name: row[name] for name in FIELDS}
+    return JournalRecord(**{**message, **times, "uris": tuple(row["uris"]), "labels": tuple(row["labels"])})

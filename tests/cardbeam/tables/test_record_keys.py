@@ -8,25 +8,25 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardbeam.model.record import SettledAs
-from cardbeam.tables.record_keys import Keys, meeting_others
+from cardbeam.model.record import RecordStatus
+from cardbeam.tables.record_keys import Keys, shared_with_others
 
 IDS = st.builds(lambda high, low: f"{high:016x}{low:016x}", st.integers(0, 5), st.sampled_from([0, 1, 2**64 - 1]))
-RECORDS = st.tuples(IDS, st.none() | IDS, st.sampled_from([one.value for one in SettledAs]), st.integers(0, 3))
+RECORDS = st.tuples(IDS, st.none() | IDS, st.sampled_from([one.value for one in RecordStatus]), st.integers(0, 3))
 PARTS = st.lists(st.lists(RECORDS, max_size=5), min_size=1, max_size=4)
 Record = tuple[str, str | None, str, int]
 
 
 def keys_of(records: list[Record]) -> Keys:
-    item_ids, source_ids, outcomes, last_at = zip(*records, strict=True) if records else [()] * 4
+    item_ids, source_ids, outcomes, completed_at = zip(*records, strict=True) if records else [()] * 4
     texts = (pa.array(column, pa.string()) for column in (item_ids, source_ids, outcomes))
-    return Keys.of(*texts, pa.array(last_at, pa.int64()))
+    return Keys.of(*texts, pa.array(completed_at, pa.int64()))
 
 
 @given(PARTS)
 def test_records_that_meet_others(parts: list[list[Record]]) -> None:
     """None that shares an id with another is missed; of those found each shares the first half of one."""
-    found = meeting_others([keys_of(part) for part in parts])
+    found = shared_with_others([keys_of(part) for part in parts])
     records = [record for part in parts for record in part]
     for of_id in (0, 1):
         whole = Counter(record[of_id] for record in records if record[of_id] is not None)
@@ -39,11 +39,11 @@ def test_records_that_meet_others(parts: list[list[Record]]) -> None:
 
 @given(st.lists(RECORDS, max_size=12))
 def test_what_records_share(records: list[Record]) -> None:
-    """Repeats are those after the first of their like; a death is answered if its source was settled otherwise."""
+    """Repeats are those after the first of their like; a failure is answered if its source was processed otherwise."""
     keys = keys_of(records)
     assert keys.repeated().tolist() == [record in records[:row] for row, record in enumerate(records)]
-    settled = {source_id for _, source_id, outcome, _ in records if outcome in ("answered", "copy")} - {None}
-    assert keys.answered_since().tolist() == [record[2] == "dead" and record[1] in settled for record in records]
+    processed = {source_id for _, source_id, outcome, _ in records if outcome in ("succeeded", "duplicate")} - {None}
+    assert keys.resolved_failures().tolist() == [record[2] == "failed" and record[1] in processed for record in records]
 
 
 @given(st.lists(RECORDS, max_size=5), st.lists(RECORDS, max_size=5))

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from cardbeam.tables.scratch_files import UnnamedFiles
+from cardbeam.tables.scratch_files import ScratchFiles
 
 
 def test_no_name_leads_to_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even while they are there, so that a killed process leaves none."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     contents = {"a/one": b"1" * 100_000, "a/two": b""}
-    with UnnamedFiles() as files:
+    with ScratchFiles() as files:
         for path, content in contents.items():
             with files.writer(path) as file:
                 file.write(content)

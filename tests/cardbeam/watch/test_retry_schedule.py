@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardbeam.journal.follower import Known
-from cardbeam.model.record import SettledAs
-from cardbeam.model.request import Picture, Request
+from cardbeam.journal.follower import RecordKey
+from cardbeam.model.record import RecordStatus
+from cardbeam.model.request import ImageRef, Request
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.watch.retry_schedule import DEFERRED_S, DELAYS_S, MAX_KEPT, RETRIES_FILE, RetrySchedule
 
@@ -21,12 +21,12 @@ LATE_S = 0.001
 
 
 def request(name: str = "a.jpg", version: str = "1") -> Request:
-    return Request("ekyc/card", (Picture(name, 1000, version),))
+    return Request("ekyc/card", (ImageRef(name, 1000, version),))
 
 
-def failed(one: Request, at_s: float, *, may_be_old: bool = False) -> Known:
-    return Known(
-        "0" * 32, one.source_id, SettledAs.RETRY.value, True, one.uris, may_be_old, "http_500", None, int(at_s * 1e6)
+def failed(one: Request, at_s: float, *, may_be_old: bool = False) -> RecordKey:
+    return RecordKey(
+        "0" * 32, one.source_id, RecordStatus.RETRY.value, True, one.uris, may_be_old, "http_500", None, int(at_s * 1e6)
     )
 
 
@@ -109,8 +109,8 @@ def test_a_retry_tells_how_it_failed_before_also_after_a_restart(clocks: Clocks)
     clocks.fail(first, request("b.jpg"), is_own=False)
     first.keep(is_last=True)
     second = clocks.launch()
-    told = [one.dispatch(request()).failed_before for one in (first, second)]
-    assert (new, told, first.dispatch(request("b.jpg")).failed_before) == ("", ["http_500", "http_500"], "")
+    reported = [one.dispatch(request()).failed_before for one in (first, second)]
+    assert (new, reported, first.dispatch(request("b.jpg")).failed_before) == ("", ["http_500", "http_500"], "")
 
 
 def test_the_file_is_written_every_few_seconds_and_at_the_end(clocks: Clocks) -> None:
@@ -141,13 +141,15 @@ def test_another_version_of_an_image_is_new(clocks: Clocks) -> None:
 
 
 def test_what_is_settled_is_sent_no_more(clocks: Clocks) -> None:
-    """A result that is told once more may be of an earlier version, and settles no other."""
+    """A result that is told again may be of an earlier version, and processes no other."""
     schedule, two = clocks.launch(), request(version="2")
     clocks.fail(schedule, two)
-    answered = Known("0" * 32, request().source_id, SettledAs.ANSWERED.value, False, two.uris, may_be_old=True)
-    schedule.settle(answered)
+    answered = RecordKey("0" * 32, request().source_id, RecordStatus.SUCCEEDED.value, False, two.uris, may_be_old=True)
+    schedule.complete(answered)
     assert schedule.waits(two)
-    schedule.settle(Known("0" * 32, two.source_id, SettledAs.ANSWERED.value, False, two.uris, may_be_old=True))
+    schedule.complete(
+        RecordKey("0" * 32, two.source_id, RecordStatus.SUCCEEDED.value, False, two.uris, may_be_old=True)
+    )
     assert (schedule.waits(two), schedule.next_at_s) == (False, None)
 
 

@@ -67,7 +67,7 @@ def test_a_clock_that_is_set_changes_nothing_within_a_process_and_makes_no_time_
 
 
 def test_what_a_listing_shows_no_longer_is_forgotten_unless_it_was_cut_short(folder: LocalFolder) -> None:
-    """A side that was gone waits anew; one that a failed listing did not show does not."""
+    """A side that was gone waits again; one that a failed listing did not show does not."""
     clocks = Clocks()
     sides = clocks.sides(folder)
     list_once(sides, SIDE)

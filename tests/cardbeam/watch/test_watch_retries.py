@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cardbeam.model.record import SettledAs
+from cardbeam.model.record import RecordStatus
 from cardbeam.watch.unprocessed import Unsettled, unsettled
 from cardbeam.watch.watch_status import read_watch_status
 from tests.cardbeam.watch.test_watcher import OLD_S, RUN, Watch, write
 
-ANSWERED, DEAD, RETRY, DEFERRED = SettledAs.ANSWERED, SettledAs.DEAD, SettledAs.RETRY, SettledAs.DEFERRED
+ANSWERED, DEAD, RETRY, DEFERRED = RecordStatus.SUCCEEDED, RecordStatus.FAILED, RecordStatus.RETRY, RecordStatus.DEFERRED
 DELAYS_S = (20.0, 40.0, 80.0)
 """Shorter than those of a watch, so that a test lists its folder less often."""
 
@@ -34,7 +34,7 @@ def watch_of(tmp_path: Path) -> Callable[..., Watch]:
 
 
 class Workers:
-    """What the workers of a watch make of what it gives out: a record each, at once."""
+    """What the workers of a watch make of what it dispatches: a record each, at once."""
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
@@ -42,12 +42,12 @@ class Workers:
         self.failures: dict[str, int] = {}
         """Left, by the name of an image."""
         self.calls: list[tuple[float, str]] = []
-        self.ends: dict[str, SettledAs] = {}
+        self.ends: dict[str, RecordStatus] = {}
         self.most_in_outage = 0
 
     def work(self) -> None:
         """End all that is in flight."""
-        given = list(self.watch.watcher._handed)
+        given = list(self.watch.watcher._pending)
         if self.is_out:
             self.most_in_outage = max(self.most_in_outage, len(given))
         for one in given:
@@ -57,11 +57,18 @@ class Workers:
             outcome, code = self._outcome(name, may_retry=one.request.may_retry)
             if outcome in (ANSWERED, DEAD):
                 self.ends[name] = outcome
-            last_at = int((OLD_S + self.watch.now_s) * 1e6) + len(self.calls)
+            completed_at = int((OLD_S + self.watch.now_s) * 1e6) + len(self.calls)
             is_left = outcome in (RETRY, DEFERRED)
-            write(self.watch.folder, one.request, outcome=outcome.value, code=code, last_at=last_at, retriable=is_left)
+            write(
+                self.watch.folder,
+                one.request,
+                outcome=outcome.value,
+                code=code,
+                completed_at=completed_at,
+                retriable=is_left,
+            )
 
-    def _outcome(self, name: str, *, may_retry: bool) -> tuple[SettledAs, str | None]:
+    def _outcome(self, name: str, *, may_retry: bool) -> tuple[RecordStatus, str | None]:
         if self.is_out:
             return DEFERRED, "http_503"
         if not self.failures.get(name):
@@ -116,9 +123,9 @@ def test_a_restart_keeps_the_distance(watch_of: Callable[..., Watch]) -> None:
     watch.put("a", b"1")
     for _ in range(8):
         workers.go(12)
-        watch.is_over = True
+        watch.should_stop = True
         assert watch.step() is None
-        watch.is_over = False
+        watch.should_stop = False
         watch.begin(0)
     times_s = workers.times("a")
     distances_s = [later - earlier for earlier, later in pairwise(times_s)]
@@ -142,8 +149,8 @@ def test_an_outage_pauses_the_calls_and_buries_nothing(
     workers.most_in_outage = 0
     workers.go(105)
     assert (workers.most_in_outage, len(workers.calls) - during) == (1, 3)
-    told = read_watch_status(watch.folder, RUN)
-    assert (told.paused_since_s is not None, told.waiting, told.deferred) == (True, 40, 40)
+    reported = read_watch_status(watch.folder, RUN)
+    assert (reported.paused_since_s is not None, reported.waiting, reported.deferred) == (True, 40, 40)
     assert unsettled(watch.folder, RUN) == Unsettled(0, 40)
     workers.is_out = False
     workers.go(70)
@@ -178,7 +185,7 @@ def test_a_record_that_the_watch_missed_is_taken_up_when_it_begins_again(watch_o
     assert watch.step() == ["a"]
     workers.work()
     watch.begin(1)
-    assert [len(watch.watcher._handed), unsettled(watch.folder, RUN)] == [0, Unsettled(0, 1)]
+    assert [len(watch.watcher._pending), unsettled(watch.folder, RUN)] == [0, Unsettled(0, 1)]
     workers.go(DELAYS_S[0] + 12)
     assert (workers.ends, unsettled(watch.folder, RUN)) == ({"a": ANSWERED}, Unsettled(0, 0))
 
@@ -196,8 +203,8 @@ def test_what_is_dispatched_again_is_in_flight_until_its_next_record(watch_of: C
         watch.sleep(1)
     assert unsettled(watch.folder, RUN) == Unsettled(1, 0)
     watch.begin(watch.number)
-    assert [one.request.may_retry for one in watch.watcher._handed] == [False]
-    assert len(watch.watcher._handed) == 1
+    assert [one.request.may_retry for one in watch.watcher._pending] == [False]
+    assert len(watch.watcher._pending) == 1
 
 
 def test_another_version_is_sent_at_once(watch_of: Callable[..., Watch]) -> None:

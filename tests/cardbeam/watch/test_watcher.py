@@ -1,4 +1,4 @@
-"""New pictures are given out within a listing of their arrival, once each, however often the watch is begun again."""
+"""New images are dispatched within a listing of their arrival, once each, however often the watch is begun again."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from cardbeam.config.settings import (
     Settings,
     WatchSettings,
 )
-from cardbeam.index.refresh import Fresh
-from cardbeam.inputs.listing import find
+from cardbeam.index.refresh import IndexFollower
+from cardbeam.inputs.listing import list_requests
 from cardbeam.journal.local_writer import LocalJournal
-from cardbeam.model.record import Settled, SettledAs
+from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.model.request import Request
 from cardbeam.run_state.stop_signal import STORAGE_REFUSED, read_stop
 from cardbeam.storage.errors import StoreRefused
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.tables.publisher import Publisher
 from cardbeam.watch.pending import Group
-from cardbeam.watch.watcher import Watcher, is_young, most_open
-from tests.records import dead
+from cardbeam.watch.watcher import Watcher, is_young, max_pending
+from tests.records import failed_record
 
 RUN = "run-1"
 OLD_S = 1_000_000
@@ -43,7 +43,7 @@ class Watch:
     def __init__(self, path: Path, **settings: object) -> None:
         self.inputs, self.folder, self.now_s = path / "in", LocalFolder(str(path / "out")), 0.0
         self.inputs.mkdir(exist_ok=True)
-        self.is_over = False
+        self.should_stop = False
         self.meanwhile: Callable[[], None] = lambda: None
         rate = RateSettings(max_requests_per_second=float(str(settings.pop("rate", 0))))
         inputs = InputSettings((f"{self.inputs}/*",), **settings)
@@ -57,9 +57,9 @@ class Watch:
         self.watcher = Watcher(
             self.folder,
             self.settings,
-            WatchSettings(interval_s=10),
-            lambda: self.is_over,
-            Fresh(self.folder, RUN),
+            WatchSettings(poll_interval_s=10),
+            lambda: self.should_stop,
+            IndexFollower(self.folder, RUN),
             clock=lambda: self.now_s,
             now_s=lambda: OLD_S + self.now_s,
             sleep=self.sleep,
@@ -76,22 +76,22 @@ class Watch:
         os.utime(path, (changed_at_s, changed_at_s))
 
     def step(self) -> list[str] | None:
-        """The names that one step gives out."""
+        """The names that one step dispatches."""
         groups = self.watcher.step(self.number)
         self.number += 1
         return None if groups is None else names(groups)
 
     def steps(self, seconds: float) -> list[str]:
-        """The names given out over some time."""
+        """The names dispatched over some time."""
         until_s, given = self.now_s + seconds, []
         while self.now_s < until_s:
             given += self.step() or []
             self.sleep(0.5)
         return sorted(given)
 
-    def settle(self, name: str, **others: object) -> None:
+    def complete(self, name: str, **others: object) -> None:
         """As a worker does."""
-        (request,) = [one for one in self.watcher._handed if one.request.uris[0].endswith(name)]
+        (request,) = [one for one in self.watcher._pending if one.request.uris[0].endswith(name)]
         write(self.folder, request.request, **others)
 
 
@@ -100,9 +100,11 @@ def names(groups: list[Group]) -> list[str]:
 
 
 def write(folder: LocalFolder, request: Request, **others: object) -> None:
-    record: Settled = dead(1, **{"uris": request.uris, "outcome": SettledAs.DEAD.value, **others})
+    record: JournalRecord = failed_record(1, **{"uris": request.uris, "outcome": RecordStatus.FAILED.value, **others})
     journal = LocalJournal(folder, RUN)
-    journal.append(Settled(**{**{n: getattr(record, n) for n in Settled.__slots__}, "source_id": request.source_id}))
+    journal.append(
+        JournalRecord(**{**{n: getattr(record, n) for n in JournalRecord.__slots__}, "source_id": request.source_id})
+    )
     journal.close()
 
 
@@ -117,27 +119,27 @@ def test_what_appears_is_given_out_once(watch_of: Callable[..., Watch]) -> None:
     assert watch.steps(11) == ["a"]
     watch.put("b", b"22")
     assert watch.steps(11) == ["b"]
-    watch.settle("a")
+    watch.complete("a")
     assert watch.steps(30) == []
 
 
-def test_an_updated_picture_is_given_out_after_its_earlier_version_is_settled(watch_of: Callable[..., Watch]) -> None:
+def test_an_updated_image_is_given_out_after_its_earlier_version_is_settled(watch_of: Callable[..., Watch]) -> None:
     watch = watch_of()
     watch.put("a", b"1")
     assert watch.steps(11) == ["a"]
     watch.put("a", b"22", OLD_S - 30)
     assert watch.steps(21) == []
-    watch.settle("a")
+    watch.complete("a")
     assert watch.steps(11) == ["a"]
 
 
-def test_an_updated_picture_that_is_under_way_stays_so_when_its_earlier_version_is_published(
+def test_an_updated_image_that_is_under_way_stays_so_when_its_earlier_version_is_published(
     watch_of: Callable[..., Watch],
 ) -> None:
     watch = watch_of()
     watch.put("a", b"1")
     assert watch.steps(11) == ["a"]
-    watch.settle("a")
+    watch.complete("a")
     watch.steps(1)
     watch.put("a", b"22", OLD_S - 30)
     assert watch.steps(11) == ["a"]
@@ -145,18 +147,18 @@ def test_an_updated_picture_that_is_under_way_stays_so_when_its_earlier_version_
     assert watch.steps(30) == []
 
 
-def test_a_picture_whose_newer_version_is_settled_is_under_way_no_longer(watch_of: Callable[..., Watch]) -> None:
+def test_an_image_whose_newer_version_is_settled_is_under_way_no_longer(watch_of: Callable[..., Watch]) -> None:
     """Its record was missed in the journal, and in the ledger it may be an old one."""
     watch = watch_of()
     watch.put("a", b"1")
     assert watch.steps(11) == ["a"]
     watch.put("a", b"22", OLD_S - 30)
-    (read,) = find(f"{watch.inputs}/*", watch.settings.input)
+    (read,) = list_requests(f"{watch.inputs}/*", watch.settings.input)
     write(watch.folder, read)
     Publisher(watch.folder, watch.settings, datetime.now(timezone.utc)).publish_new()
     watch.folder.delete([file.path for file in watch.folder.list("journal")])
     watch.steps(11)
-    assert list(watch.watcher._handed) == []
+    assert list(watch.watcher._pending) == []
 
 
 def test_a_file_that_changed_just_now_waits(watch_of: Callable[..., Watch]) -> None:
@@ -194,23 +196,23 @@ def test_no_more_is_given_out_than_the_rate_takes(watch_of: Callable[..., Watch]
     for number in range(100):
         watch.put(f"{number:03}", b"x" * (number + 1))
     given = watch.steps(5)
-    assert len(given) == most_open(1)
-    watch.settle(given[0])
+    assert len(given) == max_pending(1)
+    watch.complete(given[0])
     assert len(watch.steps(5)) == 1
 
 
 def test_a_listing_goes_on_where_it_stayed_for_want_of_room(
     watch_of: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cardbeam.watch.watcher._WAITING", 5)
-    monkeypatch.setattr("cardbeam.watch.watcher._LISTED_AT_ONCE", 2)
+    monkeypatch.setattr("cardbeam.watch.watcher._MAX_QUEUED", 5)
+    monkeypatch.setattr("cardbeam.watch.watcher._LISTING_BATCH", 2)
     begun: list[str] = []
 
     def find_and_count(source: str, inputs: InputSettings) -> Iterator[Request]:
         begun.append(source)
-        return find(source, inputs)
+        return list_requests(source, inputs)
 
-    monkeypatch.setattr("cardbeam.watch.input_listing.find", find_and_count)
+    monkeypatch.setattr("cardbeam.watch.input_listing.list_requests", find_and_count)
     watch = watch_of()
     expected = [f"{number:02}" for number in range(20)]
     for number, name in enumerate(expected):
@@ -220,14 +222,14 @@ def test_a_listing_goes_on_where_it_stayed_for_want_of_room(
 
 def test_a_file_that_is_written_to_while_it_waits_for_room_waits_longer(watch_of: Callable[..., Watch]) -> None:
     watch = watch_of(rate=1)
-    for number in range(most_open(1)):
+    for number in range(max_pending(1)):
         watch.put(f"a{number:02}", b"x" * (number + 1))
     given = watch.steps(5)
     watch.put("b", b"y" * 100)
     assert watch.steps(11) == []
     watch.meanwhile = lambda: watch.put("b", b"y" * 101, OLD_S + watch.now_s)
     watch.steps(11)
-    watch.settle(given[0])
+    watch.complete(given[0])
     assert watch.steps(20) == []
     watch.meanwhile = lambda: None
     assert watch.steps(20) == ["b"]
@@ -239,7 +241,7 @@ def test_after_a_crash_what_was_not_settled_is_given_out_again(watch_of: Callabl
     watch.put("a", b"1")
     watch.put("b", b"22")
     assert watch.steps(5) == ["a", "b"]
-    watch.settle("a")
+    watch.complete("a")
     (watch.inputs / "b").unlink()
     watch.begin(0)
     assert watch.steps(20) == ["b"]
@@ -259,7 +261,7 @@ def test_what_failed_for_now_is_left_to_the_next_run(watch_of: Callable[..., Wat
     watch = watch_of()
     watch.put("a", b"1")
     assert watch.step() == ["a"]
-    watch.settle("a", retriable=True)
+    watch.complete("a", retriable=True)
     assert watch.steps(30) == []
     watch.begin(0)
     assert watch.steps(30) == []
@@ -268,7 +270,7 @@ def test_what_failed_for_now_is_left_to_the_next_run(watch_of: Callable[..., Wat
 def test_it_ends_when_told_to(watch_of: Callable[..., Watch]) -> None:
     watch = watch_of()
     watch.put("a", b"1")
-    watch.is_over = True
+    watch.should_stop = True
     assert watch.step() is None
 
 
@@ -281,7 +283,7 @@ def test_a_listing_that_fails_is_tried_again_and_refused_ones_stop_the_run(
     def fails(*_: object, **__: object) -> None:
         raise next(errors)
 
-    monkeypatch.setattr("cardbeam.watch.input_listing.find", fails)
+    monkeypatch.setattr("cardbeam.watch.input_listing.list_requests", fails)
     assert watch.steps(25) == []
     assert read_stop(watch.folder, f"runs/{RUN}/stop.json") is None
     watch.steps(12)

@@ -1,4 +1,4 @@
-"""Whatever is sent becomes upright RGB within a bound of pixels, or is refused as no picture."""
+"""Whatever is sent becomes upright RGB within a bound of pixels, or is refused as no image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from endpoint.answers import NotAPicture
+from endpoint.answers import NotAnImage
 from endpoint.imaging.decode import MAX_HELD_BYTES, MAX_PAGES, MAX_WORKING_PX, open_sheets
 
 
@@ -42,7 +42,7 @@ def halves(mode: str = "RGB", size: tuple[int, int] = (400, 200)) -> Image.Image
     ],
     ids=["rgb", "grey", "one bit", "palette", "alpha", "cmyk", "webp", "bmp", "tiff", "16 bit", "animated"],
 )
-def test_any_kind_of_picture_is_the_same_rgb(content: bytes) -> None:
+def test_any_kind_of_image_is_the_same_rgb(content: bytes) -> None:
     (sheet,) = open_sheets(content)
     assert (sheet.pixels.shape, sheet.scale) == ((200, 400, 3), 1.0)
     assert sheet.pixels[:, :180].mean() < 6
@@ -68,7 +68,7 @@ def test_what_is_transparent_becomes_white(kind: str) -> None:
     assert sheet.pixels.min() == 255
 
 
-def test_a_picture_shrunk_band_by_band_has_no_seams() -> None:
+def test_an_image_shrunk_band_by_band_has_no_seams() -> None:
     wide = MAX_WORKING_PX // 1500
     slope = np.linspace(0, 255, 2000).astype(np.uint8)[:, None].repeat(wide, axis=1)
     (sheet,) = open_sheets(saved(Image.fromarray(slope), "PNG", compress_level=1))
@@ -87,7 +87,7 @@ def test_how_much_is_decoded_depends_on_what_it_takes(mode: str, kind: str, mega
         (sheet,) = open_sheets(content)
         assert sheet.pixels.shape[1] * sheet.scale == pytest.approx(4000)
     else:
-        with pytest.raises(NotAPicture):
+        with pytest.raises(NotAnImage):
             list(open_sheets(content))
 
 
@@ -110,7 +110,7 @@ def test_a_large_jpeg_is_drawn_at_a_part_of_its_size_or_refused(
 ) -> None:
     content = saved(halves(size=size), "JPEG", **options)
     if drawn_at is None:
-        with pytest.raises(NotAPicture):
+        with pytest.raises(NotAnImage):
             list(open_sheets(content))
         return
     (sheet,) = open_sheets(content)
@@ -122,7 +122,7 @@ def test_a_large_jpeg_is_drawn_at_a_part_of_its_size_or_refused(
 
 
 @pytest.mark.parametrize(("megapixels", "rooms"), [(8, 0), (12, 1)])
-def test_room_is_made_before_a_large_picture_is_decoded(megapixels: int, rooms: int) -> None:
+def test_room_is_made_before_a_large_image_is_decoded(megapixels: int, rooms: int) -> None:
     made: list[int] = []
     list(open_sheets(saved(halves(size=(4000, megapixels * 250)), "PNG"), lambda: made.append(1)))
     assert len(made) == rooms
@@ -132,7 +132,7 @@ def test_a_file_counts_with_what_is_decoded_of_it() -> None:
     content = saved(halves(size=(4000, 3000)), "PNG")
     (sheet,) = open_sheets(content + bytes(MAX_HELD_BYTES - 48_000_000 - len(content)))
     assert sheet.pixels.shape[1] * sheet.scale == pytest.approx(4000)
-    with pytest.raises(NotAPicture):
+    with pytest.raises(NotAnImage):
         list(open_sheets(content + bytes(MAX_HELD_BYTES - 48_000_000)))
 
 
@@ -150,7 +150,7 @@ def test_a_file_counts_with_what_is_decoded_of_it() -> None:
     ids=["empty", "stub", "pdf stub", "gif stub", "cut png", "cut jpeg", "400 megapixels"],
 )
 def test_what_cannot_be_read_is_refused(content: bytes) -> None:
-    with pytest.raises(NotAPicture):
+    with pytest.raises(NotAnImage):
         list(open_sheets(content))
 
 
@@ -158,7 +158,7 @@ def test_a_pdf_gives_a_sheet_a_page_up_to_a_bound() -> None:
     pages = [halves() for _ in range(MAX_PAGES)]
     fits = saved(pages[0], "PDF", save_all=True, append_images=pages[1:])
     assert sum(1 for _ in open_sheets(fits)) == MAX_PAGES
-    with pytest.raises(NotAPicture, match="more than 20 pages"):
+    with pytest.raises(NotAnImage, match="more than 20 pages"):
         list(open_sheets(saved(pages[0], "PDF", save_all=True, append_images=pages)))
 
 

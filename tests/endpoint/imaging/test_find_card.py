@@ -1,4 +1,4 @@
-"""Every card on a picture is outlined to a few pixels, and boxes find their way back through all turns."""
+"""Every card on an image is outlined to a few pixels, and boxes find their way back through all turns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from endpoint.imaging.find_card import find_cards
-from endpoint.imaging.rectify import CARD_PX, align, to_sent_box, turned
+from endpoint.imaging.rectify import CARD_PX, rectify, to_source_box, turned
 
 CARD = (720, 454)
 
@@ -19,8 +19,8 @@ def table(width: int = 1400, height: int = 1000) -> np.ndarray:
     return np.clip(np.array([60, 50, 44]) + grain, 0, 255).astype(np.uint8)
 
 
-def lay(picture: np.ndarray, corners: np.ndarray, colour: tuple[int, int, int] = (225, 236, 240)) -> np.ndarray:
-    return cv2.fillConvexPoly(picture.copy(), np.rint(corners).astype(np.int32), colour)
+def lay(image: np.ndarray, corners: np.ndarray, colour: tuple[int, int, int] = (225, 236, 240)) -> np.ndarray:
+    return cv2.fillConvexPoly(image.copy(), np.rint(corners).astype(np.int32), colour)
 
 
 def outline(x: float, y: float, degrees: float, *, moved: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -48,45 +48,45 @@ def test_one_card_is_outlined_however_it_lies(degrees: float, moved: float) -> N
 
 def test_things_that_touch_the_card_are_left_out() -> None:
     true = outline(700, 500, 4)
-    picture = lay(table(), true)
-    picture[430:520, 1050:1150] = (150, 60, 60)
-    cv2.line(picture, (200, 100), (500, 330), (200, 200, 60), 8)
-    (found,) = find_cards(picture)
+    image = lay(table(), true)
+    image[430:520, 1050:1150] = (150, 60, 60)
+    cv2.line(image, (200, 100), (500, 330), (200, 200, 60), 8)
+    (found,) = find_cards(image)
     assert farthest(found, true) < 8
 
 
 def test_several_cards_are_found_in_reading_order() -> None:
     places = [(420, 320, 3), (1250, 330, -4), (430, 900, 2), (1240, 890, 0)]
-    picture = table(1700, 1250)
+    image = table(1700, 1250)
     for place in places:
-        picture = lay(picture, outline(*place))
-    found = find_cards(picture)
+        image = lay(image, outline(*place))
+    found = find_cards(image)
     assert [tuple(np.rint(quad.mean(axis=0) / 100).astype(int)) for quad in found] == [
         (round(x / 100), round(y / 100)) for x, y, _ in places
     ]
 
 
-@pytest.mark.parametrize("picture", [table(), np.full((700, 1000, 3), 255, np.uint8)], ids=["table", "white"])
-def test_where_no_card_is_none_is_found(picture: np.ndarray) -> None:
-    assert find_cards(picture) == []
+@pytest.mark.parametrize("image", [table(), np.full((700, 1000, 3), 255, np.uint8)], ids=["table", "white"])
+def test_where_no_card_is_none_is_found(image: np.ndarray) -> None:
+    assert find_cards(image) == []
 
 
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
 @pytest.mark.parametrize("scale", [1.0, 2.5])
-def test_a_box_on_the_card_goes_back_to_the_picture(quarters: int, scale: float) -> None:
-    picture = lay(table(), outline(700, 500, 0))
-    picture[480:500, 600:680] = 0
-    (corners,) = find_cards(picture)
-    card = turned(align(picture, corners), quarters)
+def test_a_box_on_the_card_goes_back_to_the_image(quarters: int, scale: float) -> None:
+    image = lay(table(), outline(700, 500, 0))
+    image[480:500, 600:680] = 0
+    (corners,) = find_cards(image)
+    card = turned(rectify(image, corners), quarters)
     dark_y, dark_x = np.nonzero(card.pixels.sum(axis=2) < 200)
     box = (dark_x.min(), dark_y.min(), dark_x.max() + 1, dark_y.max() + 1)
-    assert to_sent_box(card, scale, box) == pytest.approx(
+    assert to_source_box(card, scale, box) == pytest.approx(
         [600 * scale, 480 * scale, 680 * scale, 500 * scale], abs=4 * scale
     )
 
 
 def test_an_aligned_card_is_a_thousand_pixels_wide_and_without_its_surroundings() -> None:
-    card = align(lay(table(), outline(700, 500, 10)), find_cards(lay(table(), outline(700, 500, 10)))[0])
+    card = rectify(lay(table(), outline(700, 500, 10)), find_cards(lay(table(), outline(700, 500, 10)))[0])
     assert card.pixels.shape[1] == CARD_PX
     assert abs(card.pixels.shape[0] - 630) < 8
     assert card.pixels.min() > 150
@@ -96,6 +96,6 @@ def test_an_aligned_card_is_a_thousand_pixels_wide_and_without_its_surroundings(
     ("sheet", "laid"), [((600, 1000), (600, 1000)), ((4000, 2000), (2000, 1000)), ((4000, 1000), (2828, 707))]
 )
 def test_a_whole_sheet_is_laid_flat_in_at_most_two_megapixels(sheet: tuple[int, int], laid: tuple[int, int]) -> None:
-    whole = align(np.zeros((*sheet, 3), dtype=np.uint8), None)
+    whole = rectify(np.zeros((*sheet, 3), dtype=np.uint8), None)
     assert whole.pixels.shape[:2] == laid
-    assert to_sent_box(whole, 1.0, (0, 0, laid[1], laid[0])) == pytest.approx((0, 0, sheet[1], sheet[0]))
+    assert to_source_box(whole, 1.0, (0, 0, laid[1], laid[0])) == pytest.approx((0, 0, sheet[1], sheet[0]))

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from endpoint.imaging.decode import Pixels, open_sheets
-from endpoint.imaging.enhance import readable
+from endpoint.imaging.enhance import enhance
 from endpoint.imaging.find_card import find_cards
 from endpoint.imaging.orientation import turns_to_try
-from endpoint.imaging.rectify import align
+from endpoint.imaging.rectify import rectify
 from tests.endpoint.conftest import ROOT
 
 CARDS = [*sorted((ROOT / "cards").glob("chip-[fb]*.*")), *sorted((ROOT / "cards").glob("passport-*.jpg"))]
 
 
-def level(picture: bytes) -> Pixels:
-    sheet = next(iter(open_sheets(picture))).pixels
+def level(image: bytes) -> Pixels:
+    sheet = next(iter(open_sheets(image))).pixels
     corners = find_cards(sheet)
-    return readable(align(sheet, corners[0] if corners else None).pixels)
+    return enhance(rectify(sheet, corners[0] if corners else None).pixels)
 
 
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Each warning is raised by the pictures it is meant for, and by no good one."""
+"""Each warning is raised by the images it is meant for, and by no good one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from endpoint.imaging.decode import open_sheets
-from endpoint.imaging.rectify import align
-from endpoint.imaging.tampering import signs_of
-from endpoint.reader.card_reader import ways_to_lie
+from endpoint.imaging.rectify import rectify
+from endpoint.imaging.tampering import quality_flags
+from endpoint.reader.card_reader import candidate_layouts
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.warning_codes import is_number_12, warnings_of
 from specimens.disturb import CONDITIONS, disturbed
@@ -24,21 +24,21 @@ pytestmark = needs_fonts
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(name for name, condition in CONDITIONS.items() if condition.warning != "3"))
-def test_a_picture_shows_the_sign_of_its_condition_and_no_other(name: str) -> None:
+def test_an_image_shows_the_sign_of_its_condition_and_no_other(name: str) -> None:
     gazetteer, expected = Gazetteer(), CONDITIONS[name].warning
     for index in (0, 6):
         random = Random(f"{name}/{index}")
         specimen = draw(LAYOUTS[index], someone(random, gazetteer, TUNING), Style(scale=1.1))
-        picture, _ = disturbed(specimen, CONDITIONS[name], random)
-        (sheet,) = open_sheets(picture)
-        card = next(card for cards in ways_to_lie(sheet.pixels) for card in cards)
-        found = signs_of(sheet.pixels, card)
+        image, _ = disturbed(specimen, CONDITIONS[name], random)
+        (sheet,) = open_sheets(image)
+        card = next(card for cards in candidate_layouts(sheet.pixels) for card in cards)
+        found = quality_flags(sheet.pixels, card)
         assert found == ({expected} if expected else set()), LAYOUTS[index].document_type
 
 
 def test_pixels_without_anything_on_them_raise_no_screen_or_corner_sign() -> None:
     white = np.full((630, 1000, 3), 240, np.uint8)
-    assert signs_of(white, align(white, None)) <= {"2"}
+    assert quality_flags(white, rectify(white, None)) <= {"2"}
 
 
 @pytest.mark.parametrize(

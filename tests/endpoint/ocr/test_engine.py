@@ -60,7 +60,7 @@ def test_an_engine_laid_aside_reads_as_before() -> None:
     grey = np.full((80, 400), 235, dtype=np.uint8)
     cv2.putText(grey, "20/02/2018", (20, 50), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (20,), 2)
     before = engine.words(grey)
-    engine.lay_aside()
-    engine.lay_aside()
+    engine.release()
+    engine.release()
     assert engine.words(grey) == before
     assert [word.text for word in before] == ["20/02/2018"]

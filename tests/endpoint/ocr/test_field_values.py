@@ -6,7 +6,7 @@ import pytest
 
 from endpoint.ocr.engine import Word
 from endpoint.ocr.field_values import Labelled, read_fields
-from endpoint.ocr.label_matching import best_side, find_anchors, place_labels
+from endpoint.ocr.label_matching import best_template, find_anchors, place_labels
 from endpoint.ocr.text_lines import rows_of
 
 
@@ -27,7 +27,7 @@ def words(*lines: tuple[int, int, str]) -> list[Word]:
 def read(*lines: tuple[int, int, str]) -> tuple[str, dict[str, str]]:
     rows = rows_of(words(*lines))
     anchors = find_anchors(rows)
-    side, _ = best_side(anchors)
+    side, _ = best_template(anchors)
     readings = read_fields(side, Labelled(rows, place_labels(side, rows, anchors)))
     return side.document_type, {name: reading.value for name, reading in readings.items()}
 
@@ -152,8 +152,8 @@ def test_columns_are_kept_apart() -> None:
 
 
 def test_nothing_read_is_no_card() -> None:
-    assert best_side(find_anchors(rows_of([])))[1] == 0.0
-    assert best_side(find_anchors(rows_of(words((0, 0, "Hóa đơn bán hàng số 12 ngày 3")))))[1] < 0.3
+    assert best_template(find_anchors(rows_of([])))[1] == 0.0
+    assert best_template(find_anchors(rows_of(words((0, 0, "Hóa đơn bán hàng số 12 ngày 3")))))[1] < 0.3
 
 
 def test_a_place_that_sounds_like_a_label_stays_in_the_value() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from endpoint.ocr.spelling import mended
+from endpoint.ocr.spelling import corrected
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ from endpoint.ocr.spelling import mended
     ],
 )
 def test_a_slip_is_mended(field: str, read: str, expected: str) -> None:
-    assert mended(field, read) == expected
+    assert corrected(field, read) == expected

@@ -55,10 +55,10 @@ def in_form(name: str, kind: Kind, value: object) -> bool:
     return form is None or value == "" or form.fullmatch(str(value)) is not None
 
 
-def lies_in(read: list[int], told: Box) -> bool:
+def lies_in(read: list[int], message: Box) -> bool:
     """Whether the middle of what was read is where it was printed; a single letter's box may be all but its dot."""
     x, y = (read[0] + read[2]) / 2, (read[1] + read[3]) / 2
-    return told[0] - 10 < x < told[2] + 10 and told[1] - 10 < y < told[3] + 10
+    return message[0] - 10 < x < message[2] + 10 and message[1] - 10 < y < message[3] + 10
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_a_side_is_read_whichever_way_up(
     reader: CardReader, gazetteer: Gazetteer, layout: Layout, quarters: int
 ) -> None:
     drawn = specimen(layout, gazetteer)
-    picture, boxes = disturbed(drawn, Condition((at_an_angle, quarter_turns(quarters))), Random(quarters))
-    (card,) = reader.read(picture, get_thumb=False)
+    image, boxes = disturbed(drawn, Condition((at_an_angle, quarter_turns(quarters))), Random(quarters))
+    (card,) = reader.read(image, get_thumb=False)
     assert (card.document_type, card.warnings) == (layout.document_type, ())
     wrong = {name: card.info[name] for name, value in drawn.values.items() if card.info[name] != value}
     assert len(wrong) <= 1, wrong  # how often each letter is right is the benchmark's to show
@@ -84,29 +84,29 @@ def test_a_side_is_read_whichever_way_up(
 
 def side_by_side(*drawn: Specimen) -> bytes:
     """The cards on one dark table, two in a row."""
-    pictures = [np.asarray(each.picture.resize((900, 570))) for each in drawn]
+    images = [np.asarray(each.image.resize((900, 570))) for each in drawn]
     table = np.full((700 * ((len(drawn) + 1) // 2), 2000, 3), (58, 52, 46), np.uint8)
-    for index, picture in enumerate(pictures):
+    for index, image in enumerate(images):
         top, left = 60 + 690 * (index // 2), 60 + 980 * (index % 2)
-        table[top : top + 570, left : left + 900] = picture
+        table[top : top + 570, left : left + 900] = image
     return cv2.imencode(".jpg", table[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
 
 
-def test_several_cards_on_a_picture_are_each_read_and_none_is_judged(reader: CardReader, gazetteer: Gazetteer) -> None:
+def test_several_cards_on_an_image_are_each_read_and_none_is_judged(reader: CardReader, gazetteer: Gazetteer) -> None:
     drawn = [specimen(layout, gazetteer) for layout in (LAYOUTS[4], LAYOUTS[8], LAYOUTS[0])]
-    picture = side_by_side(*drawn)
-    cards = reader.read(picture, get_thumb=False)
+    image = side_by_side(*drawn)
+    cards = reader.read(image, get_thumb=False)
     assert [(card.document_type, card.info["id"]) for card in cards] == [
         (each.document_type, each.values["id"]) for each in drawn
     ]
-    documents = answer_of(cards, picture=picture, says_valid=True).documents
+    documents = answer_of(cards, image=image, says_valid=True).documents
     assert [sorted(document) for document in documents] == [["info", "type"]] * 3
 
 
 def test_each_page_of_a_pdf_is_read(reader: CardReader, gazetteer: Gazetteer) -> None:
     drawn = [specimen(layout, gazetteer) for layout in (LAYOUTS[4], LAYOUTS[6], LAYOUTS[8])]
     out = io.BytesIO()
-    first, *others = (each.picture.convert("RGB") for each in drawn)
+    first, *others = (each.image.convert("RGB") for each in drawn)
     first.save(out, "PDF", save_all=True, append_images=others, resolution=300)
     cards = reader.read(out.getvalue(), get_thumb=False)
     assert [card.document_type for card in cards] == [each.document_type for each in drawn]
@@ -115,11 +115,11 @@ def test_each_page_of_a_pdf_is_read(reader: CardReader, gazetteer: Gazetteer) ->
 @pytest.mark.parametrize("quarters", [1, 2])
 def test_the_thumb_is_the_card_the_right_way_up(reader: CardReader, gazetteer: Gazetteer, quarters: int) -> None:
     drawn = specimen(LAYOUTS[4], gazetteer)
-    picture, _ = disturbed(drawn, Condition((at_an_angle, quarter_turns(quarters))), Random(1))
-    (card,) = reader.read(picture, get_thumb=True)
+    image, _ = disturbed(drawn, Condition((at_an_angle, quarter_turns(quarters))), Random(1))
+    (card,) = reader.read(image, get_thumb=True)
     seen = np.asarray(thumb_of(card).convert("L").resize((100, 63)), dtype=float)
-    told = np.asarray(drawn.picture.convert("L").resize((100, 63)), dtype=float)
-    assert np.corrcoef(seen.ravel(), told.ravel())[0, 1] > 0.8
+    message = np.asarray(drawn.image.convert("L").resize((100, 63)), dtype=float)
+    assert np.corrcoef(seen.ravel(), message.ravel())[0, 1] > 0.8
 
 
 def thumb_of(card: Card) -> Image.Image:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from endpoint.answers import NotAPicture
+from endpoint.answers import NotAnImage
 from endpoint.reader.card_reader import CardReader
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
@@ -28,17 +28,21 @@ def reader() -> CardReader:
 @pytest.mark.parametrize("name", sorted(set(TRUTH) - UNREADABLE))
 def test_a_bundled_card_says_what_its_truth_says(reader: CardReader, name: str) -> None:
     cards = reader.read((CARDS / name).read_bytes(), get_thumb=False)
-    said = [
-        {"type": card.document_type, "info": {key: card.info[key] for key in told["info"]}, "warnings": card.warnings}
-        for card, told in zip(cards, TRUTH[name], strict=True)
+    text = [
+        {
+            "type": card.document_type,
+            "info": {key: card.info[key] for key in message["info"]},
+            "warnings": card.warnings,
+        }
+        for card, message in zip(cards, TRUTH[name], strict=True)
     ]
-    assert said == [{"type": told["type"], "info": told["info"], "warnings": ()} for told in TRUTH[name]]
+    assert text == [{"type": message["type"], "info": message["info"], "warnings": ()} for message in TRUTH[name]]
 
 
 @pytest.mark.parametrize("name", sorted(UNREADABLE))
-def test_what_is_no_picture_is_refused_without_its_content(reader: CardReader, name: str) -> None:
+def test_what_is_no_image_is_refused_without_its_content(reader: CardReader, name: str) -> None:
     content = (CARDS / name).read_bytes()
-    with pytest.raises(NotAPicture) as caught:
+    with pytest.raises(NotAnImage) as caught:
         reader.read(content, get_thumb=False)
     assert "someone" not in str(caught.value)
 
@@ -53,27 +57,27 @@ def test_every_contract_field_is_there_in_its_kind(reader: CardReader) -> None:
         assert (thumb.format, thumb.width) == ("JPEG", 1000)
 
 
-def test_boxes_are_in_pixels_of_the_picture_sent(reader: CardReader) -> None:
-    told = TRUTH["chip-front-02.jpg"][0]["boxes"]
-    with Image.open(CARDS / "chip-front-02.jpg") as picture:
-        canvas = Image.new("RGB", (picture.width * 2, picture.height * 2), (60, 50, 44))
-        canvas.paste(picture, (200, 300))
+def test_boxes_are_in_pixels_of_the_image_sent(reader: CardReader) -> None:
+    message = TRUTH["chip-front-02.jpg"][0]["boxes"]
+    with Image.open(CARDS / "chip-front-02.jpg") as image:
+        canvas = Image.new("RGB", (image.width * 2, image.height * 2), (60, 50, 44))
+        canvas.paste(image, (200, 300))
     out = io.BytesIO()
     canvas.save(out, "JPEG", quality=92)
     (card,) = reader.read(out.getvalue(), get_thumb=False)
-    for name, (left, top, right, bottom) in told.items():
+    for name, (left, top, right, bottom) in message.items():
         box = card.info[f"{name}_box"]
         assert box == pytest.approx([left + 200, top + 300, right + 200, bottom + 300], abs=12), name
 
 
-def test_a_value_that_the_pictures_edge_cuts_is_no_more_than_a_guess(reader: CardReader) -> None:
-    told = TRUTH["chip-front-02.jpg"][0]["boxes"]
-    with Image.open(CARDS / "chip-front-02.jpg") as picture:
-        canvas = Image.new("RGB", (picture.width + 400, picture.height + 400), (60, 50, 44))
-        canvas.paste(picture, (200, 200))
-    widest = max(("hometown", "address", "nationality"), key=lambda name: told[name][2])
+def test_a_value_that_the_images_edge_cuts_is_no_more_than_a_guess(reader: CardReader) -> None:
+    message = TRUTH["chip-front-02.jpg"][0]["boxes"]
+    with Image.open(CARDS / "chip-front-02.jpg") as image:
+        canvas = Image.new("RGB", (image.width + 400, image.height + 400), (60, 50, 44))
+        canvas.paste(image, (200, 200))
+    widest = max(("hometown", "address", "nationality"), key=lambda name: message[name][2])
     out = io.BytesIO()
-    canvas.crop((0, 0, 200 + told[widest][2] - 40, 200 + picture.height - 60)).save(out, "JPEG", quality=92)
+    canvas.crop((0, 0, 200 + message[widest][2] - 40, 200 + image.height - 60)).save(out, "JPEG", quality=92)
     (card,) = reader.read(out.getvalue(), get_thumb=False)
     assert (card.document_type, card.warnings) == ("chip_id_card_front", ("6",))
     assert card.info["id"] == TRUTH["chip-front-02.jpg"][0]["info"]["id"]

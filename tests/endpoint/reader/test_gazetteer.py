@@ -24,7 +24,10 @@ def codes(located: Located) -> tuple[str, str, str]:
         ("Số 12 Ngõ 4, Phường Kim Mã, Ba Đình, Hà Nội", ("1", "1", "28")),
         ("Phường 4, Quận 8, Hồ Chí Minh", ("79", "776", "27409")),
         ("XÃ HÒA BÌNH, THƯỜNG TÍN, HÀ NỘI", ("1", "279", "10198")),
-        ("Xã Cẩm Sơn, Cai Lậy, Tiền Giang", ("82", "820", "28489")),  # two districts of that name; the ward settles it
+        (
+            "Xã Cẩm Sơn, Cai Lậy, Tiền Giang",
+            ("82", "820", "28489"),
+        ),  # two districts of that name; the ward processes it
         ("Cai Lậy, Tiền Giang", ("82", "-1", "-1")),
         ("Không Đâu, Thuận Thành, Bắc Ninh", ("27", "262", "-1")),
         ("Phường Hồ, Không Đâu, Bắc Ninh", ("27", "-1", "-1")),

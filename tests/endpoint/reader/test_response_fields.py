@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from endpoint.ocr.card_templates import SIDES, Label, Side
 from endpoint.ocr.engine import Word
 from endpoint.ocr.field_values import Box, Reading, read_words
-from endpoint.ocr.spelling import mended
+from endpoint.ocr.spelling import corrected
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.response_fields import fill_info
 from schemas.documents import DOCUMENTS
@@ -60,7 +60,7 @@ def test_a_place_is_said_as_it_is_printed_whatever_the_gazetteer_knows(
         else printed
     )
     info = info_of("12_id_card_front", hometown=slip, address=printed)
-    assert info["hometown"] == mended("hometown", slip)
+    assert info["hometown"] == corrected("hometown", slip)
     assert info["address"] == printed
 
 

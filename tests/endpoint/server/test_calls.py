@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from endpoint.server.openapi import Reply
+from endpoint.server.openapi import Response
 from schemas.contract import OPERATIONS, TRANSFERS
 from tests.endpoint.conftest import AUTH, RunningEndpoint
-from tests.endpoint.image_host import PAGES, PictureHost
-from tests.endpoint.simple_reader import BACK, FRONT, MEETING, PHOTOCOPY, SEVERAL, info_of, picture_of
+from tests.endpoint.image_host import PAGES, ImageHost
+from tests.endpoint.simple_reader import BACK, FRONT, MEETING, PHOTOCOPY, SEVERAL, image_of, info_of
 
 pytestmark = pytest.mark.slow
 
@@ -34,10 +34,10 @@ def call(
     operation: str,
     transfer: str,
     sent: dict[str, str],
-    host: PictureHost,
+    host: ImageHost,
     timeout_s: float = 60,
 ) -> requests.Response:
-    """`sent`: parameter name -> page of the picture host."""
+    """`sent`: parameter name -> page of the image host."""
     url, params = f"{endpoint.root_url}/api/{version}/{operation}", {"format_type": transfer, "get_thumb": "false"}
     if transfer == "url":
         urls = {name: host.url(page) for name, page in sent.items()}
@@ -53,19 +53,22 @@ def call(
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("transfer", TRANSFERS)
 def test_each_call_is_answered(
-    endpoint: RunningEndpoint, pictures: PictureHost, version: str, operation: str, transfer: str
+    endpoint: RunningEndpoint, images: ImageHost, version: str, operation: str, transfer: str
 ) -> None:
-    sent = dict(zip(OPERATIONS[operation].picture_params, SIDES, strict=False))
-    reply = call(endpoint, version, operation, transfer, sent, pictures)
+    sent = dict(zip(OPERATIONS[operation].image_params, SIDES, strict=False))
+    response = call(endpoint, version, operation, transfer, sent, images)
     judged = VALID if OPERATIONS[operation].says_valid else {}
-    assert (reply.status_code, reply.json()) == (200, success(*(document(SIDES[p], "", judged) for p in sent.values())))
-    Reply.model_validate(reply.json())
+    assert (response.status_code, response.json()) == (
+        200,
+        success(*(document(SIDES[p], "", judged) for p in sent.values())),
+    )
+    Response.model_validate(response.json())
 
 
-@pytest.mark.parametrize("said", ["true", "True"])
-def test_the_aligned_card_comes_when_asked_for(endpoint: RunningEndpoint, said: str) -> None:
-    reply = endpoint.post_file("ekyc/card", picture_of(FRONT), get_thumb=said)
-    assert reply.json() == success(document("chip_id_card_front", image="dGh1bWI="))
+@pytest.mark.parametrize("given", ["true", "True"])
+def test_the_aligned_card_comes_when_asked_for(endpoint: RunningEndpoint, given: str) -> None:
+    response = endpoint.post_file("ekyc/card", image_of(FRONT), get_thumb=given)
+    assert response.json() == success(document("chip_id_card_front", image="dGh1bWI="))
 
 
 @pytest.mark.parametrize(
@@ -88,36 +91,36 @@ def test_the_worst_warning_is_the_one_said(endpoint: RunningEndpoint) -> None:
     judged = {
         "valid": "False",
         "invalidCode": "2",
-        "invalidMessage": "The picture is a photocopy version of the id card",
+        "invalidMessage": "The image is a photocopy version of the id card",
     }
-    reply = endpoint.post_file("ekyc/card", picture_of(PHOTOCOPY))
-    assert reply.json() == success(document("chip_id_card_front", judged=judged))
+    response = endpoint.post_file("ekyc/card", image_of(PHOTOCOPY))
+    assert response.json() == success(document("chip_id_card_front", judged=judged))
 
 
 @pytest.mark.parametrize("operation", ["ekyc/card", "ocr/card"])
 def test_several_cards_are_not_judged(endpoint: RunningEndpoint, operation: str) -> None:
-    reply = endpoint.post_file(operation, picture_of(SEVERAL))
-    assert reply.json() == success(document("passport", judged={}), document("driving_license", judged={}))
+    response = endpoint.post_file(operation, image_of(SEVERAL))
+    assert response.json() == success(document("passport", judged={}), document("driving_license", judged={}))
 
 
 def test_a_pdf_is_not_judged(endpoint: RunningEndpoint) -> None:
-    reply = endpoint.post_file("ekyc/card", b"%PDF-1.7 of the simple reader")
-    assert reply.json() == success(document("passport", judged={}))
+    response = endpoint.post_file("ekyc/card", b"%PDF-1.7 of the simple reader")
+    assert response.json() == success(document("passport", judged={}))
 
 
 @pytest.mark.parametrize("pages", [("/front.png", "/back.png"), ("/back.png", "/front.png"), ("/front.png",) * 2])
 def test_two_sides_stand_in_the_order_sent_as_what_they_are(endpoint: RunningEndpoint, pages: tuple[str, str]) -> None:
-    reply = endpoint.post_file("ekyc/cards", *(PAGES[page] for page in pages))
-    assert reply.json() == success(*(document(SIDES[page]) for page in pages))
+    response = endpoint.post_file("ekyc/cards", *(PAGES[page] for page in pages))
+    assert response.json() == success(*(document(SIDES[page]) for page in pages))
 
 
 def test_two_sides_are_read_at_the_same_time(endpoint: RunningEndpoint) -> None:
-    reply = endpoint.post_file("ekyc/cards", picture_of(MEETING), picture_of(MEETING))
-    assert reply.json() == success(document("chip_id_card_front"), document("chip_id_card_front"))
+    response = endpoint.post_file("ekyc/cards", image_of(MEETING), image_of(MEETING))
+    assert response.json() == success(document("chip_id_card_front"), document("chip_id_card_front"))
 
 
 def test_answers_do_not_mix(endpoint: RunningEndpoint) -> None:
     colours = [FRONT, BACK] * 20
     with ThreadPoolExecutor(8) as threads:
-        replies = list(threads.map(lambda colour: endpoint.post_file("ekyc/card", picture_of(colour)), colours))
-    assert [reply.json()["data"][0]["type"] for reply in replies] == list(SIDES.values()) * 20
+        responses = list(threads.map(lambda colour: endpoint.post_file("ekyc/card", image_of(colour)), colours))
+    assert [response.json()["data"][0]["type"] for response in responses] == list(SIDES.values()) * 20

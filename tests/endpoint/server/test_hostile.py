@@ -44,15 +44,15 @@ def a_card_is_read_afterwards(reading: RunningEndpoint) -> Iterator[None]:
     assert code_of(reading, (CARDS / "chip-front-02.jpg").read_bytes()) == READ
 
 
-def code_of(endpoint: RunningEndpoint, picture: bytes) -> str:
+def code_of(endpoint: RunningEndpoint, image: bytes) -> str:
     with peak_memory(endpoint) as peak_mb:
         started = time.monotonic()
-        reply = endpoint.post_file("ekyc/card", picture)
+        response = endpoint.post_file("ekyc/card", image)
         took_s = time.monotonic() - started
-    assert reply.status_code == 200, reply.text
+    assert response.status_code == 200, response.text
     assert took_s < ANSWER_WITHIN_S
     assert max(peak_mb) < MAX_WORKER_MB + OVERSHOOT_MB
-    return reply.json()["errorCode"]
+    return response.json()["errorCode"]
 
 
 @contextmanager

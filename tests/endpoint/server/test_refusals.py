@@ -10,24 +10,24 @@ import requests
 
 from schemas.contract import ERROR_CODES, OPERATIONS
 from tests.endpoint.conftest import AUTH, RunningEndpoint, Start
-from tests.endpoint.image_host import PictureHost
-from tests.endpoint.simple_reader import BLANK, FRONT, picture_of
+from tests.endpoint.image_host import ImageHost
+from tests.endpoint.simple_reader import BLANK, FRONT, image_of
 
 pytestmark = pytest.mark.slow
 
-FRONT_TEXT = base64.b64encode(picture_of(FRONT)).decode()
+FRONT_TEXT = base64.b64encode(image_of(FRONT)).decode()
 
 
 def refusal(code: str) -> tuple[int, dict[str, object]]:
     return 200, {"data": [], "errorCode": code, "errorMessage": ERROR_CODES[code]}
 
 
-def said(reply: requests.Response) -> tuple[int, object]:
-    return reply.status_code, reply.json()
+def text(response: requests.Response) -> tuple[int, object]:
+    return response.status_code, response.json()
 
 
 def post(endpoint: RunningEndpoint, query: str, **sent: object) -> tuple[int, object]:
-    return said(requests.post(f"{endpoint.base_url}/ekyc/card{query}", **{"auth": AUTH, "timeout": 60, **sent}))
+    return text(requests.post(f"{endpoint.base_url}/ekyc/card{query}", **{"auth": AUTH, "timeout": 60, **sent}))
 
 
 def _text_in(charset: str) -> dict[str, object]:
@@ -51,30 +51,30 @@ def _text_in(charset: str) -> dict[str, object]:
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_wrong_credentials_are_code_5(endpoint: RunningEndpoint, operation: str, headers: dict[str, str]) -> None:
     url = f"{endpoint.base_url}/{operation}?format_type=file"
-    reply = requests.post(url, files={"img": picture_of(FRONT)}, headers=headers, timeout=60)
-    assert said(reply) == refusal("5")
+    response = requests.post(url, files={"img": image_of(FRONT)}, headers=headers, timeout=60)
+    assert text(response) == refusal("5")
 
 
 def test_anyone_may_call_where_that_is_asked_for(start: Start) -> None:
     endpoint = start("--workers=1", "--allow_anonymous")
     for auth in (None, ("any", "one")):
-        status, reply = post(endpoint, "?format_type=file", files={"img": picture_of(FRONT)}, auth=auth)
-        assert (status, reply["errorCode"]) == (200, "0")
+        status, response = post(endpoint, "?format_type=file", files={"img": image_of(FRONT)}, auth=auth)
+        assert (status, response["errorCode"]) == (200, "0")
 
 
 @pytest.mark.parametrize(
     ("query", "sent"),
     [
-        ("", {"files": {"img": picture_of(FRONT)}}),
-        ("?format_type=", {"files": {"img": picture_of(FRONT)}}),
-        ("?format_type=jpg", {"files": {"img": picture_of(FRONT)}}),
-        ("?format_type=FILE", {"files": {"img": picture_of(FRONT)}}),
+        ("", {"files": {"img": image_of(FRONT)}}),
+        ("?format_type=", {"files": {"img": image_of(FRONT)}}),
+        ("?format_type=jpg", {"files": {"img": image_of(FRONT)}}),
+        ("?format_type=FILE", {"files": {"img": image_of(FRONT)}}),
         ("?format_type=url&img=http://192.0.2.1/", {}),
         ("?format_type=file", {"json": {"img": FRONT_TEXT}}),
         ("?format_type=file", {"data": b"no parts", "headers": {"Content-Type": "multipart/form-data"}}),
         ("?format_type=file", {"data": b"no parts", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}),
         *(("?format_type=file", _text_in(charset)) for charset in ("utf-7", "undefined")),
-        ("?format_type=base64", {"files": {"img": picture_of(FRONT)}}),
+        ("?format_type=base64", {"files": {"img": image_of(FRONT)}}),
         ("?format_type=base64", {"data": b"{"}),
         ("?format_type=base64", {"json": [FRONT_TEXT]}),
     ],
@@ -86,14 +86,14 @@ def test_a_wrong_format_type_is_code_6(endpoint: RunningEndpoint, query: str, se
 @pytest.mark.parametrize("format_type", ["file", "base64", "", "no"])
 def test_a_get_that_names_no_url_type_is_code_6(endpoint: RunningEndpoint, format_type: str) -> None:
     url = f"{endpoint.base_url}/ocr/card?format_type={format_type}"
-    assert said(requests.get(url, auth=AUTH, timeout=60)) == refusal("6")
+    assert text(requests.get(url, auth=AUTH, timeout=60)) == refusal("6")
 
 
 @pytest.mark.parametrize(
     "sent",
     [
         {"files": {"img": b"a text, named .jpg"}},
-        {"files": {"img": picture_of(FRONT)[:40]}},
+        {"files": {"img": image_of(FRONT)[:40]}},
         {"files": {"img": (None, "a field that is no file")}},
     ],
 )
@@ -109,9 +109,9 @@ def test_unreadable_base64_is_code_3(endpoint: RunningEndpoint, value: object) -
 @pytest.mark.parametrize(
     "sent",
     [
-        {"files": {"img": picture_of(BLANK)}},
+        {"files": {"img": image_of(BLANK)}},
         {"files": {"img": b""}},
-        {"files": {"other": picture_of(FRONT)}},
+        {"files": {"other": image_of(FRONT)}},
     ],
 )
 def test_no_content_is_code_1(endpoint: RunningEndpoint, sent: dict[str, object]) -> None:
@@ -124,46 +124,46 @@ def test_no_base64_is_code_1(endpoint: RunningEndpoint, body: dict[str, object])
 
 
 def test_one_side_that_can_not_be_read_is_said_for_both(endpoint: RunningEndpoint) -> None:
-    front = picture_of(FRONT)
-    assert said(endpoint.post_file("ekyc/cards", front, b"text")) == refusal("3")
-    assert said(endpoint.post_file("ekyc/cards", picture_of(BLANK), front)) == refusal("1")
+    front = image_of(FRONT)
+    assert text(endpoint.post_file("ekyc/cards", front, b"text")) == refusal("3")
+    assert text(endpoint.post_file("ekyc/cards", image_of(BLANK), front)) == refusal("1")
     url = f"{endpoint.base_url}/ekyc/cards?format_type=file"
-    assert said(requests.post(url, files={"img1": front}, auth=AUTH, timeout=60)) == refusal("1")
+    assert text(requests.post(url, files={"img1": front}, auth=AUTH, timeout=60)) == refusal("1")
 
 
-def test_a_url_that_can_not_be_fetched_is_code_2(endpoint: RunningEndpoint, pictures: PictureHost) -> None:
-    for url in ("", "/front.png", "ftp://host/x", "file:///etc/hostname", "http://127.0.0.1:1/", pictures.url("/no")):
+def test_a_url_that_can_not_be_fetched_is_code_2(endpoint: RunningEndpoint, images: ImageHost) -> None:
+    for url in ("", "/front.png", "ftp://host/x", "file:///etc/hostname", "http://127.0.0.1:1/", images.url("/no")):
         params = {"format_type": "url", "img": url}
-        assert said(requests.get(f"{endpoint.base_url}/ekyc/card", params=params, auth=AUTH, timeout=60)) == refusal(
+        assert text(requests.get(f"{endpoint.base_url}/ekyc/card", params=params, auth=AUTH, timeout=60)) == refusal(
             "2"
         )
 
 
-def test_a_url_with_nothing_to_read_says_what_a_file_would(endpoint: RunningEndpoint, pictures: PictureHost) -> None:
+def test_a_url_with_nothing_to_read_says_what_a_file_would(endpoint: RunningEndpoint, images: ImageHost) -> None:
     for page, code in {"/text.jpg": "3", "/empty.jpg": "1", "/blank.png": "1"}.items():
-        params = {"format_type": "url", "img": pictures.url(page)}
-        assert said(requests.get(f"{endpoint.base_url}/ekyc/card", params=params, auth=AUTH, timeout=60)) == refusal(
+        params = {"format_type": "url", "img": images.url(page)}
+        assert text(requests.get(f"{endpoint.base_url}/ekyc/card", params=params, auth=AUTH, timeout=60)) == refusal(
             code
         )
 
 
-def test_private_addresses_are_refused_unless_allowed(start: Start, pictures: PictureHost) -> None:
+def test_private_addresses_are_refused_unless_allowed(start: Start, images: ImageHost) -> None:
     endpoint = start("--workers=1")
-    asked_before = list(pictures.asked)
+    asked_before = list(images.asked)
     for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0x7f000001", "10.0.0.1", "169.254.169.254"):
-        params = {"format_type": "url", "img": f"http://{host}:{pictures.port}/front.png"}
-        assert said(requests.get(f"{endpoint.base_url}/ekyc/card", params=params, auth=AUTH, timeout=60)) == refusal(
+        params = {"format_type": "url", "img": f"http://{host}:{images.port}/front.png"}
+        assert text(requests.get(f"{endpoint.base_url}/ekyc/card", params=params, auth=AUTH, timeout=60)) == refusal(
             "2"
         )
-    assert pictures.asked == asked_before
+    assert images.asked == asked_before
 
 
 def test_the_quota_counts_successes_and_then_refuses_everything(start: Start) -> None:
     endpoint = start("--workers=2", "--max_answers=3")
-    assert said(endpoint.post_file("ekyc/card", picture_of(BLANK))) == refusal("1")
+    assert text(endpoint.post_file("ekyc/card", image_of(BLANK))) == refusal("1")
     with ThreadPoolExecutor(8) as threads:
-        replies = list(threads.map(lambda _: endpoint.post_file("ekyc/card", picture_of(FRONT)), range(8)))
-    assert sorted(reply.json()["errorCode"] for reply in replies) == ["0"] * 3 + ["4"] * 5
+        responses = list(threads.map(lambda _: endpoint.post_file("ekyc/card", image_of(FRONT)), range(8)))
+    assert sorted(response.json()["errorCode"] for response in responses) == ["0"] * 3 + ["4"] * 5
     assert post(endpoint, "?format_type=no") == refusal("4")
     assert post(endpoint, "?format_type=file", auth=None) == refusal("5")
 

@@ -16,7 +16,7 @@ import requests
 from schemas.contract import OPERATIONS
 from schemas.documents import DOCUMENTS
 from tests.endpoint.conftest import RunningEndpoint, Start
-from tests.endpoint.simple_reader import BROKEN, DEADLY, ENDLESS, FRONT, SECRET, SLOW, picture_of
+from tests.endpoint.simple_reader import BROKEN, DEADLY, ENDLESS, FRONT, SECRET, SLOW, image_of
 
 pytestmark = pytest.mark.slow
 
@@ -59,42 +59,42 @@ def test_the_docs_page_is_there(endpoint: RunningEndpoint) -> None:
 
 
 def test_health_is_said_without_credentials(endpoint: RunningEndpoint) -> None:
-    reply = requests.get(f"{endpoint.root_url}/healthz", timeout=60)
-    assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
+    response = requests.get(f"{endpoint.root_url}/healthz", timeout=60)
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
 def test_a_full_queue_is_http_503_with_retry_after(start: Start) -> None:
     endpoint = start("--workers=1", "--max_waiting=1")
     with ThreadPoolExecutor(6) as threads:
-        replies = list(threads.map(lambda _: endpoint.post_file("ekyc/card", picture_of(SLOW)), range(6)))
-    statuses = sorted(reply.status_code for reply in replies)
+        responses = list(threads.map(lambda _: endpoint.post_file("ekyc/card", image_of(SLOW)), range(6)))
+    statuses = sorted(response.status_code for response in responses)
     assert (statuses[:2], statuses[-1]) == ([200, 200], 503)
-    assert {reply.headers.get("Retry-After") for reply in replies if reply.status_code == 503} == {"1"}
-    assert endpoint.post_file("ekyc/card", picture_of(FRONT)).status_code == 200
+    assert {response.headers.get("Retry-After") for response in responses if response.status_code == 503} == {"1"}
+    assert endpoint.post_file("ekyc/card", image_of(FRONT)).status_code == 200
 
 
 def test_a_killed_worker_costs_no_answer(start: Start) -> None:
     endpoint = start("--workers=1")
     with ThreadPoolExecutor(1) as threads:
-        reading = threads.submit(endpoint.post_file, "ekyc/card", picture_of(SLOW))
+        reading = threads.submit(endpoint.post_file, "ekyc/card", image_of(SLOW))
         endpoint.wait_until_reading()
         os.kill(endpoint.workers()[0].pid, signal.SIGKILL)
         assert reading.result().status_code == 200
-    assert endpoint.post_file("ekyc/card", picture_of(FRONT)).status_code == 200
+    assert endpoint.post_file("ekyc/card", image_of(FRONT)).status_code == 200
     assert requests.get(f"{endpoint.root_url}/healthz", timeout=60).status_code == 200
 
 
-def test_a_picture_that_kills_or_holds_its_worker_is_said_and_the_next_is_read(start: Start) -> None:
+def test_an_image_that_kills_or_holds_its_worker_is_said_and_the_next_is_read(start: Start) -> None:
     endpoint = start("--workers=1", "--card_timeout_s=1")
     for colour, status in {DEADLY: 500, BROKEN: 500, ENDLESS: 504, FRONT: 200}.items():
-        assert endpoint.post_file("ekyc/card", picture_of(colour)).status_code == status
+        assert endpoint.post_file("ekyc/card", image_of(colour)).status_code == status
 
 
-def test_time_in_which_the_server_was_suspended_is_on_no_picture_s_account(start: Start) -> None:
+def test_time_in_which_the_server_was_suspended_is_on_no_image_s_account(start: Start) -> None:
     endpoint = start("--workers=1", "--card_timeout_s=1")
     [worker] = endpoint.workers()
     with ThreadPoolExecutor(1) as threads:
-        reading = threads.submit(endpoint.post_file, "ekyc/card", picture_of(SLOW))
+        reading = threads.submit(endpoint.post_file, "ekyc/card", image_of(SLOW))
         endpoint.wait_until_reading()
         worker.suspend()
         endpoint.process.send_signal(signal.SIGSTOP)
@@ -117,7 +117,7 @@ def test_a_body_that_does_not_arrive_is_http_408_and_gives_its_place_back(start:
             slow = sockets.enter_context(socket.create_connection((host, int(port)), timeout=60))
             slow.sendall(f"{head}{form}".encode())
         assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
-    assert endpoint.post_file("ekyc/card", picture_of(FRONT)).status_code == 200
+    assert endpoint.post_file("ekyc/card", image_of(FRONT)).status_code == 200
 
 
 def test_a_client_that_goes_away_leaves_nothing_behind(start: Start) -> None:
@@ -128,7 +128,7 @@ def test_a_client_that_goes_away_leaves_nothing_behind(start: Start) -> None:
         with socket.create_connection((host, int(port)), timeout=60) as leaving:
             leaving.sendall(head.encode())
     give_up_at = time.monotonic() + 30  # the server hears of it when its turn comes
-    while endpoint.post_file("ekyc/cards", *[picture_of(FRONT)] * 2).status_code != 200:
+    while endpoint.post_file("ekyc/cards", *[image_of(FRONT)] * 2).status_code != 200:
         assert time.monotonic() < give_up_at
     assert "Traceback" not in endpoint.log_path.read_text()
 
@@ -137,28 +137,28 @@ def test_every_answer_is_held_back_by_the_latency_asked_for(start: Start) -> Non
     endpoint = start("--workers=1", "--latency_s=0.4")
     with ThreadPoolExecutor(8) as threads:
         started = time.monotonic()
-        replies = list(threads.map(lambda _: endpoint.post_file("ekyc/card", picture_of(FRONT)), range(8)))
+        responses = list(threads.map(lambda _: endpoint.post_file("ekyc/card", image_of(FRONT)), range(8)))
         took_s = time.monotonic() - started
-    assert {reply.status_code for reply in replies} == {200}
-    assert min(reply.elapsed.total_seconds() for reply in replies) >= 0.4
+    assert {response.status_code for response in responses} == {200}
+    assert min(response.elapsed.total_seconds() for response in responses) >= 0.4
     assert took_s < 8 * 0.4, "answers are held back beside each other, not one after the other"
 
 
-def test_the_log_tells_nothing_of_pictures_or_queries(start: Start) -> None:
+def test_the_log_tells_nothing_of_images_or_queries(start: Start) -> None:
     endpoint = start("--workers=1")
-    endpoint.post_file("ekyc/card", picture_of(FRONT), note="a-query-value")
-    endpoint.post_file("ekyc/card", picture_of(BROKEN))
+    endpoint.post_file("ekyc/card", image_of(FRONT), note="a-query-value")
+    endpoint.post_file("ekyc/card", image_of(BROKEN))
     endpoint.process.terminate()
     assert endpoint.process.wait(timeout=60) == 0
     log = endpoint.log_path.read_text()
-    said = re.findall(
+    given = re.findall(
         r"^\S+ \S+ ([A-Z]+ endpoint.*)$", log, flags=re.MULTILINE
     )  # loky counts its semaphores there, too
-    assert said == [
+    assert given == [
         "INFO endpoint: reads cards with 1 workers",
-        re.search(
-            r"ERROR endpoint.server.app: HTTP 500: the reader failed on this picture RuntimeError at \S+:\d+", log
-        )[0],
+        re.search(r"ERROR endpoint.server.app: HTTP 500: the reader failed on this image RuntimeError at \S+:\d+", log)[
+            0
+        ],
         "INFO endpoint: stopped after 1 answers",
     ]
     assert SECRET not in log

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from endpoint.server.url_fetch import FetchBounds, UrlUnavailable, fetch, is_any, is_public
-from tests.endpoint.image_host import PAGES, PictureHost, picture_host
+from tests.endpoint.image_host import PAGES, ImageHost, image_host
 
 BOUNDS = FetchBounds(max_bytes=1_000_000, timeout_s=20, max_redirects=3, may_reach=is_any)
 NAME = "cards.example"  # RFC 2606: no name server knows it, so only the resolver of a test can lead there
@@ -56,11 +56,11 @@ def test_wrapping_an_address_changes_nothing(address: object) -> None:
     assert {is_public(f"{prefix}{address}") for prefix in ("", "::ffff:", "64:ff9b::")} == {is_public(str(address))}
 
 
-def test_a_picture_is_fetched_whole(pictures: PictureHost) -> None:
-    assert fetch(pictures.url("/front.png"), BOUNDS) == PAGES["/front.png"]
+def test_an_image_is_fetched_whole(images: ImageHost) -> None:
+    assert fetch(images.url("/front.png"), BOUNDS) == PAGES["/front.png"]
 
 
-def test_a_name_is_resolved_once_and_the_checked_address_is_called(pictures: PictureHost) -> None:
+def test_a_name_is_resolved_once_and_the_checked_address_is_called(images: ImageHost) -> None:
     asked: list[tuple[str, int]] = []
 
     def rebinding(host: str, port: int) -> list[str]:
@@ -68,35 +68,35 @@ def test_a_name_is_resolved_once_and_the_checked_address_is_called(pictures: Pic
         return ["127.0.0.1"] if len(asked) == 1 else ["192.0.2.1"]
 
     bounds = replace(BOUNDS, may_reach=lambda address: address == "127.0.0.1")
-    assert fetch(f"http://{NAME}:{pictures.port}/front.png", bounds, rebinding) == PAGES["/front.png"]
-    assert asked == [(NAME, pictures.port)]
-    assert pictures.asked[-1] == ("/front.png", f"{NAME}:{pictures.port}")
+    assert fetch(f"http://{NAME}:{images.port}/front.png", bounds, rebinding) == PAGES["/front.png"]
+    assert asked == [(NAME, images.port)]
+    assert images.asked[-1] == ("/front.png", f"{NAME}:{images.port}")
 
 
-def test_addresses_that_may_not_be_reached_are_left_out(pictures: PictureHost) -> None:
+def test_addresses_that_may_not_be_reached_are_left_out(images: ImageHost) -> None:
     bounds = replace(BOUNDS, may_reach=lambda address: address == "127.0.0.1")
-    url = f"http://{NAME}:{pictures.port}/back.png"
+    url = f"http://{NAME}:{images.port}/back.png"
     assert fetch(url, bounds, lambda *_: ["10.0.0.1", "127.0.0.1"]) == PAGES["/back.png"]
     assert refused(url, bounds, lambda *_: ["10.0.0.1", "::1"]) == "no address that may be reached"
 
 
-def test_a_name_that_leads_to_a_private_address_is_not_called(pictures: PictureHost) -> None:
-    before = list(pictures.asked)
-    assert refused(f"http://{NAME}:{pictures.port}/front.png", replace(BOUNDS, may_reach=is_public))
-    assert refused(pictures.url("/front.png"), replace(BOUNDS, may_reach=is_public), None)
-    assert pictures.asked == before
+def test_a_name_that_leads_to_a_private_address_is_not_called(images: ImageHost) -> None:
+    before = list(images.asked)
+    assert refused(f"http://{NAME}:{images.port}/front.png", replace(BOUNDS, may_reach=is_public))
+    assert refused(images.url("/front.png"), replace(BOUNDS, may_reach=is_public), None)
+    assert images.asked == before
 
 
-def test_redirects_are_followed_and_checked_each(pictures: PictureHost) -> None:
+def test_redirects_are_followed_and_checked_each(images: ImageHost) -> None:
     only_here = replace(BOUNDS, may_reach=lambda address: address == "127.0.0.1")
-    assert fetch(pictures.url(f"/to/{pictures.url('/front.png')}"), only_here) == PAGES["/front.png"]
-    assert fetch(pictures.url("/to//front.png"), only_here) == PAGES["/front.png"]
-    assert refused(pictures.url("/to/http://127.0.0.2/front.png"), only_here, None) == "no address that may be reached"
-    assert refused(pictures.url("/to/file:///etc/hostname"), only_here) == "not an http or https URL"
+    assert fetch(images.url(f"/to/{images.url('/front.png')}"), only_here) == PAGES["/front.png"]
+    assert fetch(images.url("/to//front.png"), only_here) == PAGES["/front.png"]
+    assert refused(images.url("/to/http://127.0.0.2/front.png"), only_here, None) == "no address that may be reached"
+    assert refused(images.url("/to/file:///etc/hostname"), only_here) == "not an http or https URL"
 
 
-def test_redirects_are_bounded(pictures: PictureHost) -> None:
-    thrice = pictures.url("/to//to//to//front.png")
+def test_redirects_are_bounded(images: ImageHost) -> None:
+    thrice = images.url("/to//to//to//front.png")
     assert fetch(thrice, BOUNDS) == PAGES["/front.png"]
     assert refused(thrice, replace(BOUNDS, max_redirects=2)) == "too many redirects"
 
@@ -120,24 +120,24 @@ def test_a_name_without_an_address_is_refused() -> None:
     assert refused(f"http://{NAME}/", BOUNDS, unknown)
 
 
-def test_the_url_stands_in_no_message(pictures: PictureHost) -> None:
+def test_the_url_stands_in_no_message(images: ImageHost) -> None:
     for path in ("/no?token=secret", "/to/file:///secret", "/bytes/2000000?secret"):
-        assert "secret" not in refused(pictures.url(path))
+        assert "secret" not in refused(images.url(path))
 
 
 @pytest.mark.parametrize("path", ["/bytes/1000001", "/gzip/100000000", "/endless/body"])
-def test_a_body_is_read_up_to_its_bound(pictures: PictureHost, path: str) -> None:
-    assert refused(pictures.url(path)) == "more bytes than allowed"
+def test_a_body_is_read_up_to_its_bound(images: ImageHost, path: str) -> None:
+    assert refused(images.url(path)) == "more bytes than allowed"
 
 
-def test_a_body_of_the_bound_itself_is_whole(pictures: PictureHost) -> None:
-    assert len(fetch(pictures.url("/bytes/1000000"), BOUNDS)) == 1_000_000
+def test_a_body_of_the_bound_itself_is_whole(images: ImageHost) -> None:
+    assert len(fetch(images.url("/bytes/1000000"), BOUNDS)) == 1_000_000
 
 
 @pytest.mark.parametrize("path", ["/drip/headers", "/drip/body"])
-def test_a_server_that_drips_is_left_in_time(pictures: PictureHost, path: str) -> None:
+def test_a_server_that_drips_is_left_in_time(images: ImageHost, path: str) -> None:
     started = time.monotonic()
-    refused(pictures.url(path), replace(BOUNDS, timeout_s=0.5))
+    refused(images.url(path), replace(BOUNDS, timeout_s=0.5))
     assert 0.4 < time.monotonic() - started < 20  # it would drip for ever
 
 
@@ -147,7 +147,7 @@ def test_tls_is_checked_against_the_name_not_the_address(tmp_path: Path, monkeyp
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(NAME).configure_cert(context)
-    with picture_host(context) as host:
+    with image_host(context) as host:
         assert fetch(f"https://{NAME}:{host.port}/front.png", BOUNDS, to_here) == PAGES["/front.png"]
         assert refused(f"https://other.example:{host.port}/front.png") == "SSLError"
         monkeypatch.delenv("REQUESTS_CA_BUNDLE")

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from endpoint.server.openapi import Reply
+from endpoint.server.openapi import Response
 from schemas.contract import OPERATIONS, TRANSFERS
 from tests.endpoint.conftest import ROOT, RunningEndpoint, running_endpoint
-from tests.endpoint.image_host import PAGES, PictureHost
+from tests.endpoint.image_host import PAGES, ImageHost
 from tests.endpoint.server.test_calls import call
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ def truth() -> dict[str, list[dict[str, dict[str, str]]]]:
 @pytest.mark.parametrize("transfer", TRANSFERS)
 def test_each_call_reads_a_card(
     reading: RunningEndpoint,
-    pictures: PictureHost,
+    images: ImageHost,
     truth: dict[str, list[dict[str, dict[str, str]]]],
     monkeypatch: pytest.MonkeyPatch,
     operation: str,
@@ -46,19 +46,19 @@ def test_each_call_reads_a_card(
 ) -> None:
     for name in SIDES:
         monkeypatch.setitem(PAGES, f"/{name}", (CARDS / name).read_bytes())
-    sent = {name: f"/{side}" for name, side in zip(OPERATIONS[operation].picture_params, SIDES, strict=False)}
-    reply = call(reading, "v2", operation, transfer, sent, pictures)
-    Reply.model_validate(reply.json())
+    sent = {name: f"/{side}" for name, side in zip(OPERATIONS[operation].image_params, SIDES, strict=False)}
+    response = call(reading, "v2", operation, transfer, sent, images)
+    Response.model_validate(response.json())
     shown = [card for page in sent.values() for card in truth[page[1:]]]
     expected = [(card["type"], card["info"][READ[card["type"]]]) for card in shown]
-    assert [(card["type"], card["info"][READ[card["type"]]]) for card in reply.json()["data"]] == expected
+    assert [(card["type"], card["info"][READ[card["type"]]]) for card in response.json()["data"]] == expected
 
 
 @pytest.mark.parametrize(
     ("name", "code"),
     {"bad-blank.jpg": "1", "bad-empty.jpg": "1", "bad-text.jpg": "3", "bad-truncated.jpg": "3"}.items(),
 )
-def test_a_bad_picture_gets_its_code(reading: RunningEndpoint, name: str, code: str) -> None:
+def test_a_bad_image_gets_its_code(reading: RunningEndpoint, name: str, code: str) -> None:
     assert reading.post_file("ekyc/card", (CARDS / name).read_bytes()).json()["errorCode"] == code
 
 
@@ -73,7 +73,7 @@ def test_a_pdf_of_two_sides_is_two_cards_without_a_verdict(
 
 
 @pytest.mark.parametrize("sides", [("chip-back-01.jpg", "chip-front-01.jpg"), ("chip-front-02.jpg",) * 2])
-def test_two_pictures_are_said_to_be_what_they_are(
+def test_two_images_are_said_to_be_what_they_are(
     reading: RunningEndpoint, truth: dict[str, list[dict[str, dict[str, str]]]], sides: tuple[str, str]
 ) -> None:
     found = reading.post_file("ekyc/cards", *((CARDS / side).read_bytes() for side in sides)).json()["data"]

@@ -1,4 +1,4 @@
-"""No picture takes a reading worker above 200 MB: not the largest that are read, nor damaged, crowded or empty ones."""
+"""No image takes a reading worker above 200 MB: not the largest that are read, nor damaged, crowded or empty ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def tall(card: Image.Image) -> Image.Image:
     return strip.filter(ImageFilter.GaussianBlur(2.5))
 
 
-PICTURES: dict[str, Callable[[Image.Image], bytes]] = {
+IMAGES: dict[str, Callable[[Image.Image], bytes]] = {
     "PDF": lambda _: pdf(),
     "damaged PDF, no card on a page": lambda _: mutated(pdf(), 219),
     "damaged PDF, cards read from whole pages": lambda _: mutated(pdf(), 207),
@@ -57,7 +57,7 @@ def card() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEndpoint]:
-    """An endpoint whose one worker has read all that is bundled: what it keeps between pictures is there."""
+    """An endpoint whose one worker has read all that is bundled: what it keeps between images is there."""
     folder = tmp_path_factory.mktemp("endpoint")
     with running_endpoint(folder, "--workers=1", reader="endpoint.reader.card_reader:CardReader") as ready:
         for path in sorted(CARDS.glob("*-*.*")):
@@ -65,10 +65,10 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEndpoint]:
         yield ready
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_a_worker_stays_within_its_bound(used: RunningEndpoint, card: Image.Image, name: str) -> None:
     [worker] = used.workers()
-    reply = used.post_file("ekyc/card", PICTURES[name](card))
+    response = used.post_file("ekyc/card", IMAGES[name](card))
     assert used.workers() == [worker], "the same one"
     assert peak_mb(worker.pid) <= MAX_MB
-    assert reply.json()["errorCode"] == READ or "megapixels" not in name, "what is large is read all the same"
+    assert response.json()["errorCode"] == READ or "megapixels" not in name, "what is large is read all the same"

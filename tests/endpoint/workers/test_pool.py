@@ -1,4 +1,4 @@
-"""A picture is answered once whatever becomes of a worker process, within bounds of time, memory and queue."""
+"""An image is answered once whatever becomes of a worker process, within bounds of time, memory and queue."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from endpoint.answers import PictureAnswer
+from endpoint.answers import ImageAnswer
 from endpoint.workers.pool import PoolBounds, QueueFull, WorkerLost, WorkerPool
-from endpoint.workers.process import CardTimeout, Gone, ProcessBounds
+from endpoint.workers.process import CardTimeout, ProcessBounds, WorkerDied
 from endpoint.workers.worker_main import ReaderFailed
 from tests.endpoint.conftest import worker_processes
 from tests.endpoint.simple_reader import (
@@ -37,15 +37,15 @@ from tests.endpoint.simple_reader import (
     SECRET,
     SLOW,
     SimpleReader,
+    image_of,
     info_of,
-    picture_of,
 )
 
 pytestmark = pytest.mark.slow
 
 PROCESS_BOUNDS = ProcessBounds(card_cpu_s=60, card_timeout_s=60, cards_per_worker=1000, max_worker_mb=2000)
 BOUNDS = PoolBounds(workers=1, max_waiting=8, max_wait_s=60, process=PROCESS_BOUNDS)
-FRONT_ANSWER = PictureAnswer("0", ({"type": "chip_id_card_front", "info": info_of("chip_id_card_front")},))
+FRONT_ANSWER = ImageAnswer("0", ({"type": "chip_id_card_front", "info": info_of("chip_id_card_front")},))
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +68,8 @@ def run(story: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(asyncio.wait_for(story(), 120))
 
 
-def read(pool: WorkerPool, colour: tuple[int, int, int]) -> Awaitable[PictureAnswer]:
-    return pool.read(picture_of(colour), get_thumb=False, says_valid=False)
+def read(pool: WorkerPool, colour: tuple[int, int, int]) -> Awaitable[ImageAnswer]:
+    return pool.read(image_of(colour), get_thumb=False, says_valid=False)
 
 
 def large_of(colour: tuple[int, int, int]) -> bytes:
@@ -80,7 +80,7 @@ def large_of(colour: tuple[int, int, int]) -> bytes:
 
 
 async def process_of(pool: WorkerPool) -> tuple[int, int]:
-    """A worker's process id, and how many pictures it had read."""
+    """A worker's process id, and how many images it had read."""
     answer = await read(pool, PROCESS)
     pid, read_before = answer.documents[0]["info"]["issued_at"].split()
     return int(pid), int(read_before)
@@ -91,7 +91,7 @@ def worker_pids() -> set[int]:
 
 
 @pytest.mark.parametrize("colour", [FRONT, DEADLY_ONCE], ids=["read", "read by the second process"])
-def test_a_large_picture_arrives_whole_and_none_of_it_stays(colour: tuple[int, int, int]) -> None:
+def test_a_large_image_arrives_whole_and_none_of_it_stays(colour: tuple[int, int, int]) -> None:
     async def story() -> None:
         async with started() as pool:
             answer = await pool.read(large_of(colour), get_thumb=False, says_valid=False)
@@ -109,17 +109,17 @@ def is_dead(pid: int) -> bool:
         return True
 
 
-def test_pictures_are_answered_by_their_own_answers() -> None:
+def test_images_are_answered_by_their_own_answers() -> None:
     async def story() -> None:
         async with started(workers=2) as pool:
             answers = await asyncio.gather(*(read(pool, colour) for colour in (FRONT, BACK) * 5))
-        back = PictureAnswer("0", ({"type": "chip_id_card_back", "info": info_of("chip_id_card_back")},))
+        back = ImageAnswer("0", ({"type": "chip_id_card_back", "info": info_of("chip_id_card_back")},))
         assert answers == [FRONT_ANSWER, back] * 5
 
     run(story)
 
 
-def test_a_picture_whose_worker_is_killed_is_read_by_another(tmp_path: Path) -> None:
+def test_an_image_whose_worker_is_killed_is_read_by_another(tmp_path: Path) -> None:
     async def story() -> None:
         async with started() as pool:
             pid, _ = await process_of(pool)
@@ -133,7 +133,7 @@ def test_a_picture_whose_worker_is_killed_is_read_by_another(tmp_path: Path) -> 
     run(story)
 
 
-def test_a_picture_that_kills_its_worker_once_is_answered_and_twice_is_lost() -> None:
+def test_an_image_that_kills_its_worker_once_is_answered_and_twice_is_lost() -> None:
     async def story() -> None:
         async with started() as pool:
             assert await read(pool, DEADLY_ONCE) == FRONT_ANSWER
@@ -144,7 +144,7 @@ def test_a_picture_that_kills_its_worker_once_is_answered_and_twice_is_lost() ->
     run(story)
 
 
-def test_a_deadly_picture_harms_no_other() -> None:
+def test_a_deadly_image_harms_no_other() -> None:
     async def story() -> None:
         async with started(workers=2) as pool:
             calm = asyncio.ensure_future(read(pool, SLOW))
@@ -168,7 +168,7 @@ def test_workers_killed_while_idle_cost_no_try() -> None:
     run(story)
 
 
-def test_a_picture_that_takes_too_long_is_given_up_and_its_process_ended() -> None:
+def test_an_image_that_takes_too_long_is_given_up_and_its_process_ended() -> None:
     async def story() -> None:
         async with started(card_timeout_s=1) as pool:
             pids = worker_pids()
@@ -180,25 +180,25 @@ def test_a_picture_that_takes_too_long_is_given_up_and_its_process_ended() -> No
     run(story)
 
 
-def test_a_picture_that_keeps_a_worker_computing_too_long_is_unreadable() -> None:
+def test_an_image_that_keeps_a_worker_computing_too_long_is_unreadable() -> None:
     async def story() -> None:
         async with started(card_cpu_s=0.5) as pool:
-            assert await read(pool, BUSY) == PictureAnswer("3")
+            assert await read(pool, BUSY) == ImageAnswer("3")
             assert await read(pool, FRONT) == FRONT_ANSWER
 
     run(story)
 
 
-def test_a_picture_that_needs_more_memory_than_there_is_is_unreadable() -> None:
+def test_an_image_that_needs_more_memory_than_there_is_is_unreadable() -> None:
     async def story() -> None:
         async with started(max_worker_mb=600) as pool:
-            assert await read(pool, GREEDY) == PictureAnswer("3")
+            assert await read(pool, GREEDY) == ImageAnswer("3")
             assert await read(pool, FRONT) == FRONT_ANSWER
 
     run(story)
 
 
-def test_a_worker_is_replaced_after_its_number_of_pictures() -> None:
+def test_a_worker_is_replaced_after_its_number_of_images() -> None:
     async def story() -> None:
         async with started(cards_per_worker=2) as pool:
             processes = [await process_of(pool) for _ in range(5)]
@@ -219,7 +219,7 @@ def test_a_worker_above_its_memory_is_replaced() -> None:
     run(story)
 
 
-def test_no_more_pictures_are_taken_than_may_wait() -> None:
+def test_no_more_images_are_taken_than_may_wait() -> None:
     async def story() -> None:
         pool = WorkerPool(SimpleReader, replace(BOUNDS, workers=2, max_waiting=1))
         with pool.places(2), pool.places(1), pytest.raises(QueueFull), pool.places(1):
@@ -230,7 +230,7 @@ def test_no_more_pictures_are_taken_than_may_wait() -> None:
     run(story)
 
 
-def test_no_picture_waits_longer_than_it_may() -> None:
+def test_no_image_waits_longer_than_it_may() -> None:
     async def story() -> None:
         async with started(max_wait_s=0.2) as pool:
             held = asyncio.ensure_future(read(pool, ENDLESS))
@@ -274,7 +274,7 @@ def test_a_bug_of_the_reader_is_said_without_its_message() -> None:
 def test_a_reader_that_can_not_open_is_an_error_at_the_start() -> None:
     async def story() -> None:
         pool = WorkerPool("tests.endpoint.simple_reader:NoSuchReader", BOUNDS)
-        with pytest.raises(Gone):
+        with pytest.raises(WorkerDied):
             await pool.start()
         pool.close()
 

@@ -120,7 +120,7 @@ def test_replaced(catalog: Any, folder: LocalFolder) -> None:
         ("append", FIRST), ("append", SECOND), ("overwrite", FIRST), ("overwrite", FIRST)
     ]  # fmt: skip
     *_, replaced, newest = catalog.load_table("cards.passport").metadata.snapshots
-    kept = {(run_id, told) for run_id, told in _messages(catalog) if run_id == SECOND}
+    kept = {(run_id, reported) for run_id, reported in _messages(catalog) if run_id == SECOND}
     assert _messages(catalog, newest.snapshot_id) == {(FIRST, "again"), *kept}
     assert _messages(catalog, replaced.snapshot_id) == {(FIRST, "first"), *kept}
     assert _counts(catalog, "passport") == [(FIRST, 30), (SECOND, 29)]
@@ -140,12 +140,12 @@ def test_own_files(catalog: Any, folder: LocalFolder) -> None:
             seen |= shown
 
 
-def test_no_replies(catalog: Any, folder: LocalFolder) -> None:
-    """Replies as received have one home, the ledger of the output; all other columns are in the tables."""
+def test_no_responses(catalog: Any, folder: LocalFolder) -> None:
+    """Responses as received have one home, the ledger of the output; all other columns are in the tables."""
     register(catalog, "cards", folder, [FIRST])
     names = {name: [field.name for field in catalog.load_table(f"cards.{name}").schema().fields] for name in TABLES}
     expected = {name: [*table.schema.names, "run_id"] for name, table in TABLES.items()}
-    expected["ledger"].remove("reply")
+    expected["ledger"].remove("response")
     assert names == expected
 
 
@@ -305,7 +305,7 @@ def test_publish(folder: LocalFolder, tmp_path: Path, monkeypatch: pytest.Monkey
     uri = f"sqlite:///{warehouse}/catalog.db"
     monkeypatch.setitem(cli.ENVIRONMENT, "PYICEBERG_CATALOG__CARDS__URI", uri)
     monkeypatch.setitem(cli.ENVIRONMENT, "PYICEBERG_CATALOG__CARDS__WAREHOUSE", f"file://{warehouse}")
-    told = [f"--output={folder.root}", f"--run_id={SECOND}", "--catalog=cards", "--namespace=cards"]
-    ended = cli.run("publish", *told)
+    reported = [f"--output={folder.root}", f"--run_id={SECOND}", "--catalog=cards", "--namespace=cards"]
+    ended = cli.run("publish", *reported)
     assert (ended.returncode, ended.stdout) == (0, f"run {SECOND}: 29 passport\n"), ended.stderr
     assert _counts(pyiceberg.SqlCatalog("cards", uri=uri), "passport") == [(SECOND, 29)]

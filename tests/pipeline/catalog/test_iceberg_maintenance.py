@@ -111,8 +111,8 @@ def test_maintenance(catalog: Any, folder: LocalFolder, iceberg_spark: Any, main
     assert _contents(folder) == before
     assert _counts(iceberg_spark, catalog) == _expected(folder)
     passport = f"{catalog.name}.cards.passport"
-    told = iceberg_spark.sql(f"SELECT DISTINCT invalid_message FROM {passport} WHERE run_id = '{FIRST}'")
-    assert [tuple(row) for row in told.collect()] == [("after",)]
+    message = iceberg_spark.sql(f"SELECT DISTINCT invalid_message FROM {passport} WHERE run_id = '{FIRST}'")
+    assert [tuple(row) for row in message.collect()] == [("after",)]
 
 
 def test_compacted(catalog: Any, folder: LocalFolder, iceberg_spark: Any) -> None:

@@ -20,10 +20,10 @@ ENVIRONMENT = {
 }
 
 
-def start(verb: str, *arguments: str) -> subprocess.Popen[str]:
-    """Start a verb in a process group of its own."""
+def start(command: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command in a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", verb, *arguments],
+        [sys.executable, "-m", "pipeline", command, *arguments],
         cwd=ROOT,
         env=ENVIRONMENT,
         text=True,
@@ -33,9 +33,9 @@ def start(verb: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def run(verb: str, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run a verb to its end."""
-    child = start(verb, *arguments)
+def run(command: str, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    child = start(command, *arguments)
     out, err = child.communicate(timeout=timeout_s)
     return subprocess.CompletedProcess(child.args, child.returncode, out, err)
 

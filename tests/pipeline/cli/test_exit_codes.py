@@ -22,7 +22,7 @@ def answered(status: int) -> StoreError:
         (PermissionError("in/shut"), 2),
         (answered(404), 2),
         (answered(503), 4),
-        (StoreUnreachable("no reply"), 4),
+        (StoreUnreachable("no response"), 4),
         (StoreRefused("expired"), 5),
     ],
 )
@@ -49,19 +49,19 @@ _FROM_A_WORKER = """org.example: bundle 3 failed
 Traceback (most recent call last):
   File "cardbeam/journal/local_writer.py", line 119, in _named
     raise OSError(error.errno, error.strerror, str(self._path)) from None
-{told}
+{message}
 
 During handling of the above exception, another exception occurred:
 
 Traceback (most recent call last):
   File "apache_beam/runners/common.py", line 1630, in _reraise_augmented
     raise new_exn
-RuntimeError: {told} [while running 'Call the endpoint/Settle']
+RuntimeError: {message} [while running 'Call the endpoint/Settle']
 """
 
 
 @pytest.mark.parametrize(
-    ("told", "words", "status"),
+    ("message", "words", "status"),
     [
         ("OSError: [Errno 28] No space left on device: '/out/j'", "[Errno 28] No space left on device: '/out/j'", 4),
         (
@@ -75,9 +75,9 @@ RuntimeError: {told} [while running 'Call the endpoint/Settle']
         ("ValueError: NGUYEN VAN MAU", "RuntimeError", 4),
     ],
 )
-def test_an_error_of_another_process(told: str, words: str, status: int) -> None:
+def test_an_error_of_another_process(message: str, words: str, status: int) -> None:
     """Words and status are those of the system's error, or of ours, that the runner's text tells of."""
-    error = RuntimeError(_FROM_A_WORKER.format(told=told))
+    error = RuntimeError(_FROM_A_WORKER.format(message=message))
     assert (cause(error), exit_status_of(error)) == (words, status)
 
 

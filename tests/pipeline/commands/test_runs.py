@@ -16,7 +16,7 @@ from pipeline.__main__ import main
 from pipeline.commands.runs import run_rows
 from pipeline.runs.recovery import close_unfinished_runs
 from pipeline.runs.registry import Run, begin
-from tests.pipeline.nights import FIRST, settled, write_run
+from tests.pipeline.nights import FIRST, ledger_record, write_run
 from tests.records import answered, write_segment
 
 
@@ -24,7 +24,7 @@ from tests.records import answered, write_segment
 def folder(tmp_path: Path) -> LocalFolder:
     """A complete run, one that was closed, one that was killed, and one with a damaged run.json."""
     folder = LocalFolder(str(tmp_path / "out"))
-    write_run(folder, FIRST, [settled(FIRST, 0, ("0.jpg",), reply=b"")], deferred=0)
+    write_run(folder, FIRST, [ledger_record(FIRST, 0, ("0.jpg",), response=b"")], deferred=0)
     begin(folder, Run("closed", "backfill", "2026-11-23T01:00:00+00:00"))
     write_segment(folder, f"{of_run(JOURNAL, 'closed')}/a-000000.journal", [answered(1)])
     close_unfinished_runs(folder)
@@ -56,8 +56,8 @@ def test_a_run_whose_process_lives_is_running(folder: LocalFolder) -> None:
     with Path(folder.root, LOCK_FILE).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         alive = {row[0]: row[2] for row in run_rows(folder)}
-    dead = {row[0]: row[2] for row in run_rows(folder)}
-    assert (alive["killed"], dead["killed"], alive["closed"]) == ("running", "unfinished", "interrupted")
+    failed_record = {row[0]: row[2] for row in run_rows(folder)}
+    assert (alive["killed"], failed_record["killed"], alive["closed"]) == ("running", "unfinished", "interrupted")
 
 
 def test_an_output_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from pipeline.cli.exit_codes import UsageError
 from pipeline.commands import sql
 from schemas.document_tables import schema_of
 from schemas.documents import DOCUMENT_TYPES
-from tests.pipeline.nights import FIRST, HALF, SECOND, reply, settled, write_nights, write_run
+from tests.pipeline.nights import FIRST, HALF, SECOND, ledger_record, response, write_nights, write_run
 
 Front = dict[str, object]
 _FRONT: Front = {"id": "079300000001", "name": "ĐẶNG VĂN MẪU", "dob": "02-03-1990"}
@@ -59,19 +59,19 @@ def test_columns(document_type: str, nights: duckdb.DuckDBPyConnection) -> None:
         "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ? AND schema_name = 'main'",
         [document_type],
     ).fetchall()
-    told = [(field.name, field.metadata[b"doc"].decode()) for field in schema_of(document_type)]
-    assert found == [*told, ("run_id", "The run that wrote the row; the partition")]
+    reported = [(field.name, field.metadata[b"doc"].decode()) for field in schema_of(document_type)]
+    assert found == [*reported, ("run_id", "The run that wrote the row; the partition")]
 
 
 def test_comments(nights: duckdb.DuckDBPyConnection) -> None:
     """Every view and table has a comment, and the database lists each column once."""
     names = {name for (name,) in nights.sql("SHOW TABLES").fetchall()}
-    told = nights.sql(
+    reported = nights.sql(
         "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal UNION ALL "
         "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal"
     ).fetchall()
-    assert {name for name, comment in told if comment} == names
-    assert len(told) == len(names)
+    assert {name for name, comment in reported if comment} == names
+    assert len(reported) == len(names)
     columns = nights.sql("SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal").fetchall()
     assert len(columns) == len(set(columns))
 
@@ -102,7 +102,7 @@ def test_a_run_that_is_resumed_meanwhile(tmp_path: Path) -> None:
 
 
 def test_latest(nights: duckdb.DuckDBPyConnection) -> None:
-    """Of a picture that was taken again under the same name the newer answer is shown."""
+    """Of an image that was taken again under the same name the newer answer is shown."""
     again = "SELECT run_id FROM {} WHERE uris[1] LIKE '%/060.jpg' ORDER BY 1"
     assert nights.sql(again.format("passport")).fetchall() == [(FIRST,), (SECOND,)]
     assert nights.sql(again.format("latest_passport")).fetchall() == [(SECOND,)]
@@ -218,7 +218,7 @@ def test_a_damaged_receipt_blocks_no_other(tmp_path: Path, caplog: pytest.LogCap
 def test_sides(front: Front, back: Front, expected: tuple[bool | None, str | None], tmp_path: Path) -> None:
     """`sides_agree` compares number, name and birth date as each side writes them, and says what differs."""
     answer = _answer(("chip_id_card_front", {**_FRONT, **front}), ("chip_id_card_back", {**_BACK, **back}))
-    write_run(LocalFolder(str(tmp_path)), FIRST, [settled(FIRST, 0, ("f.jpg", "b.jpg"), reply=answer)])
+    write_run(LocalFolder(str(tmp_path)), FIRST, [ledger_record(FIRST, 0, ("f.jpg", "b.jpg"), response=answer)])
     found = connect(str(tmp_path)).sql("SELECT sides_agree, why_not FROM cards")
     assert found.fetchall() == [expected]
 
@@ -235,7 +235,10 @@ def test_swapped_backs(tmp_path: Path) -> None:
         "another": [fronts[0], backs[2], fronts[1]],
         "more backs": [fronts[2], backs[0], backs[2]],
     }
-    records = [settled(FIRST, at, (name,), reply=_answer(*told)) for at, (name, told) in enumerate(answers.items())]
+    records = [
+        ledger_record(FIRST, at, (name,), response=_answer(*reported))
+        for at, (name, reported) in enumerate(answers.items())
+    ]
     write_run(LocalFolder(str(tmp_path)), FIRST, records)
     found = connect(str(tmp_path)).sql("SELECT uris[1], id[-1:], mrz_name[1], why_not FROM cards ORDER BY ALL")
     assert found.fetchall() == [
@@ -258,7 +261,9 @@ def test_one_side(tmp_path: Path) -> None:
         _answer(("chip_id_card_back", _BACK)),
         _answer(("12_id_card_front", _FRONT), ("12_id_card_back", {"issue_date": "01-02-2015"})),
     ]
-    records = [settled(FIRST, number, (f"{number}.jpg",), reply=answer) for number, answer in enumerate(answers)]
+    records = [
+        ledger_record(FIRST, number, (f"{number}.jpg",), response=answer) for number, answer in enumerate(answers)
+    ]
     write_run(LocalFolder(str(tmp_path)), FIRST, records)
     found = connect(str(tmp_path)).sql("SELECT card, id, mrz_name, sides_agree, why_not FROM cards ORDER BY uris")
     assert found.fetchall() == [
@@ -275,7 +280,7 @@ def _answer(*documents: tuple[str, Front]) -> bytes:
 
 def test_runs(nights: duckdb.DuckDBPyConnection) -> None:
     """`runs` has each receipt with typed columns."""
-    found = nights.sql("SELECT run_id, requests.answered, spend, documents['passport'] FROM runs ORDER BY run_id")
+    found = nights.sql("SELECT run_id, requests.succeeded, cost, documents['passport'] FROM runs ORDER BY run_id")
     assert found.fetchall() == [(FIRST, 122, 2.44, 30), (SECOND, 29, 0.58, 29)]
 
 
@@ -316,9 +321,9 @@ def test_prompt(root: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setattr("builtins.input", typed)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     assert sql.main([f"--output={root}"]) == 0
-    told = capsys.readouterr()
-    assert ["42" in told.out, "43" in told.out] == [True, True]
-    assert told.err.count("syntax error") == 1
+    reported = capsys.readouterr()
+    assert ["42" in reported.out, "43" in reported.out] == [True, True]
+    assert reported.err.count("syntax error") == 1
 
 
 def test_no_value_in_errors(root: str) -> None:
@@ -349,8 +354,8 @@ def test_usage(
     assert message in capsys.readouterr().err
 
 
-def test_reply_is_seeded() -> None:
+def test_response_is_seeded() -> None:
     """The nights are the same each time."""
     import random
 
-    assert reply(random.Random(1), ("passport", {})) == reply(random.Random(1), ("passport", {}))
+    assert response(random.Random(1), ("passport", {})) == response(random.Random(1), ("passport", {}))

@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from cardbeam.model.record import Settled
+from cardbeam.model.record import JournalRecord
 from cardbeam.storage.folder import LocalFolder
 from pipeline.catalog.views import connect
-from tests.pipeline.nights import FIRST, settled, write_nights, write_run
+from tests.pipeline.nights import FIRST, ledger_record, write_nights, write_run
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "analytics.md"
 _QUESTION = re.compile(r"### (?P<question>.+)\n\n```sql\n(?P<sql>[^`]+)```\n\n```text\n(?P<answer>[^`]+)```")
@@ -48,7 +48,7 @@ def test_shares_count_documents_without_a_verdict(tmp_path: Path) -> None:
     """A document that the endpoint did not judge counts among all of its branch."""
     verdicts: tuple[dict[str, str], ...] = ({"valid": "False"}, {}, {"valid": "True"}, {})
     records = [
-        settled(FIRST, 2 * number, (f"{number}.jpg",), reply=_passport(**verdict))
+        ledger_record(FIRST, 2 * number, (f"{number}.jpg",), response=_passport(**verdict))
         for number, verdict in enumerate(verdicts)
     ]
     found = connect(write_whole(tmp_path, records)).sql(_asked("Which branch sends")).fetchall()
@@ -59,11 +59,11 @@ def test_ages_are_of_the_day(tmp_path: Path) -> None:
     """Who has a birthday tomorrow is still a year younger today."""
     births = ("22-11-1996", "23-11-1996", "01-01-1997", "31-12-1986")
     records = [
-        settled(
+        ledger_record(
             FIRST,
             number,
             (f"{number}.jpg",),
-            reply=json.dumps(
+            response=json.dumps(
                 {"errorCode": "0", "data": [{"type": "chip_id_card_front", "info": {"id": str(number), "dob": birth}}]}
             ).encode(),
         )
@@ -73,7 +73,7 @@ def test_ages_are_of_the_day(tmp_path: Path) -> None:
     assert found == [(20, 2), (30, 2)]
 
 
-def write_whole(root: Path, records: list[Settled]) -> str:
+def write_whole(root: Path, records: list[JournalRecord]) -> str:
     """The output folder of one run."""
     write_run(LocalFolder(str(root)), FIRST, records)
     return str(root)

@@ -45,9 +45,9 @@ def serving(options: PipelineOptions) -> AbstractContextManager[str | None]:
 
 
 def ask(endpoint: str) -> dict[str, object]:
-    with urllib.request.urlopen(f"http://{endpoint}/", timeout=10) as reply:
-        told: dict[str, object] = json.load(reply)
-    return told
+    with urllib.request.urlopen(f"http://{endpoint}/", timeout=10) as response:
+        message: dict[str, object] = json.load(response)
+    return message
 
 
 def test_it_runs_for_the_block_and_knows_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,8 +56,8 @@ def test_it_runs_for_the_block_and_knows_no_credentials(tmp_path: Path, monkeypa
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted")
     with serving(options_of(tmp_path, LISTENS)) as endpoint:
         assert endpoint is not None
-        told = ask(endpoint)
-    names, pid = told["names"], told["pid"]
+        message = ask(endpoint)
+    names, pid = message["names"], message["pid"]
     assert isinstance(names, list)
     assert isinstance(pid, int)
     assert ("PATH" in names, {"CARD_API_SECRET", "AWS_SECRET_ACCESS_KEY"} & set(names)) == (True, set())
@@ -112,8 +112,8 @@ def test_the_java_job_servers_run_so_too(tmp_path: Path, runner: str) -> None:
     given = [f"--runner={runner}", f"--job_server_java_launcher={java}", f"--{name}_job_server_jar={jar}"]
     with serving(PipelineOptions(given)) as endpoint:
         assert endpoint is not None
-        told = ask(endpoint)
-    pid = told["pid"]
+        message = ask(endpoint)
+    pid = message["pid"]
     assert isinstance(pid, int)
     assert not psutil.pid_exists(pid)
 

@@ -1,4 +1,4 @@
-"""The run of a watch ends after --run_hours, however often it is killed and started again before."""
+"""The run of a watch ends after --run_duration_h, however often it is killed and started again before."""
 
 from __future__ import annotations
 

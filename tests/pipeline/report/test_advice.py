@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pipeline.report.advice import ADVICE, advice
 from schemas.contract import TRANSFERS
-from schemas.outcomes import OUTCOMES, is_code_of_a_death, outcome_of_error_code, outcome_of_status
+from schemas.outcomes import OUTCOMES, is_failure_code, outcome_of_error_code, outcome_of_status
 from tests.pipeline.cli import ROOT
 
-DEATHS = [
-    *(outcome for code, outcome in OUTCOMES.items() if code != "answered"),
+FAILURES = [
+    *(outcome for code, outcome in OUTCOMES.items() if code != "succeeded"),
     *(outcome_of_error_code("2", transfer) for transfer in TRANSFERS),
     *(outcome_of_status(status) for status in (413, 429, 503)),
 ]
@@ -16,12 +16,12 @@ DEATHS = [
 
 def test_what_has_no_advice_of_its_own_is_tried_again_or_replayed() -> None:
     """Nothing is to be done about exactly those codes that the next backfill tries again and that say nothing else."""
-    others = [death for death in DEATHS if death.code not in ADVICE]
-    assert {death.code: advice(death.code, death.retriable) for death in others} == {
-        death.code: "nothing: the next backfill tries again" if death.retriable else "look at it, then run replay"
-        for death in others
+    others = [failure for failure in FAILURES if failure.code not in ADVICE]
+    assert {failure.code: advice(failure.code, failure.retriable) for failure in others} == {
+        failure.code: "nothing: the next backfill tries again" if failure.retriable else "look at it, then run replay"
+        for failure in others
     }
-    assert {death.code for death in others if death.retriable} == {
+    assert {failure.code for failure in others if failure.retriable} == {
         *("error_2", "error_4", "error_5", "error_6", "timeout", "unreachable", "connection", "http_429", "http_503"),
         *("not_found", "unreadable_source"),
     }
@@ -30,16 +30,16 @@ def test_what_has_no_advice_of_its_own_is_tried_again_or_replayed() -> None:
 def test_advice_of_its_own_never_leaves_it_to_the_next_backfill() -> None:
     """A code that is final asks for something else; a retriable one may ask for more than waiting."""
     assert {code: advice(code, retriable=False) for code in ADVICE} == ADVICE
-    assert [code for code, said in ADVICE.items() if "the next backfill tries again" in said] == []
+    assert [code for code, text in ADVICE.items() if "the next backfill tries again" in text] == []
 
 
 def test_advice_is_about_codes_that_there_are() -> None:
-    assert [code for code in ADVICE if not is_code_of_a_death(code)] == []
+    assert [code for code in ADVICE if not is_failure_code(code)] == []
 
 
 def test_the_readme_says_what_to_do_about_each_code() -> None:
     """As the documentation of the column `code` promises; what ends the run is no dead letter."""
     page = (ROOT / "README.md").read_text()
     never_dead = {"error_4"}
-    codes = {death.code.replace("http_503", "http_5xx") for death in DEATHS} | {"http_4xx"}
+    codes = {failure.code.replace("http_503", "http_5xx") for failure in FAILURES} | {"http_4xx"}
     assert sorted(code for code in codes - never_dead if f"`{code}`" not in page) == []

@@ -19,7 +19,7 @@ from pipeline.report.facts import Facts, facts_of, shares_unsure
 from pipeline.report.page import sentence, shown
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
-from tests.pipeline.nights import FIRST, HALF, SECOND, person, reply, settled, write_nights, write_run
+from tests.pipeline.nights import FIRST, HALF, SECOND, ledger_record, person, response, write_nights, write_run
 
 _URI = re.compile(
     r"""(?:src|href|xlink:href)="(?!data:|#|\.\./index\.html|\d{8}T\d{6}Z/report\.html)[^"]*|url\((?!#)"""
@@ -66,28 +66,26 @@ def _text(page: str) -> str:
 
 def test_sentence(page: str) -> None:
     """The first sentence tells what happened."""
-    told = (
-        "The run is complete: of 134 pictures found 0 were answered before, 122 were answered now and 12 could not be"
-    )
-    assert told in _text(page)
+    message = "The run is complete: of 134 images found 0 were processed before, 122 succeeded and 12 could not be"
+    assert message in _text(page)
 
 
 def test_stopped() -> None:
     """A run that stopped is told what to do, and counts that do not add up are said."""
-    requests = {"found": 9, "answered_before": 1, "answered": 3, "dead": 0, "deferred": 4}
+    requests = {"found": 9, "skipped": 1, "succeeded": 3, "dead_lettered": 0, "deferred": 4}
     assert sentence({"status": "out_of_requests", "requests": requests, "reconciled": False}) == (
         "The account's requests ran out; the same command, given later, takes up what is left: "
-        "of 9 pictures found 1 were answered before, "
-        "3 were answered now and 0 could not be read, 4 left for later, but the counts do not add up."
+        "of 9 images found 1 were processed before, "
+        "3 succeeded and 0 could not be read, 4 deferred, but the counts do not add up."
     )
 
 
 def test_dead_letters(facts: Facts) -> None:
     """Dead letters are counted by code, with what to do."""
     assert facts.dead_letters.rows == [
-        ("error_1", "have the picture taken again: no card is seen on it", 4),
+        ("error_1", "have the image taken again: no card is seen on it", 4),
         ("http_503", "nothing: the next backfill tries again", 4),
-        ("unreadable_image", "have the picture taken again: it is not a whole one", 4),
+        ("unreadable_image", "have the image taken again: it is not a whole one", 4),
     ]
 
 
@@ -114,8 +112,10 @@ def test_missing(tmp_path: Path) -> None:
     """A field that some documents lack has its share; those that all lack are told apart."""
     rng, folder = random.Random(1), LocalFolder(str(tmp_path))
     given = [{"id": f"B{number}", "place_of_birth": "" if number else "Tỉnh Mẫu"} for number in range(4)]
-    replies = [reply(rng, ("passport", info)) for info in given]
-    write_run(folder, FIRST, [settled(FIRST, at, (f"{at}.jpg",), reply=one) for at, one in enumerate(replies)])
+    responses = [response(rng, ("passport", info)) for info in given]
+    write_run(
+        folder, FIRST, [ledger_record(FIRST, at, (f"{at}.jpg",), response=one) for at, one in enumerate(responses)]
+    )
     found = facts_of(connect(str(tmp_path)), FIRST)
     assert found.missing.rows == [("passport", "place_of_birth", 75.0)]
     assert "full_name" in found.never["passport"]
@@ -129,7 +129,7 @@ def test_trend(root: Path) -> None:
 
 
 def test_no_card_text(page: str, root: Path) -> None:
-    """No value of a card, no URI of a picture and no label is in the page."""
+    """No value of a card, no URI of an image and no label is in the page."""
     connection = connect(str(root))
     values: set[str] = set()
     for name, fields in DOCUMENTS.items():
@@ -152,9 +152,9 @@ def test_nothing_answered(tmp_path: Path) -> None:
     """A run in which nothing was answered has a report, without plots of what there is not."""
     write_run(LocalFolder(str(tmp_path)), FIRST, [], deferred=3)
     assert main(["report", f"--output={tmp_path}"]) == 0
-    told = _text(Path(tmp_path, "runs", FIRST, "report.html").read_text())
-    assert "of 3 pictures found" in told
-    assert "3 left for later" in told
+    message = _text(Path(tmp_path, "runs", FIRST, "report.html").read_text())
+    assert "of 3 images found" in message
+    assert "3 deferred" in message
 
 
 def test_index(root: Path) -> None:
@@ -170,11 +170,11 @@ def test_unfinished(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"), [(0, "0"), (12345, "12,345"), (0.6953, "0.695"), (1234.5, "1,234"), (2.0, "2"), ("a", "a")]
+    ("value", "message"), [(0, "0"), (12345, "12,345"), (0.6953, "0.695"), (1234.5, "1,234"), (2.0, "2"), ("a", "a")]
 )
-def test_shown(value: object, told: str) -> None:
+def test_shown(value: object, message: str) -> None:
     """Numbers are short and grouped."""
-    assert shown(value) == told
+    assert shown(value) == message
 
 
 @pytest.mark.slow

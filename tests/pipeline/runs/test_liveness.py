@@ -11,10 +11,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cardbeam.run_state.heartbeat import Control, write_control
+from cardbeam.run_state.heartbeat import WatchHeartbeat, write_watch_heartbeat
 from cardbeam.run_state.run_lock import LOCK_FILE
 from cardbeam.storage.folder import LocalFolder
-from pipeline.runs.liveness import SILENT_S, Observer, is_alive
+from pipeline.runs.liveness import HEARTBEAT_TIMEOUT_S, Observer, is_alive
 
 RUN = "run-1"
 
@@ -31,7 +31,7 @@ class Seen:
 
     def beat(self) -> None:
         self.beats += 1
-        write_control(self.folder, RUN, Control("s", 0, is_ending=False, beat=self.beats))
+        write_watch_heartbeat(self.folder, RUN, WatchHeartbeat("s", 0, is_ending=False, number=self.beats))
 
     def lives(self, *, beats: bool = False, run_id: str = RUN) -> tuple[bool, float]:
         """The answer, and how long it took."""
@@ -81,8 +81,13 @@ def test_elsewhere_a_heartbeat_tells(tmp_path: Path, is_local: bool) -> None:
     seen.hold({"run_id": RUN, "host": "another", "beat": 1})
     seen.beat()
     lives, took_s = seen.lives(beats=True)
-    dead, waited_s = seen.lives()
-    assert (lives, dead, took_s < 5.0, SILENT_S < waited_s < SILENT_S + 2) == (True, False, True, True)
+    failed_record, waited_s = seen.lives()
+    assert (lives, failed_record, took_s < 5.0, HEARTBEAT_TIMEOUT_S < waited_s < HEARTBEAT_TIMEOUT_S + 2) == (
+        True,
+        False,
+        True,
+        True,
+    )
 
 
 def test_the_claim_of_a_bucket_is_a_heartbeat_too(tmp_path: Path) -> None:
@@ -90,9 +95,9 @@ def test_the_claim_of_a_bucket_is_a_heartbeat_too(tmp_path: Path) -> None:
     seen = Seen(tmp_path, is_local=False)
     seen.hold({"run_id": RUN, "host": "another", "beat": 1})
     observer = Observer(seen.folder, RUN, lambda: seen.now_s)
-    looks = [observer.look(), observer.look()]
+    looks = [observer.poll(), observer.poll()]
     seen.hold({"run_id": RUN, "host": "another", "beat": 2})
-    assert [*looks, observer.look(), observer.look()] == [None, None, True, None]
+    assert [*looks, observer.poll(), observer.poll()] == [None, None, True, None]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7"])

@@ -15,7 +15,7 @@ from cardbeam.run_state.worker_heartbeat import Heartbeat, await_silence
 from cardbeam.storage.folder import Folder, LocalFolder
 from pipeline.cli.exit_codes import UsageError
 from pipeline.runs import lock as claim
-from pipeline.runs.lock import claimed, refuse_living_workers
+from pipeline.runs.lock import refuse_living_workers, run_lock
 
 LEASE = "runs/r1/leases/ab-{:09d}.lease"
 HEARTBEAT = "runs/r1/heartbeats/ab-{:09d}.heartbeat"
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Folder:
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     """A folder that is locked as a bucket is, with beats a hundred times as fast."""
-    monkeypatch.setattr(claim, "BEAT_S", 0.05)
+    monkeypatch.setattr(claim, "HEARTBEAT_INTERVAL_S", 0.05)
     return LocalFolder(str(tmp_path), is_local=False)
 
 
@@ -58,30 +58,30 @@ def test_a_second_run_is_refused_and_told_who_has_it(kind: str, request: pytest.
     """The message names the run, its process and its machine; the lock is free when its owner has ended."""
     output: Folder = request.getfixturevalue(kind)
     with (
-        claimed(output, "r1"),
+        run_lock(output, "r1"),
         pytest.raises(UsageError, match=r"run r1 is in progress \(pid \d+ on .+\) over this --output: wait for it"),
-        claimed(output, "r2"),
+        run_lock(output, "r2"),
     ):
         pass
-    with claimed(output, "", what="publish"), pytest.raises(UsageError, match="publish is in progress"):
-        claimed(output, "r3").__enter__()
+    with run_lock(output, "", what="publish"), pytest.raises(UsageError, match="publish is in progress"):
+        run_lock(output, "r3").__enter__()
 
 
 def test_a_lock_without_a_beat_is_taken_over(bucket: Folder) -> None:
     """The lock of a dead process holds nobody up for longer than three beats, and is given back at the end."""
     bucket.create(LOCK_FILE, lock(bucket, "r1").content())
-    with claimed(bucket, "r2"):
+    with run_lock(bucket, "r2"):
         assert [is_taken_over(bucket, "r1"), is_taken_over(bucket, "r2")] == [True, False]
     assert list(bucket.list("runs")) == []
 
 
 def test_a_lock_that_is_being_written_or_of_another_version_is_somebodys(folder: Folder) -> None:
     """What cannot be read in it makes no traceback of a refusal."""
-    with claimed(folder, "r1"):
+    with run_lock(folder, "r1"):
         for content in (b"", b'{"run_id": "r', b"[]", b'{"run_id": "r1", "owner": "process 1 on vm"}'):
             Path(folder.root, LOCK_FILE).write_bytes(content)
             with pytest.raises(UsageError, match="another run is in progress over this --output"):
-                claimed(folder, "r2").__enter__()
+                run_lock(folder, "r2").__enter__()
 
 
 def test_a_lock_that_is_given_back_meanwhile_is_free(bucket: Folder) -> None:
@@ -98,7 +98,7 @@ def test_of_two_that_take_over_at_once_one_has_the_lock(bucket: Folder) -> None:
     theirs = lock(bucket, "r3").content()
 
     def write_theirs(number: int) -> None:
-        if number == claim._BEATS_TO_WAIT + 1:
+        if number == claim._HEARTBEATS_TO_WAIT + 1:
             bucket.write(LOCK_FILE, theirs)
 
     with pytest.raises(UsageError, match="run r3 is in progress"):
@@ -125,7 +125,7 @@ def test_a_lock_that_wakes_up_while_workers_are_looked_for_is_let_be(bucket: Fol
 def test_who_loses_the_lock_is_told_and_leaves_it_to_the_other(bucket: Folder, is_gone: bool) -> None:
     """Also where the other has ended since, and gave it back: it closed this run by then."""
     lost, theirs = threading.Event(), lock(bucket, "r9").content()
-    with claimed(bucket, "r1", when_lost=lost.set):
+    with run_lock(bucket, "r1", when_lost=lost.set):
         for _ in range(100):  # a beat that had looked before writes over what the other wrote, which beats too
             bucket.delete([LOCK_FILE]) if is_gone else bucket.write(LOCK_FILE, theirs)
             if lost.wait(0.1):
@@ -146,7 +146,7 @@ def test_workers_of_an_earlier_launch_are_let_be_while_they_show_life(folder: Fo
 
 @pytest.mark.parametrize("name", [LEASE, HEARTBEAT])
 def test_what_dead_workers_left_is_removed(folder: Folder, name: str) -> None:
-    """One wait tells that they are dead, and nobody waits for them again."""
+    """One wait tells that they are failed, and nobody waits for them again."""
     folder.write(name.format(7), b"")
     waits = Waits()
     refuse_living_workers(folder, sleep=waits)
@@ -187,7 +187,7 @@ def test_only_the_workers_of_one_run_are_waited_for(folder: Folder) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
 def test_the_lock_is_not_touched_while_its_workers_live(kind: str, request: pytest.FixtureRequest) -> None:
-    """Its launching process is dead or frozen, its workers are not: who comes is refused, and they keep the lock."""
+    """Its launching process is failed or frozen, its workers are not: who comes is refused, and they keep the lock."""
     output: Folder = request.getfixturevalue(kind)
     orphaned = lock(output, "r1").content()
     output.write(LOCK_FILE, orphaned)
@@ -196,7 +196,7 @@ def test_the_lock_is_not_touched_while_its_workers_live(kind: str, request: pyte
         raise UsageError("workers live")
 
     with pytest.raises(UsageError, match="workers live"):
-        claimed(output, "r2", when_orphaned=refuse).__enter__()
+        run_lock(output, "r2", when_orphaned=refuse).__enter__()
     assert (output.read(LOCK_FILE), is_taken_over(output, "r1")) == (orphaned, False)
 
 
@@ -209,5 +209,5 @@ def test_a_worker_that_wakes_as_its_run_is_taken_over_is_waited_for(
     monkeypatch.setattr(claim, "refuse_living_workers", lambda folder, within_s: (
         refuse_living_workers(folder, within_s=within_s, sleep=waits)
     ))  # fmt: skip
-    with claimed(folder, "r2", when_orphaned=lambda _: woken.beat()):
+    with run_lock(folder, "r2", when_orphaned=lambda _: woken.beat()):
         assert (waits.seconds, is_taken_over(folder, "r1")) == ([DEAD_AFTER_S], True)

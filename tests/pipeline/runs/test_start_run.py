@@ -49,7 +49,7 @@ def test_a_run_begins_once_those_before_it_are_closed(folder: LocalFolder) -> No
         assert closed is not None and (closed.status, closed.reconciled) == ("interrupted", True)
         assert read_run(folder, run.run_id) == run
         assert read_receipt(folder, run.run_id) is None
-    assert (run.verb, run.allowed_per_s, run.price_per_call) == ("backfill", 7, 0.5)
+    assert (run.command, run.allowed_per_s, run.price_per_call) == ("backfill", 7, 0.5)
     assert (run.settings["input"], run.settings["replay"]["codes"]) == (["in/*.jpg"], ["error_1"])
     with locked_output(folder):
         assert read_receipt(folder, run.run_id) is not None

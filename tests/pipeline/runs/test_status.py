@@ -1,4 +1,4 @@
-"""A run under way is told from its files, each settled picture once, also while its tables are being written."""
+"""A run in progress is told from its files, each processed image once, also while its tables are being written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cardbeam.storage.folder import LocalFolder, StoredFile
 from pipeline.runs.status import RecordCounter, Status
-from tests.pipeline.nights import SECOND, settled, write_tables
+from tests.pipeline.nights import SECOND, ledger_record, write_tables
 
 NOW_S = 1_800_000_000.0
 EMPTY = b'{"errorCode": "0", "data": []}'
@@ -23,26 +23,28 @@ class _Tidied(LocalFolder):
 
 
 def _counts(status: Status) -> tuple[int, int]:
-    return status.settled["answered"], status.calls
+    return status.completed["succeeded"], status.calls
 
 
 def test_while_tables_are_written(tmp_path: Path) -> None:
     """The ledger holds what the journal still holds: both who watched all along and who comes now count it once."""
     folder = LocalFolder(str(tmp_path))
-    earlier = [settled(SECOND, number, (f"{number}.jpg",), attempts=1, reply=EMPTY) for number in range(5)]
+    earlier = [ledger_record(SECOND, number, (f"{number}.jpg",), attempts=1, response=EMPTY) for number in range(5)]
     write_tables(folder, SECOND, earlier)
     folder.delete([file.path for file in folder.list("journal")])
     watching = RecordCounter(folder, SECOND)
-    seen = [_counts(watching.look(NOW_S))]
-    later = [settled(SECOND, number, (f"{number}.jpg",), attempts=2, reply=EMPTY) for number in range(100, 107)]
+    seen = [_counts(watching.poll(NOW_S))]
+    later = [
+        ledger_record(SECOND, number, (f"{number}.jpg",), attempts=2, response=EMPTY) for number in range(100, 107)
+    ]
     write_tables(folder, SECOND, later)
-    seen += [_counts(watching.look(NOW_S)), _counts(RecordCounter(folder, SECOND).look(NOW_S))]
+    seen += [_counts(watching.poll(NOW_S)), _counts(RecordCounter(folder, SECOND).poll(NOW_S))]
     folder.delete([file.path for file in folder.list("journal")])
-    seen += [_counts(watching.look(NOW_S)), _counts(RecordCounter(folder, SECOND).look(NOW_S))]
+    seen += [_counts(watching.poll(NOW_S)), _counts(RecordCounter(folder, SECOND).poll(NOW_S))]
     assert seen == [(5, 5), *[(12, 19)] * 4]
 
 
 def test_a_run_that_ends_meanwhile(tmp_path: Path) -> None:
     """Files that were listed and are gone are no error: the journal goes once the ledger holds it."""
-    write_tables(LocalFolder(str(tmp_path)), SECOND, [settled(SECOND, 0, ("0.jpg",), reply=EMPTY)])
-    assert _counts(RecordCounter(_Tidied(str(tmp_path)), SECOND).look(NOW_S)) == (0, 0)
+    write_tables(LocalFolder(str(tmp_path)), SECOND, [ledger_record(SECOND, 0, ("0.jpg",), response=EMPTY)])
+    assert _counts(RecordCounter(_Tidied(str(tmp_path)), SECOND).poll(NOW_S)) == (0, 0)
