@@ -114,6 +114,26 @@ OUTCOMES: dict[str, Outcome] = _table(
     Outcome("no_document", Action.FAILED, "The answer holds no document", Stage.PARSE),
 )
 
+REMEDIES: dict[str, str] = {
+    "error_1": "have the image taken again: no card is seen on it",
+    "error_3": "have the image taken again: it is not a whole image",
+    "unreadable_image": "have the image taken again: it is not a whole image",
+    "password_protected": "ask for the PDF without a password",
+    "unsupported_format": "convert the file to JPEG, or ask for a JPEG, PNG or PDF",
+    "too_large": "shrink the image",
+    "http_413": "shrink the image",
+    "unpaired": "complete the manifest: a side is missing",
+    "bad_reply": "ask the vendor: the response is in the ledger, and may have been billed",
+    "forbidden": "give the runs the right to read the image",
+    "no_url": "use another --transfer, or put the image where the endpoint can fetch it",
+    "unknown_type": "run publish when a new version reads it",
+    "bad_document": "run publish when a new version reads it",
+    "no_document": "run publish when a new version reads it",
+}
+"""What to do about dead letters, by code; other codes go by `retriable`. The report and the README show these texts."""
+
+_RETRIABLE, _FINAL = "nothing: the next backfill tries again", "look at it, then run replay"
+
 _OF_THE_ENDPOINT = re.compile(r"http_[0-9]{3}|error_([0-9]{1,4}|unknown)")
 """Codes that are made of what the endpoint said."""
 
@@ -168,6 +188,11 @@ def outcome_of_code(code: str) -> Outcome:
         return outcome_of_status(int(code.removeprefix("http_")))
     message = "An errorCode outside the contract" if code.startswith("error_") else "A code of another version"
     return Outcome(code, Action.FAILED, message, signal=Signal.DOUBTFUL)
+
+
+def remedy(code: str, retriable: bool) -> str:
+    """What to do about dead letters of a code, in one line."""
+    return REMEDIES.get(code, _RETRIABLE if retriable else _FINAL)
 
 
 def _meaning_of(status: int) -> tuple[Action, Signal]:

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.report.advice import advice
 from schemas.contract import WARNING_CODES
 from schemas.document_tables import schema_of
 from schemas.documents import DOCUMENT_TYPES, DOCUMENTS
 from schemas.fields import Kind
+from schemas.outcomes import remedy
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -154,7 +154,7 @@ def _dead_letters(asked: _Asked) -> Table:
     found = asked(
         "SELECT code, count(*), bool_or(retriable) FROM dead_letters WHERE {run} GROUP BY code ORDER BY 2 DESC, 1"
     )
-    rows = [(code, advice(code, retriable), count) for code, count, retriable in found]
+    rows = [(code, remedy(code, retriable), count) for code, count, retriable in found]
     return Table(("code", "what to do", "images"), rows, texts=2)
 
 

@@ -85,7 +85,7 @@ def test_dead_letters(facts: Facts) -> None:
     assert facts.dead_letters.rows == [
         ("error_1", "have the image taken again: no card is seen on it", 4),
         ("http_503", "nothing: the next backfill tries again", 4),
-        ("unreadable_image", "have the image taken again: it is not a whole one", 4),
+        ("unreadable_image", "have the image taken again: it is not a whole image", 4),
     ]
 
 
