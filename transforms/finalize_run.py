@@ -10,6 +10,7 @@ import apache_beam as beam
 from apache_beam.pvalue import AsList
 
 from cardbeam.config.settings import OutputSettings, Settings
+from cardbeam.errors import CardbeamError
 from cardbeam.model.part import PartCounts, WrittenFile
 from cardbeam.model.result import Counts, RequestOutcome
 from cardbeam.run_state.closing import begin_closing, end_closing
@@ -31,7 +32,7 @@ from cardbeam.tables.check_output import check_run
 from cardbeam.tables.finalize import all_files, done_with, finalize_run, strays
 
 
-class AttemptSuperseded(Exception):
+class AttemptSuperseded(CardbeamError):
     """A later attempt at the job has begun and makes the calls that are left: this one must not end the run."""
 
 

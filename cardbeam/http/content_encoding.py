@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 
+from cardbeam.errors import CardbeamError
+
 ACCEPTED = "gzip, deflate"
 """What a request may ask for: nothing else is decoded."""
 _MAX_CODINGS = 5
@@ -12,7 +14,7 @@ _WINDOW_BITS = {"gzip": _GZIP_BITS, "x-gzip": _GZIP_BITS, "deflate": zlib.MAX_WB
 _NOT_DECODED = frozenset({"br", "zstd", "compress", "x-compress"})
 
 
-class WrongEncoding(Exception):
+class WrongEncoding(CardbeamError):
     """Bytes that are not encoded as their header says, or in a way that is not known here."""
 
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from cardbeam.errors import CardbeamError
+
 MAX_HEAD_BYTES = 64 * 1024
 """Of all heads of a response together, the interim ones too, with their lines."""
 MAX_HEADERS = 256
@@ -31,7 +33,7 @@ _SWITCHING_PROTOCOLS = 101
 _WITHOUT_BODY = frozenset({204, 304})
 
 
-class BrokenResponse(Exception):
+class BrokenResponse(CardbeamError):
     """No complete response came. `status` is None before its head was read; `received` is what came of it."""
 
     def __init__(self, reason: str, status: int | None = None, received: bytes = b"") -> None:

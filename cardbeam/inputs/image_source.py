@@ -15,6 +15,7 @@ from pathlib import Path
 
 import smart_open
 
+from cardbeam.errors import CardbeamError
 from cardbeam.inputs.image_check import MAX_IMAGE_BYTES
 from cardbeam.model.request import ImageRef
 from cardbeam.storage.errors import StoreError
@@ -29,7 +30,7 @@ _MAX_BYTES = MAX_IMAGE_BYTES + 1
 _CHUNK_BYTES = 1024 * 1024
 
 
-class ImageError(Exception):
+class ImageError(CardbeamError):
     """An image that cannot be read, as the outcome that says so."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -37,7 +38,7 @@ class ImageError(Exception):
         self.outcome = outcome
 
 
-class StorageRefused(Exception):
+class StorageRefused(CardbeamError):
     """A store refused to give an image: it alone, or everything, if the credentials ran out."""
 
     def __init__(self, uri: str) -> None:

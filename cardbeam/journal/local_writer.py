@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cardbeam.errors import CardbeamError
 from cardbeam.journal.record_format import encode, frames, header, key_of
 from cardbeam.journal.writer import segment_name
 from cardbeam.model.record import JournalRecord
@@ -23,7 +24,7 @@ _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 _SEGMENT_BYTES = 32 * 1024 * 1024
 
 
-class JournalFailed(OSError):
+class JournalFailed(CardbeamError, OSError):
     """A record could not be written: this process sends nothing more. The cause says why."""
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from cardbeam.config.settings import SERVICE
+from cardbeam.errors import CardbeamError
 
 
-class NotAllowed(RuntimeError):
+class NotAllowed(CardbeamError, RuntimeError):
     """The service gave no answer that allows or delays a request."""
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import orjson
 
+from cardbeam.errors import CardbeamError
 from cardbeam.run_state.layout import RUNS
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import Folder
@@ -36,11 +37,11 @@ _RETRY_S = 1.0
 _EXIT_FAILED = 4
 
 
-class LockUnreadable(OSError):
+class LockUnreadable(CardbeamError, OSError):
     """The lock could not be read for so long that the run gives up."""
 
 
-class TakenOver(RuntimeError):
+class TakenOver(CardbeamError, RuntimeError):
     """Another launch closed this run, or is closing it: whatever is left to do is not this job's any longer."""
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from cardbeam.errors import CardbeamError
+
 _LOG = logging.getLogger("cardbeam")
 _ADVICE = "Restore the file, or see docs/nightly.md"
 
 
-class DamagedFile(OSError):
+class DamagedFile(CardbeamError, OSError):
     """A file of the output folder that is damaged, missing, or of a format that this version does not read.
 
     The message is its only argument: Beam makes an error again from its arguments.

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 
+from cardbeam.errors import CardbeamError
+
 _DENIED = re.compile(r"ExpiredToken|InvalidToken|TokenRefreshRequired|AccessDenied|AuthenticationFailed")
 """Refusals under other statuses than 401 and 403: S3 answers 400 where a session token has expired."""
 _NO_CREDENTIALS = re.compile(r"token request|169\.254\.169\.254|metadata\.google\.internal|redentials from|boto3")
@@ -15,7 +17,7 @@ _SERVER_ERROR = 500
 _STATUS = re.compile(r"status:? (?:code:? )?(\d{3})", re.IGNORECASE)
 
 
-class StoreError(OSError):
+class StoreError(CardbeamError, OSError):
     """A request that a store refused or lost, retries included; `status` is the HTTP status, where there was one."""
 
     status: int | None = None
@@ -26,7 +28,7 @@ class StoreError(OSError):
         return 4 if self.status is None or self.status >= _SERVER_ERROR else None
 
 
-class StoreRefused(PermissionError):
+class StoreRefused(CardbeamError, PermissionError):
     """A store did not take our credentials, or not for this."""
 
     exit_status = 5

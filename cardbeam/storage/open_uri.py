@@ -8,6 +8,7 @@ from typing import IO
 
 import smart_open
 
+from cardbeam.errors import CardbeamError
 from cardbeam.storage.object_store import is_in_bucket, object_at
 from cardbeam.storage.range_reader import open_object
 from cardbeam.storage.uris import local_name
@@ -17,7 +18,7 @@ CANNOT_OPEN = (OSError, ValueError, ImportError, NotImplementedError)
 """What smart-open raises for a file that is not there, may not be read, or has no known scheme."""
 
 
-class SourceError(Exception):
+class SourceError(CardbeamError):
     """An input that cannot be listed or read; the message names the input and what went wrong."""
 
     exit_status = 2

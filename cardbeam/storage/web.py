@@ -16,6 +16,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 import requests
 from requests.utils import requote_uri
 
+from cardbeam.errors import CardbeamError
 from cardbeam.http.connection import CONNECT_TIMEOUT_S, Request, send_request
 from cardbeam.http.content_encoding import WrongEncoding, codings, decode
 from cardbeam.http.deadline import Deadline
@@ -42,7 +43,7 @@ _FAULTS = (OSError, ValueError, BrokenResponse, WrongEncoding)
 _Found = TypeVar("_Found")
 
 
-class HttpSourceError(Exception):
+class HttpSourceError(CardbeamError):
     """A URI that gave no image; `is_gone` where its server says that there is none."""
 
     def __init__(self, *, is_gone: bool) -> None:

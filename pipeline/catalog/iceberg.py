@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cardbeam.config.options import SettingError, option
+from cardbeam.errors import CardbeamError
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENTS, JOURNAL, LEDGER, RUNS
 from cardbeam.run_state.receipt import Receipt, read_receipt
 from cardbeam.storage.environment import iceberg_options
@@ -81,7 +82,7 @@ def open_catalog(name: str) -> Catalog:
         raise UsageError(f"--catalog {name}: {error}") from None
 
 
-class NotRegistered(Exception):
+class NotRegistered(CardbeamError):
     """Runs whose files could not be read; all others are registered. The message names each."""
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cardbeam.errors import CardbeamError
 from cardbeam.storage.folder import Folder
 from cardbeam.tables.parquet_options import GROUP_BYTES, ROW_GROUP_ROWS, batched, writer_options
 from pipeline.catalog.table_ddl import RUN_ID
@@ -37,7 +38,7 @@ _HASHED_BYTES = 1024 * 1024
 _NAME = re.compile(r"(?P<digest>[0-9a-f]{64})-[0-9a-f]{32}\.parquet")
 
 
-class UnreadableFile(Exception):
+class UnreadableFile(CardbeamError):
     """A file that a receipt names cannot be read; the message names it."""
 
 

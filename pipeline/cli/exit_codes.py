@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cardbeam.errors import CardbeamError
 from pipeline.cli.remote_error import remote_error
 
 _OF_A_STEP = "_tagged_with_step"
@@ -38,7 +39,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (error.__context__ if hasattr(error, _OF_A_STEP) else None)
 
 
-class UsageError(Exception):
+class UsageError(CardbeamError):
     """What was asked cannot be done; the message says what was got and what was expected."""
 
     exit_status = EXIT_USAGE

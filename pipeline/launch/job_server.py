@@ -32,6 +32,7 @@ from apache_beam.runners.portability.prism_runner import PrismJobServer, PrismRu
 from apache_beam.runners.portability.spark_runner import SparkJarJobServer, SparkRunner
 from apache_beam.runners.runner import PipelineRunner
 
+from cardbeam.errors import CardbeamError
 from pipeline.launch import guard
 
 _STARTS = 3
@@ -44,7 +45,7 @@ _STORE_SECRETS = ("AWS_", "AZURE_", "GOOGLE_")
 """Prefixes of variables that Prism does not need: the workers live in this process."""
 
 
-class JobServerFailed(Exception):
+class JobServerFailed(CardbeamError):
     """A job server did not start; says which, and how it ended."""
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 import pyarrow as pa
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from cardbeam.errors import CardbeamError
 from cardbeam.journal.reader import list_segments
 from cardbeam.model.result import FOUND, RequestOutcome
 from cardbeam.run_state.closing import CLOSING_FILE
@@ -28,7 +29,7 @@ _DAMAGE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)
 """What reading files raises that are damaged, or not ours."""
 
 
-class NotClosed(OSError):
+class NotClosed(CardbeamError, OSError):
     """A run that did not end could not be closed."""
 
 
