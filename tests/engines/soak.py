@@ -80,7 +80,7 @@ class Soak:
     ends: list[int] = field(default_factory=list)
     end_s: float = 0.0
     """From the last response, or SIGTERM if that is later, to the end of the watch."""
-    validate: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     counts: dict[str, object] = field(default_factory=dict)
 
 
@@ -291,7 +291,7 @@ def _check(result: Soak, endpoint: SoakEndpoint, output: Path, dropped: dict[tup
         "launches beyond the kills": max(0, result.launches - expected) if not result.asked.kill_every_s else 0,
     }.items():
         if found:
-            result.validate.append(f"{problem}: {found}")
+            result.problems.append(f"{problem}: {found}")
     healed_s = [
         endpoint.answered_s[key] - endpoint.first_s[key] - SICK_FOR_S
         for key in endpoint.answered_s
@@ -352,7 +352,7 @@ def say(result: Soak) -> Iterator[str]:
     yield f"asked {asdict(result.asked)}"
     yield from (f"{name}: {value}" for name, value in result.counts.items())
     yield f"launches {result.launches}, ends {result.ends}; from the last response to the end {result.end_s:.1f} s"
-    yield f"problems: {result.validate or 'none'}"
+    yield f"problems: {result.problems or 'none'}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -388,7 +388,7 @@ def main(arguments: Sequence[str]) -> int:
         with RUNNERS[given.runner](scratch / "engine") as engine:
             result = soak(scratch, [*engine, "--max_requests_per_second=20", *options], asked)
     print("\n".join(say(result)))
-    return 1 if result.validate else 0
+    return 1 if result.problems else 0
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def test_no_requests_left_ends_it_with_what_is_deferred(prism: str, tmp_path: Pa
     assert rows.stdout.split() == ["count_star()", "1"], rows
     assert child.returncode == 3, err
     assert "out_of_requests" in out
-    assert "3 found, 0 answered before, 0 duplicates, 1 succeeded, 0 dead-lettered, 2 deferred" in out
+    assert "3 found, 0 skipped, 0 duplicates, 1 succeeded, 0 dead-lettered, 2 deferred" in out
 
 
 @contextmanager

@@ -28,7 +28,7 @@ FIRST, SECOND, HALF = "20261121T010000Z", "20261122T010000Z", "20261123T010000Z"
 _DISTRICTS = (("Quận Mẫu", 5), ("Huyện Thử", 3), ("Thị xã Ví Dụ", 2))
 _SURNAMES, _GIVEN = ("Nguyễn", "Trần", "Đặng"), ("Văn Mẫu", "Thị Thử", "Minh Ví Dụ")
 _ASCII = str.maketrans("ễầặẫịửíụĐ", "eaaaiuiuD")
-_WARNINGS = {"0": "Successful", "2": "The image is a photocopy version of the id card"}
+_WARNINGS = {"0": "Successful", "2": "The picture is a photocopy version of the id card"}
 _COUNTED = {"succeeded": "succeeded", "dead_lettered": "failed"}
 _FAILURES = (
     ("error_1", "The photo does not contain content", False),

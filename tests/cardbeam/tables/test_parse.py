@@ -72,7 +72,7 @@ def failures(parsed: Parsed) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("name", sorted(CANNED))
 def test_every_field_of_a_type_is_a_column(name: str) -> None:
     """A canned response gives one row with each of its fields typed, the judgement read, and an empty extra."""
-    judgement = {"valid": "False", "invalidCode": "2", "invalidMessage": "The image is a photocopy"}
+    judgement = {"valid": "False", "invalidCode": "2", "invalidMessage": "The picture is a photocopy"}
     parsed = parse([document(CANNED[name], name, **judgement)])
     (row,) = parsed.documents[f"documents/type={name}"].to_pylist()
     assert row == {
@@ -84,7 +84,7 @@ def test_every_field_of_a_type_is_a_column(name: str) -> None:
         "called_at": datetime(1970, 1, 1, tzinfo=timezone.utc),
         "valid": False,
         "invalid_code": "2",
-        "invalid_message": "The image is a photocopy",
+        "invalid_message": "The picture is a photocopy",
         **columns_of(CANNED[name]),
         "extra": [],
     }

@@ -91,7 +91,7 @@ def test_the_worst_warning_is_the_one_said(endpoint: RunningEndpoint) -> None:
     judged = {
         "valid": "False",
         "invalidCode": "2",
-        "invalidMessage": "The image is a photocopy version of the id card",
+        "invalidMessage": "The picture is a photocopy version of the id card",
     }
     response = endpoint.post_file("ekyc/card", image_of(PHOTOCOPY))
     assert response.json() == success(document("chip_id_card_front", judged=judged))
