@@ -5,6 +5,7 @@ Lengths are in pixels of a card 1000 wide, whatever the image's size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
@@ -258,6 +259,75 @@ def corner_missing(shot: Shot, random: Random) -> Shot:
     return Shot(cut, shift @ whole.moved, whole.card_px)
 
 
+def resized(least_px: int, most_px: int) -> Step:
+    """The image at a size of which the card is so many pixels wide."""
+
+    def resize(shot: Shot, random: Random) -> Shot:
+        wide = math.exp(random.uniform(math.log(least_px), math.log(most_px)))
+        share = wide / shot.card_px
+        how = cv2.INTER_AREA if share < 1 else cv2.INTER_CUBIC
+        pixels = np.asarray(cv2.resize(shot.pixels, None, fx=share, fy=share, interpolation=how), dtype=np.uint8)
+        return Shot(pixels, np.diag([share, share, 1.0]) @ shot.moved, wide)
+
+    return resize
+
+
+def turned_by(degrees: float) -> Step:
+    """On a table, turned by so many degrees either way."""
+
+    def turn(shot: Shot, random: Random) -> Shot:
+        ground, quad = _ground(shot, random)
+        return _on(shot, ground, _turned(quad, random.choice((-degrees, degrees))))
+
+    return turn
+
+
+def laminated(shot: Shot, _: Random) -> Shot:
+    """In a film that stands out around the card: a pale rim with rounded corners."""
+    height, width = shot.pixels.shape[:2]
+    rim = round(0.035 * width)
+    film = np.full((height + 2 * rim, width + 2 * rim, 3), (226, 230, 232), dtype=np.uint8)
+    film[rim:-rim, rim:-rim] = shot.pixels
+    cv2.rectangle(film, (2, 2), (film.shape[1] - 3, film.shape[0] - 3), (196, 200, 204), 3)
+    shift = np.array([[1, 0, rim], [0, 1, rim], [0, 0, 1]], dtype=np.float64)
+    return Shot(film, shift @ shot.moved, shot.card_px)
+
+
+def shadowed(shot: Shot, random: Random) -> Shot:
+    """The shadow of a hand or a phone over part of the card, with a soft edge."""
+    height, width = shot.pixels.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    angle, at = random.uniform(0, 2 * np.pi), random.uniform(-0.25, 0.25) * width
+    across = (x - width / 2) * np.cos(angle) + (y - height / 2) * np.sin(angle) - at
+    dark = random.uniform(0.35, 0.65)
+    shade = 1 - dark / (1 + np.exp(-across / (0.02 * shot.card_px)))
+    return replace(shot, pixels=_bytes(shot.pixels * shade[..., None]))
+
+
+def screenshot(shot: Shot, random: Random) -> Shot:
+    """An image within the screen of a phone: bars of one colour above and below, with a line of text in each."""
+    height, width = shot.pixels.shape[:2]
+    bar, tall = round(0.1 * width), round(random.uniform(0.9, 1.6) * width)
+    colour = random.choice(((250, 250, 250), (18, 18, 18), (240, 242, 246)))
+    screen = np.full((max(tall, height + 2 * bar), width, 3), colour, dtype=np.uint8)
+    top = (screen.shape[0] - height) // 2
+    screen[top : top + height] = shot.pixels
+    ink = tuple(255 - channel for channel in colour)
+    for y, text in ((bar // 2, "09:41   4G   87%"), (screen.shape[0] - bar // 3, "Gallery   Share   Edit   Delete")):
+        cv2.putText(screen, text, (20, y), cv2.FONT_HERSHEY_SIMPLEX, width / 1400, ink, 2, cv2.LINE_AA)
+    shift = np.array([[1, 0, 0], [0, 1, top], [0, 0, 1]], dtype=np.float64)
+    return Shot(screen, shift @ shot.moved, shot.card_px)
+
+
+def edges_cut(shot: Shot, random: Random) -> Shot:
+    """Cropped too close: up to 2 % of the width is missing at each edge."""
+    height, width = shot.pixels.shape[:2]
+    left, top, right, bottom = (round(random.uniform(0.0, 0.02) * width) for _ in range(4))
+    pixels = np.ascontiguousarray(shot.pixels[top : height - bottom, left : width - right])
+    shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]], dtype=np.float64)
+    return Shot(pixels, shift @ shot.moved, shot.card_px)
+
+
 CONDITIONS: dict[str, Condition] = {
     "clean": Condition(()),
     "table": Condition((at_an_angle,)),
@@ -281,3 +351,19 @@ CONDITIONS: dict[str, Condition] = {
 
 What is wrong with "wrong number" is the person: see `people.misnumbered`.
 """
+
+HARD_CONDITIONS: dict[str, Condition] = {
+    "hard scan": Condition((resized(700, 1600),), quality=75),
+    "hard crop": Condition((edges_cut, resized(600, 1400)), quality=65),
+    "hard angle": Condition((in_perspective, resized(700, 1800)), quality=75),
+    "hard turned 5": Condition((turned_by(5.0), resized(700, 1600)), quality=75),
+    "hard phone": Condition(
+        (laminated, among_things, shadowed, blurred(0.9), noisy(5), resized(650, 1500)), quality=60
+    ),
+    "hard glare": Condition((at_an_angle, glared, resized(700, 1600)), quality=75),
+    "hard small": Condition((resized(300, 520),), quality=80),
+    "hard large": Condition((in_perspective, resized(2200, 4000)), quality=60),
+    "hard jpeg": Condition((at_an_angle, resized(700, 1200)), quality=22),
+    "hard screenshot": Condition((at_an_angle, screenshot, resized(500, 1080)), quality=70),
+}
+"""Ways in which photographs of real cards are taken and passed on, for cards drawn in `hard_style`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from PIL import Image, ImageDraw, ImageFont
@@ -13,12 +13,15 @@ from specimens.facts import COMMON, facts, holder
 from specimens.fonts import font, mrz_font
 from specimens.layouts import Form, Layout, Printed
 from specimens.mrz_lines import zone_lines
+from specimens.patterns import emblem, guilloche, hologram, qr_code, worn
 from specimens.people import Person
 
 Box = tuple[int, int, int, int]
 INK = (38, 42, 52)
 LABEL_INK = (70, 84, 120)
 RED = (170, 36, 40)
+FLAT_THREE = "\u01b7"
+"""A letter (ezh) of the shape that the 3 of the 12-digit cards has."""
 LINE_STEP = 1.32
 """Line spacing, in font sizes."""
 
@@ -33,6 +36,14 @@ class Style:
     marked: bool = True
     scale: float = 1.3
     """Pixels drawn per layout pixel: 1.3 is 1300 pixels for the width of a card."""
+    pattern: float = 0.0
+    """Contrast of the guilloche under the text, 0 to 1; 0 is a card of pale waves."""
+    seed: int = 0
+    """Of the pattern, the hologram and the wear."""
+    own_numerals: bool = False
+    """Whether a red number has a 3 with a flat top, as the 12-digit cards have."""
+    is_holographic: bool = False
+    is_worn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,18 @@ def random_style(random: Random, faces: tuple[str, ...]) -> Style:
     )
 
 
+def hard_style(random: Random, faces: tuple[str, ...]) -> Style:
+    """A print as real cards are: on guilloche of any contrast, with numerals of its own, perhaps worn or shining."""
+    return replace(
+        random_style(random, faces),
+        pattern=random.uniform(0.4, 1.2),
+        seed=random.getrandbits(32),
+        own_numerals=random.random() < 0.8,
+        is_holographic=random.random() < 0.3,
+        is_worn=random.random() < 0.4,
+    )
+
+
 def draw(layout: Layout, person: Person, style: Style) -> Specimen:
     """The specimen of a person in a layout and style."""
     given = facts(person, layout.document_type, layout.variant)
@@ -70,8 +93,11 @@ def draw(layout: Layout, person: Person, style: Style) -> Specimen:
             boxes[item.field] = box
     zone = zone_lines(holder(person, layout.document_type), layout.document_type) if layout.zone_y else ()
     canvas.zone(zone)
+    if layout.code:
+        canvas.code(layout.code, code_text(person))
     if style.marked:
         canvas.mark()
+    canvas.finish()
     return Specimen(canvas.image, layout.document_type, given, boxes, zone)
 
 
@@ -84,6 +110,7 @@ class _Canvas:
         tint = tuple(min(255, max(0, base + shift)) for base, shift in zip(layout.tint, style.tint_shift, strict=True))
         self.image = Image.new("RGB", (self._px(1000), self._px(layout.height)), tint)
         self.pen = ImageDraw.Draw(self.image)
+        self.random = Random(style.seed)
 
     def _px(self, length: float) -> int:
         return round(length * self.style.scale)
@@ -95,15 +122,35 @@ class _Canvas:
     def background(self) -> None:
         """Pale waves, a frame, and where the layout has them a chip and finger prints (plain ovals)."""
         width, height = self.image.size
-        pale = tuple(max(0, channel - 10) for channel in self.layout.tint)
-        for wave in range(0, height + 60, self._px(14)):
-            points = [(x, wave + 10 * math.sin(x / 60 + wave)) for x in range(0, width, 12)]
-            self.pen.line(points, fill=pale, width=1)
+        if self.style.pattern:
+            guilloche(self.image, self.random, self.style.pattern)
+        else:
+            self._waves()
         self.pen.rectangle((2, 2, width - 3, height - 3), outline=(120, 130, 140), width=2)
+        if self.layout.emblem:
+            emblem(self.image, self._box(self.layout.emblem))
         if self.layout.chip:
             self.pen.rounded_rectangle(self._box(self.layout.chip), self._px(8), fill=(214, 186, 110), outline=INK)
         for box in self.layout.prints:
             self.pen.ellipse(self._box(box), outline=(120, 120, 130), width=self._px(3))
+
+    def _waves(self) -> None:
+        width, height = self.image.size
+        pale = tuple(max(0, channel - 10) for channel in self.layout.tint)
+        for wave in range(0, height + 60, self._px(14)):
+            points = [(x, wave + 10 * math.sin(x / 60 + wave)) for x in range(0, width, 12)]
+            self.pen.line(points, fill=pale, width=1)
+
+    def code(self, box: Box, text: str) -> None:
+        """The QR code of a chip card."""
+        qr_code(self.image, self._box(box), text)
+
+    def finish(self) -> None:
+        """What lies over the print."""
+        if self.style.is_holographic:
+            self.image = hologram(self.image, self.random)
+        if self.style.is_worn:
+            self.image = worn(self.image, self.random)
 
     def portrait(self, box: Box, gender: str) -> None:
         """A cartoon: a round head, two dots, a smile."""
@@ -140,14 +187,14 @@ class _Canvas:
         """Print the item; the box of its value in pixels, None where it has none."""
         x = item.x + (self.style.shift[0] if item.field else 0)
         y = item.y + (self.style.shift[1] if item.field else 0)
-        size = self._px(item.size if not item.field else round(item.size * 0.86))
+        size = self._px(item.label_size or (item.size if not item.field else round(item.size * 0.86)))
         label_font = font(self.style.face, size, bold=item.bold and not item.field)
         at_x, at_y = self._px(x), self._px(y)
         if not item.field:
             self.pen.text(
                 (at_x, at_y),
                 item.label,
-                INK if not item.bold else RED,
+                _ink(item),
                 label_font,
                 anchor="ma" if item.centred else "la",
             )
@@ -167,12 +214,36 @@ class _Canvas:
         right = margin + self._px(item.width)
         boxes: list[tuple[float, float, float, float]] = []
         for text in _wrapped(in_form(value, item.form), value_font, right - left, right - margin):
-            ink = INK if not item.bold else RED
-            self.pen.text((left, baseline), text, ink, value_font, anchor="ls")
+            if item.dotted:
+                self._dots(left, right, baseline + self._px(3))
+            if self.style.own_numerals and _ink(item) == RED:
+                self._numerals((left, baseline), text, value_font)
+            else:
+                self.pen.text((left, baseline), text, _ink(item), value_font, anchor="ls")
             given, _, _ = text.partition(" / ")
             boxes.append(self.pen.textbbox((left, baseline), given, value_font, anchor="ls"))
             left, baseline = margin, baseline + self._px(item.size * LINE_STEP)
         return union(boxes) if value else None
+
+    def _numerals(self, at: tuple[int, int], text: str, face: ImageFont.FreeTypeFont) -> None:
+        """A red number whose 3 has a flat top: an ezh, made as large as the 3 it stands for."""
+        x, baseline = at
+        for char in text:
+            if char == "3":
+                left, top, right, bottom = (round(side) for side in face.getbbox("3", anchor="ls"))
+                mask = Image.new("L", (right - left, bottom - top))
+                shape = face.getmask(FLAT_THREE, mode="L")
+                drawn = Image.frombytes("L", shape.size, bytes(shape))
+                mask.paste(drawn.crop(drawn.getbbox()).resize(mask.size, Image.Resampling.LANCZOS))
+                self.image.paste(RED, (x + left, baseline + top), mask)
+            else:
+                self.pen.text((x, baseline), char, RED, face, anchor="ls")
+            x += round(face.getlength(char))
+
+    def _dots(self, left: int, right: int, y: int) -> None:
+        radius = max(1, self._px(1))
+        for x in range(left, right, self._px(7)):
+            self.pen.ellipse((x, y, x + radius, y + radius), fill=INK)
 
     def zone(self, lines: tuple[str, ...]) -> None:
         """The machine-readable zone: OCR-B at ten characters an inch of a card 85.6 mm (a passport: 125 mm) wide."""
@@ -194,6 +265,18 @@ class _Canvas:
         ImageDraw.Draw(layer).text((width / 2, height / 2), "MẪU / SPECIMEN", (205, 60, 60, 46), face, anchor="mm")
         turned = layer.rotate(math.degrees(math.atan2(height, width)) * 0.7, Image.Resampling.BICUBIC)
         self.image = Image.alpha_composite(self.image.convert("RGBA"), turned).convert("RGB")
+
+
+def _ink(item: Printed) -> tuple[int, int, int]:
+    return {"red": RED, "dark": INK}.get(item.ink, RED if item.bold else INK)
+
+
+def code_text(person: Person) -> str:
+    """What the QR code of a chip card says: number, former number, name, birth, sex, address, day of issue."""
+    days = (f"{day:%d%m%Y}" for day in (person.dob, person.issued))
+    born, issued = days
+    sex, address = person.gender.capitalize(), person.address.printed
+    return "|".join((person.number_12, person.number_9, person.name, born, sex, address, issued))
 
 
 def in_form(value: str, form: Form) -> str:

@@ -39,6 +39,12 @@ class Printed:
     form: Form = Form.TEXT
     bold: bool = False
     centred: bool = False
+    label_size: int = 0
+    """Size of the label, where it is not a little smaller than its value."""
+    ink: str = ""
+    """"red" or "dark"; else red where it is bold."""
+    dotted: bool = False
+    """On a dotted line to the right end, over all lines of the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,9 @@ class Layout:
     zone_y: int | None = None
     prints: tuple[tuple[int, int, int, int], ...] = ()
     chip: tuple[int, int, int, int] | None = None
+    code: tuple[int, int, int, int] | None = None
+    """Where the QR code stands."""
+    emblem: tuple[int, int, int, int] | None = None
 
 
 STATE = Printed(640, 24, "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM", size=27, bold=True, centred=True)

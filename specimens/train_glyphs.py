@@ -94,9 +94,11 @@ def _middle() -> float:
     return PITCH_PX * 2 + (top + bottom) / 2
 
 
-def train(inputs: Array, truth: npt.NDArray[np.intp], random: np.random.Generator) -> list[Array]:
+def train(
+    inputs: Array, truth: npt.NDArray[np.intp], random: np.random.Generator, classes: int = len(ALPHABET)
+) -> list[Array]:
     """Adam on the cross entropy of a network of two dense layers."""
-    shapes = ((inputs.shape[1], HIDDEN), (HIDDEN,), (HIDDEN, len(ALPHABET)), (len(ALPHABET),))
+    shapes = ((inputs.shape[1], HIDDEN), (HIDDEN,), (HIDDEN, classes), (classes,))
     weights: list[Array] = [
         np.asarray(random.normal(0, np.sqrt(2 / shape[0]), shape) if len(shape) == 2 else np.zeros(shape), np.float32)
         for shape in shapes
