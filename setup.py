@@ -37,6 +37,8 @@ setup(
             "opencv-python-headless>=4.12",
             "rapidfuzz>=3.14",
             "vietnamadminunits>=1.0",
+            "zxing-cpp>=2.3",
+            "pi-heif>=1.1",
         ],
         "report": ["duckdb>=1.4", "fsspec>=2025.1", "jinja2>=3.1", "matplotlib>=3.10"],
         "kafka": ["confluent-kafka>=2.12"],

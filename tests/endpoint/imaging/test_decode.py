@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -16,6 +17,33 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     out = io.BytesIO()
     image.save(out, kind, **options)
     return out.getvalue()
+
+
+def deep_tiff(order: str, levels: np.ndarray) -> bytes:
+    """A TIFF of 16 bits a sample, "II" (little) or "MM" (big endian); Pillow writes no colour ones."""
+    end, (height, width, count) = {"II": "<", "MM": ">"}[order], levels.shape
+    data = levels.astype(f"{end}u2").tobytes()
+    depths_at = 8 + 2 + 12 * 9 + 4
+    depths = struct.pack(f"{end}{count}H", *[16] * count) if count > 1 else b""
+    short, long = (lambda value: struct.pack(f"{end}HH", value, 0)), (lambda value: struct.pack(f"{end}I", value))
+    entries = [
+        (256, 3, 1, short(width)), (257, 3, 1, short(height)),
+        (258, 3, count, long(depths_at) if count > 1 else short(16)), (259, 3, 1, short(1)),
+        (262, 3, 1, short(2 if count == 3 else 1)), (273, 4, 1, long(depths_at + len(depths))),
+        (277, 3, 1, short(count)), (278, 3, 1, short(height)), (279, 4, 1, long(len(data))),
+    ]  # fmt: skip
+    packed = b"".join(struct.pack(f"{end}HHI", tag, kind, number) + value for tag, kind, number, value in entries)
+    return (
+        order.encode()
+        + struct.pack(f"{end}HIH", 42, 8, len(entries))
+        + packed
+        + struct.pack(f"{end}I", 0)
+        + depths
+        + data
+    )
+
+
+BLACK_WHITE = np.where(np.arange(400) < 200, 0, 65535)[None, :, None].repeat(200, 0)
 
 
 def halves(mode: str = "RGB", size: tuple[int, int] = (400, 200)) -> Image.Image:
@@ -39,8 +67,40 @@ def halves(mode: str = "RGB", size: tuple[int, int] = (400, 200)) -> Image.Image
         saved(halves("RGB"), "TIFF"),
         saved(Image.fromarray(np.where(np.arange(400) < 200, 0, 65535)[None].repeat(200, 0).astype(np.uint16)), "PNG"),
         saved(halves("L"), "GIF", save_all=True, append_images=[halves("L")] * 3),
+        deep_tiff("II", BLACK_WHITE),
+        deep_tiff("MM", BLACK_WHITE),
+        deep_tiff("II", BLACK_WHITE.repeat(3, 2)),
+        deep_tiff("MM", BLACK_WHITE.repeat(3, 2)),
+        saved(Image.fromarray(BLACK_WHITE[..., 0].astype(np.float32)), "TIFF"),
+        saved(halves(), "JPEG2000"),
+        saved(halves(), "AVIF"),
+        saved(halves(), "MPO", save_all=True, append_images=[halves()], quality=98),
+        saved(halves(), "JPEG", quality=98)[:-2],
+        saved(halves(), "JPEG", quality=98, progressive=True)[:-2],
     ],
-    ids=["rgb", "grey", "one bit", "palette", "alpha", "cmyk", "webp", "bmp", "tiff", "16 bit", "animated"],
+    ids=[
+        "rgb",
+        "grey",
+        "one bit",
+        "palette",
+        "alpha",
+        "cmyk",
+        "webp",
+        "bmp",
+        "tiff",
+        "16 bit",
+        "animated",
+        "16 bit II",
+        "16 bit MM",
+        "48 bit II",
+        "48 bit MM",
+        "float",
+        "jpeg 2000",
+        "avif",
+        "mpo",
+        "jpeg without its end",
+        "progressive without its end",
+    ],
 )
 def test_any_kind_of_image_is_the_same_rgb(content: bytes) -> None:
     (sheet,) = open_sheets(content)
@@ -103,12 +163,14 @@ def test_how_much_is_decoded_depends_on_what_it_takes(mode: str, kind: str, mega
         ((6000, 4200), {"progressive": True}, None),
         ((4000, 3000), {"progressive": True, "subsampling": 0}, 4),
         ((4000, 3500), {"progressive": True, "subsampling": 0}, None),
+        ((4000, 3000), {"kind": "MPO", "save_all": True}, 2),
+        ((3000, 2000), {"kind": "JPEG2000", "irreversible": True, "quality_layers": [40]}, 2),
     ],
 )
 def test_a_large_jpeg_is_drawn_at_a_part_of_its_size_or_refused(
     size: tuple[int, int], options: dict[str, object], drawn_at: int | None
 ) -> None:
-    content = saved(halves(size=size), "JPEG", **options)
+    content = saved(halves(size=size), **{"kind": "JPEG", **options})
     if drawn_at is None:
         with pytest.raises(NotAnImage):
             list(open_sheets(content))
@@ -145,9 +207,23 @@ def test_a_file_counts_with_what_is_decoded_of_it() -> None:
         b"GIF89a",
         saved(halves(), "PNG")[:60],
         saved(halves(size=(1500, 900)), "JPEG")[:900],
+        saved(Image.effect_noise((800, 600), 50), "JPEG")[:-60],
+        saved(Image.effect_noise((800, 600), 50), "JPEG", progressive=True)[:-60],
+        b"\0\0\0\x18ftypheic" + bytes(60),
         saved(Image.new("1", (20_000, 20_000)), "PNG"),
     ],
-    ids=["empty", "stub", "pdf stub", "gif stub", "cut png", "cut jpeg", "400 megapixels"],
+    ids=[
+        "empty",
+        "stub",
+        "pdf stub",
+        "gif stub",
+        "cut png",
+        "cut jpeg",
+        "end cut",
+        "progressive end cut",
+        "heic stub",
+        "400 megapixels",
+    ],
 )
 def test_what_cannot_be_read_is_refused(content: bytes) -> None:
     with pytest.raises(NotAnImage):
