@@ -30,10 +30,11 @@ from endpoint.imaging.decode import open_sheets
 from endpoint.reader.card_reader import CardReader
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.warning_codes import ID_FORMAT, NUMBERED
-from specimens.disturb import CONDITIONS, disturbed
-from specimens.draw import Specimen, draw, random_style
+from specimens.disturb import CONDITIONS, HARD_CONDITIONS, disturbed
+from specimens.draw import Specimen, draw, hard_style, random_style
 from specimens.layouts import LAYOUTS, Layout
 from specimens.people import TUNING, UNSEEN, Words, misnumbered, someone
+from specimens.real_layouts import HARD_LAYOUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,14 @@ HALVES: dict[str, Half] = {
 }
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / "results" / "reading"
+ALL_CONDITIONS = {**CONDITIONS, **HARD_CONDITIONS}
 COLUMNS = ("n", "type_right", "fields", "fields_exact", "cer", "zones", "mrz_exact", "codes_right", "box_iou")
 
 
 def layout_of(condition: str, index: int) -> Layout:
     """Layouts take turns; wrong numbers stand only on types whose number has rules."""
+    if condition in HARD_CONDITIONS:
+        return HARD_LAYOUTS[index % len(HARD_LAYOUTS)]
     wrong = CONDITIONS[condition].warning == ID_FORMAT
     layouts = [layout for layout in LAYOUTS if layout.document_type in NUMBERED] if wrong else LAYOUTS
     return layouts[index % len(layouts)]
@@ -65,8 +69,9 @@ def specimen_of(half: Half, condition: str, index: int, gazetteer: Gazetteer) ->
     """A specimen of its own, and the generator for what is done to it: the same for the same half and index."""
     random = Random(f"{half.seed}/{condition}/{index}")
     person = someone(random, gazetteer, half.words)
-    holder = misnumbered(person, random) if CONDITIONS[condition].warning == ID_FORMAT else person
-    return draw(layout_of(condition, index), holder, random_style(random, half.faces)), random
+    holder = misnumbered(person, random) if ALL_CONDITIONS[condition].warning == ID_FORMAT else person
+    style = hard_style if condition in HARD_CONDITIONS else random_style
+    return draw(layout_of(condition, index), holder, style(random, half.faces)), random
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class Bench:
     def judge(self, condition: str, index: int) -> Judged:
         """Draw, disturb, read and judge one image; CPU time of reading only, so other load does not count."""
         specimen, random = specimen_of(HALVES[self.half_name], condition, index, self.gazetteer)
-        image, boxes = disturbed(specimen, CONDITIONS[condition], random)
+        image, boxes = disturbed(specimen, ALL_CONDITIONS[condition], random)
         started = time.process_time()
         reads = [read for sheet in open_sheets(image) for read in self.look(sheet)]
         cards = [self.reader.card(read, get_thumb=False) for read in reads]
@@ -135,7 +140,7 @@ def table(name: str, results: dict[str, dict[str, Any]]) -> str:
 
 def tables(images: Sequence[Judged]) -> dict[str, Any]:
     """All figures of one way of looking: by condition, by layout, by confidence."""
-    good = [image for image in images if not CONDITIONS[image.condition].warning]
+    good = [image for image in images if not ALL_CONDITIONS[image.condition].warning]
     return {
         "by_condition": {of: figures(some) for of, some in grouped(images, lambda one: one.condition).items()},
         "by_layout": {of: figures(some) for of, some in sorted(grouped(good, lambda one: one.layout).items())},
@@ -169,12 +174,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--half", choices=sorted(HALVES), default="unseen", help="which half of fonts, words and shifts"
     )
-    parser.add_argument("--conditions", default="", help="comma-separated; default all: " + ", ".join(CONDITIONS))
+    parser.add_argument("--conditions", default="", help="comma-separated; default all: " + ", ".join(ALL_CONDITIONS))
     parser.add_argument("--peers", default="", help="comma-separated, read the same: " + ", ".join(PEERS))
     parser.add_argument("--cost", action="store_true", help="also memory by size of image, and two workers beside one")
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     options = parser.parse_args(argv)
-    names = [name for name in options.conditions.split(",") if name] or list(CONDITIONS)
+    names = [name for name in options.conditions.split(",") if name] or list(ALL_CONDITIONS)
     reader, gazetteer = CardReader(), Gazetteer()
     try:
         peers = {name: peer_look(PEERS[name]()) for name in options.peers.split(",") if name}

@@ -22,6 +22,13 @@ BLUR_PX, BLUR_NOISE = 1.8, 0.003
 """The blur taken back from soft images, and the noise allowed for."""
 STRIP_PX = 64
 """So many rows or columns at a time are transformed."""
+DOT_BELOW, DOT_PX, MOST_DOTS = 0.75, 5, 3000
+"""A dot is darker than that share of its paper and no larger; a sheet with more of them is grain."""
+DOTS_IN_A_ROW, DOT_REACH_PX, DOT_OFF_PX = 8, 40.0, 1.6
+"""A dot is of a line with more than so many others so near along it, and so little off it."""
+TILE_PX = 80
+PATTERN_SHARE, MOST_PATTERN = 80, 0.45
+"""Ink that all but the inkiest 20 % of an area have is a pattern's; no more than so much of it is taken off."""
 MAX_GLARE = 0.94
 """Share of a reflection beyond which nothing is left to bring out."""
 
@@ -53,13 +60,37 @@ def enhance(pixels: Pixels) -> Pixels:
     """
     grey = _normalize_illumination(pixels)
     sharpness = measured(grey)
+    is_soft = sharpness.grain <= GRAINY and sharpness.sharpness < SOFT
+    if is_soft:  # sharpened first: blurred print covers as much as a pattern does
+        unblur(grey, BLUR_PX, BLUR_NOISE)
+    _fade_pattern(grey)
+    sharpness = measured(grey)
     if sharpness.grain > GRAINY:
         grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), dtype=np.float32)
-    elif sharpness.sharpness < SOFT:
+    elif sharpness.sharpness < SOFT and not is_soft:
         unblur(grey, BLUR_PX, BLUR_NOISE)
+    _erase_dotted_lines(grey)
     grey *= 215
     grey += 20
     return np.asarray(np.clip(grey, 0, 255, out=grey), dtype=np.uint8)
+
+
+def _erase_dotted_lines(grey: Plane) -> None:
+    """Make paper, in place, of dots in a row: forms have values written on dotted lines, and Tesseract drops both."""
+    mask = np.asarray(grey < DOT_BELOW, dtype=np.uint8)
+    _, owners, stats, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    tiny = np.flatnonzero((stats[:, 2] <= DOT_PX) & (stats[:, 3] <= DOT_PX))
+    if not DOTS_IN_A_ROW < len(tiny) <= MOST_DOTS:
+        return
+    x, y = centres[tiny].T
+    beside = (np.abs(x[:, None] - x[None]) <= DOT_REACH_PX) & (np.abs(y[:, None] - y[None]) <= DOT_OFF_PX)
+    lined = tiny[beside.sum(axis=1) > DOTS_IN_A_ROW]
+    areas = stats[lined, cv2.CC_STAT_AREA]
+    lined = lined[areas <= 1.7 * np.median(areas)] if len(lined) else lined  # a dot below a letter is bolder
+    is_lined = np.zeros(len(stats), dtype=bool)
+    is_lined[lined] = True
+    erased = cv2.dilate(is_lined[owners].astype(np.uint8), np.ones((3, 3), np.uint8))
+    grey[erased.astype(bool)] = 1.0
 
 
 def _energy(plane: cv2.typing.MatLike) -> float:
@@ -78,6 +109,20 @@ def _normalize_illumination(pixels: Pixels) -> Plane:
     if glare is not None:
         grey /= np.subtract(1, glare, out=glare)
     return np.subtract(1, np.minimum(grey, 1, out=grey), out=grey)
+
+
+def _fade_pattern(grey: Plane) -> None:
+    """Take off, in place, the ink that most of the area around has: text covers little, guilloche a lot."""
+    ink = np.subtract(1, grey, out=grey)
+    small = ink[::2, ::2]
+    down, across = (max(1, round(side / (TILE_PX / 2))) for side in small.shape)
+    tiles = [np.array_split(strip, across, axis=1) for strip in np.array_split(small, down, axis=0)]
+    usual = np.array([[np.percentile(tile, PATTERN_SHARE) for tile in strip] for strip in tiles], dtype=np.float32)
+    smooth = np.asarray(cv2.medianBlur(np.clip(usual, 0, MOST_PATTERN), 3), dtype=np.float32)
+    depth = _at_size(smooth, ink.shape)
+    ink -= depth
+    ink /= np.subtract(1, depth, out=depth)
+    np.subtract(1, np.clip(ink, 0, 1, out=ink), out=grey)
 
 
 def _glare(pixels: Pixels) -> Plane | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -23,6 +24,9 @@ LIES_WELL = 0.85
 """A side of which so much lies on edges is not moved."""
 RIM_PX = 6
 """So near to the image's rim, in pixels of the search, an outline may be the image's own."""
+SKEWED_DEGREES = 15.0
+"""A corner that is further from square than that is less likely a card's, and at twice as much none."""
+MAX_LINES = 14
 SNAP_PX = np.arange(-24.0, 25.0, 3.0)
 """How far the ends of a side are moved when it is looked for nearby, in pixels of the search."""
 
@@ -39,8 +43,13 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     edges = np.asarray(cv2.bitwise_or(soft_edges(lightness), soft_edges(apart)), dtype=np.uint8)
     quads: list[Corners] = []
     supported: list[tuple[float, int]] = []
-    for masks, within in ((_masks(lightness, apart), _anywhere), (_upper_masks(lightness, apart), _off_the_rim)):
-        proposed = (_snapped(quad, edges) for mask in masks for quad in _quads(mask))
+    attempts: tuple[tuple[Callable[[], Iterator[Corners]], Callable[[Corners, Pixels], bool]], ...] = (
+        (lambda: _of_masks(_masks(lightness, apart)), _anywhere),
+        (lambda: crossing_lines(edges), _off_the_rim),
+        (lambda: _of_masks(_upper_masks(lightness, apart)), _off_the_rim),
+    )
+    for propose, within in attempts:
+        proposed = (_snapped(quad, edges) for quad in propose())
         quads += [quad for quad in proposed if within(quad, edges)]
         supported = sorted(((_support(quad, edges), index) for index, quad in enumerate(quads)), reverse=True)
         if supported and supported[0][0] >= ENOUGH_SUPPORT:
@@ -52,6 +61,61 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     return sorted(
         (quad * scale for quad in kept), key=lambda quad: (round(quad[0, 1] / sheet.shape[0] * 4), quad[0, 0])
     )
+
+
+def _of_masks(masks: Iterable[Pixels]) -> Iterator[Corners]:
+    return (quad for mask in masks for quad in _quads(mask))
+
+
+def crossing_lines(edges: Pixels) -> Iterator[Corners]:
+    """Shapes between long straight edges, two and two: a card whose outline is broken, as by the edge of a shadow."""
+    found = cv2.HoughLinesP(edges, 1, np.pi / 360, 80, minLineLength=0.2 * SEARCH_PX, maxLineGap=12)
+    lines = [] if found is None else _distinct([np.asarray(one, dtype=np.float64).ravel() for one in found])
+    for (one, other), (third, fourth) in combinations(combinations(lines, 2), 2):
+        if not (_parallel(one, other) and _parallel(third, fourth) and _upright(one, third)):
+            continue
+        corners = [crossing(_as_line(a), _as_line(b)) for a in (one, other) for b in (third, fourth)]
+        if all(corner is not None for corner in corners):
+            quad = ordered(np.array(corners))
+            if _card_shaped(quad, np.asarray(np.rint(quad), dtype=np.int32), edges):
+                yield quad
+
+
+def _distinct(lines: list[npt.NDArray[np.float64]]) -> list[npt.NDArray[np.float64]]:
+    """The longest lines, without those that lie along another."""
+    kept: list[npt.NDArray[np.float64]] = []
+    for line in sorted(lines, key=lambda line: -float(np.hypot(line[2] - line[0], line[3] - line[1]))):
+        if len(kept) < MAX_LINES and not any(_along(line, other) for other in kept):
+            kept.append(line)
+    return kept
+
+
+def _as_line(ends: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.concatenate([ends[:2], ends[2:] - ends[:2]])
+
+
+def _angle(ends: npt.NDArray[np.float64]) -> float:
+    return float(np.degrees(np.arctan2(ends[3] - ends[1], ends[2] - ends[0])) % 180)
+
+
+def _between(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    """Degrees between two lines, 0 to 90."""
+    apart = abs(_angle(one) - _angle(other))
+    return min(apart, 180 - apart)
+
+
+def _parallel(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
+    return _between(one, other) < SKEWED_DEGREES
+
+
+def _upright(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
+    return _between(one, other) > 90 - SKEWED_DEGREES
+
+
+def _along(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
+    way = (other[2:] - other[:2]) / max(1e-6, float(np.linalg.norm(other[2:] - other[:2])))
+    off = [abs(float((end - other[:2]) @ np.array([-way[1], way[0]]))) for end in (one[:2], one[2:])]
+    return _between(one, other) < 4 and max(off) < 8
 
 
 def channels(small: Pixels) -> tuple[Pixels, Pixels]:
@@ -97,7 +161,16 @@ def _opened(mask: Pixels, sides: tuple[int, ...] = (1, 25, 75)) -> Iterator[Pixe
 def _support(quad: Corners, edges: Pixels) -> float:
     """The share of the outline that lies on edges, 0 to 1, held down by its worst side."""
     shares = [float(on_edges(quad[[index]], quad[[(index + 1) % 4]], edges)[0]) for index in range(4)]
-    return 0.5 * min(shares) + 0.5 * sum(shares) / 4
+    return (0.5 * min(shares) + 0.5 * sum(shares) / 4) * _squareness(quad)
+
+
+def _squareness(quad: Corners) -> float:
+    """1 where every corner is as a photograph from the side shows it, less where one is sharper: a shadow's edge."""
+    along = np.roll(quad, -1, axis=0) - quad
+    lengths = np.maximum(1e-6, np.linalg.norm(along, axis=1))
+    cosines = (along * np.roll(along, 1, axis=0)).sum(axis=1) / (lengths * np.roll(lengths, 1))
+    skew = float(np.degrees(np.arcsin(np.clip(np.abs(cosines), 0, 1))).max())
+    return float(np.clip(1 - (skew - SKEWED_DEGREES) / SKEWED_DEGREES, 0, 1))
 
 
 def _snapped(quad: Corners, edges: Pixels) -> Corners:
@@ -135,6 +208,8 @@ def _quads(mask: Pixels) -> Iterator[Corners]:
 
 def _four_sides(hull: npt.NDArray[np.int32]) -> Corners | None:
     """The hull as four lines, each fitted to the middle of a side: rounded or clipped corners don't pull them in."""
+    if len(hull) < 4:  # of a triangle
+        return None
     rough = np.asarray(cv2.approxPolyN(hull, 4, ensure_convex=True), dtype=np.float64).reshape(-1, 2)
     return ordered(_refined(rough, hull.reshape(-1, 2).astype(np.float64))) if len(rough) == 4 else None
 

@@ -48,6 +48,8 @@ class Side:
     """Texts that stand on the card, are no label of a field, and end the value above or left of them."""
     fixed: tuple[tuple[str, str], ...] = ()
     """Fields whose text never varies on this side, and so is not read: who issues a generation of chip cards."""
+    has_code: bool = False
+    """Whether a QR code with the holder's particulars stands on it."""
 
 
 _NAME = Label("name", Value.TEXT, ("Họ và tên", "Full name", "Họ tên", "Họ, chữ đệm và tên khai sinh"))
@@ -106,6 +108,7 @@ SIDES: tuple[Side, ...] = (
         ("Căn cước công dân", "Citizen Identity Card", "Place of origin", "Place of residence"),
         (Label("id", Value.DIGITS, ("Số / No.",)), _NAME, _DOB, _GENDER, _NATION, _ORIGIN, _HOME, _DUE),
         (*_STATE, *_STATE_EN, "Citizen Identity Card"),
+        has_code=True,
     ),
     Side(
         "chip_id_card_front",
@@ -131,6 +134,7 @@ SIDES: tuple[Side, ...] = (
         ("Nơi cư trú", "Place of residence", "Nơi đăng ký khai sinh", "Place of birth",
          "Ngày, tháng, năm hết hạn", "Date of expiry"),
         (("issued_at", "BỘ CÔNG AN"),),
+        has_code=True,
     ),
     Side(
         "driving_license",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
@@ -26,6 +27,19 @@ WIDE_LINE_GAP = 2.3
 """The same below a centred heading."""
 START_GAP = 4.0
 """A line further right than that of where the label ends, in line heights, is no part of the value: a speck, a seal."""
+
+
+MOST_LABEL_WORDS = 8
+_ENGLISH = frozenset("address birth class date full name nationality no of origin place residence sex".split())  # noqa: SIM905  # words
+_CAPITAL = "A-Z" + "".join(char for char in map(chr, (*range(0xC0, 0x1B1), *range(0x1EA0, 0x1EFA))) if char.isupper())
+_BY_PLACE: dict[str, re.Pattern[str]] = {
+    "name": re.compile(rf"(?<!\S)[{_CAPITAL}]{{2,7}}(?: [{_CAPITAL}]{{1,7}}){{1,5}}(?!\S)"),
+    "gender": re.compile(r"(?<!\S)(?<!Việt )(?:Nam|Nữ)(?!\S)"),
+    "nationality": re.compile(r"(?<!\S)(?:Việt Nam|VIỆT NAM)(?!\S)"),
+}
+"""How values look that stand below the number, where their labels were not read."""
+_DAY_IN_WORDS = re.compile(r"ngay\D{0,6}\d{1,2}\D{0,3}th")
+"""A row that gives a day in words is the issue date, never a line of another value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +68,28 @@ def read_fields(side: Side, sheet: Labelled) -> dict[str, Reading]:
     readings = {label.field: reading for label in side.labels if (reading := _at_label(label, sheet))}
     for label in side.labels:
         used = {word for reading in readings.values() for word in reading.words}
-        if label.field not in readings and (reading := _by_form(label, sheet, used)):
+        if label.field not in readings and (
+            reading := _by_form(label, sheet, used) or _by_place(label, sheet, readings)
+        ):
             readings[label.field] = reading
     return readings
+
+
+def _by_place(label: Label, sheet: Labelled, readings: dict[str, Reading]) -> Reading | None:
+    """What can be told by its words and its place below the number: a name in capitals, a sex, a nationality."""
+    number = readings.get("id")
+    pattern = _BY_PLACE.get(label.field)
+    if number is None or pattern is None:
+        return None
+    taken = {word for reading in readings.values() for word in reading.words}
+    for index, row in enumerate(sheet.rows):
+        words = [word for at, word in enumerate(row.words) if word not in taken and not sheet.label_of(index, at)]
+        found = pattern.search(" ".join(word.text for word in words)) if row.top > number.box[3] else None
+        if found:
+            before = found.string[: found.start()].count(" ")
+            used = words[before : before + found.group().count(" ") + 1]
+            return read_words(used, label)
+    return None
 
 
 def _at_label(label: Label, sheet: Labelled) -> Reading | None:
@@ -134,9 +167,8 @@ def _lines_below(placed: Placed, sheet: Labelled, row: Row, *, wide: bool) -> It
         ]  # fmt: skip
         if not inside or inside[0][1].left > farthest:
             continue
-        if under.top - bottom > (WIDE_LINE_GAP if wide else LINE_GAP) * row.height or any(
-            sheet.label_of(index, at) for at, _ in inside
-        ):
+        is_far = under.top - bottom > (WIDE_LINE_GAP if wide else LINE_GAP) * row.height
+        if is_far or any(sheet.label_of(index, at) for at, _ in inside) or _DAY_IN_WORDS.search(under.text):
             return
         yield [word for _, word in inside]
         bottom = under.bottom
@@ -150,12 +182,27 @@ def _column(placed: Placed, sheet: Labelled, row: Row) -> tuple[float, float]:
 
 def read_words(words: Sequence[Word], label: Label) -> Reading | None:
     """Words -> the value of the label's field in them, with the box of just the words it came from."""
+    words = _without_label(words, label)
     text = " ".join(word.text for word in words)
     parsed = parse(text, label.value)
     if parsed is None:
         return None
     used = _words_of(parsed, words)
     return Reading(corrected(label.field, parsed.value), box_around(used), used)
+
+
+def _without_label(words: Sequence[Word], label: Label) -> Sequence[Word]:
+    """The words without what is left of the label at their front: its English ones, and what a colon ends."""
+    if label.value not in (Value.TEXT, Value.LINES, Value.WORD):
+        return words
+    own = {plain(part) for text in label.texts for part in text.split()}
+    start = 0
+    for index, word in enumerate(words[:MOST_LABEL_WORDS]):
+        letters = plain(word.text).strip(".:,/")
+        is_end = word.text.endswith(":") and any(fuzz.ratio(letters, one) >= LABEL_LIKE for one in own)
+        if is_end or (letters in own & _ENGLISH and index == start) or (not letters and index == start):
+            start = index + 1
+    return words[start:]
 
 
 def _words_of(parsed: Parsed, words: Sequence[Word]) -> tuple[Word, ...]:

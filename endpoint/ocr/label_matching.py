@@ -21,6 +21,9 @@ OVERHANG = 2.0
 SHORT = 4
 """Texts of so few letters ("Số", "Sex") must be there to the letter, as whole words."""
 PHRASE_WEIGHT, LABEL_WEIGHT = 2.0, 1.0
+CODE_BONUS = 0.3
+TITLE_BONUS = 0.2
+"""Added to the share found of a side whose first phrase is read: it is the largest print, and small labels are lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +99,32 @@ def _find_exactly(text: str, letters: str, index: int, row: Row) -> Anchor | Non
     return None
 
 
-def best_template(anchors: Iterable[Anchor]) -> tuple[Side, float]:
-    """The side whose phrases and labels are found best, and the share of them found, 0 to 1."""
+def best_template(anchors: Iterable[Anchor], *, has_code: bool = False) -> tuple[Side, float]:
+    """The side whose phrases and labels are found best, and the share of them found, 0 to 1.
+
+    `has_code`: a chip card's QR code was read, which stands on some sides only.
+    """
     found: dict[str, float] = {}
     for anchor in anchors:
         found[anchor.text] = max(found.get(anchor.text, 0.0), anchor.alike / 100)
-    scored = [(_share(side, found), side) for side in SIDES]
+    scored = [(_share(side, found) + (CODE_BONUS if has_code and side.has_code else 0.0), side) for side in SIDES]
     share, side = max(scored, key=lambda pair: pair[0])
-    return side, share
+    return side, min(1.0, share)
+
+
+def has_title(anchors: Iterable[Anchor]) -> bool:
+    """Whether the largest print of some side is there."""
+    titles = {side.phrases[0] for side in SIDES}
+    return any(anchor.text in titles and anchor.alike >= CLOSELY for anchor in anchors)
 
 
 def _share(side: Side, found: dict[str, float]) -> float:
     labels = [label for label in side.labels if label.texts]
+    title = found.get(side.phrases[0], 0.0)
     points = PHRASE_WEIGHT * sum(found.get(phrase, 0.0) for phrase in side.phrases)
     points += LABEL_WEIGHT * sum(max(found.get(text, 0.0) for text in label.texts) for label in labels)
-    return points / (PHRASE_WEIGHT * len(side.phrases) + LABEL_WEIGHT * len(labels))
+    whole = PHRASE_WEIGHT * len(side.phrases) + LABEL_WEIGHT * len(labels)
+    return min(1.0, points / whole + (TITLE_BONUS if title >= CLOSELY / 100 else 0.0))
 
 
 def place_labels(side: Side, rows: Sequence[Row], anchors: Iterable[Anchor]) -> list[Placed]:

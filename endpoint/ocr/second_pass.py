@@ -31,8 +31,32 @@ PAD = 0.35
 """Room above and below a line, in its heights: less loses tone marks, more lets the next line in."""
 MAX_ROWS = 5
 """Lines looked at again for a lost label at most."""
+INK_BELOW, INKED_SHARE = 120, 0.02
+"""A place is written on if so much of it is darker than that."""
+MOST_SMALL_ROWS, WORTH_READING = 10, 3
+"""Lines read again for small labels at most, and letters of a line that is worth it."""
+PORTRAIT_SHARE = 0.27
+"""Share of a card's width that a portrait may take at its left."""
 MAX_LINES = 8
 """Lines looked at again on one card at most, so that a hopeless image does not cost seconds."""
+
+
+def with_small_print(engine: TextEngine, grey: Pixels, rows: Sequence[Row]) -> list[Row]:
+    """The rows, each read again from the margin on, enlarged: labels half as tall as their values are lost first."""
+    margin = _left_margin(rows, grey.shape[1])
+    again = list(rows)
+    tall = [index for index, row in enumerate(rows) if len(row.text) >= WORTH_READING and row.words[-1].left > margin]
+    for index in tall[:MOST_SMALL_ROWS]:
+        left, top, right, bottom = box_around(rows[index].words)
+        fresh = rows_of(_read_line(engine, grey, (min(left, margin), top, right, bottom)))
+        again[index] = max(fresh, key=lambda row: len(row.text), default=rows[index])
+    return again
+
+
+def _left_margin(rows: Sequence[Row], width_px: int) -> float:
+    """Where most lines begin, right of a portrait."""
+    lefts = sorted(row.words[0].left for row in rows if row.words[0].left > PORTRAIT_SHARE * width_px)
+    return lefts[len(lefts) // 5] if lefts else 0.0
 
 
 def recover_labels(
@@ -61,6 +85,10 @@ def reread_low_confidence(
         first = readings.get(label.field)
         margin = _margin(label, sheet.rows, sheet.placed)
         holes = first is not None and _has_holes(first, margin)
+        if first and (front := _lost_front(label, first, sheet, grey.shape[1])) is not None:
+            better[label.field] = _with_front(engine, grey, label, first, front)
+            left -= 1
+            continue
         if first and confidence(first) >= MIN_CONFIDENCE and not holes:
             continue
         places = [_lines_of(first, margin)] if first else _empty_places(label, sheet.rows, sheet.placed, grey.shape[1])
@@ -73,6 +101,42 @@ def reread_low_confidence(
                 better[label.field] = second
                 break
     return readings | better
+
+
+def _lost_front(label: Label, first: Reading, sheet: Labelled, width_px: int) -> Box | None:
+    """The rest of the label's own line, where a text of several lines was found only below it."""
+    if label.value is not Value.LINES:
+        return None
+    stands = sorted((p for p in sheet.placed if p.field == label.field), key=lambda p: -p.rank)
+    if not stands:
+        return None
+    row = sheet.rows[stands[0].row]
+    start = row.words[stands[0].stop - 1].right + row.height / 3
+    is_below = first.box[1] > row.bottom - 0.3 * row.height
+    ends = [row.words[p.start].left for p in sheet.placed if p.row == stands[0].row and p.start >= stands[0].stop]
+    end = min([*ends, 0.98 * width_px])
+    return (
+        (start, row.top - 0.3 * row.height, end, row.bottom + 0.2 * row.height)
+        if is_below and end - start > 6 * row.height
+        else None
+    )
+
+
+def _with_front(engine: TextEngine, grey: Pixels, label: Label, first: Reading, front: Box) -> Reading:
+    """The reading with what stands on the label's line before it; less sure, where there is ink that cannot be read."""
+    words = [word for word in _read_line(engine, grey, front) if word.confidence > FILLS / 2]
+    whole = read_words([*words, *first.words], label) if words else None
+    if whole is not None and sum(char.isalpha() for word in words for char in word.text) >= WORTH_READING:
+        return whole
+    if _has_ink(grey, front):
+        return replace(first, words=tuple(replace(word, confidence=word.confidence / 3) for word in first.words))
+    return first
+
+
+def _has_ink(grey: Pixels, box: Box) -> bool:
+    left, top, right, bottom = (max(0, round(side)) for side in box)
+    crop = grey[top:bottom, left:right]
+    return bool(crop.size) and float((crop < INK_BELOW).mean()) > INKED_SHARE
 
 
 def confidence(reading: Reading) -> float:

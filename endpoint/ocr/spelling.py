@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib.resources import files
@@ -62,7 +63,7 @@ def _authority(value: str) -> str:
     found = process.extractOne(value, AUTHORITIES, scorer=fuzz.ratio, score_cutoff=SNAP)
     if found:
         return str(found[0])
-    return re.sub(r"^([CG]A|[CG]ÔNG AN) T[IÍÌỈĨỊ]NH\b", lambda text: f"C{text[1][1:]} TỈNH", value)
+    return re.sub(r"^([CG]A|[CG]ÔNG AN) T[IÍÌỈĨỊ]NH\b", lambda given: f"C{given[1][1:]} TỈNH", value)
 
 
 def _nation(value: str) -> str:
@@ -79,9 +80,15 @@ def _mark(value: str) -> str:
 
 def _mark_word(word: str) -> str:
     right = _by_plain(MARK_WORDS).get(plain(word))
-    if not right or not word.isalpha():
+    if not right or not word.isalpha() or _is_spelling_of(word, right):
         return word
     return right.capitalize() if word[:1].isupper() else right
+
+
+def _is_spelling_of(word: str, right: str) -> bool:
+    """Whether both have the same letters and tone, wherever the tone is written: "khóe" and "khoé" are both printed."""
+    one, other = (sorted(unicodedata.normalize("NFD", text.lower())) for text in (word, right))
+    return one == other
 
 
 def _place(value: str) -> str:

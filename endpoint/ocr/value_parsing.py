@@ -43,7 +43,8 @@ def _text(text: str) -> Parsed | None:
     if not any(char.isalnum() for char in stripped):
         return None
     start = text.rindex(stripped)
-    return Parsed(re.sub(r"\s+([,.;])", r"\1", stripped), start, start + len(stripped))
+    joined = re.sub(r"([,.;])[.,;]+", r"\1", re.sub(r"\s+([,.;])", r"\1", stripped))
+    return Parsed(joined, start, start + len(stripped))
 
 
 def _word(text: str) -> Parsed | None:

@@ -26,12 +26,15 @@ from endpoint.mrz.formats import FORMATS
 from endpoint.mrz.locate import Band, without_zone, zone_bands
 from endpoint.mrz.segment import zone_cells
 from endpoint.ocr.card_templates import Side
+from endpoint.ocr.digit_classifier import DigitReader
 from endpoint.ocr.engine import TextEngine, Word
 from endpoint.ocr.field_values import Labelled, Reading, read_fields
-from endpoint.ocr.label_matching import best_template, find_anchors, place_labels
-from endpoint.ocr.second_pass import recover_labels, reread_low_confidence
+from endpoint.ocr.label_matching import best_template, find_anchors, has_title, place_labels
+from endpoint.ocr.numbers import with_number
+from endpoint.ocr.second_pass import recover_labels, reread_low_confidence, with_small_print
 from endpoint.ocr.text_lines import rows_of
 from endpoint.reader.gazetteer import Gazetteer
+from endpoint.reader.qr_code import CardCode, read_code
 from endpoint.reader.response_fields import fill_info
 from endpoint.reader.warning_codes import warnings_of
 
@@ -43,8 +46,8 @@ LARGE = 0.25
 """Share of the sheet, or of a shape behind it, that an outline covers so that it is the card; a portrait does not."""
 MIN_PX, MAX_LONG = 100, 12
 """The short side of a sheet that may hold a card, and its long side in short ones: cards of longer ones are small."""
-MAX_MARKS = 15_000
-"""A whole sheet with more is no card: specimens have 1,200, an A4 page of small print 12,000. Each takes 4 kB."""
+MAX_MARKS = 5_000
+"""A sheet with more is no card: specimens have 1,100 at most, a page of small print 9,000 or more. Each takes 4 kB."""
 RIM_SHARE = 0.025
 """Corners of a card that is wholly on the image are so far from its rim, in shares of its long side."""
 MIN_CERTAIN_SCORE = 0.62
@@ -62,6 +65,7 @@ class Read:
     readings: dict[str, Reading]
     zone: Zone | None
     flags: frozenset[str] = frozenset()
+    code: CardCode | None = None
 
 
 class CardReader:
@@ -72,6 +76,7 @@ class CardReader:
         self._engine = TextEngine()
         self._gazetteer = Gazetteer()
         self._glyphs = GlyphClassifier()
+        self._digits = DigitReader()
         cv2.setNumThreads(1)
 
     def read(self, image: bytes, *, get_thumb: bool) -> list[Card]:
@@ -107,28 +112,36 @@ class CardReader:
     def _oriented(self, card: RectifiedCard, scale: float) -> Read | None:
         """The card the right way up, likeliest first: half a turn may be needed, quarters too for a whole sheet."""
         grey = enhance(card.pixels)
-        if not card.outlined and marks_on(grey) > MAX_MARKS:
+        if marks_on(grey) > MAX_MARKS:
             return None
+        code = read_code(card.pixels)
         best: Read | None = None
         for quarters in turns_to_try(grey, any_quarter=not card.outlined):
-            read = self._read_oriented(turned(card, quarters), np.ascontiguousarray(np.rot90(grey, quarters)), scale)
+            read = self._read_oriented(
+                turned(card, quarters), np.ascontiguousarray(np.rot90(grey, quarters)), scale, code
+            )
             if best is None or read.share > best.share:
                 best = read
             if best.share >= MIN_CERTAIN_SCORE:
                 break
         return best if best and best.share >= MIN_TEMPLATE_SCORE else None
 
-    def _read_oriented(self, card: RectifiedCard, grey: Pixels, scale: float) -> Read:
+    def _read_oriented(self, card: RectifiedCard, grey: Pixels, scale: float, code: CardCode | None) -> Read:
         bands = zone_bands(grey)
         rows = rows_of(_plausible(self._engine.words(without_zone(grey, bands))))
         anchors = find_anchors(rows)
-        side, share = best_template(anchors)
+        side, share = best_template(anchors, has_code=code is not None)
+        if share < MIN_CERTAIN_SCORE and has_title(anchors):
+            rows = with_small_print(self._engine, grey, rows)
+            anchors = find_anchors(rows)
+            side, share = best_template(anchors, has_code=code is not None)
         if share < MIN_TEMPLATE_SCORE:
-            return Read(side, share, card, scale, {}, None)
+            return Read(side, share, card, scale, {}, None, code=code)
         rows = recover_labels(self._engine, grey, side, rows, place_labels(side, rows, anchors))
         labelled = Labelled(rows, place_labels(side, rows, find_anchors(rows)))
         readings = reread_low_confidence(self._engine, grey, side, labelled, read_fields(side, labelled))
-        return Read(side, share, card, scale, readings, self._zone(grey, bands, side))
+        readings = with_number(self._digits, card.pixels, side.document_type, readings)
+        return Read(side, share, card, scale, readings, self._zone(grey, bands, side), code=code)
 
     def _zone(self, grey: Pixels, bands: Sequence[Band], side: Side) -> Zone | None:
         layout = FORMATS.get(side.document_type)
@@ -141,7 +154,7 @@ class CardReader:
     def card(self, read: Read, *, get_thumb: bool) -> Card:
         """What was read -> the contract's answer."""
         to_sent = partial(to_source_box, read.card, read.scale)
-        info = fill_info(read.side, read.readings, read.zone, self._gazetteer, to_sent)
+        info = fill_info(read.side, read.readings, read.zone, self._gazetteer, code=read.code, to_sent=to_sent)
         info["image"] = thumb(read.card) if get_thumb else ""
         return Card(read.side.document_type, info, warnings_of(read.side.document_type, info, read.flags))
 

@@ -10,7 +10,9 @@ from endpoint.ocr.calibration import calibrated
 from endpoint.ocr.card_templates import Side
 from endpoint.ocr.field_values import Box, Reading
 from endpoint.ocr.normalize import plain
+from endpoint.ocr.numbers import limited
 from endpoint.reader.gazetteer import UNKNOWN_CODE, Gazetteer
+from endpoint.reader.qr_code import CardCode
 from schemas.documents import DOCUMENTS
 from schemas.fields import PLACES, Kind
 
@@ -20,6 +22,9 @@ def wire_date(day: date | None) -> str:
     return f"{day:%d-%m-%Y}" if day else ""
 
 
+CODED = ("chip_id_card_front",)
+"""Types on which the QR code's particulars are fields of the print, too."""
+SURE_OF_CODE = 0.99
 _FROM_ZONE: dict[str, Callable[[Holder], str]] = {
     "country": lambda h: h.country,
     "nationality": lambda h: h.nationality,
@@ -39,10 +44,15 @@ def fill_info(
     readings: dict[str, Reading],
     zone: Zone | None,
     gazetteer: Gazetteer,
+    *,
+    code: CardCode | None = None,
     to_sent: Callable[[Box], Box],
 ) -> dict[str, object]:
     """Every contract field of the side's type, empty where not read. `to_sent` takes boxes back to the image sent."""
     text = {**dict(side.fixed), **{name: reading.value for name, reading in readings.items()}}
+    coded = _code_fields(side.document_type, code)
+    coded |= _number_of_zone(side.document_type, zone)
+    printed, text = text, {**text, **coded}
     text |= _zone_fields(side.document_type, text, zone)
     text |= _place_fields(text, gazetteer)
     text |= _issuer_fields(side.document_type, text, gazetteer)
@@ -50,7 +60,10 @@ def fill_info(
     for field in DOCUMENTS[side.document_type]:
         of = field.name.removesuffix("_confidence").removesuffix("_box")
         if field.kind is Kind.CONFIDENCE:
-            info[field.name] = _confidence(field.name, of, readings, zone)
+            sure = _confidence(field.name, of, readings, zone)
+            if of in coded:
+                sure = _code_confidence(printed.get(of, ""), coded[of], sure)
+            info[field.name] = limited(side.document_type, text.get(of, ""), sure) if of == "id" else sure
         elif field.kind is Kind.BOX:
             info[field.name] = [max(0, round(side)) for side in to_sent(readings[of].box)] if of in readings else []
         else:
@@ -58,8 +71,30 @@ def fill_info(
     return info
 
 
+def _code_fields(document_type: str, code: CardCode | None) -> dict[str, str]:
+    """What the QR code says of the fields that this side prints: it wins over the print."""
+    if code is None or document_type not in CODED:
+        return {}
+    wanted = {field.name for field in DOCUMENTS[document_type]}
+    return {name: value for name, value in code.fields.items() if name in wanted}
+
+
+def _number_of_zone(document_type: str, zone: Zone | None) -> dict[str, str]:
+    """A passport's number stands in its zone, too, there with a check digit: it wins over the print."""
+    if document_type != "passport" or zone is None or not zone.checked or not zone.holder.document_number:
+        return {}
+    return {"id": zone.holder.document_number}
+
+
+def _code_confidence(printed: str, coded: str, sure: float) -> float:
+    """A code that was read is whole; where the print was surely read as something else, one of them is of another."""
+    if not printed or plain(printed) == plain(coded):
+        return SURE_OF_CODE
+    return round(SURE_OF_CODE - 0.4 * sure, 4)
+
+
 def _zone_fields(document_type: str, text: dict[str, str], zone: Zone | None) -> dict[str, str]:
-    if zone is None:
+    if zone is None or not zone.checked:  # check digits that fail leave no field that can be believed
         return {}
     wanted = {field.name for field in DOCUMENTS[document_type]}
     return {name: of(zone.holder) for name, of in _FROM_ZONE.items() if name in wanted and not text.get(name)}

@@ -99,3 +99,18 @@ def test_a_whole_sheet_is_laid_flat_in_at_most_two_megapixels(sheet: tuple[int, 
     whole = rectify(np.zeros((*sheet, 3), dtype=np.uint8), None)
     assert whole.pixels.shape[:2] == laid
     assert to_source_box(whole, 1.0, (0, 0, laid[1], laid[0])) == pytest.approx((0, 0, sheet[1], sheet[0]))
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 5, 9])
+def test_any_shape_is_no_failure(points: int) -> None:
+    random = np.random.default_rng(points)
+    for side in (100, 400, 1500):
+        image = np.zeros((side, side, 3), np.uint8)
+        cv2.fillPoly(image, [random.integers(0, side, (points, 2)).astype(np.int32)], (255, 255, 255))
+        assert all(np.isfinite(corners).all() for corners in find_cards(image))
+
+
+def test_a_triangle_is_no_card() -> None:
+    image = np.zeros((400, 400, 3), np.uint8)
+    cv2.fillPoly(image, [np.array([[20, 380], [380, 380], [200, 20]], np.int32)], (255, 255, 255))
+    assert find_cards(image) == []

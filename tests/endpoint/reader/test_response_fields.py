@@ -45,7 +45,7 @@ def info_of(document_type: str, **printed: str) -> dict[str, object]:
     found = {name: read_words(line(text), PLACED.get(name, labels[name])) for name, text in printed.items()}
     readings: dict[str, Reading] = {name: reading for name, reading in found.items() if reading}
     side = next(side for side in SIDES if side.document_type == document_type)
-    return fill_info(side, readings, None, GAZETTEER, same)
+    return fill_info(side, readings, None, GAZETTEER, to_sent=same)
 
 
 @given(st.sampled_from(UNITS), st.sampled_from(("Tổ 5, ", "Số 12 Ngõ 8, ", "")), st.data())
@@ -82,6 +82,6 @@ def test_codes_stand_beside_the_print_and_are_minus_one_where_unknown(printed: s
 
 @pytest.mark.parametrize("side", SIDES, ids=lambda side: side.document_type)
 def test_with_nothing_read_every_field_is_there_and_all_but_fixed_print_is_empty(side: Side) -> None:
-    info = fill_info(side, {}, None, GAZETTEER, same)
+    info = fill_info(side, {}, None, GAZETTEER, to_sent=same)
     assert list(info) == [field.name for field in DOCUMENTS[side.document_type]]
     assert {name: value for name, value in info.items() if value not in ("", "-1", 0.0, [])} == dict(side.fixed)
