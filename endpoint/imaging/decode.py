@@ -127,8 +127,12 @@ def _heic(image: bytes, make_room: Callable[[], object]) -> Sheet:
         raise NotAnImage("more pixels than can be decoded")
     if taken_bytes + len(image) > ROOMY_BYTES:
         make_room()
-    image = Image.frombuffer(opened.mode, opened.size, opened.data, "raw", opened.mode, opened.stride)
-    return _drawn(image, lambda first, last: _eight_bit(image.crop((0, first, image.width, last)), 255.0), image.width)
+    decoded = Image.frombuffer(opened.mode, opened.size, opened.data, "raw", opened.mode, opened.stride)
+
+    def rows(first: int, last: int) -> Image.Image:
+        return _eight_bit(decoded.crop((0, first, decoded.width, last)), 255.0)
+
+    return _drawn(decoded, rows, decoded.width)
 
 
 def _has_end(jpeg: bytes) -> bool:
