@@ -258,7 +258,7 @@ def _waiting(output: Path) -> set[tuple[str, ...]]:
         kept = json.loads((output / RETRIES_FILE).read_bytes())
     except FileNotFoundError:
         return set()
-    return {tuple(Path(uri).name for uri in uris) for _, _, _, _, *uris in kept}
+    return {tuple(Path(uri).name for uri in uris) for _due, _failures, _seen, _code, _source, *uris in kept}
 
 
 def _names(uris: object) -> tuple[str, ...]:
