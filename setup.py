@@ -20,6 +20,7 @@ setup(
         "requests>=2.32",
         "smart-open>=7.3",
         "tenacity>=9.0",
+        "tomli>=2.2; python_version < '3.11'",
         "tqdm>=4.66",
         "urllib3>=2.6",
     ],

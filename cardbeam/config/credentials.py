@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from cardbeam.config import secret_command
 from cardbeam.http.card_client import Credentials
 from cardbeam.storage.open_uri import CANNOT_OPEN, SourceError, open_source
 
@@ -17,14 +18,16 @@ _AROUND_A_SECRET = f"{string.whitespace}\ufeff\u00a0"
 
 
 def read_credentials(uri: str | None) -> Credentials:
-    """The credentials from a small JSON, or from the environment.
+    """The credentials from a small JSON, or from the environment, or from the command that it names.
 
     Raises:
         SourceError: they are not there, or not of the form that is expected. The message holds no value.
     """
     if uri is None:
         found: Any = {name: os.environ.get(f"CARD_{name.upper()}") for name in ("api_key", "api_secret")}
-        where = "the environment (CARD_API_KEY, CARD_API_SECRET)"
+        where = f"the environment (CARD_API_KEY, CARD_API_SECRET or {secret_command.VARIABLE})"
+        if command := os.environ.get(secret_command.VARIABLE):
+            found |= secret_command.secrets_of(command)
     else:
         where = f"--credentials_uri {uri}"
         try:

@@ -25,6 +25,7 @@ from cardbeam.config.settings import (
 from cardbeam.inputs.output_overlap import input_contains_output
 from cardbeam.storage.uris import normal_uri
 from pipeline.cli.exit_codes import UsageError
+from pipeline.cli.layered_options import CONFIG, Options, layer
 from pipeline.cli.parser import Parser, unknown_option
 
 DEFAULT_RUNNER = "FnApiRunner"
@@ -84,8 +85,9 @@ def parse(
         UsageError: an option is unknown, has a value that does not fit, or is missing.
         SystemExit: `--help` was asked for and printed.
     """
-    parser = _our_parser(command, description, groups, runner)
-    ours, rest = parser.parse_known_args(list(arguments))
+    parser = our_parser(command, description, groups, runner)
+    layered = layer(command, arguments, known_options(parser, has_runner=runner is not None))
+    ours, rest = parser.parse_known_args(layered.arguments)
     _refuse_unknown(rest, parser.option_names())
     kinds: dict[str, Any] = {}
     found = [_group(group, ours, kinds) for group in groups]
@@ -94,7 +96,8 @@ def parse(
     return found, PipelineOptions([*_with_default_runner(rest, runner or DEFAULT_RUNNER), *_EXPERIMENTS])
 
 
-def _our_parser(command: str, description: str, groups: Sequence[type], runner: str | None) -> Parser:
+def our_parser(command: str, description: str, groups: Sequence[type], runner: str | None = None) -> Parser:
+    """A parser of the options that these concerns have."""
     others = f"Every option of Beam and of the runner is taken too: --runner (default {runner}, which runs on this "
     others += "machine), --temp_location, --flink_master, …"
     parser = Parser(prog=f"run.sh {command}", description=description, epilog=others if runner else None)
@@ -106,7 +109,26 @@ def _our_parser(command: str, description: str, groups: Sequence[type], runner: 
             if field.name not in names:
                 section.add_argument(f"--{field.name}", **_argument(field, kinds[field.name]))
             names.add(field.name)
+    add_config(parser)
     return parser
+
+
+def add_config(parser: Parser) -> None:
+    """Take `--config`, which `layer` has read by then."""
+    parser.add_argument(
+        f"--{CONFIG}",
+        metavar="URI",
+        help='A TOML file of options, as output = "s3://tables/cards", with ${NAME} for environment variables. The '
+        "command line goes before CARDBEAM_… variables, and these before the file; `config show` prints the result.",
+    )
+
+
+def known_options(parser: Parser, *, has_runner: bool) -> Options:
+    """What a command's parser knows, with the options of runners if it has one, and what other commands know."""
+    others = {field.name for group in _TITLES for field in fields(group)}
+    of_runners = _beam_parser().flags()
+    ours = {name: is_flag for name, is_flag in parser.flags().items() if name != CONFIG}
+    return Options({**(of_runners if has_runner else {}), **ours}, frozenset(others | set(of_runners)))
 
 
 def _argument(field: Field[Any], kind: Any) -> dict[str, Any]:
@@ -137,13 +159,19 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _refuse_unknown(rest: Sequence[str], ours: Sequence[str]) -> None:
-    beam_parser = Parser(add_help=False, conflict_handler="resolve")
-    for group in PipelineOptions.__subclasses__():
-        if "_add_argparse_args" in vars(group):
-            group._add_argparse_args(beam_parser)  # Beam's own hook for this
+    beam_parser = _beam_parser()
     _, unknown = beam_parser.parse_known_args(list(rest))
     if unknown:
         raise unknown_option(unknown[0], {*ours, *beam_parser.option_names()} - _HIDDEN_RUNNER_OPTIONS)
+
+
+def _beam_parser() -> Parser:
+    """A parser of all options that Beam and its runners know."""
+    parser = Parser(add_help=False, conflict_handler="resolve")
+    for group in PipelineOptions.__subclasses__():
+        if "_add_argparse_args" in vars(group):
+            group._add_argparse_args(parser)  # Beam's own hook for this
+    return parser
 
 
 def _with_default_runner(rest: Sequence[str], runner: str) -> list[str]:

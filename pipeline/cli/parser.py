@@ -25,6 +25,11 @@ class Parser(argparse.ArgumentParser):
         """Every option that was added, `--help` included."""
         return list(self._option_string_actions)  # no public list
 
+    def flags(self) -> dict[str, bool]:
+        """Every option by name, and whether it is a flag, which takes no value."""
+        named = {name[2:]: action for name, action in self._option_string_actions.items() if name.startswith("--")}
+        return {name: action.nargs == 0 for name, action in named.items() if name != "help"}
+
     def parse_all(self, arguments: Sequence[str]) -> argparse.Namespace:
         """The values of all arguments.
 

@@ -15,6 +15,8 @@ from cardbeam.config.options import validate_output
 from cardbeam.storage.uris import local_path
 from pipeline.catalog.views import connect
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
+from pipeline.cli.layered_options import layer
+from pipeline.cli.options import add_config, known_options
 from pipeline.cli.parser import Parser
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--format", choices=tuple(_WRITERS), default="table", help="Default: %(default)s.")
     parser.add_argument("--unfinished", action="store_true", help="Show runs without a receipt too, as far as they go.")
     parser.add_argument("query", nargs="?", help="SQL; SHOW TABLES lists the views. Default: a prompt.")
-    return parser.parse_all(arguments)
+    add_config(parser)
+    return parser.parse_all(layer("sql", arguments, known_options(parser, has_runner=False)).arguments)
 
 
 def _run(connection: DuckDBPyConnection, script: str, write: Callable[[DuckDBPyRelation], None]) -> None:
