@@ -40,6 +40,7 @@ _COMMANDS = {
     "sql": _Command("pipeline.commands.sql", "SQL over the tables"),
     "ddl": _Command("pipeline.commands.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
     "report": _Command("pipeline.commands.report", "a page about a run, to look at in the morning"),
+    "doctor": _Command("pipeline.commands.doctor", "checks a set-up, and says what to do about each fault"),
     "config": _Command("pipeline.commands.config", "config show: the merged options, and where each came from"),
     "endpoint": _Command("endpoint.__main__", "the embedded card endpoint", extra="endpoint"),
 }
