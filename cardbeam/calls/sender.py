@@ -22,10 +22,10 @@ from cardbeam.http.body import ImagePayload
 from cardbeam.http.card_client import CardClient
 from cardbeam.http.response import CallResult
 from cardbeam.http.retry import LONGEST_WAIT_S, RetryPolicy, send_with_retries
-from cardbeam.ratelimit.call_budget import Budget, endless
+from cardbeam.ratelimit.allowance import Allowance
 from cardbeam.ratelimit.throttle import Throttle, Wait
-from cardbeam.run_state.stop_signal import BUDGET, StopReason, StopSignal, reason_of
-from schemas.outcomes import Action, Outcome, Signal
+from cardbeam.run_state.stop_signal import TIME_WINDOW, StopReason, StopSignal, reason_of
+from schemas.outcomes import OUTCOMES, Action, Outcome, Signal
 
 _LOG = logging.getLogger("cardbeam")
 _SLOW_DOWN_S = 0.5
@@ -85,6 +85,8 @@ class _Sending:
     last: CallResult | None = None
     attempts: int = 0
     has_line: bool = False
+    is_admitted: bool = False
+    """Whether its call counts, and has not ended."""
     is_probe: bool = False
     """Whether its last attempt was made while the process probes."""
 
@@ -114,7 +116,7 @@ class Sender:
         *,
         jitter: Callable[[], float],
         sleep: Callable[[float], object],
-        budget: Budget | None = None,
+        allowance: Allowance | None = None,
         calls: Callable[[], int] = lambda: sys.maxsize,
         clock: Callable[[], float] = time.monotonic,
         check: Callable[[], None] = lambda: None,
@@ -126,7 +128,7 @@ class Sender:
         """`check` raises where an answer could not be kept."""
         self._client, self._throttle, self._stop, self._policy = client, throttle, stop, policy
         self._jitter, self._sleep, self._clock = jitter, sleep, clock
-        self._budget = budget or endless()
+        self._allowance = allowance or Allowance()
         self._others_answered, self._first_answered = others_answered, first_answered
         self._suspects = suspects
         self._pauses, self._check_journal = pauses, check
@@ -200,10 +202,15 @@ class Sender:
             sending.waits.append(self._acquire_permit(sending))
             return sending.waits[-1].release
 
+        ended = OUTCOMES["connection"]  # if the call itself fails, it may have been sent
         try:
             sending.last = self._client.call(operation, images, acquire_permit)
             sending.attempts += 1
+            ended = sending.last.outcome
         finally:
+            if sending.is_admitted:
+                sending.is_admitted = False
+                self._allowance.end(ended)
             for wait in sending.waits:
                 wait.release()  # also where it could not
             if not (sending.is_probe and self._breaker.is_probing):  # a probe keeps it until its last attempt
@@ -239,23 +246,30 @@ class Sender:
             self._in_flight.release(0)
 
     def _acquire_permit(self, sending: _Sending) -> Wait:
-        """Wait for the quota; how long that was."""
-        if not self._should_stop(sending) and not self._budget.acquire():
-            self.stop(BUDGET)
+        """Take one call of what is allowed, and wait for the quota; how long that was."""
         if self._should_stop(sending):
             raise _NotSent
+        if (reason := self._allowance.acquire(lambda: self._should_stop(sending))) is not None:
+            self.stop(reason)
+            raise _NotSent
         try:
-            wait = self._throttle.wait(lambda: self._should_stop(sending))
+            wait = self._wait(sending)
         except BaseException:  # a rate service that cannot be asked raises what it likes
-            self._budget.release()
+            self._allowance.release()
             raise
+        sending.is_admitted = True
+        return wait
+
+    def _wait(self, sending: _Sending) -> Wait:
+        wait = self._throttle.wait(lambda: self._should_stop(sending) or self._allowance.is_closed())
         try:
             self._check_journal()
+            if self._allowance.is_closed():
+                self.stop(TIME_WINDOW)
             if self._should_stop(sending):
                 raise _NotSent
         except BaseException:
             wait.release()
-            self._budget.release()
             raise
         return wait
 

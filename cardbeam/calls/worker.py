@@ -17,7 +17,9 @@ from cardbeam.calls.group_owners import Bundle, Group, GroupOwners
 from cardbeam.calls.process_request import RequestProcessor
 from cardbeam.calls.sender import Sender
 from cardbeam.calls.worker_liveness import Liveness
-from cardbeam.config.settings import RateSettings, Settings
+from cardbeam.config.prices import affordable_calls
+from cardbeam.config.settings import Settings
+from cardbeam.config.time_window import is_closed
 from cardbeam.http.card_client import CardClient, Credentials
 from cardbeam.http.retry import RetryPolicy
 from cardbeam.index.processed_index import ProcessedIndex
@@ -26,8 +28,10 @@ from cardbeam.journal.writer import Journal
 from cardbeam.model.request import Request
 from cardbeam.model.result import RequestOutcome, RequestResult
 from cardbeam.ratelimit import call_budget as budget
+from cardbeam.ratelimit.allowance import Allowance
 from cardbeam.ratelimit.background_tasks import IDLE_TIMEOUT_S, BackgroundTasks
 from cardbeam.ratelimit.concurrency import MAX_LIMIT, ConcurrencyLimit
+from cardbeam.ratelimit.cost_budget import CostBudget
 from cardbeam.ratelimit.envoy import OpenLimiter
 from cardbeam.ratelimit.lease import RENEW_S
 from cardbeam.run_state.group_log import GroupLogs
@@ -119,7 +123,7 @@ class Worker:
             RetryPolicy(endpoint.max_attempts, _MAX_ELAPSED_S),
             jitter=random.random,
             sleep=stop.wait,
-            budget=_budget(folder, run_id, rate, session),
+            allowance=_allowance(folder, settings, session),
             calls=calls,
             check=self.journal.check,
             pauses=session.watches,
@@ -220,12 +224,21 @@ def idle_timeout(
     return lambda: max(min_s, idle_timeout_s())
 
 
-def _budget(folder: Folder, run_id: str, rate: RateSettings, session: Session) -> budget.Budget:
-    if not rate.max_calls:
-        return budget.endless()
-    if session.is_alone:
-        return budget.of_one(rate.max_calls)
-    return budget.shared(folder, run_id, session.session_id, rate.max_calls, lambda: uuid.uuid4().hex)
+def _allowance(folder: Folder, settings: Settings, session: Session) -> Allowance:
+    """What bounds the calls of this process; a budget is shared with other workers."""
+
+    def budget_of(calls: int, name: str) -> budget.Budget:
+        if session.is_alone:
+            return budget.of_one(calls)
+        return budget.shared(folder, settings.output.run_id, name, calls, lambda: uuid.uuid4().hex)
+
+    rate = settings.rate
+    calls = budget_of(rate.max_calls, session.session_id) if rate.max_calls else None
+    cost = None
+    if rate.max_cost:
+        affordable = affordable_calls(rate.max_cost, rate.price_per_call)
+        cost = CostBudget(budget_of(affordable, f"{session.session_id}-cost"))
+    return Allowance(calls, cost, is_closed(rate.until, settings.endpoint.timeout_s, time.time))
 
 
 def _others(folder: Folder, run_id: str) -> dict[str, Callable[[], Any]]:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from cardbeam.config.options import SettingError, at_least, option, validate_output, validate_uri
+from cardbeam.config.prices import affordable_calls
 from cardbeam.config.side_pattern import DEFAULT_SIDES, compile_sides
+from cardbeam.config.time_window import end_of
 from schemas.contract import DEFAULT_ENDPOINT_URL, OPERATIONS, TRANSFERS
 from schemas.outcomes import is_failure_code
 
@@ -135,11 +138,31 @@ class RateSettings:
         help="An Envoy rate limit service that is asked before each request: HOST:PORT/DOMAIN/KEY=VALUE[,KEY=VALUE]; "
         "--max_requests_per_second then bounds each worker alone.",
     )
-    price_per_call: float = option(0.0, help="Price of one answered call, for the receipt's cost.")
+    max_cost: float = option(
+        0.0,
+        help="Stop before the run costs more than this, in the currency of --price_per_call (exit 3); 0 is no limit. "
+        "Every call counts that the vendor may bill: not those that got an HTTP error or could not be sent.",
+    )
+    price_per_call: float = option(0.0, help="Price of one answered call, for the receipt's cost and --max_cost.")
+    until: str = option(
+        "",
+        help="Stop sending so early that no request is in flight at this time (exit 3): 06:00 is the next one, local "
+        "time, or give a date too, 2026-11-30T06:00. Tables and report are written after it.",
+    )
 
     def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
-        yield from at_least(self, max_requests_per_second=0, max_in_flight=0, max_calls=0, price_per_call=0)
+        least = {"max_requests_per_second": 0, "max_in_flight": 0, "max_calls": 0, "max_cost": 0, "price_per_call": 0}
+        yield from at_least(self, **least)
+        if self.max_cost > 0 and not self.price_per_call > 0:
+            yield "--max_cost is given without --price_per_call"
+        elif self.max_cost > 0 and affordable_calls(self.max_cost, self.price_per_call) < 1:
+            yield f"--max_cost {self.max_cost:g} does not pay for one call at --price_per_call {self.price_per_call:g}"
+        if self.until:
+            try:
+                end_of(self.until, datetime.now().astimezone())
+            except ValueError as error:
+                yield str(error)
         if self.rate_uri and not SERVICE.fullmatch(self.rate_uri):
             yield f"--rate_uri is {self.rate_uri!r}, expected HOST:PORT/DOMAIN/KEY=VALUE"
 
@@ -240,3 +263,11 @@ class Settings:
     """Set where dead letters of past runs are tried again: then no earlier failure is final."""
     resumes: tuple[str, ...] = ()
     """Replays that were interrupted, which this one completes: what failed again in them is not sent again."""
+
+
+def with_window(settings: Settings, now: datetime) -> Settings:
+    """The settings with `--until` as a moment, so that all workers, wherever they are, stop at the same one."""
+    if not settings.rate.until:
+        return settings
+    until = end_of(settings.rate.until, now).isoformat(timespec="seconds")
+    return replace(settings, rate=replace(settings.rate, until=until))

@@ -34,6 +34,12 @@ class StopReason:
 
 
 BUDGET = StopReason("budget", 3, "max_calls", "The run made as many calls as --max_calls allows; resume it to go on")
+COST = StopReason("budget", 3, "max_cost", "The run paid as much as --max_cost allows; rerun the command to go on")
+TIME_WINDOW = StopReason(
+    "time_window", 3, "until", "The time window of --until has ended; rerun the same command to process the rest"
+)
+_OF_ONE_WORKER = frozenset({BUDGET.code, COST.code})
+"""A worker that finds no budget stops itself alone: others may hold some."""
 STORAGE_REFUSED = StopReason(
     "refused", 5, "storage_refused", "The images' storage refuses our credentials; renew them, then resume"
 )
@@ -94,7 +100,7 @@ class StopSignal:
     def poll(self) -> None:
         """Learn of a switch that another worker pulled; one that ran out of budget stops itself alone."""
         reason = None if self.is_set else read_stop(self._folder, self._path)
-        if reason is not None and reason.code != BUDGET.code:
+        if reason is not None and reason.code not in _OF_ONE_WORKER:
             self._pulled.set()
 
 

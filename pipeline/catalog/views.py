@@ -21,6 +21,7 @@ from cardbeam.storage.damaged_file import DamagedFile, warn
 from cardbeam.storage.folder import Folder, open_folder
 from cardbeam.storage.read_parquet import opened_parquet
 from pipeline.catalog.card_views import MACROS
+from pipeline.catalog.cost_view import COST
 from pipeline.catalog.dialects import DIALECTS
 from pipeline.catalog.table_ddl import RUN_ID, TABLES, Table, read_files
 from pipeline.catalog.view import View
@@ -38,7 +39,7 @@ _READ_AT_ONCE = 16
 def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duckdb.DuckDBPyConnection:
     """A DuckDB connection, times in UTC, with a view for each table of the output.
 
-    The views are each document type, `documents`, `dead_letters`, `dead_letters_open`, `ledger`, `cards` and
+    The views are each document type, `documents`, `dead_letters`, `dead_letters_open`, `ledger`, `cost`, `cards` and
     `latest_…`; `runs` is a table. `unfinished` shows runs without a receipt too, as far as they are written;
     with `only_run` the views but `runs` show that one, and no other file is opened.
 
@@ -68,6 +69,7 @@ def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duc
         connection = _with_views(folder, whole)
     connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
     connection.execute("COMMENT ON TABLE runs IS 'The receipts, one row for each run'")
+    _create(connection, COST)
     return connection
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from cardbeam.config.prices import affordable_calls
 from cardbeam.config.settings import RateSettings
 from cardbeam.index.load import load_index
 from cardbeam.index.processed_index import ProcessedIndex
@@ -75,11 +76,20 @@ def _lines(plan: Plan, rate: RateSettings) -> Iterator[str]:
         if plan.possible_duplicates
         else ""
     )
-    calls = min(plan.to_call, rate.max_calls or plan.to_call)
-    if rate.max_calls and plan.to_call > rate.max_calls:
-        yield f"deferred         {plan.to_call - calls:>12,}  (--max_calls)"
+    calls, bound = _bounded(plan.to_call, rate)
+    if bound:
+        yield f"deferred         {plan.to_call - calls:>12,}  ({bound})"
     if rate.price_per_call:
         yield f"price, at most   {calls * rate.price_per_call:>12,.2f}"
     if rate.max_requests_per_second:
         duration = timedelta(seconds=round(calls / rate.max_requests_per_second))
         yield f"time at the rate {duration!s:>12}  (at {rate.max_requests_per_second:g} calls/s)"
+
+
+def _bounded(calls: int, rate: RateSettings) -> tuple[int, str]:
+    """How many of these calls the budgets allow, and the option that defers the others."""
+    bounds = {"--max_calls": rate.max_calls} if rate.max_calls else {}
+    if rate.max_cost:
+        bounds["--max_cost"] = affordable_calls(rate.max_cost, rate.price_per_call)
+    option, most = min(bounds.items(), key=lambda one: one[1], default=("", calls))
+    return (most, option) if most < calls else (calls, "")

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -21,6 +22,7 @@ from cardbeam.config.settings import (
     RateSettings,
     Settings,
     WatchSettings,
+    with_window,
 )
 from cardbeam.inputs.listing import list_requests
 from cardbeam.inputs.manifest import is_manifest
@@ -53,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError(str(error)) from error
     check_credentials(settings, options)
     _set_up(options)
+    settings = with_window(settings, datetime.now().astimezone())
     with _shutdown_event() as ending:
         while True:
             status = watch_a_run(settings, watching, options, ending)

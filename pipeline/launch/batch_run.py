@@ -10,7 +10,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TypeOptions
 
 from cardbeam.config.credentials import read_credentials
-from cardbeam.config.settings import Settings
+from cardbeam.config.settings import Settings, with_window
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.open_uri import SourceError
@@ -39,6 +39,7 @@ def launch(
     check_credentials(settings, options)
     gc.freeze()  # what is loaded by now stays, and a collection that walks over it stops every thread
     options.view_as(TypeOptions).pipeline_type_check = False  # the tests did; it is a fifth of what a run begins with
+    settings = with_window(settings, datetime.now().astimezone())
     folder = open_folder(settings.output.output)
     with started_run(folder, settings, command) as run:
         try:

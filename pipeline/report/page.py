@@ -97,7 +97,8 @@ def shown(value: object) -> str:
 _WHAT_NOW = {
     "complete": "The run is complete",
     "out_of_requests": "The account's requests ran out; the same command, given later, takes up what is left",
-    "budget": "The run stopped at --max_calls; the same command takes up what is left",
+    "budget": "The run stopped at --max_calls or --max_cost; the same command takes up what is left",
+    "time_window": "The run stopped at --until; the same command takes up what is left",
     "failed": "The run failed; the same command takes up what is left",
     INTERRUPTED: "The run was interrupted; the same command takes up what is left",
     WATCHING: "The run watches",

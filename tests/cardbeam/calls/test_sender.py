@@ -17,6 +17,7 @@ from cardbeam.http.body import ImagePayload
 from cardbeam.http.card_client import AcquirePermit, CardClient
 from cardbeam.http.response import CallResult
 from cardbeam.http.retry import RetryPolicy
+from cardbeam.ratelimit.allowance import Allowance
 from cardbeam.ratelimit.call_budget import of_one
 from cardbeam.ratelimit.envoy import NotAllowed
 from cardbeam.ratelimit.throttle import Throttle
@@ -53,7 +54,7 @@ class Rig:
             RetryPolicy(5, 600.0),
             jitter=lambda: 1.0,
             sleep=self._sleep,
-            budget=of_one(self.max_calls) if self.max_calls else None,
+            allowance=Allowance(of_one(self.max_calls)) if self.max_calls else None,
             check=self.check,
             clock=lambda: self.now_s,
             **self.options,
@@ -600,7 +601,7 @@ def test_a_stop_while_a_request_waits_for_the_rate_gives_permit_and_budget_back(
             throttle._sleep = lambda _: rig.sender.stop(BUDGET)
         assert rig.send() == "deferred"
         assert len(server.received) == 1
-        budget = rig.sender._budget
+        budget = rig.sender._allowance._calls
         assert [budget.acquire() for _ in range(3)] == [True, True, False]
     throttle._sleep, throttle._ask = rig._pass, lambda: None
     began_s = rig.now_s
