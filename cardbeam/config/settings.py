@@ -190,6 +190,21 @@ class OutputSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportingSettings:
+    """What is checked when a run has ended. Stays in the process that launches it."""
+
+    checks: str = option(
+        "",
+        help="A file of SQL queries over the views, each after a line `-- name: NAME`, that must return no row when "
+        "the run has ended; else exit 6. A query after `-- warn: NAME` only warns.",
+    )
+
+    def validate(self) -> Iterator[SettingError]:
+        """Nothing: the file is read before the run begins."""
+        yield from ()
+
+
+@dataclass(frozen=True, slots=True)
 class ReplaySettings:
     """Which dead letters are tried again; empty is all."""
 
@@ -261,6 +276,8 @@ class Settings:
     output: OutputSettings
     replay: ReplaySettings | None = None
     """Set where dead letters of past runs are tried again: then no earlier failure is final."""
+    reporting: ReportingSettings | None = None
+    """None in the graph, and in what is kept of a run."""
     resumes: tuple[str, ...] = ()
     """Replays that were interrupted, which this one completes: what failed again in them is not sent again."""
 

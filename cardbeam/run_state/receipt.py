@@ -57,6 +57,9 @@ class Receipt:
     damaged: list[dict[str, Any]] = field(default_factory=list)
     """Segments of the journal that are damaged, and how many of their records are lost, at least."""
 
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    """The result of each check, once the run has ended."""
+
     @property
     def has_ended(self) -> bool:
         """Whether nothing more will come of the run."""

@@ -128,7 +128,8 @@ CREATE TABLE runs AS SELECT unnest(from_json(receipt, '{
     "documents": "MAP(VARCHAR, BIGINT)", "dead_letters": "MAP(VARCHAR, BIGINT)",
     "files": [{"path": "VARCHAR", "rows": "BIGINT", "bytes": "BIGINT"}],
     "rate": {"allowed_per_s": "DOUBLE", "achieved_per_s": "DOUBLE", "busy_s": "DOUBLE", "throttled_s": "DOUBLE"},
-    "cost": "DOUBLE", "stopped_by": "VARCHAR", "message": "VARCHAR", "discrepancies": ["VARCHAR"], "settings": "JSON"
+    "cost": "DOUBLE", "stopped_by": "VARCHAR", "message": "VARCHAR", "discrepancies": ["VARCHAR"], "settings": "JSON",
+    "checks": [{"name": "VARCHAR", "status": "VARCHAR", "rows": "BIGINT", "message": "VARCHAR"}]
 }')) FROM (SELECT unnest($1::VARCHAR[]) AS receipt)
 """
 """One row a receipt."""

@@ -18,7 +18,7 @@ import orjson
 from cardbeam.run_state.layout import run_file
 from cardbeam.run_state.receipt import RECEIPT_FILE, decode_receipt, read_receipt
 from cardbeam.storage.damaged_file import DamagedFile, warn
-from cardbeam.storage.folder import Folder, open_folder
+from cardbeam.storage.folder import Folder, LocalFolder, open_folder
 from cardbeam.storage.read_parquet import opened_parquet
 from pipeline.catalog.card_views import MACROS
 from pipeline.catalog.cost_view import COST
@@ -69,6 +69,21 @@ def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duc
         connection = _with_views(folder, whole)
     connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
     connection.execute("COMMENT ON TABLE runs IS 'The receipts, one row for each run'")
+    _create(connection, COST)
+    return connection
+
+
+def connect_empty() -> duckdb.DuckDBPyConnection:
+    """A connection whose views have all columns and no row: it tells whether a query is valid.
+
+    Raises:
+        UsageError: DuckDB is not installed.
+    """
+    try:
+        connection = _with_views(LocalFolder("."), {})
+    except ImportError:
+        raise UsageError("DuckDB is not installed; pip install 'cardbeam[sql]'") from None
+    connection.execute(RUNS_TABLE, [[]])
     _create(connection, COST)
     return connection
 

@@ -17,6 +17,8 @@ EXIT_FAILED = 4
 """Failed, or not reconciled."""
 EXIT_REFUSED = 5
 """Credentials refused."""
+EXIT_CHECK_FAILED = 6
+"""Complete, but a check failed."""
 
 
 def exit_status_of(error: BaseException | None) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, replace
 from typing import Any, get_type_hints
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -19,6 +19,7 @@ from cardbeam.config.settings import (
     OutputSettings,
     RateSettings,
     ReplaySettings,
+    ReportingSettings,
     Settings,
     WatchSettings,
 )
@@ -36,6 +37,7 @@ _TITLES: dict[type, str] = {
     ReplaySettings: "dead letters",
     EndpointSettings: "endpoint",
     RateSettings: "rate and cost",
+    ReportingSettings: "reporting",
     OutputSettings: "output",
 }
 _URIS = frozenset({"input", "output"})
@@ -51,9 +53,9 @@ _EXPERIMENTS = (
 
 def parse_run(command: str, description: str, arguments: Sequence[str]) -> tuple[Settings, PipelineOptions]:
     """The settings of a run and the options of its runner. Raises as `parse` does."""
-    groups = (InputSettings, EndpointSettings, RateSettings, OutputSettings)
-    found, options = parse(command, description, arguments, *groups)
-    settings = Settings(*found)
+    groups = (InputSettings, EndpointSettings, RateSettings, OutputSettings, ReportingSettings)
+    (inputs, *others, reporting), options = parse(command, description, arguments, *groups)
+    settings = replace(Settings(inputs, *others), reporting=reporting)
     refuse_overlap(settings)
     return settings, options
 

@@ -16,6 +16,7 @@ from cardbeam.config.settings import (
     OutputSettings,
     RateSettings,
     ReplaySettings,
+    ReportingSettings,
     Settings,
 )
 from cardbeam.run_state.receipt import INTERRUPTED, Receipt
@@ -29,10 +30,10 @@ from pipeline.runs.registry import read_run, receipts, run_ids, runs_with_answer
 
 def main(arguments: Sequence[str]) -> int:
     """Send the dead letters of past runs again, each once, in one pass; what was answered since is left out."""
-    groups = (ReplaySettings, EndpointSettings, RateSettings, OutputSettings)
-    (chosen, endpoint, rate, output), options = parse("replay", str(main.__doc__), arguments, *groups)
+    groups = (ReplaySettings, EndpointSettings, RateSettings, OutputSettings, ReportingSettings)
+    (chosen, endpoint, rate, output, reporting), options = parse("replay", str(main.__doc__), arguments, *groups)
     _check_runs(output.output, chosen.run_id)
-    settings = Settings(InputSettings(), endpoint, rate, output, chosen)
+    settings = Settings(InputSettings(), endpoint, rate, output, chosen, reporting)
     return launch("replay", settings, options, _build)
 
 

@@ -20,6 +20,7 @@ from cardbeam.config.settings import (
     InputSettings,
     OutputSettings,
     RateSettings,
+    ReportingSettings,
     Settings,
     WatchSettings,
     with_window,
@@ -29,11 +30,12 @@ from cardbeam.inputs.manifest import is_manifest
 from cardbeam.storage.open_uri import SourceError
 from cardbeam.storage.uris import local_path
 from cardbeam.watch.notification_feed import check_feed
-from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
+from pipeline.cli.exit_codes import EXIT_CHECK_FAILED, EXIT_COMPLETE, UsageError
 from pipeline.cli.options import BUFFER_LIMIT, parse, refuse_overlap
 from pipeline.launch.batch_run import check_credentials
 from pipeline.launch.prism import PRISM, find_prism
 from pipeline.launch.watch_run import watch_a_run
+from pipeline.report.checks import read_checks
 from transforms.beam_files import use_beam_files
 from transforms.call_endpoint import is_one_process
 
@@ -44,8 +46,10 @@ _TO_THE_END = frozenset({"FnApiRunner", "BundleBasedDirectRunner", "DirectRunner
 def main(arguments: Sequence[str]) -> int:
     """Read new images as they appear under the inputs; tables follow within seconds. SIGTERM or Ctrl-C ends it."""
     use_beam_files()
-    groups = (InputSettings, WatchSettings, EndpointSettings, RateSettings, OutputSettings)
-    (inputs, watching, *others), options = parse("watch", str(main.__doc__), arguments, *groups, runner=PRISM)
+    groups = (InputSettings, WatchSettings, EndpointSettings, RateSettings, OutputSettings, ReportingSettings)
+    (inputs, watching, *others, reporting), options = parse(
+        "watch", str(main.__doc__), arguments, *groups, runner=PRISM
+    )
     settings = Settings(inputs, *others)
     refuse_overlap(settings)
     _check_inputs(settings.input)
@@ -54,12 +58,13 @@ def main(arguments: Sequence[str]) -> int:
     except SourceError as error:
         raise UsageError(str(error)) from error
     check_credentials(settings, options)
+    checks = read_checks(reporting.checks)
     _set_up(options)
     settings = with_window(settings, datetime.now().astimezone())
     with _shutdown_event() as ending:
         while True:
-            status = watch_a_run(settings, watching, options, ending)
-            if status != EXIT_COMPLETE or ending.is_set():
+            status = watch_a_run(settings, watching, options, ending, checks)
+            if status not in (EXIT_COMPLETE, EXIT_CHECK_FAILED) or ending.is_set():
                 return status
             settings = replace(settings, output=replace(settings.output, run_id=""))
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TypeOptions
 
 from cardbeam.config.credentials import read_credentials
-from cardbeam.config.settings import Settings, with_window
+from cardbeam.config.settings import ReportingSettings, Settings, with_window
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.open_uri import SourceError
 from pipeline.cli.exit_codes import UsageError
 from pipeline.launch.failure import cause, exit_status, fail
 from pipeline.launch.runner import opened_runner
+from pipeline.report.checks import check_run, read_checks
 from pipeline.report.page import report_if_possible
 from pipeline.runs.progress import show_progress
 from pipeline.runs.registry import with_run
@@ -37,6 +39,8 @@ def launch(
         NotClosed: an earlier run cannot be closed.
     """
     check_credentials(settings, options)
+    reporting = settings.reporting or ReportingSettings()
+    checks, settings = read_checks(reporting.checks), replace(settings, reporting=None)
     gc.freeze()  # what is loaded by now stays, and a collection that walks over it stops every thread
     options.view_as(TypeOptions).pipeline_type_check = False  # the tests did; it is a fifth of what a run begins with
     settings = with_window(settings, datetime.now().astimezone())
@@ -54,6 +58,7 @@ def launch(
         receipt = read_receipt(folder, run.run_id)
         if receipt is None:
             return fail(f"run {run.run_id} left no receipt")
+        receipt = check_run(folder, receipt, checks)
         print(summarize(receipt, settings.output.output))
         if leaves_page and (page := report_if_possible(folder, run.run_id)):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")

@@ -11,7 +11,8 @@ from cardbeam.run_state.receipt import Receipt
 from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.open_uri import SourceError
-from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_FAILED, exit_status_of, innermost
+from pipeline.cli.exit_codes import EXIT_CHECK_FAILED, EXIT_COMPLETE, EXIT_FAILED, exit_status_of, innermost
+from pipeline.report.checks import has_failed
 
 _LOG = logging.getLogger("cardbeam")
 
@@ -38,6 +39,6 @@ def cause(error: BaseException) -> str:
 def exit_status(folder: Folder, receipt: Receipt) -> int:
     """How a run that has its receipt ends the process."""
     if receipt.status == "complete":
-        return EXIT_COMPLETE
+        return EXIT_CHECK_FAILED if has_failed(receipt) else EXIT_COMPLETE
     stop = read_stop(folder, run_file(receipt.run_id, STOP_FILE))
     return stop.exit_status if stop and receipt.reconciled else EXIT_FAILED

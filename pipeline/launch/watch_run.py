@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 
@@ -34,6 +34,8 @@ from pipeline import graph
 from pipeline.launch.failure import cause, exit_status, fail
 from pipeline.launch.period import end_period, remaining_s
 from pipeline.launch.runner import opened_runner
+from pipeline.report.checks import check_run
+from pipeline.report.default_checks import Check
 from pipeline.report.page import report_if_possible
 from pipeline.runs.lock import refuse_living_workers
 from pipeline.runs.registry import Run, read_run, with_run
@@ -48,7 +50,13 @@ _TAKE_OVER_S = 60.0
 _TAKEN_OVER = StopReason("failed", 4, "taken_over", "The watch was begun again; its calls are left to the new one")
 
 
-def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOptions, ending: threading.Event) -> int:
+def watch_a_run(
+    settings: Settings,
+    watching: WatchSettings,
+    options: PipelineOptions,
+    ending: threading.Event,
+    checks: Sequence[Check] = (),
+) -> int:
     """One run, from its lock to its receipt; the exit status."""
     folder = open_folder(settings.output.output)
     with started_run(folder, settings, "watch", when_orphaned=_end_orphans) as run:
@@ -68,6 +76,7 @@ def watch_a_run(settings: Settings, watching: WatchSettings, options: PipelineOp
             end_period(folder)
         except Exception as error:  # whatever a runner raises, the user gets one line
             return fail(f"run {run.run_id} failed: {cause(error)}", error)
+        receipt = check_run(folder, receipt, checks)
         print(summarize(receipt, settings.output.output))
         if page := report_if_possible(folder, run.run_id):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")

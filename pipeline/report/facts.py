@@ -70,6 +70,7 @@ class Facts:
     documents: Table
     dead_letters: Table
     warnings: Table
+    checks: Table
     missing: Table
     never: dict[str, list[str]]
     """By type the fields that no document of the run has."""
@@ -97,6 +98,7 @@ def facts_of(connection: DuckDBPyConnection, run_id: str) -> Facts:
         documents=Table(("type", "documents"), sorted(run["documents"], key=lambda row: -row[1])),
         dead_letters=_dead_letters(asked),
         warnings=_warnings(asked),
+        checks=_checks(run),
         missing=missing,
         never=never,
         slowest=_top(asked, "latency_s", "seconds"),
@@ -165,6 +167,12 @@ def _warnings(asked: _Asked) -> Table:
     )
     rows = [(code, WARNING_CODES.get(code, "a code outside the contract"), count) for code, count in found]
     return Table(("code", "warning", "documents"), rows, texts=2)
+
+
+def _checks(run: dict[str, Any]) -> Table:
+    """The message of a check is of its query's text, which the user wrote."""
+    rows = [(one["name"], one["message"] or one["status"], one["rows"]) for one in run["checks"] or ()]
+    return Table(("check", "result", "rows"), rows, texts=2)
 
 
 def _missing(asked: _Asked) -> tuple[Table, dict[str, list[str]]]:

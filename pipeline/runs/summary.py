@@ -37,6 +37,10 @@ def _lines(receipt: Receipt, output: str) -> Iterator[str]:
     rate, allowed = receipt.rate["achieved_per_s"], receipt.rate["allowed_per_s"]
     yield f"  rate       {rate:,} calls/s" + (f" of {allowed:g} allowed" if allowed else ", no limit")
     yield f"  tables     {output}"
+    for check in receipt.checks:
+        if check["status"] != "passed":
+            result = check["message"] or f"{check['rows']:,} " + ("row" if check["rows"] == 1 else "rows")
+            yield f"  check      {check['name']}: {check['status']} ({result})"
     for gap in receipt.discrepancies:
         yield f"  NOT RECONCILED: {gap}"
 
