@@ -92,10 +92,13 @@ class _PackFn(beam.DoFn):
 def is_known(request: Request, index: ProcessedIndex) -> bool:
     """Whether an earlier run processed the image, and its labels are recorded.
 
-    One with other labels goes on, so that these are recorded too: it is neither opened nor sent.
+    One with other labels goes on, so that these are recorded too, and so does one that was replaced and is put back:
+    they are neither opened nor sent.
     """
     source_id = request.source_id
     prior, item_id = index.of_source(source_id)
-    if not prior.is_earlier_run or not request.labels:
-        return prior.is_earlier_run
+    if not prior.is_earlier_run or index.is_superseded(source_id):
+        return False
+    if not request.labels:
+        return True
     return index.has_input(source_id, input_id_of(source_id, item_id, request.uris, request.labels))

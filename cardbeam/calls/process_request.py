@@ -197,9 +197,13 @@ class RequestProcessor:
         return RequestResult(RequestOutcome.SKIPPED if was_before else RequestOutcome.DUPLICATE)
 
     def _keep_duplicate(self, request: Request, item_id: str, started_at: int) -> None:
-        """Record an input of a processed image, with its labels, once; one of a failed image says why it failed."""
+        """Record an input of a processed image, with its labels, once; one of a failed image says why it failed.
+
+        An image that was replaced and is put back is recorded again: it is the newest where it is.
+        """
         record = self._record(request, item_id, RecordStatus.DUPLICATE, started_at)
-        if self.index.has_input(record.source_id, record.input_id):
+        is_held = self.index.has_input(record.source_id, record.input_id)
+        if is_held and not self.index.is_superseded(record.source_id):
             return
         if (failure := self.index.failure_of(item_id)) is not None:
             outcome = outcome_of_code(failure.code)

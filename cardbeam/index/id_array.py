@@ -150,6 +150,15 @@ class Index:
             at += 1
         return -1
 
+    def last_with_high(self, high_digits: str) -> str:
+        """Of the ids with that high word the one with the highest number; empty where there is none."""
+        high, highs = int(high_digits, 16), self.ids[:, 0].data
+        first = bisect_left(highs, high)
+        end = first
+        while end < len(highs) and highs[end] == high:
+            end += 1
+        return "" if end == first else to_hex(self.ids[first + int(np.argmax(self.numbers[first:end]))])
+
     def find(self, ids: Ids) -> npt.NDArray[np.int64]:
         """Positions of ids, -1 where they are not there."""
         at = np.searchsorted(self.ids[:, 0], ids[:, 0])

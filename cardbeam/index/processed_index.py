@@ -21,6 +21,7 @@ from cardbeam.index.record_keys import RecordKeys, key_table
 from cardbeam.index.status import PriorStatus
 from cardbeam.journal.follower import RecordKey
 from cardbeam.model.record import JournalRecord, RecordStatus
+from cardbeam.model.request import place_of
 
 _MAX_RECENT = 2000
 """So many records are noted one by one before they join the arrays: some 400 bytes each, twice that while they are
@@ -63,6 +64,8 @@ class ProcessedIndex:
         self._recent: list[RecordKeys] = []
         self._recent_items: dict[str, int] = {}
         self._recent_sources: dict[str, str] = {}
+        self._recent_places: dict[str, str] = {}
+        """The newest source of each place."""
         self._noted_inputs: set[str] = set()
         self._codes: dict[str, int] = {"": 0}
         self._failures = Failures()
@@ -95,6 +98,17 @@ class ProcessedIndex:
         is_held = input_id in self._noted_inputs or self._inputs.has_one(input_id)
         return is_held or self._failed_here(input_id) is not PriorStatus.UNKNOWN
 
+    def is_superseded(self, source_id: str | None) -> bool:
+        """Whether another version was processed since where this one is: found again, it was put back.
+
+        Runs count in the order of their names.
+        """
+        if source_id is None:
+            return False
+        place = place_of(source_id)
+        newest = self._recent_places.get(place) or self._sources.last_with_high(place)
+        return newest not in ("", source_id)
+
     def failures_of(self, item_id: str, source_id: str | None) -> int:
         """In how many earlier runs the image failed."""
         is_over = self._number_of(item_id) // _CODES == PriorStatus.FAILED_EARLIER_RUN
@@ -121,13 +135,14 @@ class ProcessedIndex:
                 self._recent_items[item_id] = min(number, self._number_of(item_id))
             if source_id is not None:
                 self._recent_sources[source_id] = item_id
+                self._recent_places[place_of(source_id)] = source_id
             if input_id is not None:
                 self._noted_inputs.add(input_id)
             self._recent.append((item_id, source_id, processed.outcome, False, processed.code, input_id))
             if len(self._recent) >= max(self._max_recent, _RECENT_SHARE * len(self._items.ids)):
                 self._merger.submit(self._merge_recent).result()
                 self._recent, self._recent_items, self._recent_sources = [], {}, {}
-                self._noted_inputs = set()
+                self._recent_places, self._noted_inputs = {}, set()
 
     def _standing(self, item_id: str) -> PriorStatus:
         """What is final."""

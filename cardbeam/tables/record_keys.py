@@ -94,10 +94,12 @@ class Keys:
         """failures of images that were processed after all.
 
         What could not be read has its item id from its source, and another one, from its content, once it is read. So
-        the source alone tells that both records are of one image.
+        the source alone tells that both records are of one image. A duplicate of what failed processes nothing.
         """
         is_failure = self.ranks == FAILED
-        processed = self.sources[np.isin(self.ranks, (SUCCEEDED, DUPLICATE)) & self.has_source]
+        failed = Index.of(self.items[is_failure], *[np.zeros(np.count_nonzero(is_failure), np.int32)] * 2)
+        is_of_other = (self.ranks == DUPLICATE) & (failed.find(self.items) < 0)
+        processed = self.sources[((self.ranks == SUCCEEDED) | is_of_other) & self.has_source]
         index = Index.of(processed, *[np.zeros(len(processed), np.int32)] * 2)
         was_processed: Mask = is_failure & (index.find(self.sources) >= 0)
         return was_processed

@@ -59,6 +59,14 @@ def test_known_images_with_other_labels_go_on() -> None:
     assert [is_known(one, index) for one in [*asked, HERE]] == [True, True, True, False, False, False]
 
 
+def test_an_image_that_is_put_back_goes_on() -> None:
+    """What was replaced by another version is found again, and goes on; the newest version is left out."""
+    first, second = request("a", 10), request("a", 10, version="v2")
+    records = [replace(answered(1), source_id=first.source_id), replace(answered(2), source_id=second.source_id)]
+    index = ProcessedIndex([(f"r{number}", key_table([keys_of(one)])) for number, one in enumerate(records)], "r2")
+    assert [is_known(one, index) for one in (first, second)] == [False, True]
+
+
 def names(group: tuple[str, Iterable[bytes]]) -> tuple[str, ...]:
     return tuple(sorted(one.uris[0][0] for packed in group[1] for one in unpack(packed)))
 

@@ -250,3 +250,21 @@ def test_an_image_of_unknown_version_is_recorded_once(
     index.record(record)
     known.append(index.has_input(None, record.input_id))
     assert known == [False, True]
+
+
+def test_an_image_that_is_put_back_is_recorded_once(
+    rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
+) -> None:
+    """Replaced and put back in the same version, an image is the newest of its place again; nothing is paid again."""
+    with CardServer(lambda got: ANSWERED) as server:
+        first = put("a.jpg", draw(1))
+        assert rig_of(server).process(first) is RequestOutcome.SUCCEEDED
+        second = put("a.jpg", draw(2))
+        assert rig_of(server, run_id="r2").process(second) is RequestOutcome.SUCCEEDED
+        put("a.jpg", draw(1))
+        rig = rig_of(server, run_id="r3")
+        assert [rig.process(first, InFlightDuplicates()) for _ in range(2)] == [RequestOutcome.SKIPPED] * 2
+        assert len(server.received) == 2
+    item_ids = [one.item_id for one in rig.records]
+    assert item_ids == [item_ids[0], item_ids[1], item_ids[0]]
+    assert [one.outcome for one in rig.records] == ["succeeded", "succeeded", "duplicate"]

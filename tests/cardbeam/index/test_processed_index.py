@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from cardbeam.index.record_keys import key_table
 from cardbeam.index.status import PriorStatus
 from cardbeam.journal.local_writer import LocalJournal
 from cardbeam.model.record import JournalRecord
-from cardbeam.model.request import Labels
+from cardbeam.model.request import ImageRef, Labels, Request
 from cardbeam.run_state.layout import LEDGER
 from cardbeam.storage.folder import LocalFolder, StoredFile
 from cardbeam.tables.read_part import ledger_table
@@ -225,6 +225,25 @@ def test_an_answer_replaces_an_earlier_death() -> None:
     failed_records = failed_record(7, source=7, code="unreadable_image", stage="read")
     index = index_of([(failed_records, BEFORE), (answered(1, source=7), BEFORE)])
     assert index.of_source(hex_id(7)) == (PriorStatus.SUCCEEDED_EARLIER_RUN, hex_id(1))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=12), st.integers(0, 12), st.integers(1, 4))
+def test_what_was_replaced_is_superseded(seen: list[tuple[int, int]], in_ledger: int, most_noted: int) -> None:
+    """A version is superseded while another one of its place is the newest; one that was never seen is not known."""
+    records = [replace(answered(100 + version), source_id=_version(place, version)) for place, version in seen]
+    index = index_of([(one, BEFORE) for one in records[:in_ledger]], max_recent=most_noted)
+    for one in records[in_ledger:]:
+        index.record(one)
+    newest = dict(seen)
+    for place in range(3):
+        for version in {version for at, version in seen if at == place}:
+            assert index.is_superseded(_version(place, version)) is (newest[place] != version)
+    assert not index.is_superseded(None)
+
+
+def _version(place: int, version: int) -> str:
+    image = ImageRef(f"{place}.jpg", 10, f"v{version}")
+    return str(Request("ekyc/card", (image,)).source_id)
 
 
 def test_nothing_is_known_of_an_unknown_version() -> None:

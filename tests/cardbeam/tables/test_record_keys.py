@@ -39,10 +39,18 @@ def test_records_that_meet_others(parts: list[list[Record]]) -> None:
 
 @given(st.lists(RECORDS, max_size=12))
 def test_what_records_share(records: list[Record]) -> None:
-    """Repeats are those after the first of their like; a failure is answered if its source was processed otherwise."""
+    """Repeats are those after the first of their like; a failure is answered if its source was processed otherwise.
+
+    A duplicate of an item that failed processes nothing.
+    """
     keys = keys_of(records)
     assert keys.repeated().tolist() == [record in records[:row] for row, record in enumerate(records)]
-    processed = {source_id for _, source_id, outcome, _ in records if outcome in ("succeeded", "duplicate")} - {None}
+    failed = {item_id for item_id, _, outcome, _ in records if outcome == "failed"}
+    processed = {
+        source_id
+        for item_id, source_id, outcome, _ in records
+        if source_id is not None and (outcome == "succeeded" or (outcome == "duplicate" and item_id not in failed))
+    }
     assert keys.resolved_failures().tolist() == [record[2] == "failed" and record[1] in processed for record in records]
 
 
