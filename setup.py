@@ -27,7 +27,7 @@ setup(
     extras_require={
         "aws": ["boto3>=1.40"],
         "azure": ["azure-storage-blob>=12.25"],
-        "sql": ["duckdb>=1.4", "fsspec>=2025.1"],
+        "sql": ["duckdb>=1.4", "fsspec>=2025.1", "sqlglot>=27"],
         "endpoint": [
             "fastapi>=0.120",
             "uvicorn[standard]>=0.38",
@@ -41,7 +41,7 @@ setup(
             "zxing-cpp>=2.3",
             "pi-heif>=1.1",
         ],
-        "report": ["duckdb>=1.4", "fsspec>=2025.1", "jinja2>=3.1", "matplotlib>=3.10"],
+        "report": ["duckdb>=1.4", "fsspec>=2025.1", "jinja2>=3.1", "matplotlib>=3.10", "rapidfuzz>=3.14"],
         "kafka": ["confluent-kafka>=2.12"],
         "iceberg": ["pyiceberg[sql-sqlite,pyarrow]>=0.12"],
         "browser": ["playwright>=1.55"],

@@ -78,6 +78,16 @@ CREATE MACRO card_number(number) AS nullif(regexp_replace(upper(number), '[^0-9A
 """A number without the spaces and dots that it may be printed with; null where nothing is left."""
 
 _KEY = "run_id, item_id, side"
+_CARD_COLUMNS = (
+    "item_id, run_id, card, operation, uris, labels, called_at, front_type, back_type, id, name, dob, due_date, "
+    "issue_date, address, address_town, address_district, address_ward, mrz_person_number, mrz_name, mrz_dob, "
+    "front_index, back_index, front_valid, back_valid, front_invalid_code, back_invalid_code"
+)
+
+
+def _on(side: str) -> str:
+    return " AND ".join(f"found.{name} = {side}.{name}" for name in (*_KEY.split(", "), "place"))
+
 
 CARDS = View(
     "cards",
@@ -108,19 +118,21 @@ by_name AS (
 ),
 partners AS (
     SELECT {_KEY}, place, is_front,
-           CASE WHEN has_number THEN concat('number ', number, ' ', nth)
-                WHEN has_name THEN concat('name ', folded, ' ', nth_name)
-                ELSE concat('place ', row_number() OVER (
-                    PARTITION BY {_KEY}, is_front, has_number, has_name ORDER BY place)) END AS partner
+           CASE WHEN has_number THEN concat('number ', number, ' ', CAST(nth AS VARCHAR))
+                WHEN has_name THEN concat('name ', folded, ' ', CAST(nth_name AS VARCHAR))
+                ELSE concat('place ', CAST(row_number() OVER (
+                    PARTITION BY {_KEY}, is_front, has_number, has_name ORDER BY place) AS VARCHAR)) END AS partner
     FROM by_name
 ),
 paired_fronts AS (
-    SELECT fronts.*, coalesce(partner, concat('place ', place)) AS partner
-    FROM fronts LEFT JOIN (FROM partners WHERE is_front) USING ({_KEY}, place)
+    SELECT fronts.*, coalesce(found.partner, concat('place ', CAST(fronts.place AS VARCHAR))) AS partner
+    FROM fronts LEFT JOIN (SELECT * FROM partners WHERE is_front) AS found
+      ON {_on("fronts")}
 ),
 paired_backs AS (
-    SELECT backs.*, coalesce(partner, concat('place ', place)) AS partner
-    FROM backs LEFT JOIN (FROM partners WHERE NOT is_front) USING ({_KEY}, place)
+    SELECT backs.*, coalesce(found.partner, concat('place ', CAST(backs.place AS VARCHAR))) AS partner
+    FROM backs LEFT JOIN (SELECT * FROM partners WHERE NOT is_front) AS found
+      ON {_on("backs")}
 ),
 joined AS (
     SELECT coalesce(f.item_id, b.item_id) AS item_id, coalesce(f.run_id, b.run_id) AS run_id,
@@ -139,7 +151,7 @@ joined AS (
       ON f.item_id = b.item_id AND f.run_id = b.run_id AND f.side = b.side AND f.partner = b.partner
 ),
 compared AS (
-    SELECT * EXCLUDE (has_half_a_name),
+    SELECT {_CARD_COLUMNS},
            CASE WHEN number IS NULL OR zone_number IS NULL THEN 'unread' WHEN number <> zone_number THEN 'differs' END
                AS number_is,
            CASE WHEN coalesce(printed, '') = '' OR coalesce(zone, '') = '' THEN 'unread'
@@ -157,7 +169,7 @@ compared AS (
     )
 ),
 judged AS (
-    SELECT *,
+    SELECT {_CARD_COLUMNS},
            CASE WHEN front_type IS NULL THEN 'no front' WHEN back_type IS NULL THEN 'no back'
                 WHEN card <> 'chip_id_card' THEN 'no machine-readable zone' END AS missing,
            nullif(concat_ws(', ', CASE WHEN number_is = 'differs' THEN 'number differs' END,
@@ -168,7 +180,7 @@ judged AS (
                             CASE WHEN dob_is = 'unread' THEN 'birth date unread' END), '') AS unread
     FROM compared
 )
-SELECT * EXCLUDE (missing, differing, unread, number, zone_number, printed, zone, number_is, name_is, dob_is),
+SELECT {_CARD_COLUMNS},
        CASE WHEN missing IS NOT NULL THEN NULL WHEN differing IS NOT NULL THEN false WHEN unread IS NULL THEN true END
            AS sides_agree,
        coalesce(missing, nullif(concat_ws(', ', differing, unread), '')) AS why_not

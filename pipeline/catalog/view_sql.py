@@ -8,6 +8,7 @@ from pipeline.catalog.table_ddl import RUN_ID, TABLES
 from pipeline.catalog.view import View
 from schemas.document_tables import COMMON_COLUMNS
 from schemas.documents import DOCUMENT_TYPES
+from schemas.run_tables import DEAD_LETTERS_SCHEMA
 
 _COMMON_NAMES = ", ".join([*(field.name for field in COMMON_COLUMNS), RUN_ID.name])
 
@@ -17,24 +18,42 @@ DOCUMENTS = View(
     " UNION ALL ".join(f"SELECT '{name}' AS type, {_COMMON_NAMES} FROM \"{name}\"" for name in DOCUMENT_TYPES),
 )
 
+_LETTER_NAMES = ", ".join(
+    f"seen.{name}" if name in ("operation", "item_id", "uris", "labels") else f"letters.{name}"
+    for name in [*DEAD_LETTERS_SCHEMA.names, RUN_ID.name]
+)
+
 DEAD_LETTERS_OPEN = View(
     "dead_letters_open",
-    "Dead letters that no later answer resolved, the newest of each request",
-    """
-WITH newest AS (
-    SELECT *, row_number() OVER (PARTITION BY operation, uris ORDER BY completed_at DESC) AS age FROM dead_letters
+    "Failed images that wait: the newest dead letter of what each place was seen to hold last",
+    f"""
+WITH seen AS (
+    SELECT operation, item_id, uris, labels,
+           row_number() OVER (PARTITION BY operation, array_to_string(uris, ' ')
+                              ORDER BY completed_at DESC, run_id DESC, item_id DESC) AS age
+    FROM ledger WHERE outcome IN ('succeeded', 'failed', 'duplicate')
+),
+answers AS (
+    SELECT operation, item_id, run_id,
+           row_number() OVER (PARTITION BY operation, item_id ORDER BY completed_at DESC, run_id DESC) AS age
+    FROM ledger WHERE outcome = 'succeeded'
+),
+newest_answers AS (SELECT operation, item_id, run_id AS answered_in FROM answers WHERE age = 1),
+letters AS (
+    SELECT {", ".join(f"dead_letters.{name}" for name in [*DEAD_LETTERS_SCHEMA.names, RUN_ID.name])},
+           row_number() OVER (PARTITION BY dead_letters.operation, dead_letters.item_id
+                              ORDER BY dead_letters.completed_at DESC, dead_letters.run_id DESC) AS age
+    FROM dead_letters LEFT JOIN newest_answers
+      ON newest_answers.operation = dead_letters.operation AND newest_answers.item_id = dead_letters.item_id
+    WHERE answered_in IS NULL OR (dead_letters.stage = 'parse' AND dead_letters.run_id = answered_in)
 )
-SELECT newest.* EXCLUDE (age) FROM newest
-WHERE age = 1 AND (stage = 'parse' OR item_id NOT IN (SELECT item_id FROM ledger WHERE outcome = 'succeeded'))
-AND NOT EXISTS (
-    SELECT 1 FROM ledger AS later
-    WHERE later.operation = newest.operation AND later.uris = newest.uris AND later.completed_at > newest.completed_at
-      AND later.item_id <> newest.item_id
-      AND later.item_id IN (SELECT item_id FROM ledger WHERE outcome = 'succeeded')
-)
+SELECT {_LETTER_NAMES}
+FROM seen JOIN letters ON letters.operation = seen.operation AND letters.item_id = seen.item_id
+WHERE seen.age = 1 AND letters.age = 1
 """,
 )
-"""Neither an answer about the same images, nor one about others that took their places, themselves or as copies."""
+"""Labels and URIs are those of the place, so duplicates of a failed image are in it too. An answer closes a failure,
+also under another name; a document of the newest answer that could not be read stays open."""
 
 LATEST_ANSWERS = View(
     "latest_answers",
@@ -46,17 +65,20 @@ WITH answers AS (
 seen AS (
     SELECT operation, item_id, run_id, called_at, called_at AS seen_at, uri FROM answers
     UNION ALL
-    SELECT operation, item_id, answers.run_id, called_at, completed_at, uris[1]
-    FROM ledger JOIN answers USING (operation, item_id) WHERE outcome = 'duplicate'
+    SELECT answers.operation, answers.item_id, answers.run_id, answers.called_at, ledger.completed_at, ledger.uris[1]
+    FROM ledger JOIN answers ON answers.operation = ledger.operation AND answers.item_id = ledger.item_id
+    WHERE ledger.outcome = 'duplicate'
+),
+ordered AS (
+    SELECT operation, uri, called_at, run_id, item_id, row_number() OVER (
+               PARTITION BY operation, uri ORDER BY seen_at DESC, called_at DESC, run_id DESC, item_id DESC) AS age
+    FROM seen
 )
-SELECT operation, uri, arg_max(called_at, (seen_at, called_at, run_id)) AS called_at,
-       arg_max(run_id, (seen_at, called_at, run_id)) AS run_id,
-       arg_max(item_id, (seen_at, called_at, run_id)) AS item_id
-FROM seen GROUP BY operation, uri
+SELECT operation, uri, called_at, run_id, item_id FROM ordered WHERE age = 1
 """,
 )
-"""An image taken again under the same name replaces the older one, whether a document was read from it or not.
-Duplicates have URIs of their own, and where an earlier image is put back, its answer of then is the newest again."""
+"""An image taken again under the same name replaces the older one, whether a document was read from it or not; one that
+failed does not. Duplicates have URIs of their own, and where an earlier image is put back, its answer is the newest."""
 
 
 PLACES = View(
@@ -66,36 +88,65 @@ PLACES = View(
 WITH seen AS (
     SELECT uri, operation, item_id, labels, completed_at AS seen_at,
            row_number() OVER (PARTITION BY uri ORDER BY completed_at DESC, run_id DESC, item_id DESC) AS age
-    FROM ledger, unnest(uris) AS named(uri)
+    FROM ledger CROSS JOIN unnest(uris) AS named(uri) WHERE outcome IN ('succeeded', 'failed', 'duplicate')
 ),
 documents_of_items AS (
-    SELECT operation, item_id, run_id, called_at, list(type ORDER BY document_index) AS types,
-           row_number() OVER (PARTITION BY operation, item_id ORDER BY called_at DESC, run_id DESC) AS age
+    SELECT operation, item_id, run_id, called_at, array_agg(type ORDER BY document_index) AS types
     FROM documents GROUP BY operation, item_id, run_id, called_at
+),
+answers AS (
+    SELECT operation, item_id, run_id,
+           row_number() OVER (PARTITION BY operation, item_id ORDER BY completed_at DESC, run_id DESC) AS age
+    FROM ledger WHERE outcome = 'succeeded'
+),
+newest_documents AS (
+    SELECT documents_of_items.operation, documents_of_items.item_id, documents_of_items.run_id, called_at, types
+    FROM documents_of_items JOIN answers ON answers.operation = documents_of_items.operation
+     AND answers.item_id = documents_of_items.item_id AND answers.run_id = documents_of_items.run_id
+    WHERE age = 1
 ),
 failures AS (
     SELECT operation, item_id, code,
            row_number() OVER (PARTITION BY operation, item_id ORDER BY completed_at DESC, run_id DESC) AS age
     FROM dead_letters
 )
-SELECT seen.uri, operation, item_id, seen.labels, seen.seen_at,
+SELECT seen.uri, seen.operation, seen.item_id, seen.labels, seen.seen_at,
        CASE WHEN types IS NULL THEN 'failed' ELSE 'succeeded' END AS state,
-       CASE WHEN types IS NULL THEN code END AS code,
-       coalesce(types, CAST([] AS VARCHAR[])) AS types, documents_of_items.run_id, called_at
+       CASE WHEN types IS NULL THEN failures.code END AS code,
+       coalesce(types, CAST([] AS VARCHAR[])) AS types, newest_documents.run_id, newest_documents.called_at
 FROM seen
-LEFT JOIN documents_of_items USING (operation, item_id)
-LEFT JOIN failures USING (operation, item_id)
-WHERE seen.age = 1 AND coalesce(documents_of_items.age, 1) = 1 AND coalesce(failures.age, 1) = 1
+LEFT JOIN newest_documents
+  ON newest_documents.operation = seen.operation AND newest_documents.item_id = seen.item_id
+LEFT JOIN failures
+  ON failures.operation = seen.operation AND failures.item_id = seen.item_id AND failures.age = 1
+WHERE seen.age = 1
 """,
 )
 """A failed image has the code of its newest dead letter. `run_id` and `called_at` are the document's."""
+
+REQUESTS = View(
+    "requests",
+    "Every input, once with each set of labels that it came with: its newest state, and the item_id of its documents",
+    """
+WITH seen AS (
+    SELECT operation, uris, labels, item_id, outcome, code, retriable, run_id, completed_at AS seen_at,
+           row_number() OVER (
+               PARTITION BY operation, array_to_string(uris, ' '), array_to_string(map_keys(labels), ' '),
+                            array_to_string(map_values(labels), ' ')
+               ORDER BY completed_at DESC, run_id DESC, item_id DESC) AS age
+    FROM ledger WHERE outcome IN ('succeeded', 'failed', 'duplicate')
+)
+SELECT operation, uris, labels, item_id, outcome, code, retriable, run_id, seen_at FROM seen WHERE age = 1
+""",
+)
 
 
 def _latest(name: str, what: str) -> View:
     return View(
         f"latest_{name}",
         f"{what} of the newest answer of each image's URI",
-        f'SELECT * FROM "{name}" WHERE (run_id, item_id) IN (SELECT (run_id, item_id) FROM latest_answers)',
+        f'SELECT * FROM "{name}" AS one WHERE EXISTS (SELECT 1 FROM latest_answers AS newest '
+        "WHERE newest.run_id = one.run_id AND newest.item_id = one.item_id)",
     )
 
 
@@ -112,6 +163,7 @@ VIEWS = (
     LATEST_ANSWERS,
     CARDS,
     PLACES,
+    REQUESTS,
     _latest("documents", "Documents"),
     _latest("cards", "Cards"),
     *(_latest(name, f"Documents of type {name}") for name in DOCUMENT_TYPES),

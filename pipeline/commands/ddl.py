@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.storage.folder import open_folder
+from cardbeam.storage.uris import local_path
 from pipeline.catalog.dialects import DIALECTS
 from pipeline.catalog.table_ddl import statements
+from pipeline.catalog.view_dialects import statements as view_statements
+from pipeline.catalog.view_sql import VIEWS
 from pipeline.cli.exit_codes import EXIT_COMPLETE
 from pipeline.cli.options import parse
 from pipeline.runs.registry import ended_runs
@@ -21,6 +24,7 @@ class DdlSettings:
     output: str = option("", help="The output folder of the runs, by the URI that the engine knows it by.")
     engine: str = option("duckdb", help="The engine that is to read the tables.", choices=tuple(DIALECTS))
     database: str = option("cardbeam", help="Schema, database or data set that holds the tables.")
+    views: bool = option(False, help="Print the views of `sql` too, all but `runs`; they read the tables.")
 
     def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
@@ -33,6 +37,11 @@ def main(arguments: Sequence[str]) -> int:
     """Print what makes the tables in an engine, over the Parquet files where they are."""
     (asked,), _ = parse("ddl", str(main.__doc__), arguments, DdlSettings, runner=None)
     runs = ended_runs(open_folder(asked.output))
-    for statement in statements(asked.engine, asked.database, asked.output, runs):
+    local = local_path(asked.output)
+    output = asked.output if local is None else str(local.resolve())
+    for statement in statements(asked.engine, asked.database, output, runs):
         print(f"{statement};\n")
+    if asked.views:
+        for statement in view_statements(VIEWS, asked.engine, asked.database):
+            print(f"{statement};\n")
     return EXIT_COMPLETE

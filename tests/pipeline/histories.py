@@ -72,6 +72,8 @@ class _Writer:
         """Content and version of what is at the URIs of a request."""
         self._contents = [self._content() for _ in range(8)]
         self._versions = iter(range(1_000_000))
+        self._once_at: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
+        self._newest_source: dict[tuple[str, ...], str] = {}
         self._answered: set[str] = set()
         self._dead: set[str] = set()
         self._item_of_source: dict[str, str] = {}
@@ -114,7 +116,9 @@ class _Writer:
         singles = [(f"{name}.jpg",) for name in "abcdef"]
         pairs = [(f"{name}-front.jpg", f"{name}-back.jpg") for name in "gh"]
         for uris in singles + pairs:
-            if self._rng.random() < 0.4:
+            if self._once_at[uris] and self._rng.random() < 0.15:  # put back, in the version that it had
+                self._at[uris] = self._rng.choice(self._once_at[uris])
+            elif self._rng.random() < 0.4:
                 self._at[uris] = (self._rng.randrange(len(self._contents)), next(self._versions))
             elif self._rng.random() < 0.1:
                 self._at.pop(uris, None)
@@ -124,6 +128,8 @@ class _Writer:
                 self._at[there] = (self._at[moved][0], next(self._versions))
                 if self._rng.random() < 0.5:
                     del self._at[moved]
+        for uris, content in self._at.items():
+            self._once_at[uris].append(content)
 
     def _process(self, run: Run, uris: tuple[str, ...], *, is_replay: bool) -> None:
         """As the pipeline does: known by its source, known by its content, else called."""
@@ -133,6 +139,8 @@ class _Writer:
         source = _hash("source", operation, *uris, str(version))
         item = source if outcome == "unreadable_image" else _hash("content", operation, str(number))
         if not is_replay and self._item_of_source.get(source) in self._answered | self._dead:
+            if self._newest_source[uris] != source:
+                self._add(run, uris, item, source, outcome="duplicate", attempts=0)
             return
         here = [record for record in run.records if record.item_id == item]
         if item in self._answered or (item in self._dead and not is_replay) or here:
@@ -158,6 +166,8 @@ class _Writer:
         )
         run.records.append(record)
         self._item_of_source[source] = item
+        if item in self._answered or not text.get("retriable"):
+            self._newest_source[uris] = source
 
 
 _FAILURES: dict[str, dict[str, object]] = {
@@ -225,6 +235,30 @@ def dead_letters(past: History) -> set[tuple[str, str, str]]:
         unread |= {(run_id, item_id, "unknown_type") for name, _ in message if name not in DOCUMENTS}
         unread |= set() if message else {(run_id, item_id, "no_document")}
     return {(run_id, item_id, code) for (run_id, item_id), code in found.items()} | unread
+
+
+def dead_letters_open(past: History) -> set[tuple[object, ...]]:
+    """URIs, customer, item and code of every place whose image has no answer, or one with a document unread."""
+    answered_in = {answer.record.item_id: answer.run_id for answer in shown_answers(past)}
+    letters: dict[str, set[str]] = defaultdict(set)
+    for run_id, item_id, code in sorted(dead_letters(past)):
+        is_parse = code in ("unknown_type", "no_document")
+        if item_id not in answered_in or (is_parse and answered_in[item_id] == run_id):
+            letters[item_id] = {code}
+    last = {(record.operation, record.uris): record for _, record in past.events()}
+    return {
+        (uris, dict(record.labels)["customer_id"], record.item_id, code)
+        for (_, uris), record in last.items()
+        for code in letters[record.item_id]
+    }
+
+
+def requests(past: History) -> set[tuple[object, ...]]:
+    """URIs, customer, item and outcome: the last of each place with each set of labels."""
+    last = {(record.uris, record.labels): record for _, record in past.events()}
+    return {
+        (uris, dict(labels)["customer_id"], record.item_id, record.outcome) for (uris, labels), record in last.items()
+    }
 
 
 def latest_answers(past: History) -> dict[tuple[str, str], tuple[str, str]]:

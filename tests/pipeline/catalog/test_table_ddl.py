@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -9,10 +10,15 @@ import pytest
 import sqlglot
 from sqlglot import expressions as exp
 
+from cardbeam.storage.folder import LocalFolder
 from pipeline.__main__ import main
 from pipeline.catalog.dialects import DIALECTS
 from pipeline.catalog.table_ddl import RUN_ID, TABLES, statements
-from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
+from pipeline.catalog.view_dialects import statements as view_statements
+from pipeline.catalog.view_sql import VIEWS
+from pipeline.catalog.views import connect
+from tests.pipeline import histories
+from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights, write_run
 
 _UNKNOWN_TO_SQLGLOT = "\nWITH PARTITION COLUMNS (`run_id` STRING)"
 """BigQuery's own clause, as its reference for CREATE EXTERNAL TABLE has it."""
@@ -109,3 +115,80 @@ def test_spark(root: str, spark: Any) -> None:
     counts = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM cardbeam.`{name}`" for name in TABLES)
     expected = connection.sql(counts.replace("`", '"')).fetchall()
     assert sorted(map(tuple, spark.sql(counts).collect())) == sorted(expected)
+
+
+@pytest.mark.parametrize("engine", DIALECTS)
+def test_views_parse(engine: str, root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --views each view of `sql` is there in the engine's words, after those that it reads."""
+    assert main(["ddl", f"--engine={engine}", f"--output={root}", "--views"]) == 0
+    printed = capsys.readouterr().out.replace(_UNKNOWN_TO_SQLGLOT, "")
+    made: list[str] = []
+    for tree in sqlglot.parse(printed, dialect=engine):
+        if isinstance(tree, exp.Create) and tree.kind in ("VIEW", "TABLE"):
+            table = tree.find(exp.Table)
+            assert table is not None and table.db == "cardbeam"
+            own = {cte.alias for cte in tree.find_all(exp.CTE)}
+            read = {one.name for one in tree.expression.find_all(exp.Table)} if tree.expression else set()
+            assert made == [] or {name for name in read - own if name} <= set(made)
+            made.append(table.name)
+    assert made[-len(VIEWS) :] == [view.name for view in VIEWS]
+
+
+def _in_order(rows: list[Any]) -> list[str]:
+    return sorted(str([list(value) if isinstance(value, tuple) else value for value in row]) for row in rows)
+
+
+_COMPARED = {
+    "documents": "type, run_id, item_id, document_index, uris",
+    "dead_letters_open": "uris, labels['customer_id'], item_id, code, run_id",
+    "latest_answers": "operation, uri, run_id, item_id",
+    "cards": "run_id, item_id, front_index, back_index, id, name, mrz_name, sides_agree, why_not",
+    "places": "uri, item_id, labels['customer_id'], state, code, types, run_id",
+    "requests": "uris, labels['customer_id'], item_id, outcome, code, run_id",
+    "latest_documents": "type, run_id, item_id, document_index",
+    "latest_cards": "run_id, item_id, front_index, back_index, why_not",
+    "latest_passport": "run_id, item_id, document_index",
+}
+
+
+def _written(root: Path, seed: int) -> list[str]:
+    past = histories.history(seed)
+    for run in past.runs:
+        write_run(LocalFolder(str(root)), run.run_id, run.records)
+    return [run.run_id for run in past.runs]
+
+
+def _rows_of_sql(root: str) -> dict[str, list[str]]:
+    found = connect(root)
+    return {name: _in_order(found.sql(f"SELECT {of} FROM {name}").fetchall()) for name, of in _COMPARED.items()}
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_views_in_duckdb(seed: int, tmp_path: Path) -> None:
+    """In a database of DuckDB's own, the printed views show what `sql` shows."""
+    _written(tmp_path, seed)
+    connection = duckdb.connect()
+    made = [*statements("duckdb", "cardbeam", str(tmp_path), []), *view_statements(VIEWS, "duckdb", "cardbeam")]
+    connection.execute("; ".join(made))
+    found = {
+        name: _in_order(connection.sql(f"SELECT {of} FROM cardbeam.{name}").fetchall())
+        for name, of in _COMPARED.items()
+    }
+    assert found == _rows_of_sql(str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3, 8])
+def test_views_in_spark(seed: int, tmp_path: Path, spark: Any) -> None:
+    """In Spark, the printed views show what `sql` shows."""
+    runs, database = _written(tmp_path, seed), f"views_{seed}"
+    for statement in [
+        *statements("spark", database, str(tmp_path), runs),
+        *view_statements(VIEWS, "spark", database),
+    ]:
+        spark.sql(statement)
+    found = {
+        name: _in_order([tuple(row) for row in spark.sql(f"SELECT {of} FROM {database}.{name}").collect()])
+        for name, of in _COMPARED.items()
+    }
+    assert found == _rows_of_sql(str(tmp_path))

@@ -57,4 +57,8 @@ def test_views(seed: int, tmp_path: Path) -> None:
     places = histories.places(past)
     asked = "SELECT uri, item_id, labels['customer_id'], state, code, types FROM places"
     assert _rows(found, asked) == {(uri, *row[:-1], tuple(row[-1])) for uri, row in places.items()}  # type: ignore[arg-type]
+    waiting = _rows(found, "SELECT uris, labels['customer_id'], item_id, code FROM dead_letters_open")
+    assert waiting == histories.dead_letters_open(past)
+    asked = "SELECT uris, labels['customer_id'], item_id, outcome FROM requests"
+    assert _rows(found, asked) == histories.requests(past)
     assert _rows(found, "SELECT run_id FROM runs") == {(run.run_id,) for run in past.runs}
