@@ -42,6 +42,9 @@ _COMMANDS = {
     "report": _Command("pipeline.commands.report", "a page about a run, to look at in the morning"),
     "doctor": _Command("pipeline.commands.doctor", "checks a set-up, and says what to do about each fault"),
     "config": _Command("pipeline.commands.config", "config show: the merged options, and where each came from"),
+    "evaluate": _Command(
+        "pipeline.commands.evaluate", "how well cards were read, against a file of true values", extra="report"
+    ),
     "endpoint": _Command("endpoint.__main__", "the embedded card endpoint", extra="endpoint"),
 }
 _OF_RUN_SH = {"bench": "the benchmarks", "test": "the tests", "check": "the tests, with linters and types"}

@@ -1,0 +1,1 @@
+"""How well the cards of an output were read, against true values."""
