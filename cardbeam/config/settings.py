@@ -191,7 +191,7 @@ class OutputSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReportingSettings:
-    """What is checked when a run has ended. Stays in the process that launches it."""
+    """What is checked when a run has ended, and who is told. Stays in the process that launches it."""
 
     checks: str = option(
         "",
@@ -199,9 +199,16 @@ class ReportingSettings:
         "the run has ended; else exit 6. A query after `-- warn: NAME` only warns.",
     )
 
+    notify_url: str = option(
+        "",
+        help="A webhook that gets JSON when the run starts, ends or stops, a check fails, or 80 % of --max_calls or "
+        "--max_cost is used. A notice that is not taken is retried, and never fails the run.",
+    )
+
     def validate(self) -> Iterator[SettingError]:
-        """Nothing: the file is read before the run begins."""
-        yield from ()
+        """What is wrong with it, in words. The file of the checks is read before the run begins."""
+        if self.notify_url and not re.match(r"https?://[^/\s]+", self.notify_url):
+            yield "--notify_url is not a URL: expected http(s)://host/path"
 
 
 @dataclass(frozen=True, slots=True)

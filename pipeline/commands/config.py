@@ -32,7 +32,7 @@ _COMMANDS: dict[str, tuple[type, ...]] = {
     "replay": (ReplaySettings, *_OF_A_RUN),
 }
 HIDDEN = "***"
-_SECRET_NAME = re.compile(r"secret|password|passwd|token|(^|_)key($|_)")
+_SECRET_NAME = re.compile(r"^notify_url$|secret|password|passwd|token|(^|_)key($|_)")
 _USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _QUERY = re.compile(r"(?<=\?)[^#\s]+")
 _CREDENTIALS = ("CARD_API_KEY", "CARD_API_SECRET", VARIABLE)

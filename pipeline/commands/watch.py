@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     settings = with_window(settings, datetime.now().astimezone())
     with _shutdown_event() as ending:
         while True:
-            status = watch_a_run(settings, watching, options, ending, checks)
+            status = watch_a_run(settings, watching, options, ending, checks=checks, notify_url=reporting.notify_url)
             if status not in (EXIT_COMPLETE, EXIT_CHECK_FAILED) or ending.is_set():
                 return status
             settings = replace(settings, output=replace(settings.output, run_id=""))

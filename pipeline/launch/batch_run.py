@@ -17,6 +17,7 @@ from cardbeam.storage.folder import open_folder
 from cardbeam.storage.open_uri import SourceError
 from pipeline.cli.exit_codes import UsageError
 from pipeline.launch.failure import cause, exit_status, fail
+from pipeline.launch.notices import opened_notices
 from pipeline.launch.runner import opened_runner
 from pipeline.report.checks import check_run, read_checks
 from pipeline.report.page import report_if_possible
@@ -45,20 +46,26 @@ def launch(
     options.view_as(TypeOptions).pipeline_type_check = False  # the tests did; it is a fifth of what a run begins with
     settings = with_window(settings, datetime.now().astimezone())
     folder = open_folder(settings.output.output)
-    with started_run(folder, settings, command) as run:
+    with (
+        started_run(folder, settings, command) as run,
+        opened_notices(reporting.notify_url, run, folder.root, settings.rate) as notices,
+    ):
         try:
             with (
-                show_progress(folder, run),
+                show_progress(folder, run, notices.observe),
                 opened_runner(options) as runner,
                 beam.Pipeline(runner=runner, options=options) as pipeline,
             ):
                 build(pipeline, with_run(settings, run), run.began)
         except Exception as error:  # whatever a runner raises, the user gets one line
+            notices.tell("stopped", f"failed: {cause(error)}")
             return fail(f"run {run.run_id} failed: {cause(error)}", error)
         receipt = read_receipt(folder, run.run_id)
         if receipt is None:
+            notices.tell("stopped", "failed: it left no receipt")
             return fail(f"run {run.run_id} left no receipt")
         receipt = check_run(folder, receipt, checks)
+        notices.tell_end(receipt)
         print(summarize(receipt, settings.output.output))
         if leaves_page and (page := report_if_possible(folder, run.run_id)):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")

@@ -32,6 +32,7 @@ from cardbeam.watch.unprocessed import pending_requests, unsettled
 from cardbeam.watch.watch_status import read_watch_status
 from pipeline import graph
 from pipeline.launch.failure import cause, exit_status, fail
+from pipeline.launch.notices import opened_notices
 from pipeline.launch.period import end_period, remaining_s
 from pipeline.launch.runner import opened_runner
 from pipeline.report.checks import check_run
@@ -55,11 +56,16 @@ def watch_a_run(
     watching: WatchSettings,
     options: PipelineOptions,
     ending: threading.Event,
+    *,
     checks: Sequence[Check] = (),
+    notify_url: str = "",
 ) -> int:
     """One run, from its lock to its receipt; the exit status."""
     folder = open_folder(settings.output.output)
-    with started_run(folder, settings, "watch", when_orphaned=_end_orphans) as run:
+    with (
+        started_run(folder, settings, "watch", when_orphaned=_end_orphans) as run,
+        opened_notices(notify_url, run, folder.root, settings.rate) as notices,
+    ):
         settings = with_run(settings, run)
         publisher = Publisher(folder, settings, run.began)
         session = uuid.uuid4().hex
@@ -75,8 +81,10 @@ def watch_a_run(
             receipt = publisher.finish(left.in_flight, _now(), is_stopped=stop is not None, deferred=left.deferred)
             end_period(folder)
         except Exception as error:  # whatever a runner raises, the user gets one line
+            notices.tell("stopped", f"failed: {cause(error)}")
             return fail(f"run {run.run_id} failed: {cause(error)}", error)
         receipt = check_run(folder, receipt, checks)
+        notices.tell_end(receipt)
         print(summarize(receipt, settings.output.output))
         if page := report_if_possible(folder, run.run_id):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")

@@ -21,15 +21,20 @@ _LINE_EVERY_S = 30.0
 
 
 @contextmanager
-def show_progress(folder: Folder, run: Run) -> Iterator[None]:
-    """Show how the run stands until the block ends; says nothing of a run that ends before the first look."""
+def show_progress(folder: Folder, run: Run, observe: Callable[[Status], None] = lambda status: None) -> Iterator[None]:
+    """Show how the run stands until the block ends, and hand it to `observe`; nothing before the first interval."""
     is_terminal = sys.stderr.isatty()
     stop = threading.Event()
     bar = tqdm(unit="image", file=sys.stderr, disable=not is_terminal, leave=False)
     show = _bar(bar) if is_terminal else lambda status: _LOG.info("run %s  %s", run.run_id, line(run, status))
     every_s = _BAR_EVERY_S if is_terminal else _LINE_EVERY_S
+
+    def both(status: Status) -> None:
+        show(status)
+        observe(status)
+
     thread = threading.Thread(
-        target=_repeat, args=(RecordCounter(folder, run.run_id), show, stop, every_s), daemon=True
+        target=_repeat, args=(RecordCounter(folder, run.run_id), both, stop, every_s), daemon=True
     )
     _LOG.info("run %s: started", run.run_id)
     thread.start()
