@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 
 from cardbeam.process import configure_process
 from pipeline.cli.exit_codes import EXIT_USAGE, UsageError, exit_status_of
+from pipeline.cli.logs import configure_logging
 
 _EXIT_PIPE, _EXIT_INTERRUPTED = 141, 130
 """As shells say of a process that SIGPIPE or SIGINT ended."""
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     if command not in _COMMANDS:
         print(f"run.sh: {command} is no command; expected one of {', '.join(_COMMANDS)}", file=sys.stderr)
         return EXIT_USAGE
-    _quieten()
+    configure_logging(_log_format(rest))
     configure_process()
     return _run(command, rest)
 
@@ -92,11 +92,10 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     return status
 
 
-def _quieten() -> None:
-    """Our own lines from INFO on; of libraries only what stops the run."""
-    logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("cardbeam").setLevel(logging.INFO)
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+def _log_format(arguments: Sequence[str]) -> str:
+    """As far as it can be told before the options are read: they may be wrong."""
+    given = [one.partition("=")[2] for one in arguments if one.startswith("--log_format=")]
+    return given[-1] if given else os.environ.get("CARDBEAM_LOG_FORMAT", "text")
 
 
 if __name__ == "__main__":

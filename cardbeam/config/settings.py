@@ -23,6 +23,8 @@ SERVICE = re.compile(r"(?P<address>[^/]+:[0-9]+)/(?P<domain>[^/]+)/(?P<entries>[
 TOPIC = re.compile(r"kafka://(?P<brokers>[^/@,:]+:[0-9]+(,[^/@,:]+:[0-9]+)*)/(?P<topic>[A-Za-z0-9._-]{1,249})")
 """A topic, with brokers to ask first."""
 
+LOG_LEVELS, LOG_FORMATS = ("debug", "info", "warning", "error"), ("text", "json")
+
 
 @dataclass(frozen=True, slots=True)
 class InputSettings:
@@ -191,7 +193,7 @@ class OutputSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReportingSettings:
-    """What is checked when a run has ended, and who is told. Stays in the process that launches it."""
+    """What is logged and checked, and who is told. Stays in the process that launches it."""
 
     checks: str = option(
         "",
@@ -203,6 +205,14 @@ class ReportingSettings:
         "",
         help="A webhook that gets JSON when the run starts, ends or stops, a check fails, or 80 % of --max_calls or "
         "--max_cost is used. A notice that is not taken is retried, and never fails the run.",
+    )
+
+    log_level: str = option("info", help="The least level of what is logged.", choices=LOG_LEVELS)
+    log_format: str = option(
+        "text",
+        help="text, or json: one object a line with at, level, run_id, stage, event, message and numbers, also of what "
+        "else is written to standard error.",
+        choices=LOG_FORMATS,
     )
 
     def validate(self) -> Iterator[SettingError]:

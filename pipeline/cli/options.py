@@ -27,6 +27,7 @@ from cardbeam.inputs.output_overlap import input_contains_output
 from cardbeam.storage.uris import normal_uri
 from pipeline.cli.exit_codes import UsageError
 from pipeline.cli.layered_options import CONFIG, Options, layer
+from pipeline.cli.logs import reconfigure_logging
 from pipeline.cli.parser import Parser, unknown_option
 
 DEFAULT_RUNNER = "FnApiRunner"
@@ -93,6 +94,9 @@ def parse(
     _refuse_unknown(rest, parser.option_names())
     kinds: dict[str, Any] = {}
     found = [_group(group, ours, kinds) for group in groups]
+    for settings in found:
+        if isinstance(settings, ReportingSettings):
+            reconfigure_logging(settings.log_format, settings.log_level)
     if errors := [error for group in found for error in group.validate()]:
         raise UsageError("; ".join(errors))
     return found, PipelineOptions([*_with_default_runner(rest, runner or DEFAULT_RUNNER), *_EXPERIMENTS])

@@ -31,6 +31,7 @@ from cardbeam.tables.publisher import Publisher
 from cardbeam.watch.unprocessed import pending_requests, unsettled
 from cardbeam.watch.watch_status import read_watch_status
 from pipeline import graph
+from pipeline.cli.logs import in_run
 from pipeline.launch.failure import cause, exit_status, fail
 from pipeline.launch.notices import opened_notices
 from pipeline.launch.period import end_period, remaining_s
@@ -74,7 +75,8 @@ def watch_a_run(
                 _sending_heartbeats(folder, run, session, watching, ending),
                 _publishing(folder, run, publisher, watching),
             ):
-                _LOG.info("run %s: watching for new images", run.run_id)
+                in_run(run.run_id)
+                _LOG.info("run %s: watching for new images", run.run_id, extra={"event": "started"})
                 _run_graph(settings, watching, copy.deepcopy(options), session)  # a runner writes into them
             stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
             left = unsettled(folder, run.run_id)

@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from tqdm import tqdm
 
 from cardbeam.storage.folder import Folder
+from pipeline.cli.logs import in_run
 from pipeline.runs.registry import Run
 from pipeline.runs.status import RecordCounter, Status, line
 
@@ -26,7 +28,7 @@ def show_progress(folder: Folder, run: Run, observe: Callable[[Status], None] = 
     is_terminal = sys.stderr.isatty()
     stop = threading.Event()
     bar = tqdm(unit="image", file=sys.stderr, disable=not is_terminal, leave=False)
-    show = _bar(bar) if is_terminal else lambda status: _LOG.info("run %s  %s", run.run_id, line(run, status))
+    show = _bar(bar) if is_terminal else partial(_log_status, run)
     every_s = _BAR_EVERY_S if is_terminal else _LINE_EVERY_S
 
     def both(status: Status) -> None:
@@ -36,7 +38,8 @@ def show_progress(folder: Folder, run: Run, observe: Callable[[Status], None] = 
     thread = threading.Thread(
         target=_repeat, args=(RecordCounter(folder, run.run_id), both, stop, every_s), daemon=True
     )
-    _LOG.info("run %s: started", run.run_id)
+    in_run(run.run_id)
+    _LOG.info("run %s: started", run.run_id, extra={"event": "started"})
     thread.start()
     try:
         yield
@@ -44,6 +47,19 @@ def show_progress(folder: Folder, run: Run, observe: Callable[[Status], None] = 
         stop.set()
         thread.join()
         bar.close()
+
+
+def _log_status(run: Run, status: Status) -> None:
+    facts = {
+        "found": status.found,
+        "skipped": status.answered_before,
+        **{name: count for name, count in status.completed.items() if count},
+        "calls": status.calls,
+        "rate_per_s": round(status.rate_per_s, 3),
+        "cost": round(status.completed["succeeded"] * run.price_per_call, 6) if run.price_per_call else None,
+    }
+    extra = {"event": "progress", "facts": facts}
+    _LOG.info("run %s  %s", run.run_id, line(run, status), extra=extra)
 
 
 def _repeat(counter: RecordCounter, show: Callable[[Status], None], stop: threading.Event, every_s: float) -> None:
