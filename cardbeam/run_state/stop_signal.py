@@ -38,6 +38,9 @@ COST = StopReason("budget", 3, "max_cost", "The run paid as much as --max_cost a
 TIME_WINDOW = StopReason(
     "time_window", 3, "until", "The time window of --until has ended; rerun the same command to process the rest"
 )
+STOPPED = StopReason("interrupted", 130, "stopped", "The run was stopped by runs --stop; rerun the same command")
+WATCH_STOPPED = replace(STOPPED, exit_status=0)
+"""A watch that is told to end has done what it was told."""
 _OF_ONE_WORKER = frozenset({BUDGET.code, COST.code})
 """A worker that finds no budget stops itself alone: others may hold some."""
 STORAGE_REFUSED = StopReason(

@@ -11,6 +11,7 @@ from functools import partial
 from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.run_state.receipt import Receipt, read_receipt
 from cardbeam.run_state.run_lock import read_lock
+from cardbeam.run_state.stop_signal import STOPPED, WATCH_STOPPED, StopSignal
 from cardbeam.storage.damaged_file import DamagedFile, warn
 from cardbeam.storage.folder import Folder, open_folder
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
@@ -30,6 +31,11 @@ class RunsSettings:
     """Which output is looked at."""
 
     output: str = option("", help="The output folder of the runs.")
+    stop: str = option(
+        "",
+        help="Stop this run, wherever it is in progress: within seconds nothing more is sent, requests in flight are "
+        "finished, and its tables are written.",
+    )
 
     def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
@@ -51,8 +57,11 @@ class _KnownImages:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List all runs with their status, times and counts of images, the oldest first. Changes nothing."""
+    """List all runs with their status, times and counts of images, the oldest first; or stop one."""
     (asked,), _ = parse("runs", str(main.__doc__), arguments, RunsSettings, runner=None)
+    if asked.stop:
+        print(stop_run(open_folder(asked.output), asked.stop))
+        return EXIT_COMPLETE
     rows = list(run_rows(open_folder(asked.output)))
     if not rows:
         raise UsageError(f"there is no run in --output {asked.output} yet: begin one with backfill or watch")
@@ -60,6 +69,21 @@ def main(arguments: Sequence[str]) -> int:
     if any(row[_HEAD.index("status")] == UNFINISHED for row in rows):
         print(_ADVICE)
     return EXIT_COMPLETE
+
+
+def stop_run(folder: Folder, run_id: str) -> str:
+    """Have the workers of a run stop: they read the reason in its folder every second. What was done, in words.
+
+    Raises:
+        UsageError: there is no such run, or it has ended.
+    """
+    run, receipt = read_run(folder, run_id), read_receipt(folder, run_id)
+    if run is None:
+        raise UsageError(f"there is no run {run_id} in --output {folder.root}: `runs` lists them")
+    if receipt is not None and receipt.has_ended:
+        raise UsageError(f"run {run_id} has ended already, with status {receipt.status}")
+    StopSignal(folder, run_id).set(WATCH_STOPPED if run.command == "watch" else STOPPED)
+    return f"run {run_id}: sends nothing more; requests in flight are finished. `status` shows when it has ended"
 
 
 def run_rows(folder: Folder) -> Iterator[tuple[str, ...]]:

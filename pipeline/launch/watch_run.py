@@ -24,7 +24,7 @@ from cardbeam.config.settings import Settings, WatchSettings
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
 from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, WatchHeartbeat, write_watch_heartbeat
 from cardbeam.run_state.layout import run_file
-from cardbeam.run_state.stop_signal import STOP_FILE, StopReason, StopSignal, read_stop
+from cardbeam.run_state.stop_signal import STOP_FILE, WATCH_STOPPED, StopReason, StopSignal, read_stop
 from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
 from cardbeam.storage.folder import Folder, open_folder
 from cardbeam.tables.publisher import Publisher
@@ -79,6 +79,8 @@ def watch_a_run(
                 _LOG.info("run %s: watching for new images", run.run_id, extra={"event": "started"})
                 _run_graph(settings, watching, copy.deepcopy(options), session)  # a runner writes into them
             stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
+            if stop is not None and stop.code == WATCH_STOPPED.code:
+                ending.set()  # no other run follows
             left = unsettled(folder, run.run_id)
             receipt = publisher.finish(left.in_flight, _now(), is_stopped=stop is not None, deferred=left.deferred)
             end_period(folder)
