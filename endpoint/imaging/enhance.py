@@ -26,6 +26,12 @@ DOT_BELOW, DOT_PX, MOST_DOTS = 0.75, 5, 3000
 """A dot is darker than that share of its paper and no larger; a sheet with more of them is grain."""
 DOTS_IN_A_ROW, DOT_REACH_PX, DOT_OFF_PX = 8, 40.0, 1.6
 """A dot is of a line with more than so many others so near along it, and so little off it."""
+DOTS_AT_ONCE = 200
+"""So many are held against all others at a time, for the sake of memory."""
+PAPER, PAPER_TO_INK = 235, 215
+"""Paper in grey levels, and how far below it full ink is."""
+FAINT, FULL = 0.3, 0.6
+"""Shares of full ink that become none and all of it."""
 TILE_PX = 80
 PATTERN_SHARE, MOST_PATTERN = 80, 0.45
 """Ink that all but the inkiest 20 % of an area have is a pattern's; no more than so much of it is taken off."""
@@ -70,9 +76,17 @@ def enhance(pixels: Pixels) -> Pixels:
     elif sharpness.sharpness < SOFT and not is_soft:
         unblur(grey, BLUR_PX, BLUR_NOISE)
     _erase_dotted_lines(grey)
-    grey *= 215
-    grey += 20
+    grey *= PAPER_TO_INK
+    grey += PAPER - PAPER_TO_INK
     return np.asarray(np.clip(grey, 0, 255, out=grey), dtype=np.uint8)
+
+
+def without_faint(grey: Pixels) -> Pixels:
+    """An enhanced card without what is fainter than print: for one under whose pattern little is read."""
+    ink = (PAPER - grey.astype(np.float32)) / PAPER_TO_INK
+    ink -= FAINT
+    ink /= FULL - FAINT
+    return np.asarray(PAPER - PAPER_TO_INK * np.clip(ink, 0, 1, out=ink), dtype=np.uint8)
 
 
 def _erase_dotted_lines(grey: Plane) -> None:
@@ -83,8 +97,11 @@ def _erase_dotted_lines(grey: Plane) -> None:
     if not DOTS_IN_A_ROW < len(tiny) <= MOST_DOTS:
         return
     x, y = centres[tiny].T
-    beside = (np.abs(x[:, None] - x[None]) <= DOT_REACH_PX) & (np.abs(y[:, None] - y[None]) <= DOT_OFF_PX)
-    lined = tiny[beside.sum(axis=1) > DOTS_IN_A_ROW]
+    beside = [
+        ((np.abs(x[part, None] - x) <= DOT_REACH_PX) & (np.abs(y[part, None] - y) <= DOT_OFF_PX)).sum(axis=1)
+        for part in np.array_split(np.arange(len(x)), -(-len(x) // DOTS_AT_ONCE))
+    ]
+    lined = tiny[np.concatenate(beside) > DOTS_IN_A_ROW]
     areas = stats[lined, cv2.CC_STAT_AREA]
     lined = lined[areas <= 1.7 * np.median(areas)] if len(lined) else lined  # a dot below a letter is bolder
     is_lined = np.zeros(len(stats), dtype=bool)

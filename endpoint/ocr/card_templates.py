@@ -99,7 +99,7 @@ SIDES: tuple[Side, ...] = (
     ),
     Side(
         "12_id_card_back",
-        ("Đặc điểm nhận dạng", "Cục cảnh sát ĐKQL cư trú và DLQG về dân cư"),
+        ("Cục cảnh sát ĐKQL cư trú và DLQG về dân cư", "Đặc điểm nhận dạng"),
         (_MARK, _ISSUED_WORDS, Label("issued_at", Value.LINES, ("Cục trưởng",))),
         _FINGERS,
     ),

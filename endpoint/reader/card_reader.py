@@ -13,7 +13,7 @@ import numpy as np
 
 from endpoint.answers import Card, NotAnImage
 from endpoint.imaging.decode import Pixels, Sheet, open_sheets
-from endpoint.imaging.enhance import enhance
+from endpoint.imaging.enhance import enhance, without_faint
 from endpoint.imaging.find_card import find_cards
 from endpoint.imaging.find_cut_card import find_cut_card
 from endpoint.imaging.orientation import marks_on, turns_to_try
@@ -46,8 +46,10 @@ LARGE = 0.25
 """Share of the sheet, or of a shape behind it, that an outline covers so that it is the card; a portrait does not."""
 MIN_PX, MAX_LONG = 100, 12
 """The short side of a sheet that may hold a card, and its long side in short ones: cards of longer ones are small."""
-MAX_MARKS = 5_000
-"""A sheet with more is no card: specimens have 1,100 at most, a page of small print 9,000 or more. Each takes 4 kB."""
+MAX_MARKS = 3_500
+"""A sheet with more is no card: specimens have 2,400 at most, a page of small print 4,300 or more. Each takes 4 kB."""
+PATTERNED = 450
+"""With more marks on a card of which little is read, a pattern may lie under its print; clean ones have 400."""
 RIM_SHARE = 0.025
 """Corners of a card that is wholly on the image are so far from its rim, in shares of its long side."""
 MIN_CERTAIN_SCORE = 0.62
@@ -112,19 +114,27 @@ class CardReader:
     def _oriented(self, card: RectifiedCard, scale: float) -> Read | None:
         """The card the right way up, likeliest first: half a turn may be needed, quarters too for a whole sheet."""
         grey = enhance(card.pixels)
-        if marks_on(grey) > MAX_MARKS:
+        marks = marks_on(grey)
+        if marks > MAX_MARKS:
             return None
         code = read_code(card.pixels)
-        best: Read | None = None
-        for quarters in turns_to_try(grey, any_quarter=not card.outlined):
-            read = self._read_oriented(
-                turned(card, quarters), np.ascontiguousarray(np.rot90(grey, quarters)), scale, code
-            )
-            if best is None or read.share > best.share:
-                best = read
-            if best.share >= MIN_CERTAIN_SCORE:
+        turns = turns_to_try(grey, any_quarter=not card.outlined)
+        best = self._best_turn(card, grey, scale, code, turns)
+        if best.share < MIN_CERTAIN_SCORE and marks > PATTERNED:
+            again = self._best_turn(card, without_faint(grey), scale, code, turns[:2])
+            best = max(best, again, key=lambda read: read.share)
+        return best if best.share >= MIN_TEMPLATE_SCORE else None
+
+    def _best_turn(
+        self, card: RectifiedCard, grey: Pixels, scale: float, code: CardCode | None, turns: Sequence[int]
+    ) -> Read:
+        reads: list[Read] = []
+        for quarters in turns:
+            upright = np.ascontiguousarray(np.rot90(grey, quarters))
+            reads.append(self._read_oriented(turned(card, quarters), upright, scale, code))
+            if reads[-1].share >= MIN_CERTAIN_SCORE:
                 break
-        return best if best and best.share >= MIN_TEMPLATE_SCORE else None
+        return max(reads, key=lambda read: read.share)
 
     def _read_oriented(self, card: RectifiedCard, grey: Pixels, scale: float, code: CardCode | None) -> Read:
         bands = zone_bands(grey)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from endpoint.imaging.enhance import BLUR_NOISE, BLUR_PX, Plane, measured, unblur
+from endpoint.imaging.enhance import BLUR_NOISE, BLUR_PX, Plane, measured, unblur, without_faint
 
 
 def in_one_piece(grey: Plane) -> Plane:
@@ -34,3 +34,10 @@ def test_a_blur_is_measured_and_taken_back() -> None:
     unblur(sharpened, BLUR_PX, BLUR_NOISE)
     assert measured(soft).sharpness < measured(sharpened).sharpness
     assert np.abs(sharpened - crisp).mean() < 0.6 * np.abs(soft - crisp).mean()
+
+
+def test_what_is_fainter_than_print_is_left_out() -> None:
+    grey = np.array([[235, 190, 150, 60, 20]], np.uint8)
+    paper, pattern, label, dark, ink = without_faint(grey)[0].tolist()
+    assert (paper, pattern, dark, ink) == (235, 235, 20, 20)
+    assert 150 < label < 235
