@@ -38,6 +38,14 @@ _BY_PLACE: dict[str, re.Pattern[str]] = {
     "nationality": re.compile(r"(?<!\S)(?:Việt Nam|VIỆT NAM)(?!\S)"),
 }
 """How values look that stand below the number, where their labels were not read."""
+_ABOVE: dict[str, tuple[str, ...]] = {
+    "hometown": ("id", "name", "dob", "gender", "nationality", "ethnicity"),
+    "address": ("id", "name", "dob", "gender", "nationality", "ethnicity", "hometown"),
+}
+"""Fields that stand above a place on every front."""
+_BELOW = ("address", "due_date")
+FEWEST_COMMAS, MOST_PLACE_LINES = 1, 2
+"""Of a line that may begin a place without its label, and the lines that a place has at most."""
 _DAY_IN_WORDS = re.compile(r"ngay\D{0,6}\d{1,2}\D{0,3}th")
 """A row that gives a day in words is the issue date, never a line of another value."""
 
@@ -72,7 +80,36 @@ def read_fields(side: Side, sheet: Labelled) -> dict[str, Reading]:
             reading := _by_form(label, sheet, used) or _by_place(label, sheet, readings)
         ):
             readings[label.field] = reading
+    for label in side.labels:
+        if label.field in _ABOVE and label.field not in readings and (reading := _between(label, sheet, readings)):
+            readings[label.field] = reading
     return readings
+
+
+def _between(label: Label, sheet: Labelled, readings: dict[str, Reading]) -> Reading | None:
+    """A place whose label was not read: rows with commas below what stands above it, and above what stands below."""
+    above = [readings[field].box[3] for field in _ABOVE[label.field] if field in readings]
+    ends = [sheet.rows[placed.row].top for placed in sheet.placed if placed.field in _BELOW]
+    ends += [readings[field].box[1] for field in _BELOW if field in readings]
+    if not above or (label.field == "hometown" and "address" not in readings):
+        return None
+    lines: list[list[Word]] = []
+    taken = {word for reading in readings.values() for word in reading.words}
+    bottom = min((end for end in ends if end > max(above)), default=float("inf")) if label.field == "hometown" else None
+    for index, row in enumerate(sheet.rows):
+        words = [word for at, word in enumerate(row.words) if word not in taken and not sheet.label_of(index, at)]
+        is_inside = row.top > max(above) - 0.3 * row.height and (
+            bottom is None or row.bottom < bottom + 0.3 * row.height
+        )
+        if not words or not is_inside:
+            continue
+        if lines and (
+            row.top - lines[-1][-1].bottom > LINE_GAP * row.height or words[0].left < lines[0][0].left - row.height
+        ):
+            break
+        if lines or sum("," in word.text for word in words) >= FEWEST_COMMAS:
+            lines.append(words)
+    return read_words([word for line in lines[:MOST_PLACE_LINES] for word in line], label) if lines else None
 
 
 def _by_place(label: Label, sheet: Labelled, readings: dict[str, Reading]) -> Reading | None:

@@ -168,3 +168,11 @@ def test_a_place_that_sounds_like_a_label_stays_in_the_value() -> None:
     assert document_type == "military_id_card_back"
     assert found["address"] == "Đội 7, Xã Kháng Nhật, Sơn Dương, Tuyên Quang"
     assert found["hometown"] == "Phường Thọ Sơn, Việt Trì, Phú Thọ"
+
+
+def test_a_place_whose_label_was_lost_is_found_between_its_neighbours() -> None:
+    side, found = read(*(line for line in CHIP if not line[2].startswith("Quê quán")))
+    assert (side, {field: found[field] for field in ("hometown", "address")}) == (
+        "chip_id_card_front",
+        {field: EXPECTED[field] for field in ("hometown", "address")},
+    )
