@@ -11,8 +11,10 @@ from endpoint.ocr.card_templates import Side
 from endpoint.ocr.field_values import Box, Reading
 from endpoint.ocr.normalize import plain
 from endpoint.ocr.numbers import limited
+from endpoint.reader.doubts import DOUBTED, is_doubtful, is_misread
 from endpoint.reader.gazetteer import UNKNOWN_CODE, Gazetteer
 from endpoint.reader.qr_code import CardCode
+from endpoint.reader.warning_codes import NUMBERED
 from schemas.documents import DOCUMENTS
 from schemas.fields import PLACES, Kind
 
@@ -61,8 +63,12 @@ def fill_info(
         of = field.name.removesuffix("_confidence").removesuffix("_box")
         if field.kind is Kind.CONFIDENCE:
             sure = _confidence(field.name, of, readings, zone)
+            if of in readings and is_doubtful(side.document_type, of, readings[of].value, gazetteer):
+                sure = round(sure * DOUBTED, 4)
             if of in coded:
                 sure = _code_confidence(printed.get(of, ""), coded[of], sure)
+            if of == "id" and side.document_type in NUMBERED and of not in coded:
+                sure = sure * DOUBTED if is_misread(*(text.get(name, "") for name in ("id", "dob", "gender"))) else sure
             info[field.name] = limited(side.document_type, text.get(of, ""), sure) if of == "id" else sure
         elif field.kind is Kind.BOX:
             info[field.name] = [max(0, round(side)) for side in to_sent(readings[of].box)] if of in readings else []
