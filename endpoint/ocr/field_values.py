@@ -154,6 +154,8 @@ def _by_form(label: Label, sheet: Labelled, used: Set[Word]) -> Reading | None:
         return None
     taken = used | {word for mark in sheet.placed if not mark.field for word in _until_next(mark.row, mark.stop, sheet)}
     for index, row in enumerate(sheet.rows):
+        if label.texts and _DAY_IN_WORDS.search(row.text):
+            continue
         words = [word for at, word in enumerate(row.words) if word not in taken and not sheet.label_of(index, at)]
         if reading := read_words(words, label):
             return reading

@@ -22,7 +22,9 @@ class Parsed:
 
 _DIGIT_LIKE = str.maketrans("OoQDIl|ZzSsBGqg", "000011122558699")
 _NUMERIC = re.compile(r"(\d{1,2})\s?[/\-.,]\s?(\d{1,2})\s?[/\-.,]\s?(\d{4})")
-_IN_WORDS = re.compile(r"(\d{1,2})\D{0,14}th\wng\D{0,10}?(\d{1,2})\D{0,10}n\wm\D{0,8}(\d{4})", re.IGNORECASE)
+_IN_WORDS = re.compile(
+    r"(\d{1,2})\D{0,14}th\w?ng\D{0,10}?(\d{1,2})(?!\d)\D{0,10}(?:n\w[mn]\D{0,8})?(\d{4})", re.IGNORECASE
+)
 _NO_EXPIRY = re.compile(r"kh[ôo]ng\s+th[ờo]i\s+h[ạa]n", re.IGNORECASE)
 _RUN = re.compile(r"[0-9OoQDIl|ZzSsBGqg][0-9OoQDIl|ZzSsBGqg .]*")
 _CODE = re.compile(r"\b([A-Z])[ ]?([0-9OoQDIl|ZzSsBGqg]{7,8})\b")

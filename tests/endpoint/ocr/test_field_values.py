@@ -176,3 +176,17 @@ def test_a_place_whose_label_was_lost_is_found_between_its_neighbours() -> None:
         "chip_id_card_front",
         {field: EXPECTED[field] for field in ("hometown", "address")},
     )
+
+
+def test_an_issue_date_in_words_is_no_expiry_whose_label_was_lost() -> None:
+    side, found = read(
+        (300, 20, "GIẤY PHÉP LÁI XE / DRIVER'S LICENSE"),
+        (30, 20, "BỘ GTVT"),
+        (300, 60, "Số/No: 490087900396"),
+        (300, 100, "Họ tên/Full name: NGUYỄN VĂN MẪU"),
+        (300, 140, "Ngày sinh/Date of Birth: 27/05/1975"),
+        (300, 180, "Nơi cư trú/Address: Phúc Xá, Ba Đình, Hà Nội"),
+        (300, 300, "Ngày/date 13 tháng/month 12 năm/year 2016"),
+    )
+    assert side == "driving_license"
+    assert (found["dob"], found["issue_date"], found.get("due_date")) == ("27-05-1975", "13-12-2016", None)

@@ -20,6 +20,8 @@ from endpoint.ocr.value_parsing import parse
         (Value.DATE, ": 4-7-1989 .", "04-07-1989"),
         (Value.DATE, "Ngày 12 tháng 05 năm 2010", "12-05-2010"),
         (Value.DATE, "Hà Nội, ngày/date 12 tháng/month 05 năm/year 2018", "12-05-2018"),
+        (Value.DATE, "Ngày/date 04 tháng/month 08 năn/year 2016", "04-08-2016"),
+        (Value.DATE, "Ngãy/date 02 tháng/mọnth 10 2017", "02-10-2017"),
         (Value.DATE, "O4/O7/1989", "04-07-1989"),
         (Value.DATE, "Ngày 04 thắng 11 nắm 2018", "04-11-2018"),
         (Value.DATE, "Không thời hạn", "Không thời hạn"),
