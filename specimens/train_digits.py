@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train and write the weights; prints the accuracy on samples held out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[0] / "data" / WEIGHTS)
-    parser.add_argument("--samples", type=int, default=2500, help="drawn numbers of 12 digits")
+    parser.add_argument("--samples", type=int, default=7000, help="drawn numbers of 12 digits")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
     random = np.random.default_rng(options.seed)
