@@ -25,7 +25,7 @@ from endpoint.mrz.decode import Zone, read_zone
 from endpoint.mrz.formats import FORMATS
 from endpoint.mrz.locate import Band, without_zone, zone_bands
 from endpoint.mrz.segment import zone_cells
-from endpoint.ocr.card_templates import Side
+from endpoint.ocr.card_templates import SIDES, Side
 from endpoint.ocr.digit_classifier import DigitReader
 from endpoint.ocr.engine import TextEngine, Word
 from endpoint.ocr.field_values import Labelled, Reading, read_fields
@@ -48,6 +48,8 @@ MIN_PX, MAX_LONG = 100, 12
 """The short side of a sheet that may hold a card, and its long side in short ones: cards of longer ones are small."""
 MAX_MARKS = 3_500
 """A sheet with more is no card: specimens have 2,400 at most, a page of small print 4,300 or more. Each takes 4 kB."""
+MAX_WORDS = 500
+"""A sheet with more is a page or grain: a card has 120 at most, with specks of a pattern under it 250."""
 PATTERNED = 450
 """With more marks on a card of which little is read, a pattern may lie under its print; clean ones have 400."""
 RIM_SHARE = 0.025
@@ -68,6 +70,8 @@ class Read:
     zone: Zone | None
     flags: frozenset[str] = frozenset()
     code: CardCode | None = None
+    is_crowded: bool = False
+    """Whether more stands there than on any card, so that no other orientation is worth a try."""
 
 
 class CardReader:
@@ -120,7 +124,7 @@ class CardReader:
         code = read_code(card.pixels)
         turns = turns_to_try(grey, any_quarter=not card.outlined)
         best = self._best_turn(card, grey, scale, code, turns)
-        if best.share < MIN_CERTAIN_SCORE and marks > PATTERNED:
+        if best.share < MIN_CERTAIN_SCORE and marks > PATTERNED and not best.is_crowded:
             again = self._best_turn(card, without_faint(grey), scale, code, turns[:2])
             best = max(best, again, key=lambda read: read.share)
         return best if best.share >= MIN_TEMPLATE_SCORE else None
@@ -132,13 +136,16 @@ class CardReader:
         for quarters in turns:
             upright = np.ascontiguousarray(np.rot90(grey, quarters))
             reads.append(self._read_oriented(turned(card, quarters), upright, scale, code))
-            if reads[-1].share >= MIN_CERTAIN_SCORE:
+            if reads[-1].share >= MIN_CERTAIN_SCORE or reads[-1].is_crowded:
                 break
         return max(reads, key=lambda read: read.share)
 
     def _read_oriented(self, card: RectifiedCard, grey: Pixels, scale: float, code: CardCode | None) -> Read:
         bands = zone_bands(grey)
-        rows = rows_of(_plausible(self._engine.words(without_zone(grey, bands))))
+        words = self._engine.words(without_zone(grey, bands))
+        if len(words) > MAX_WORDS:
+            return Read(SIDES[0], 0.0, card, scale, {}, None, is_crowded=True)
+        rows = rows_of(_plausible(words))
         anchors = find_anchors(rows)
         side, share = best_template(anchors, has_code=code is not None)
         if share < MIN_CERTAIN_SCORE and has_title(anchors):
