@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["schemas*", "cardbeam*", "transforms*", "pipeline*", "endpoint*"]),
-    package_data={"endpoint": ["data/*"], "pipeline": ["templates/*.html"]},
+    package_data={"endpoint": ["data/*"], "pipeline": ["templates/*.html", "catalog/data/*"]},
     install_requires=[
         "apache-beam>=2.77,<3",
         "obstore>=0.12,<1",

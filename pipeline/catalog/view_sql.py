@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cardbeam.run_state.layout import DEAD_LETTERS, LEDGER
 from pipeline.catalog.card_views import CARDS
+from pipeline.catalog.holder_views import HOLDERS
 from pipeline.catalog.table_ddl import RUN_ID, TABLES
 from pipeline.catalog.view import View
 from schemas.document_tables import COMMON_COLUMNS
@@ -164,8 +165,10 @@ VIEWS = (
     CARDS,
     PLACES,
     REQUESTS,
+    HOLDERS,
     _latest("documents", "Documents"),
     _latest("cards", "Cards"),
+    _latest("holders", "Holders"),
     *(_latest(name, f"Documents of type {name}") for name in DOCUMENT_TYPES),
 )
 """Each after those that it reads."""

@@ -23,6 +23,7 @@ from cardbeam.storage.read_parquet import opened_parquet
 from pipeline.catalog.card_views import MACROS
 from pipeline.catalog.cost_view import COST
 from pipeline.catalog.dialects import DIALECTS
+from pipeline.catalog.dimensions import add_dimensions
 from pipeline.catalog.table_ddl import RUN_ID, TABLES, Table, read_files
 from pipeline.catalog.view import View
 from pipeline.catalog.view_sql import RUNS_TABLE, TABLE_COMMENTS, VIEWS
@@ -101,6 +102,7 @@ def _with_views(folder: Folder, files: _Files) -> duckdb.DuckDBPyConnection:
             connection.execute(statement)
         for view in VIEWS:
             _create(connection, view)
+    add_dimensions(connection)
     return connection
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -14,8 +14,7 @@ from schemas.documents import DOCUMENTS
 from tests.pipeline import histories
 from tests.pipeline.nights import write_run
 
-HISTORIES = int(os.environ.get("CARDBEAM_HISTORIES", "20"))
-"""How many; a thousand take some minutes."""
+FEW, MANY, TOGETHER = 20, 1000, 35
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> set[tuple[object, ...]]:
@@ -25,13 +24,26 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> set[tuple[object
     return found
 
 
-@pytest.mark.parametrize("seed", range(HISTORIES))
+@pytest.mark.parametrize("seed", range(FEW))
 def test_views(seed: int, tmp_path: Path) -> None:
     """Documents, dead letters, cards, places and the latest of each, by what happened to each image."""
+    _check(seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(FEW, MANY, TOGETHER))
+def test_views_of_many_histories(first: int, tmp_path: Path) -> None:
+    """The same for a thousand histories."""
+    for seed in range(first, min(first + TOGETHER, MANY)):
+        _check(seed, tmp_path / str(seed))
+        shutil.rmtree(tmp_path / str(seed))
+
+
+def _check(seed: int, root: Path) -> None:
     past = histories.history(seed)
     for run in past.runs:
-        write_run(LocalFolder(str(tmp_path)), run.run_id, run.records)
-    found = connect(str(tmp_path))
+        write_run(LocalFolder(str(root)), run.run_id, run.records)
+    found = connect(str(root))
     documents = histories.documents(past)
     columns = "type, run_id, item_id, document_index, uris"
     assert _rows(found, f"SELECT {columns} FROM documents") == documents

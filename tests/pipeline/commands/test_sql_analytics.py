@@ -1,4 +1,4 @@
-"""Each question of the analytics page is answered as the page says."""
+"""Each question of the pages for analysts is answered as the page says."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from cardbeam.storage.folder import LocalFolder
 from pipeline.catalog.views import connect
 from tests.pipeline.nights import FIRST, ledger_record, write_nights, write_run
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "analytics.md"
+_DOCS = Path(__file__).resolve().parents[3] / "docs"
+PAGES = {name: (_DOCS / f"{name}.md").read_text() for name in ("analytics", "kyc")}
 _QUESTION = re.compile(r"### (?P<question>.+)\n\n```sql\n(?P<sql>[^`]+)```\n\n```text\n(?P<answer>[^`]+)```")
-QUESTIONS = [found.groupdict() for found in _QUESTION.finditer(PAGE.read_text())]
+QUESTIONS = [found.groupdict() for page in PAGES.values() for found in _QUESTION.finditer(page)]
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +26,10 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
     return connect(write_nights(tmp_path_factory.mktemp("nights")).root)
 
 
-def test_ten() -> None:
-    """There are ten."""
-    assert len(QUESTIONS) == PAGE.read_text().count("### ") == 10
+def test_ten_on_each_page() -> None:
+    """There are ten on each page, and each is asked."""
+    assert [page.count("### ") for page in PAGES.values()] == [10, 10]
+    assert len(QUESTIONS) == 20
 
 
 @pytest.mark.parametrize("asked", QUESTIONS, ids=[asked["question"] for asked in QUESTIONS])

@@ -1,0 +1,118 @@
+"""Dimension tables of `sql`: document types, fields, codes and warnings, and the administrative units of the country.
+
+The units are those of vietnamadminunits (MIT licence), which has the codes of the General Statistics Office, before and
+after the merger of 1 July 2025; `python -m pipeline.catalog.dimensions` writes their file again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from http import HTTPStatus
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.catalog.view import View
+from schemas.contract import WARNING_CODES
+from schemas.documents import DOCUMENTS
+from schemas.outcomes import OUTCOMES, Outcome, outcome_of_code, remedy
+
+if TYPE_CHECKING:
+    import duckdb
+
+UNITS_FILE = Path(__file__).parent / "data" / "administrative_units.parquet"
+BEFORE, SINCE = "before 2025-07-01", "since 2025-07-01"
+_UNITS_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("level", "era", "code", "name", "short_name", "province_code", "district_code")]
+)
+_ONE_ERA = "code, name, short_name"
+_SELECT_UNITS = f"FROM read_parquet('{UNITS_FILE}') WHERE level ="  # a path of ours, without quotes
+
+VIEWS = (
+    View("provinces", "Provinces with their official codes; era tells the merger of 1 July 2025",
+         f"SELECT era, {_ONE_ERA} {_SELECT_UNITS} 'province'"),
+    View("districts", "Districts with their official codes; there are none since 1 July 2025",
+         f"SELECT era, {_ONE_ERA}, province_code {_SELECT_UNITS} 'district'"),
+    View("wards", "Wards and communes with their official codes; era tells the merger of 1 July 2025",
+         f"SELECT era, {_ONE_ERA}, province_code, district_code {_SELECT_UNITS} 'ward'"),
+)  # fmt: skip
+
+
+def tables() -> dict[str, tuple[str, pa.Table]]:
+    """Name -> what a table holds, and its rows."""
+    fields = [
+        {"type": name, "field": field.name, "kind": field.kind.value, "documentation": field.doc}
+        for name, of_type in DOCUMENTS.items()
+        for field in of_type
+    ]
+    codes = [
+        {"code": code, "stage": outcome.stage.value, "message": outcome.message, "retriable": outcome.retriable,
+         "remedy": remedy(code, outcome.retriable)}
+        for code, outcome in [*OUTCOMES.items(), *_statuses()]
+    ]  # fmt: skip
+    return {
+        "document_types": (
+            "Document types, and how many fields each has",
+            pa.Table.from_pylist([{"type": name, "fields": len(of_type)} for name, of_type in DOCUMENTS.items()]),
+        ),
+        "fields": ("Every field of every document type, with its documentation", pa.Table.from_pylist(fields)),
+        "codes": ("Codes of dead letters, and what to do about each", pa.Table.from_pylist(codes)),
+        "warning_codes": (
+            "Warnings of the endpoint about a document: invalid_code",
+            pa.Table.from_pylist([{"code": code, "message": text} for code, text in WARNING_CODES.items()]),
+        ),
+    }
+
+
+def _statuses() -> Iterator[tuple[str, Outcome]]:
+    """What HTTP statuses of the endpoint become, those of the registry."""
+    codes = (f"http_{status.value}" for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST)
+    return ((code, outcome_of_code(code)) for code in codes if code not in OUTCOMES)
+
+
+def add_dimensions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables, and views of the units, which are read when they are asked for."""
+    for name, (comment, rows) in tables().items():
+        connection.register("_rows", rows)
+        connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM _rows')
+        connection.unregister("_rows")
+        connection.execute(f"COMMENT ON TABLE \"{name}\" IS '{comment}'")
+    for view in VIEWS:
+        connection.execute(f'CREATE VIEW "{view.name}" AS {view.query}')
+        connection.execute(f"COMMENT ON VIEW \"{view.name}\" IS '{view.comment}'")
+
+
+def _units(database: Path) -> Iterator[dict[str, str | None]]:
+    """The units of vietnamadminunits' database, each once."""
+    queries = (
+        ("province", BEFORE, "provinceCode, province, provinceShort, NULL, NULL", "admin_units_legacy"),
+        ("district", BEFORE, "districtCode, district, districtShort, provinceCode, NULL", "admin_units_legacy"),
+        ("ward", BEFORE, "wardCode, ward, wardShort, provinceCode, districtCode", "admin_units_legacy"),
+        ("province", SINCE, "provinceCode, province, provinceShort, NULL, NULL", "admin_units"),
+        ("ward", SINCE, "wardCode, ward, wardShort, provinceCode, NULL", "admin_units"),
+    )
+    with sqlite3.connect(database) as connection:
+        for level, era, columns, table in queries:
+            for row in connection.execute(f"SELECT DISTINCT {columns} FROM {table} ORDER BY 1"):
+                if row[0]:
+                    yield dict(zip(_UNITS_SCHEMA.names, (level, era, *row), strict=True))
+
+
+def main() -> None:
+    """Write the file of units from the installed vietnamadminunits."""
+    found = find_spec("vietnamadminunits")
+    if found is None or found.origin is None:
+        raise SystemExit("vietnamadminunits is not installed; pip install 'cardbeam[endpoint]'")
+    database = Path(found.origin).parent / "data" / "dataset.db"
+    metadata = {"source": "vietnamadminunits (MIT), codes of the General Statistics Office of Viet Nam"}
+    rows = pa.Table.from_pylist(list(_units(database)), schema=_UNITS_SCHEMA.with_metadata(metadata))
+    UNITS_FILE.parent.mkdir(exist_ok=True)
+    pq.write_table(rows, UNITS_FILE, compression="zstd", compression_level=19)
+
+
+if __name__ == "__main__":
+    main()
