@@ -1,4 +1,4 @@
-"""Packed requests that may be duplicates of each other -> RequestResult of each: the calls, many at a time.
+"""Pending requests -> counts of what came of them, once every response is durable: the calls, many at a time.
 
 The DoFn carries `process` into threads. What is heavy or must be one for each process (the
 session, the throttle, the journal, the index of what is answered) is shared by all DoFns
@@ -7,16 +7,15 @@ of the process.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.io.components.adaptive_throttler import ThrottlingSignaler
 from apache_beam.io.components.rate_limiter import EnvoyRateLimiter
-from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import (
     DebugOptions,
     DirectOptions,
@@ -26,6 +25,7 @@ from apache_beam.options.pipeline_options import (
 )
 from apache_beam.pvalue import AsIter
 from apache_beam.transforms.window import GlobalWindow
+from apache_beam.typehints import with_input_types, with_output_types
 from apache_beam.utils.shared import Shared
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
@@ -34,36 +34,80 @@ from cardbeam.calls.bounded_executor import Held, InFlight
 from cardbeam.calls.duplicates import InFlightDuplicates
 from cardbeam.calls.worker import Session, Worker
 from cardbeam.config.credentials import read_credentials
-from cardbeam.config.settings import Settings
+from cardbeam.config.settings import OutputSettings, Settings
 from cardbeam.model.request_codec import unpack
-from cardbeam.model.result import RequestResult
+from cardbeam.model.result import Counts, RequestResult, StatusCount
 from cardbeam.process import configure_process
+from cardbeam.run_state.run_lock import refuse_if_taken_over
+from cardbeam.storage.folder import open_folder
+from transforms.count_results import CountInputs, CountResults
+from transforms.metrics import NAMESPACE, CallMetrics, display_data_of
 from transforms.shared_index import BatchesOfBundle, SharedIndex
 
+Group = tuple[str, Iterable[bytes]]
+"""Requests that may be duplicates of each other, packed, under the key of their group."""
+Counted = tuple[beam.PCollection[StatusCount], ...]
 
+
+class CalledRequests(NamedTuple):
+    """What came of all requests, in numbers; the run's id as a barrier, which comes once every response is durable."""
+
+    results: beam.PCollection[RequestResult]
+    counts: beam.PCollection[Counts]
+    durable: beam.PCollection[str]
+
+
+@with_input_types(Group, StatusCount)
 class CallEndpoint(beam.PTransform):
-    """Groups of packed Requests -> RequestResults. No call is made before `after`, the attempt's name, is there."""
+    """(Groups of pending requests, counts of the stages before) -> CalledRequests."""
+
+    def __init__(self, settings: Settings, index: SharedIndex) -> None:
+        super().__init__()
+        self._settings, self._index = settings, index
+
+    def expand(self, pending: tuple[beam.PCollection[Group], Counted]) -> CalledRequests:
+        """Count the inputs, process what is pending, count the results."""
+        groups, counted = pending
+        output = self._settings.output
+        attempt = counted | "Count inputs" >> CountInputs(output)
+        results = groups | "Process" >> ProcessRequests(self._settings, self._index, after=attempt)
+        counts = (counted, results) | "Count results" >> CountResults()
+        durable = counts | "All responses are durable" >> beam.Map(_own_run, output).with_output_types(str)
+        return CalledRequests(results, counts, durable)
+
+
+def _own_run(_: Counts, output: OutputSettings) -> str:
+    refuse_if_taken_over(open_folder(output.output), output.run_id)
+    return output.run_id
+
+
+@with_input_types(Group)
+@with_output_types(RequestResult)
+class ProcessRequests(beam.PTransform):
+    """Groups of pending requests -> RequestResults. No call is made before `after`, the attempt's name, is there."""
 
     def __init__(self, settings: Settings, index: SharedIndex, after: beam.PCollection[str] | None = None) -> None:
         super().__init__()
         self._settings, self._index, self._after = settings, index, after
 
-    def expand(self, groups: beam.PCollection[tuple[str, Iterable[bytes]]]) -> beam.PCollection[RequestResult]:
-        """Settle each request of each group."""
+    def expand(self, groups: beam.PCollection[Group]) -> beam.PCollection[RequestResult]:
+        """Process each request of each group."""
         session = session_of(groups.pipeline.options)
         process = _ProcessFn(self._settings, session, self._index, Shared())
-        after = () if self._after is None else (AsIter(self._after),)
-        return groups | "Process" >> beam.ParDo(process, *after)
+        after = () if self._after is None else AsIter(self._after)
+        return groups | "Call" >> beam.ParDo(process, after)
 
 
+@with_input_types(Group, Iterable[str])
+@with_output_types(RequestResult)
 class _ProcessFn(beam.DoFn):
     def __init__(self, settings: Settings, session: Session, index: SharedIndex, shared: Shared) -> None:
         self._settings, self._session, self._index, self._shared = settings, session, index, shared
-        self._calls_sent = Metrics.counter("cardbeam", "calls_sent")
-        self._latency_ms = Metrics.distribution("cardbeam", "request_latency_ms")
-        self._waited_ms = Metrics.distribution("cardbeam", "throttle_wait_ms")
-        self._throttling = ThrottlingSignaler("cardbeam")
-        self._throttled_s = 0.0
+        self._metrics = CallMetrics()
+
+    def display_data(self) -> dict[str, Any]:
+        """What a runner shows beside this step."""
+        return display_data_of(self._settings)
 
     def setup(self) -> None:
         configure_process()
@@ -85,14 +129,15 @@ class _ProcessFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._in_flight: InFlight[WindowedValue]
         self._in_flight, self._bundle = self._worker.open_bundle()
+        self._metrics.begin(self._worker.rate_per_s(), self._index.get().count_items())
         self._batches = BatchesOfBundle(self._index) if self._session.watches else None
 
     def process(
         self,
-        group: tuple[str, Iterable[bytes]],
+        group: Group,
+        after: Iterable[str],
         timestamp: Timestamp = beam.DoFn.TimestampParam,
         window: Any = beam.DoFn.WindowParam,
-        after: Iterable[str] = (),  # the last: Beam shifts what follows a side input that is left out
     ) -> Iterator[WindowedValue]:
         attempt = next(iter(after), "")
         if self._batches is not None:
@@ -105,28 +150,17 @@ class _ProcessFn(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         yield from map(self._count, self._in_flight.drain())
+        started_s = time.monotonic()
         self._worker.journal.flush()
+        self._metrics.flushed(time.monotonic() - started_s)
         self._bundle.end()
 
     def _count(self, ended: WindowedValue) -> WindowedValue:
-        result: RequestResult = ended.value
-        self._calls_sent.inc(result.attempts)
-        if result.latency_s is not None:
-            self._latency_ms.update(round(result.latency_s * 1000))
-            self._waited_ms.update(round(result.waited_s * 1000))
-        self._signal(result.throttled_s)
+        self._metrics.add(ended.value)
         return ended
 
-    def _signal(self, throttled_s: float) -> None:
-        """Tell the runner, which counts whole seconds; the rest is kept for the next time."""
-        self._throttled_s += throttled_s
-        whole_s = int(self._throttled_s)
-        if whole_s:
-            self._throttling.signal_throttled(whole_s)
-            self._throttled_s -= whole_s
 
-
-_open_limiter = partial(EnvoyRateLimiter, namespace="cardbeam")
+_open_limiter = partial(EnvoyRateLimiter, namespace=NAMESPACE)
 
 
 def _result_at(

@@ -15,6 +15,7 @@ from typing import Any
 import apache_beam as beam
 import orjson
 from apache_beam.pvalue import AsIter
+from apache_beam.typehints import with_input_types, with_output_types
 from apache_beam.utils.windowed_value import WindowedValue
 
 from cardbeam.config.settings import OutputSettings
@@ -24,18 +25,19 @@ from cardbeam.run_state.layout import COUNTS_FILE, run_file
 from cardbeam.storage.folder import open_folder
 
 
+@with_input_types(StatusCount)
+@with_output_types(str)
 class CountInputs(beam.PTransform):
-    """(Counted as found, Counted as known) -> the attempt's name, once all inputs are listed."""
+    """Counts of found, of skipped -> the attempt's name, once all inputs are listed."""
 
     def __init__(self, settings: OutputSettings) -> None:
         super().__init__()
         self._settings, self._launch = settings, uuid.uuid4().hex
 
-    def expand(
-        self, counted: tuple[beam.PCollection[StatusCount], beam.PCollection[StatusCount]]
-    ) -> beam.PCollection[str]:
+    def expand(self, counted: tuple[beam.PCollection[StatusCount], ...]) -> beam.PCollection[str]:
         """Add both up and write them down."""
-        return add_up(*counted) | "Write" >> beam.Map(_write_counts, self._settings, self._launch)
+        write = beam.Map(_write_counts, self._settings, self._launch).with_output_types(str)
+        return add_up(*counted) | "Write" >> write
 
 
 def _write_counts(counts: Counts, settings: OutputSettings, launch: str) -> str:
@@ -44,18 +46,22 @@ def _write_counts(counts: Counts, settings: OutputSettings, launch: str) -> str:
     return begin_attempt(folder, settings.run_id, launch)
 
 
-Counted = tuple[beam.PCollection[StatusCount], beam.PCollection[StatusCount], beam.PCollection[RequestResult]]
+Counted = tuple[tuple[beam.PCollection[StatusCount], ...], beam.PCollection[RequestResult]]
 
 
+@with_input_types(StatusCount, RequestResult)
+@with_output_types(Counts)
 class CountResults(beam.PTransform):
-    """(Counted as found, Counted as known, results of the rest) -> Counts, once all of them have ended."""
+    """(Counts of found, of skipped; results of the rest) -> Counts, once all of them have ended."""
 
     def expand(self, counted: Counted) -> beam.PCollection[Counts]:
         """Count by what it is."""
-        found, known, results = counted
-        return add_up(found, known, results | "Count" >> beam.ParDo(_CountFn()))
+        before, results = counted
+        return add_up(*before, results | "Count" >> beam.ParDo(_CountFn()))
 
 
+@with_input_types(RequestResult)
+@with_output_types(StatusCount)
 class _CountFn(beam.DoFn):
     """One element a bundle, window and kind, not one a request: a runner may hold them all until the last has ended."""
 
@@ -76,7 +82,11 @@ class _CountFn(beam.DoFn):
 
 def add_up(*counted: beam.PCollection[StatusCount]) -> beam.PCollection[Counts]:
     """All of them as one. There are few, so they go by the side: combiners would be a dozen steps of the graph."""
-    return counted[0].pipeline | beam.Impulse() | "Add up" >> beam.Map(_sum, *map(AsIter, counted))
+    return (
+        counted[0].pipeline
+        | beam.Impulse()
+        | "Add up" >> beam.Map(_sum, *map(AsIter, counted)).with_output_types(Counts)
+    )
 
 
 def _sum(_: bytes, *counted: Iterable[StatusCount]) -> Counts:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindows
+from apache_beam.typehints import with_input_types, with_output_types
 from apache_beam.utils.windowed_value import WindowedValue
 
 from cardbeam.config.settings import InputSettings
@@ -22,6 +23,7 @@ from cardbeam.model.request import Request, input_id_of
 from cardbeam.model.request_codec import Packer
 from cardbeam.model.result import RequestOutcome, StatusCount
 from cardbeam.process import configure_process
+from transforms import metrics
 from transforms.shared_index import SharedIndex
 
 _COUNTS = "counts"
@@ -30,28 +32,42 @@ _COUNTS = "counts"
 class PendingInputs(NamedTuple):
     """What is left to process, in groups, and how many an earlier run processed."""
 
-    left: beam.PCollection[tuple[str, Iterable[bytes]]]
-    counted: beam.PCollection[StatusCount]
+    groups: beam.PCollection[tuple[str, Iterable[bytes]]]
+    skipped: beam.PCollection[StatusCount]
 
 
+@with_input_types(Request)
 class FilterProcessed(beam.PTransform):
-    """Requests -> Sorted."""
+    """Requests -> PendingInputs."""
 
     def __init__(self, settings: InputSettings, index: SharedIndex) -> None:
         super().__init__()
         self._settings, self._index = settings, index
 
     def expand(self, requests: beam.PCollection[Request]) -> PendingInputs:
-        """Look up, pack by size, group."""
+        """Look up, then group."""
         known = requests | "Look up" >> beam.ParDo(_LookUpFn(self._index)).with_outputs(_COUNTS, main="left")
-        left = (
-            known.left
-            | "Pack by size" >> beam.ParDo(_PackFn(by_source=self._settings.dedupe == "source"))
-            | "Bring likely duplicates together" >> beam.GroupByKey()
-        )
-        return PendingInputs(left, known[_COUNTS])
+        groups = known.left | "Group duplicates" >> GroupDuplicates(self._settings)
+        return PendingInputs(groups, known[_COUNTS])
 
 
+@with_input_types(Request)
+@with_output_types(tuple[str, Iterable[bytes]])
+class GroupDuplicates(beam.PTransform):
+    """Requests -> groups of likely duplicates, packed."""
+
+    def __init__(self, settings: InputSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, requests: beam.PCollection[Request]) -> beam.PCollection[tuple[str, Iterable[bytes]]]:
+        """Pack by size, group."""
+        pack = beam.ParDo(_PackFn(by_source=self._settings.dedupe == "source"))
+        return requests | "Pack by size" >> pack | "Bring likely duplicates together" >> beam.GroupByKey()
+
+
+@with_input_types(Request)
+@with_output_types(Request, counts=StatusCount)
 class _LookUpFn(beam.DoFn):
     def __init__(self, index: SharedIndex) -> None:
         self._shared = index
@@ -72,9 +88,12 @@ class _LookUpFn(beam.DoFn):
     def finish_bundle(self) -> Iterator[TaggedOutput]:
         """One count a bundle, not one a request: there are millions."""
         if self._before:
+            metrics.count("requests_skipped", self._before)
             yield TaggedOutput(_COUNTS, GlobalWindows.windowed_value((RequestOutcome.SKIPPED.value, self._before)))
 
 
+@with_input_types(Request)
+@with_output_types(tuple[str, bytes])
 class _PackFn(beam.DoFn):
     def __init__(self, *, by_source: bool) -> None:
         self._by_source = by_source

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 
 import apache_beam as beam
 from apache_beam.pvalue import AsList
+from apache_beam.typehints import with_input_types, with_output_types
 
 from cardbeam.config.settings import OutputSettings, Settings
 from cardbeam.errors import CardbeamError
@@ -36,6 +37,8 @@ class AttemptSuperseded(CardbeamError):
     """A later attempt at the job has begun and makes the calls that are left: this one must not end the run."""
 
 
+@with_input_types(Counts, PartCounts, WrittenFile)
+@with_output_types(Receipt)
 class FinalizeRun(beam.PTransform):
     """(Counts, PartCounts, WrittenFiles) -> Receipt."""
 
@@ -49,13 +52,14 @@ class FinalizeRun(beam.PTransform):
     ) -> beam.PCollection[Receipt]:
         """Bring the counts of all parts and all files to one place."""
         outcome_counts, parts, files = ended
-        return outcome_counts | "End" >> beam.Map(
-            _end, self._settings, self._started_at, parts=AsList(parts), files=AsList(files)
-        )
+        end = beam.Map(_end, self._settings, self._started_at, parts=AsList(parts), files=AsList(files))
+        return outcome_counts | "End" >> end.with_output_types(Receipt)
 
 
+@with_input_types(str, PartCounts, WrittenFile)
+@with_output_types(Receipt)
 class RefreshReceipts(beam.PTransform):
-    """(Run ids, PartCounts, WrittenFiles) -> Receipts, of those runs that have one."""
+    """(Ids of runs, PartCounts, WrittenFiles) -> Receipts, of those runs that have one."""
 
     def __init__(self, output: OutputSettings) -> None:
         super().__init__()
@@ -66,7 +70,8 @@ class RefreshReceipts(beam.PTransform):
     ) -> beam.PCollection[Receipt]:
         """Each run by itself."""
         run_ids, parts, files = published
-        return run_ids | "Tidy" >> beam.FlatMap(_refresh, self._output, parts=AsList(parts), files=AsList(files))
+        refresh = beam.FlatMap(_refresh, self._output, parts=AsList(parts), files=AsList(files))
+        return run_ids | "Refresh" >> refresh.with_output_types(Receipt)
 
 
 def _end(

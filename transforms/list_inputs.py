@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_input_types, with_output_types
 
 from cardbeam.config.settings import InputSettings
 from cardbeam.inputs.listing import list_requests
 from cardbeam.model.request import Request
 from cardbeam.model.result import FOUND, StatusCount
 from cardbeam.process import configure_process
+from transforms import metrics
 from transforms.beam_files import use_beam_files
 
 _COUNTS = "counts"
@@ -23,11 +25,12 @@ class ListedInputs(NamedTuple):
     """The requests, and how many each input gave."""
 
     requests: beam.PCollection[Request]
-    counted: beam.PCollection[StatusCount]
+    found: beam.PCollection[StatusCount]
 
 
+@with_input_types(str)
 class ListInputs(beam.PTransform):
-    """Inputs -> Found."""
+    """Globs, folders and manifests -> ListedInputs."""
 
     def __init__(self, settings: InputSettings) -> None:
         super().__init__()
@@ -44,6 +47,7 @@ def list_and_count(sources: beam.PCollection[Any], give: Callable[[Any], Iterato
     return ListedInputs(listed.requests, listed[_COUNTS])
 
 
+@with_output_types(Request, counts=StatusCount)
 class _ListFn(beam.DoFn):
     def __init__(self, give: Callable[[Any], Iterator[Request]]) -> None:
         self._give = give
@@ -57,4 +61,5 @@ class _ListFn(beam.DoFn):
         for request in self._give(source):
             count += 1
             yield request
+        metrics.count("requests_found", count)
         yield TaggedOutput(_COUNTS, (FOUND, count))

@@ -1,7 +1,8 @@
-"""Run -> WrittenFiles: what the journal and the ledger hold, as typed rows by table, in files that wait to be merged.
+"""Run -> rows of its tables: what journal and ledger hold, parsed and split by document type.
 
-A pure function of the answers: it can run again for a new schema, or after a crash,
-without a call.
+A pure function of the stored responses: it can run again for a new schema, or after a crash, without a call.
+Parts, which name spans of files, are spread over the workers; rows go on to the next step in the same
+process, for a runner fuses a step with those that take each of its outputs.
 """
 
 from __future__ import annotations
@@ -12,57 +13,70 @@ from typing import NamedTuple
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.typehints import with_input_types, with_output_types
 
 from cardbeam.config.settings import OutputSettings
-from cardbeam.model.part import Part, PartCounts, WrittenFile
+from cardbeam.model.part import Part, PartCounts
 from cardbeam.process import configure_process
+from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES, LEDGER, TABLES
 from cardbeam.storage.folder import open_folder
+from cardbeam.tables.parsed_rows import ParsedRows, parse_part
 from cardbeam.tables.part_plan import plan_parts
-from cardbeam.tables.write_part import write_part
+from transforms.parsed_rows_coder import register_coders
 
-_COUNTS = "counts"
+_TAGS = {table: DOCUMENT_TABLES.get(table, table) for table in TABLES}
+"""Table folder -> tag: a document's type, or the table itself."""
 
 
-class ParsedParts(NamedTuple):
-    """Files of rows, several for each table, and what each part holds."""
+class ParsedResponses(NamedTuple):
+    """Rows of the documents tables by type, of dead letters, of the ledger; and what each part holds."""
 
-    files: beam.PCollection[WrittenFile]
+    documents: dict[str, beam.PCollection[ParsedRows]]
+    dead_letters: beam.PCollection[ParsedRows]
+    ledger: beam.PCollection[ParsedRows]
     counts: beam.PCollection[PartCounts]
 
 
+@with_input_types(str)
 class ParseResponses(beam.PTransform):
-    """Run ids -> Answers. A run's id comes when all its answers are durable."""
+    """Ids of runs whose responses are durable -> ParsedResponses."""
 
     def __init__(self, settings: OutputSettings) -> None:
         super().__init__()
         self._settings = settings
 
-    def expand(self, run_ids: beam.PCollection[str]) -> ParsedParts:
-        """Plan the parts, spread them, read each."""
-        read = (
-            run_ids
-            | "Plan parts" >> beam.FlatMap(_plan, self._settings)
-            | "Spread parts" >> beam.Reshuffle()
-            | "Read parts" >> beam.ParDo(_ReadPartFn(self._settings)).with_outputs(_COUNTS, main="files")
-        )
-        return ParsedParts(read.files, read[_COUNTS])
+    def expand(self, run_ids: beam.PCollection[str]) -> ParsedResponses:
+        """Plan the parts, spread them, parse each."""
+        register_coders()
+        parts = run_ids | "Plan parts" >> beam.ParDo(_PlanFn(self._settings)) | "Spread parts" >> beam.Reshuffle()
+        parse = beam.ParDo(_ParseFn(self._settings)).with_outputs(*_TAGS.values(), main="counts")
+        parsed = parts | "Parse" >> parse
+        documents = {name: parsed[name] for name in DOCUMENT_TABLES.values()}
+        return ParsedResponses(documents, parsed[DEAD_LETTERS], parsed[LEDGER], parsed.counts)
 
 
-def _plan(run_id: str, settings: OutputSettings) -> list[Part]:
-    parts = plan_parts(open_folder(settings.output), run_id)
-    pa.default_memory_pool().release_unused()  # what calls and planning took and do not need any more
-    return parts
+@with_input_types(str)
+@with_output_types(Part)
+class _PlanFn(beam.DoFn):
+    def __init__(self, settings: OutputSettings) -> None:
+        self._settings = settings
+
+    def process(self, run_id: str) -> list[Part]:
+        parts = plan_parts(open_folder(self._settings.output), run_id)
+        pa.default_memory_pool().release_unused()  # what calls and planning took and do not need any more
+        return parts
 
 
-class _ReadPartFn(beam.DoFn):
+@with_input_types(Part)
+@with_output_types(PartCounts, **dict.fromkeys(_TAGS.values(), ParsedRows))
+class _ParseFn(beam.DoFn):
     def __init__(self, settings: OutputSettings) -> None:
         self._settings = settings
 
     def setup(self) -> None:
         configure_process()
 
-    def process(self, part: Part) -> Iterator[WrittenFile | TaggedOutput]:
-        files, counts = write_part(open_folder(self._settings.output), part)
+    def process(self, part: Part) -> Iterator[PartCounts | TaggedOutput]:
+        for one in parse_part(open_folder(self._settings.output), part):
+            yield one if isinstance(one, PartCounts) else TaggedOutput(_TAGS[one.table], one)
         pa.default_memory_pool().release_unused()  # or what is kept of each part adds up
-        yield from files
-        yield TaggedOutput(_COUNTS, counts)

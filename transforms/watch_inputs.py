@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
-from apache_beam.metrics import Metrics
 from apache_beam.transforms.core import RestrictionProvider
+from apache_beam.typehints import with_input_types, with_output_types
 
 from cardbeam.config.settings import Settings, WatchSettings
 from cardbeam.model.grouping import group_key
@@ -24,43 +24,48 @@ from cardbeam.run_state.heartbeat import HeartbeatMonitor
 from cardbeam.storage.folder import open_folder
 from cardbeam.watch.notification_feed import NotificationFeed, open_feed
 from cardbeam.watch.watcher import Watcher
+from transforms import metrics
 from transforms.beam_files import use_beam_files
 from transforms.shared_index import SharedIndex
 
 _END = 2**62
-Packed = tuple[str, tuple[bytes, ...]]
+Packed = tuple[str, Iterable[bytes]]
 
 
+@with_input_types(bytes)
+@with_output_types(Packed)
 class WatchInputs(beam.PTransform):
-    """One element -> (key, packed Requests) without end."""
+    """One impulse -> (key, packed Requests) without end."""
 
     def __init__(self, settings: Settings, watch: WatchSettings, session: str, index: SharedIndex) -> None:
         super().__init__()
         self._settings, self._watch, self._session, self._index = settings, watch, session, index
 
-    def expand(self, start: beam.PCollection[Any]) -> beam.PCollection[Packed]:
+    def expand(self, start: beam.PCollection[bytes]) -> beam.PCollection[Packed]:
         """Watch in one place, process everywhere."""
         watched = start | "List" >> beam.ParDo(_WatchFn(self._settings, self._watch, self._session, self._index))
         return watched | "Spread" >> beam.Reshuffle()
 
 
+@with_output_types(bytes)
 class Drain(beam.PTransform):
     """Elements of the last stage -> nothing. Prism waits in a busy loop for each bundle of a stage without an output:
     an empty one that another stage reads costs nothing, and spares a core for as long as any call is in flight."""
 
-    def expand(self, last: beam.PCollection[Any]) -> beam.PCollection[None]:
+    def expand(self, last: beam.PCollection[Any]) -> beam.PCollection[bytes]:
         """Drop each element, and hand nothing on to a stage of its own."""
-        nothing = last | "Drop" >> beam.FlatMap(_nothing)
-        return nothing | "Break fusion" >> beam.Reshuffle() | "Read" >> beam.Map(_none)
+        nothing = last | "Drop" >> beam.FlatMap(_nothing).with_output_types(bytes)
+        return nothing | "Break fusion" >> beam.Reshuffle() | "Read" >> beam.Map(_read).with_output_types(bytes)
 
 
-def _nothing(element: Any) -> tuple[None, ...]:
+def _nothing(element: Any) -> tuple[bytes, ...]:
     del element
     return ()
 
 
-def _none(element: None) -> None:
+def _read(element: bytes) -> bytes:
     """Nothing comes."""
+    return element
 
 
 class _Steps(OffsetRestrictionTracker):
@@ -90,10 +95,8 @@ class _StepsProvider(RestrictionProvider):
 _STEPS: Any = beam.DoFn.RestrictionParam(_StepsProvider())
 
 
-def _count(name: str, number: int) -> None:
-    Metrics.counter("cardbeam", name).inc(number)
-
-
+@with_input_types(bytes)
+@with_output_types(Packed)
 class _WatchFn(beam.DoFn):
     def __init__(self, settings: Settings, watch: WatchSettings, session: str, index: SharedIndex) -> None:
         self._settings, self._watch, self._session, self._index = settings, watch, session, index
@@ -127,7 +130,7 @@ class _WatchFn(beam.DoFn):
         listener = HeartbeatMonitor(folder, run_id, self._session, time.monotonic)
         self.teardown()
         self._feed = open_feed(
-            self._settings, self._watch, _count
+            self._settings, self._watch, metrics.count
         )  # before the first listing: what comes between is told
         follower = self._index.follower()
         watcher = Watcher(folder, self._settings, self._watch, listener.should_stop, follower, feed=self._feed)

@@ -117,13 +117,13 @@ class RequestProcessor:
     ) -> RequestResult | Held[RequestResult]:
         if prior is not PriorStatus.UNKNOWN:
             self._keep_duplicate(request, item_id, started_at)
-            return RequestResult(_OUTCOME_OF_STATUS[prior])
+            return RequestResult(_OUTCOME_OF_STATUS[prior], item_id)
         if loaded.refused is not None:
             may_retry = request.may_retry and loaded.refused.retriable
             status = RecordStatus.RETRY if may_retry else RecordStatus.FAILED
             record = self._record(request, item_id, status, started_at)
             self._keep(replace(record, **self._failure(record, loaded.refused)))
-            return RequestResult(_FATE_OF_RECORD[status], failed_for_now=may_retry)
+            return RequestResult(_FATE_OF_RECORD[status], item_id, loaded.refused.code, failed_for_now=may_retry)
         return self._call(request, item_id, loaded.images, started_at, is_superseded=is_superseded)
 
     def _item_id(self, request: Request, loaded: LoadedRequest) -> str:
@@ -179,10 +179,17 @@ class RequestProcessor:
                 response=attempt.body,
             )
         )
-        waits_s = (sent.waited_s, sent.throttled_s, sent.queued_s)
-        is_retry = status is RecordStatus.RETRY
-        request_outcome = _FATE_OF_RECORD[status]
-        return RequestResult(request_outcome, sent.attempts, attempt.latency_s, *waits_s, failed_for_now=is_retry)
+        return RequestResult(
+            _FATE_OF_RECORD[status],
+            called.item_id,
+            "" if status is RecordStatus.SUCCEEDED else outcome.code,
+            attempts=sent.attempts,
+            latency_s=attempt.latency_s,
+            waited_s=sent.waited_s,
+            throttled_s=sent.throttled_s,
+            queued_s=sent.queued_s,
+            failed_for_now=status is RecordStatus.RETRY,
+        )
 
     def _follow(self, request: Request, item_id: str, first: InFlightResult, started_at: int) -> RequestResult:
         """A duplicate of a request that went first, whose fate is known."""
@@ -194,7 +201,7 @@ class RequestProcessor:
             return RequestResult(RequestOutcome.DEFERRED, failed_for_now=first.failed_for_now)
         self._keep_duplicate(request, item_id, started_at)
         was_before = first_outcome is RequestOutcome.SKIPPED
-        return RequestResult(RequestOutcome.SKIPPED if was_before else RequestOutcome.DUPLICATE)
+        return RequestResult(RequestOutcome.SKIPPED if was_before else RequestOutcome.DUPLICATE, item_id)
 
     def _keep_duplicate(self, request: Request, item_id: str, started_at: int) -> None:
         """Record an input of a processed image, with its labels, once; one of a failed image says why it failed.

@@ -177,6 +177,10 @@ class Worker:
             self._limit.learn(time.monotonic() - started_s - result.waited_s - result.queued_s)
         return result
 
+    def rate_per_s(self) -> float:
+        """This worker's share of the rate now."""
+        return self._throttle.rate_per_s()
+
     def size_bytes(self, request: Request) -> int:
         """About how much memory a request takes while it is in flight: its images, and the body made of them."""
         if not self._reads:

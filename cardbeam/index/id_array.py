@@ -98,6 +98,14 @@ class IdSet:
         at = bisect_left(highs, high)
         return at < len(highs) and highs[at] == high
 
+    def are_in(self, ids: Ids) -> npt.NDArray[np.bool_]:
+        """A mask of those ids that are among them."""
+        return self._has(ids[:, 0])
+
+    def has_any(self, ids: Ids) -> bool:
+        """Whether any of some ids is among them."""
+        return bool(self.are_in(ids).any())
+
     def _has(self, words: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         if not len(self.highs):
             return np.zeros(len(words), bool)

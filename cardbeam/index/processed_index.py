@@ -76,6 +76,10 @@ class ProcessedIndex:
         self._add(records)
         self._failures.forget(lambda key: self._number_of(key) != _NEW or bool(self._item_of(key)))
 
+    def count_items(self) -> int:
+        """How many items it knows; those of this run as far as they are merged."""
+        return len(self._items.ids)
+
     def of_item(self, item_id: str) -> PriorStatus:
         """What is known by content."""
         status = self._standing(item_id)

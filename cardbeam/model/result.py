@@ -25,6 +25,10 @@ class RequestResult:
     """What came of one found input, without anything that was read from it."""
 
     outcome: RequestOutcome
+    item_id: str = ""
+    """The key of its request; none of what is deferred before its images are known."""
+    code: str = ""
+    """Why it failed."""
     attempts: int = 0
     latency_s: float | None = None
     waited_s: float = 0.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cardbeam.index.id_array import Ids, Index, to_ids
+from cardbeam.index.id_array import Ids, IdSet, Index, to_ids
 from cardbeam.journal.reader import list_segments, read_stored
 from cardbeam.journal.record_types import FIELDS
 from cardbeam.model.part import Part, Span
@@ -79,6 +79,20 @@ def plan_new_parts(folder: Folder, run_id: str, read_up_to: Mapping[str, int]) -
     each other alone: what they replace in older parts is left to `plan_parts`.
     """
     return _parts(run_id, list(_journal_drafts(folder, run_id, PART_RECORDS, PART_BYTES, read_up_to)))
+
+
+def plan_items(folder: Folder, run_ids: Iterable[str], items: IdSet) -> list[Part]:
+    """The parts of several runs that hold any of some items, whose journals may grow; of several records of an item,
+    whatever runs they are of, the tables show one. Such a part's other items are left in."""
+    drafts: list[_PartPlan] = []
+    runs: list[str] = []
+    for run_id in run_ids:
+        ledger = _ledger_drafts(folder, _ledger_paths(folder, run_id))
+        found = [*ledger, *_journal_drafts(folder, run_id, PART_RECORDS, PART_BYTES, {})]
+        drafts += found
+        runs += [run_id] * len(found)
+    parts = [replace(part, run_id=run_id) for part, run_id in zip(_parts("", drafts), runs, strict=True)]
+    return [part for part, draft in zip(parts, drafts, strict=True) if items.has_any(draft.keys.items)]
 
 
 def plan_file(folder: Folder, run_id: str, path: str) -> Part:

@@ -46,12 +46,14 @@ class Slice:
     counts: PartCounts
 
 
-def read_part(folder: Folder, part: Part, slice_rows: int = SLICE_ROWS) -> Iterator[Slice]:
-    """A part slice by slice. A part from the journal gives its ledger rows too.
+def read_part(
+    folder: Folder, part: Part, slice_rows: int = SLICE_ROWS, *, with_ledger: bool = False
+) -> Iterator[Slice]:
+    """A part slice by slice. A part from the journal gives its ledger rows too, any other one if these are asked for.
 
     None is held here while the next is read: whoever takes one lets it go before.
     """
-    reader = _Reader(part)
+    reader = _Reader(part, with_ledger=with_ledger or bool(part.spans))
     from_journal = partial(_from_journal, on_damage=reader.note)
     ledger = (from_journal if part.spans else _from_ledger)(folder, part, slice_rows)
     return chain(chain.from_iterable(map(reader.read, ledger)), reader.rest())
@@ -85,8 +87,9 @@ def _merged(counted: Iterable[Iterable[tuple[Any, int]]]) -> tuple[tuple[Any, in
 class _Reader:
     """Reads the slices of a part, one after the other."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, *, with_ledger: bool) -> None:
         self._part, self._at, self._responses = part, 0, ResponsesByType()
+        self._with_ledger = with_ledger
         self._repeated, self._superseded = _in_order(part.repeated), _in_order(part.superseded)
         self._duplicates: dict[str, list[str]] = defaultdict(list)
         """URIs by item id."""
@@ -112,7 +115,7 @@ class _Reader:
         counts = replace(
             _calls(part, kept), answered=len(answered), failed=len(failed), dead_letters=_value_counts(failed["code"])
         )
-        yield Slice(_filled({**({LEDGER: kept} if part.spans else {}), DEAD_LETTERS: failed}), counts)
+        yield Slice(_filled({**({LEDGER: kept} if self._with_ledger else {}), DEAD_LETTERS: failed}), counts)
         yield from starmap(self._documents, self._responses.add(answered))
 
     def rest(self) -> Iterator[Slice]:

@@ -42,5 +42,5 @@ def settings_of(server: CardServer, output: Path) -> Settings:
 def run_bundle(fn: _ProcessFn, groups: Groups, *attempt: str) -> list[RequestResult]:
     """One bundle from its start to its end; what it gives is what the runner would commit."""
     fn.start_bundle()
-    ended = [one for group in groups for one in fn.process(group, Timestamp(0), GlobalWindow(), after=attempt)]
+    ended = [one for group in groups for one in fn.process(group, attempt, Timestamp(0), GlobalWindow())]
     return [one.value for one in [*ended, *fn.finish_bundle()]]
