@@ -92,7 +92,7 @@ class ProcessRequests(beam.PTransform):
 
     def expand(self, groups: beam.PCollection[Group]) -> beam.PCollection[RequestResult]:
         """Process each request of each group."""
-        session = session_of(groups.pipeline.options)
+        session = session_of(groups.pipeline.options, type(groups.pipeline.runner).__name__)
         process = _ProcessFn(self._settings, session, self._index, Shared())
         after = () if self._after is None else AsIter(self._after)
         return groups | "Call" >> beam.ParDo(process, after)
@@ -178,14 +178,15 @@ _LOOPBACK, _LOOPBACK_RUNNERS = "LOOPBACK", frozenset({"PrismRunner"})
 """Where a portable runner has its workers in the launching process, and who does so unless told otherwise."""
 
 
-def session_of(options: PipelineOptions) -> Session:
-    """A session that begins with these options of the runner."""
-    return Session(uuid.uuid4().hex, is_one_process(options), bool(options.view_as(StandardOptions).streaming))
+def session_of(options: PipelineOptions, runner: str = "") -> Session:
+    """A session that begins with these options, and with this runner where they name none."""
+    return Session(uuid.uuid4().hex, is_one_process(options, runner), bool(options.view_as(StandardOptions).streaming))
 
 
-def is_one_process(options: PipelineOptions) -> bool:
-    """Whether these options of a runner have all calls made in the process that launches it."""
-    runner = (options.view_as(StandardOptions).runner or "").rpartition(".")[2]
+def is_one_process(options: PipelineOptions, runner: str = "") -> bool:
+    """Whether all calls are made in the process that launches them, with these options, or this runner if they name
+    none."""
+    runner = (options.view_as(StandardOptions).runner or runner).rpartition(".")[2]
     if runner in _IN_PROCESS_RUNNERS:
         return bool(options.view_as(DirectOptions).direct_running_mode != "multi_processing")
     where = options.view_as(PortableOptions).environment_type or (_LOOPBACK if runner in _LOOPBACK_RUNNERS else "")
