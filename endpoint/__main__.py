@@ -49,6 +49,8 @@ def main(argv: Sequence[str]) -> int:
     _log_to_stderr()
     _return_free_memory()
     os.environ.setdefault("PYTHONWARNINGS", _NO_TALE_OF_SEMAPHORES)
+    # whoever started this process may have blocked them for itself, which is inherited
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both signals end the run as KeyboardInterrupt
     try:
         asyncio.run(_serve(options, credentials, listener))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cardbeam.process import configure_process
-from pipeline.cli.exit_codes import EXIT_USAGE, UsageError, exit_status_of
+from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_USAGE, UsageError, exit_status_of
 from pipeline.cli.logs import configure_logging
+from pipeline.cli.signals import SIGNALS, block_signals, handled_signals
 
 _EXIT_PIPE, _EXIT_INTERRUPTED = 141, 130
 """As shells say of a process that SIGPIPE or SIGINT ended."""
@@ -24,8 +25,14 @@ class _Command:
     """Whether the same command goes on with what was interrupted."""
     extra: str = ""
     """The extra of the package without which the module cannot be imported."""
+    signals: tuple[signal.Signals, ...] = SIGNALS
+    """Those that end it as all commands end; it takes the others by itself."""
+    told_to_end: int | None = None
+    """Its exit status once a signal has ended it in order; that of the signal, where it is None."""
 
 
+_NOT_CTRL_C = tuple(number for number in SIGNALS if number != signal.SIGINT)
+"""For a prompt, where Ctrl-C drops a statement."""
 _COMMANDS = {
     "demo": _Command("pipeline.commands.demo", "a backfill over the bundled cards against the embedded endpoint"),
     "backfill": _Command(
@@ -34,10 +41,10 @@ _COMMANDS = {
     "plan": _Command("pipeline.commands.plan", "what backfill would do; calls nothing, writes nothing"),
     "replay": _Command("pipeline.commands.replay", "dead letters again, each once", is_resumed=True),
     "publish": _Command("pipeline.commands.publish", "tables again from the answers held; calls nothing"),
-    "watch": _Command("pipeline.commands.watch", "new images as they appear, without end", is_resumed=True),
+    "watch": _Command("pipeline.commands.watch", "new images as they appear, without end", told_to_end=EXIT_COMPLETE),
     "status": _Command("pipeline.commands.status", "a run's counts, rate, time left and cost"),
     "runs": _Command("pipeline.commands.runs", "all runs with their status, times and counts"),
-    "sql": _Command("pipeline.commands.sql", "SQL over the tables"),
+    "sql": _Command("pipeline.commands.sql", "SQL over the tables", signals=_NOT_CTRL_C),
     "ddl": _Command("pipeline.commands.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
     "report": _Command("pipeline.commands.report", "a page about a run, to look at in the morning"),
     "doctor": _Command("pipeline.commands.doctor", "checks a set-up, and says what to do about each fault"),
@@ -45,7 +52,7 @@ _COMMANDS = {
     "evaluate": _Command(
         "pipeline.commands.evaluate", "how well cards were read, against a file of true values", extra="report"
     ),
-    "endpoint": _Command("endpoint.__main__", "the embedded card endpoint", extra="endpoint"),
+    "endpoint": _Command("endpoint.__main__", "the embedded card endpoint", extra="endpoint", signals=()),
 }
 _OF_RUN_SH = {"bench": "the benchmarks", "test": "the tests", "check": "the tests, with linters and types"}
 """Commands that `run.sh` serves by itself, and what they do."""
@@ -62,9 +69,12 @@ def main(arguments: Sequence[str]) -> int:
     if command not in _COMMANDS:
         print(f"run.sh: {command} is no command; expected one of {', '.join(_COMMANDS)}", file=sys.stderr)
         return EXIT_USAGE
-    configure_logging(_log_format(rest))
-    configure_process()
-    return _run(command, rest)
+    known = _COMMANDS[command]
+    blocked = block_signals(known.signals)  # before a library is loaded that starts threads
+    with handled_signals(blocked, known.told_to_end):
+        configure_logging(_log_format(rest))
+        importlib.import_module("cardbeam.process").configure_process()
+        return _run(command, rest)
 
 
 def _run(command: str, arguments: Sequence[str]) -> int:

@@ -6,10 +6,12 @@ and the exit status agree on it.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from weakref import WeakSet
 
 from cardbeam.run_state.layout import RUNS, run_file
 from cardbeam.storage.damaged_file import DamagedFile
@@ -17,8 +19,11 @@ from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import read_state, write_state
 from schemas.outcomes import Action, Outcome, Signal
 
+_LOG = logging.getLogger("cardbeam")
 STOP_FILE = "stop.json"
 _RUNS_LOOKED_AT = 10
+_TOLD_WITHIN_S = 1.0
+"""For so long calls go on where the folder does not take the reason to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,11 @@ def reason_of(outcome: Outcome, images: Iterable[str] = ()) -> StopReason:
     return StopReason(status, exit_status, outcome.code, f"{outcome.message}: {advice}", tuple(images))
 
 
+def interrupted(name: str, exit_status: int) -> StopReason:
+    """The reason that a signal of the operating system gives."""
+    return StopReason("interrupted", exit_status, name, f"{name} ended the run; rerun the same command to resume")
+
+
 class StopSignal:
     """Shared by the threads of a process; the first reason stays."""
 
@@ -69,6 +79,12 @@ class StopSignal:
         self._folder, self._path = folder, run_file(run_id, STOP_FILE)
         self._lock = threading.Lock()
         self._pulled = threading.Event()
+        with _here_lock:
+            _here.add(self)
+
+    def is_of(self, folder: Folder, run_id: str) -> bool:
+        """Whether it is about this run."""
+        return (self._folder.root, self._path) == (folder.root, run_file(run_id, STOP_FILE))
 
     @property
     def is_set(self) -> bool:
@@ -105,6 +121,34 @@ class StopSignal:
         reason = None if self.is_set else read_stop(self._folder, self._path)
         if reason is not None and reason.code not in _OF_ONE_WORKER:
             self._pulled.set()
+
+
+_here: WeakSet[StopSignal] = WeakSet()
+"""All of this process."""
+_here_lock = threading.Lock()
+
+
+def stop_run(folder: Folder, run_id: str, reason: StopReason) -> None:
+    """Stop a run from outside of its workers: those of this process at once, others when they look the next time.
+
+    The reason is written first, for a run that stopped without one has failed. Where it cannot be written soon, the
+    workers of this process stop all the same.
+    """
+
+    def write() -> None:
+        try:
+            if read_stop(folder, run_file(run_id, STOP_FILE)) is None:
+                StopSignal(folder, run_id).set(reason)
+        except OSError as error:
+            _LOG.warning("run %s: cannot write why it stops: %s", run_id, error)
+
+    writer = threading.Thread(target=write, name="stop", daemon=True)
+    writer.start()
+    writer.join(_TOLD_WITHIN_S)
+    with _here_lock:
+        known = [one for one in _here if one.is_of(folder, run_id)]
+    for one in known:
+        one.abandon()
 
 
 def read_stop(folder: Folder, path: str) -> StopReason | None:

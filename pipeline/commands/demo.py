@@ -7,10 +7,10 @@ import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from cardbeam.storage.damaged_file import DamagedFile
@@ -19,6 +19,8 @@ from cardbeam.storage.uris import local_path
 from pipeline.catalog import views
 from pipeline.cli.exit_codes import UsageError
 from pipeline.cli.parser import Parser
+from pipeline.cli.private_folder import private_folder
+from pipeline.cli.signals import cleaned_up
 from pipeline.commands import backfill
 from pipeline.runs.registry import read_run, run_ids
 
@@ -26,7 +28,7 @@ _HERE = Path(__file__).resolve().parents[2]
 _CARDS = _HERE / "cards"
 _INPUTS = tuple(f"{_CARDS}/*{suffix}" for suffix in (".jpg", ".png", ".pdf"))
 _OUTPUT = _HERE / "output" / "demo"
-_ENDPOINT_STARTS_WITHIN_S = 60.0
+_ENDPOINT_STARTS_WITHIN_S, _ENDPOINT_STOPS_WITHIN_S = 60.0, 10.0
 _QUERY = (
     "SELECT name, dob, address_town AS province, due_date, round(name_confidence, 2) AS sure "
     "FROM chip_id_card_front ORDER BY name LIMIT 5"
@@ -83,14 +85,20 @@ def _is_of_demo(output: Path) -> bool:
 @contextmanager
 def endpoint(*arguments: str) -> Iterator[str]:
     """The embedded endpoint as a child process on a free port; its base URL."""
-    with tempfile.TemporaryDirectory() as folder:
+    with private_folder() as folder:
         port_file = Path(folder, "url")
         child = subprocess.Popen([sys.executable, "-m", "endpoint", "--port=0", f"--port_file={port_file}", *arguments])
-        try:
+        with cleaned_up(partial(_stop, child)):
             yield _wait_for(child, port_file)
-        finally:
-            child.terminate()
-            child.wait()
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(_ENDPOINT_STOPS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def _wait_for(child: subprocess.Popen[bytes], port_file: Path) -> str:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from types import FrameType
 
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, StandardOptions
 
@@ -32,7 +28,9 @@ from cardbeam.storage.uris import local_path
 from cardbeam.watch.notification_feed import check_feed
 from pipeline.cli.exit_codes import EXIT_CHECK_FAILED, EXIT_COMPLETE, UsageError
 from pipeline.cli.options import BUFFER_LIMIT, parse, refuse_overlap
+from pipeline.cli.signals import ending_in_order, exit_status_of_signal
 from pipeline.launch.batch_run import check_credentials
+from pipeline.launch.interruption import ends_within_s
 from pipeline.launch.prism import PRISM, find_prism
 from pipeline.launch.watch_run import watch_a_run
 from pipeline.report.checks import read_checks
@@ -61,10 +59,13 @@ def main(arguments: Sequence[str]) -> int:
     checks = read_checks(reporting.checks)
     _set_up(options)
     settings = with_window(settings, datetime.now().astimezone())
-    with _shutdown_event() as ending:
+    shutdown = threading.Event()
+    with ending_in_order(lambda _: shutdown.set(), ends_within_s(settings)) as ending:
         while True:
-            status = watch_a_run(settings, watching, options, ending, checks=checks, notify_url=reporting.notify_url)
-            if status not in (EXIT_COMPLETE, EXIT_CHECK_FAILED) or ending.is_set():
+            status = watch_a_run(settings, watching, options, shutdown, checks=checks, notify_url=reporting.notify_url)
+            if ending.number is not None and status == exit_status_of_signal(ending.number):
+                return EXIT_COMPLETE
+            if status not in (EXIT_COMPLETE, EXIT_CHECK_FAILED) or ending.has_begun:
                 return status
             settings = replace(settings, output=replace(settings.output, run_id=""))
 
@@ -102,23 +103,3 @@ def _check_inputs(inputs: InputSettings) -> None:
             list(islice(list_requests(source, inputs), 1))
         except SourceError as error:
             raise UsageError(str(error)) from error
-
-
-@contextmanager
-def _shutdown_event() -> Iterator[threading.Event]:
-    """An event that the first SIGTERM or SIGINT sets; the second interrupts."""
-    ending = threading.Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        del frame
-        if ending.is_set():
-            raise KeyboardInterrupt
-        ending.set()
-        print(f"{signal.Signals(number).name}: what is in progress is brought to its end", file=sys.stderr, flush=True)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield ending
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

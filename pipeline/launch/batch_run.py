@@ -16,7 +16,9 @@ from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.open_uri import SourceError
 from pipeline.cli.exit_codes import UsageError
+from pipeline.cli.signals import exit_status_of_signal
 from pipeline.launch.failure import cause, exit_status, fail
+from pipeline.launch.interruption import ends_within_s, stopped_by_signals
 from pipeline.launch.notices import opened_notices
 from pipeline.launch.runner import opened_runner
 from pipeline.report.checks import check_run, read_checks
@@ -49,6 +51,7 @@ def launch(
     with (
         started_run(folder, settings, command) as run,
         opened_notices(reporting.notify_url, run, folder.root, settings.rate) as notices,
+        stopped_by_signals(folder, run.run_id, ends_within_s(settings)) as ending,
     ):
         try:
             with (
@@ -58,7 +61,10 @@ def launch(
             ):
                 build(pipeline, with_run(settings, run), run.began)
         except Exception as error:  # whatever a runner raises, the user gets one line
-            notices.tell("stopped", f"failed: {cause(error)}")
+            notices.tell("stopped", f"failed: {cause(error)}" if ending.number is None else "interrupted")
+            if ending.number is not None:  # whatever failed, the run was ended
+                fail(f"run {run.run_id} was interrupted")
+                return exit_status_of_signal(ending.number)
             return fail(f"run {run.run_id} failed: {cause(error)}", error)
         receipt = read_receipt(folder, run.run_id)
         if receipt is None:

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from apache_beam.runners.portability.spark_runner import SparkJarJobServer, Spar
 from apache_beam.runners.runner import PipelineRunner
 
 from cardbeam.errors import CardbeamError
+from pipeline.cli.private_folder import private_folder
 from pipeline.launch import guard
 
 _STARTS = 3
@@ -62,7 +62,7 @@ def own_job_server(runner: PipelineRunner, options: PipelineOptions) -> Iterator
     if portable.job_endpoint or not _needs_server(runner, options):
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="cardbeam-", ignore_cleanup_errors=True) as folder:
+    with private_folder() as folder:
         server_options.artifacts_dir = server_options.artifacts_dir or folder
         child, endpoint = _start(_server_of(runner, options), portable.job_server_timeout)
         try:

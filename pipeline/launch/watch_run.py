@@ -33,6 +33,7 @@ from cardbeam.watch.watch_status import read_watch_status
 from pipeline import graph
 from pipeline.cli.logs import in_run
 from pipeline.launch.failure import cause, exit_status, fail
+from pipeline.launch.interruption import stopped_by_signals
 from pipeline.launch.notices import opened_notices
 from pipeline.launch.period import end_period, remaining_s
 from pipeline.launch.runner import opened_runner
@@ -72,6 +73,7 @@ def watch_a_run(
         session = uuid.uuid4().hex
         try:
             with (
+                stopped_by_signals(folder, run.run_id),
                 _sending_heartbeats(folder, run, session, watching, ending),
                 _publishing(folder, run, publisher, watching),
             ):
