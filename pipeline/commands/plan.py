@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from cardbeam.config.prices import affordable_calls
-from cardbeam.config.settings import RateSettings
+from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.index.load import load_index
 from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.inputs.listing import check_inputs, list_requests
@@ -15,7 +15,8 @@ from cardbeam.model.request import Request
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.open_uri import SourceError
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
-from pipeline.cli.options import parse_run
+from pipeline.cli.options import parse, refuse_overlap
+from pipeline.cli.output_format import JSON, FormatSettings, as_json
 from transforms.beam_files import use_beam_files
 
 _NO_RUN = ""
@@ -36,7 +37,10 @@ class Plan:
 def main(arguments: Sequence[str]) -> int:
     """Say what a backfill with the same options would do; opens no image, calls nothing, writes nothing."""
     use_beam_files()
-    settings, _ = parse_run("plan", str(main.__doc__), arguments)
+    groups = (InputSettings, EndpointSettings, RateSettings, OutputSettings, FormatSettings)
+    (inputs, *others, form), _ = parse("plan", str(main.__doc__), arguments, *groups)
+    settings = Settings(inputs, *others)
+    refuse_overlap(settings)
     index = load_index(open_folder(settings.output.output), settings.output.run_id or _NO_RUN)
     try:
         check_inputs(settings.input)
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         plan = make_plan(requests, index)
     except SourceError as error:
         raise UsageError(str(error)) from error
-    print("\n".join(_lines(plan, settings.rate)))
+    print(as_json(plan_facts(plan, settings.rate)) if form.format == JSON else "\n".join(_lines(plan, settings.rate)))
     return EXIT_COMPLETE
 
 
@@ -67,9 +71,22 @@ def make_plan(requests: Iterator[Request], index: ProcessedIndex) -> Plan:
     return Plan(found, before, duplicates, len(to_call), sum(count - 1 for count in sizes.values()))
 
 
+def plan_facts(plan: Plan, rate: RateSettings) -> dict[str, int | float | str | None]:
+    """The plan with what the budgets, the price and the rate make of it; None where there is no price or rate."""
+    calls, bound = _bounded(plan.to_call, rate)
+    return {
+        **asdict(plan),
+        "calls": calls,
+        "deferred": plan.to_call - calls,
+        "deferred_by": bound or None,
+        "max_price": round(calls * rate.price_per_call, 6) if rate.price_per_call else None,
+        "seconds": round(calls / rate.max_requests_per_second, 3) if rate.max_requests_per_second else None,
+    }
+
+
 def _lines(plan: Plan, rate: RateSettings) -> Iterator[str]:
     yield f"found            {plan.found:>12,}"
-    yield f"skipped  {plan.answered_before:>12,}"
+    yield f"skipped          {plan.answered_before:>12,}"
     yield f"duplicates       {plan.duplicates:>12,}"
     yield f"to call, at most {plan.to_call:>12,}" + (
         f"  ({plan.possible_duplicates:,} share their size with another and may be copies)"

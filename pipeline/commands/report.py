@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.storage.folder import open_folder
+from pipeline.catalog.views import connect
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.options import parse
+from pipeline.cli.output_format import JSON, FormatSettings, as_json
 from pipeline.report.page import write_report
 from pipeline.runs.registry import ended_runs
 
@@ -27,7 +30,7 @@ class ReportSettings:
 
 def main(arguments: Sequence[str]) -> int:
     """Write a page about a run, runs/RUN/report.html, and the list of runs, runs/index.html."""
-    (asked,), _ = parse("report", str(main.__doc__), arguments, ReportSettings, runner=None)
+    (asked, form), _ = parse("report", str(main.__doc__), arguments, ReportSettings, FormatSettings, runner=None)
     folder = open_folder(asked.output)
     known = ended_runs(folder)
     run_id = asked.run_id or (known[-1] if known else "")
@@ -37,5 +40,15 @@ def main(arguments: Sequence[str]) -> int:
             if known
             else f"no run has ended in --output {asked.output} yet: begin one with backfill"
         )
-    print(f"{asked.output.rstrip('/')}/{write_report(folder, run_id)}")
+    page = f"{asked.output.rstrip('/')}/{write_report(folder, run_id)}"
+    print(as_json({"page": page, **_facts(folder.root, run_id)}) if form.format == JSON else page)
     return EXIT_COMPLETE
+
+
+def _facts(output: str, run_id: str) -> dict[str, Any]:
+    """What the page shows: counts, quantiles and shares, never a value of a card."""
+    from pipeline.report.facts import facts_of  # noqa: PLC0415  # an extra
+
+    facts = asdict(facts_of(connect(output, only_run=run_id), run_id))
+    run = {name: value for name, value in facts.pop("run").items() if name not in ("files", "settings")}
+    return {"run": run, **{name: value for name, value in facts.items() if name not in ("latencies_s", "trend")}}

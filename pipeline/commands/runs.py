@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.run_state.receipt import Receipt, read_receipt
@@ -16,6 +17,7 @@ from cardbeam.storage.damaged_file import DamagedFile, warn
 from cardbeam.storage.folder import Folder, open_folder
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.options import parse
+from pipeline.cli.output_format import JSON, FormatSettings, as_json
 from pipeline.runs.liveness import Observer, is_alive
 from pipeline.runs.registry import Run, read_run, runs_with_answers
 from pipeline.runs.summary import COUNTS
@@ -58,9 +60,12 @@ class _KnownImages:
 
 def main(arguments: Sequence[str]) -> int:
     """List all runs with their status, times and counts of images, the oldest first; or stop one."""
-    (asked,), _ = parse("runs", str(main.__doc__), arguments, RunsSettings, runner=None)
+    (asked, form), _ = parse("runs", str(main.__doc__), arguments, RunsSettings, FormatSettings, runner=None)
     if asked.stop:
         print(stop_run(open_folder(asked.output), asked.stop))
+        return EXIT_COMPLETE
+    if form.format == JSON:
+        print(as_json({"runs": list(run_facts(open_folder(asked.output)))}))
         return EXIT_COMPLETE
     rows = list(run_rows(open_folder(asked.output)))
     if not rows:
@@ -88,10 +93,27 @@ def stop_run(folder: Folder, run_id: str) -> str:
 
 def run_rows(folder: Folder) -> Iterator[tuple[str, ...]]:
     """Each run as a row of the table, by its start."""
+    known, running = _all_runs(folder)
+    return (_row(one, running) for one in known)
+
+
+def run_facts(folder: Folder) -> Iterator[dict[str, Any]]:
+    """What is known of each run, by its start: its status and command, and its receipt's fields but for its files."""
+    known, running = _all_runs(folder)
+    for one in known:
+        receipt = asdict(one.receipt) if one.receipt else {}
+        facts = {name: value for name, value in receipt.items() if name != "files"}
+        command = one.run.command if one.run else ""
+        about = {"run_id": one.run_id, "command": command, "started_at": _started_at(one)}
+        yield {**facts, **about, "status": _status(one, running)}
+
+
+def _all_runs(folder: Folder) -> tuple[list[_KnownImages], str]:
+    """All runs by their start, and the name of the one that runs."""
     with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
         known = list(pool.map(partial(_known, folder), runs_with_answers(folder)))
     running = _running(folder) if not all(one.has_ended for one in known) else ""
-    return (_row(one, running) for one in sorted(known, key=_started_at))
+    return sorted(known, key=_started_at), running
 
 
 def _known(folder: Folder, run_id: str) -> _KnownImages:

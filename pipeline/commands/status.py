@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from typing import Any
 
 from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.damaged_file import DamagedFile, warn
 from cardbeam.storage.folder import Folder, open_folder
 from cardbeam.watch.unprocessed import still_open
+from cardbeam.watch.watch_status import read_watch_status
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_FAILED, UsageError
 from pipeline.cli.options import parse
+from pipeline.cli.output_format import JSON, FormatSettings, as_json
 from pipeline.runs.liveness import Observer, is_alive
 from pipeline.runs.registry import Run, read_run, run_ids
 from pipeline.runs.status import RecordCounter, line
@@ -21,6 +24,7 @@ from pipeline.runs.summary import summarize
 from pipeline.runs.watch_lines import watch_lines
 
 _REDRAW_S = 2.0
+RUNNING, DEAD = "running", "dead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ def _read_run(folder: Folder, run_id: str) -> Run | None:
 def main(arguments: Sequence[str]) -> int:
     """Tell how a run stands, while it runs and after; the newest where --run_id does not name one. Exit 4 if its
     process is gone and it did not end."""
-    (asked,), _ = parse("status", str(main.__doc__), arguments, StatusSettings, runner=None)
+    (asked, form), _ = parse("status", str(main.__doc__), arguments, StatusSettings, FormatSettings, runner=None)
     folder = open_folder(asked.output)
     known = run_ids(folder)
     run_id = asked.run_id or (known[-1] if known else "")
@@ -57,7 +61,27 @@ def main(arguments: Sequence[str]) -> int:
     run = _read_run(folder, run_id) if run_id in known else None
     if run is None:
         raise UsageError(f"there is no run {run_id} in --output {asked.output}; there are {', '.join(known)}")
+    if form.format == JSON:
+        facts = status_facts(folder, run, time.time())
+        print(as_json(facts))
+        return EXIT_FAILED if facts["status"] == DEAD else EXIT_COMPLETE
     return _show(folder, run, asked)
+
+
+def status_facts(folder: Folder, run: Run, now_s: float) -> dict[str, Any]:
+    """How a run stands: its receipt's fields if it has ended, else counts so far; of a watch its backlog and lag."""
+    receipt = read_receipt(folder, run.run_id)
+    if receipt is not None and receipt.has_ended:
+        return {name: value for name, value in asdict(receipt).items() if name != "files"}
+    lives = is_alive(Observer(folder, run.run_id))
+    found = RecordCounter(folder, run.run_id).poll(now_s)
+    facts = {"run_id": run.run_id, "command": run.command, "status": RUNNING if lives else DEAD, **asdict(found)}
+    facts |= {"left": found.left, "cost": round(found.completed["succeeded"] * run.price_per_call, 6)}
+    if run.command == "watch":
+        watch = read_watch_status(folder, run.run_id)
+        lag_s = None if watch.oldest_at_s is None else round(max(0.0, now_s - watch.oldest_at_s), 3)
+        facts["watch"] = {**asdict(watch), "lag_s": lag_s}
+    return facts
 
 
 def _show(folder: Folder, run: Run, asked: StatusSettings) -> int:

@@ -44,9 +44,11 @@ from pipeline.runs.lock import refuse_living_workers
 from pipeline.runs.registry import Run, read_run, with_run
 from pipeline.runs.start_run import started_run
 from pipeline.runs.summary import summarize
+from pipeline.runs.watch_lines import log_watch
 
 _LOG = logging.getLogger("cardbeam")
 _POLL_S = 1.0
+_LOG_EVERY_S = 30.0
 _SOON_S = 0.2
 """How soon after a signal the graph is told to end."""
 _TAKE_OVER_S = 60.0
@@ -76,6 +78,7 @@ def watch_a_run(
                 stopped_by_signals(folder, run.run_id),
                 _sending_heartbeats(folder, run, session, watching, ending),
                 _publishing(folder, run, publisher, watching),
+                _logging_progress(folder, run),
             ):
                 in_run(run.run_id)
                 _LOG.info("run %s: watching for new images", run.run_id, extra={"event": "started"})
@@ -155,6 +158,17 @@ def _publishing(folder: Folder, run: Run, publisher: Publisher, watching: WatchS
         return publisher.has_new() and not pending_requests(folder, run.run_id)
 
     with _repeating("publish", publish):
+        yield
+
+
+@contextmanager
+def _logging_progress(folder: Folder, run: Run) -> Iterator[None]:
+    def log() -> Iterator[float]:
+        while True:
+            yield _LOG_EVERY_S
+            log_watch(folder, run.run_id, time.time())
+
+    with _repeating("progress", log):
         yield
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 
 from cardbeam.run_state.heartbeat import HEARTBEAT_TIMEOUT_S, read_watch_heartbeat
 from cardbeam.storage.folder import Folder
 from cardbeam.watch.watch_status import RECENT_S, WatchStatus, read_watch_status
+
+_LOG = logging.getLogger("cardbeam")
 
 
 def watch_lines(folder: Folder, run_id: str, now_s: float) -> Iterator[str]:
@@ -22,6 +25,21 @@ def watch_lines(folder: Folder, run_id: str, now_s: float) -> Iterator[str]:
     if control is not None and now_s - control.at_s > HEARTBEAT_TIMEOUT_S:
         yield f"  heartbeat  none for {_ago(control.at_s, now_s)}"
     yield from _lines(read_watch_status(folder, run_id), now_s)
+
+
+def log_watch(folder: Folder, run_id: str, now_s: float) -> None:
+    """Log the backlog, the lag and the last success.
+
+    Raises:
+        OSError: the folder cannot be used.
+    """
+    status = read_watch_status(folder, run_id)
+    lag_s = None if status.oldest_at_s is None else round(max(0.0, now_s - status.oldest_at_s), 1)
+    facts = {"waiting": status.waiting, "in_flight": status.in_flight, "unpaired": status.unpaired, "lag_s": lag_s}
+    facts |= {"succeeded_at_s": status.succeeded_at_s, "failed": sum(status.errors.values())}
+    message = "run %s  %d waiting, %d in flight, oldest for %s s, last success %s"
+    told = (run_id, status.waiting, status.in_flight, lag_s or 0, _when(status.succeeded_at_s, now_s))
+    _LOG.info(message, *told, extra={"event": "progress", "facts": facts})
 
 
 def _lines(status: WatchStatus, now_s: float) -> Iterator[str]:
