@@ -12,6 +12,7 @@ from apache_beam.typehints import with_input_types, with_output_types
 
 from cardbeam.config.settings import InputSettings
 from cardbeam.inputs.listing import list_requests
+from cardbeam.inputs.sample import list_all
 from cardbeam.model.request import Request
 from cardbeam.model.result import FOUND, StatusCount
 from cardbeam.process import configure_process
@@ -38,6 +39,9 @@ class ListInputs(beam.PTransform):
 
     def expand(self, inputs: beam.PCollection[str]) -> ListedInputs:
         """List each input."""
+        if self._settings.sample:  # drawn over all inputs at once
+            sources = inputs.pipeline | "All inputs" >> beam.Create([self._settings.input])
+            return list_and_count(sources, partial(list_all, settings=self._settings))
         return list_and_count(inputs, partial(list_requests, settings=self._settings))
 
 

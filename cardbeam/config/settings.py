@@ -58,8 +58,15 @@ class InputSettings:
         choices=("dead_letter", "ekyc/card"),
     )
 
+    sample: int = option(
+        0,
+        help="Process a random sample of so many of the images found: the same ones each time, and a larger sample "
+        "holds a smaller one. 0 takes all.",
+    )
+
     def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
+        yield from at_least(self, sample=0)
         if not self.input:
             yield "--input is missing: give a glob, a folder or a manifest"
         if not all(source.strip() for source in self.input):

@@ -10,7 +10,8 @@ from cardbeam.config.prices import affordable_calls
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.index.load import load_index
 from cardbeam.index.processed_index import ProcessedIndex
-from cardbeam.inputs.listing import check_inputs, list_requests
+from cardbeam.inputs.listing import check_inputs
+from cardbeam.inputs.sample import list_all
 from cardbeam.model.request import Request
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.open_uri import SourceError
@@ -44,8 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     index = load_index(open_folder(settings.output.output), settings.output.run_id or _NO_RUN)
     try:
         check_inputs(settings.input)
-        requests = (request for source in settings.input.input for request in list_requests(source, settings.input))
-        plan = make_plan(requests, index)
+        plan = make_plan(list_all(settings.input.input, settings.input), index)
     except SourceError as error:
         raise UsageError(str(error)) from error
     print(as_json(plan_facts(plan, settings.rate)) if form.format == JSON else "\n".join(_lines(plan, settings.rate)))

@@ -50,6 +50,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     settings = Settings(inputs, *others)
     refuse_overlap(settings)
+    if settings.input.sample:
+        raise UsageError("--sample is for backfill and plan: a watch has no end to draw a sample from")
     _check_inputs(settings.input)
     try:
         check_feed(settings, watching, reads_topic_here=is_one_process(options))
