@@ -42,6 +42,7 @@ setup(
             "pi-heif>=1.1",
         ],
         "report": ["duckdb>=1.4", "fsspec>=2025.1", "jinja2>=3.1", "matplotlib>=3.10", "rapidfuzz>=3.14"],
+        "otel": ["opentelemetry-sdk>=1.38", "opentelemetry-exporter-otlp-proto-http>=1.38"],
         "kafka": ["confluent-kafka>=2.12"],
         "iceberg": ["pyiceberg[sql-sqlite,pyarrow]>=0.12"],
         "browser": ["playwright>=1.55"],

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from cardbeam import telemetry
 from cardbeam.calls.access_check import AccessCheck
 from cardbeam.calls.bounded_executor import Held
 from cardbeam.calls.duplicates import InFlightDuplicates, InFlightResult
@@ -221,6 +222,7 @@ class RequestProcessor:
     def _keep(self, record: JournalRecord) -> None:
         """Make a record durable, then count on it."""
         self.journal.append(record)
+        telemetry.image_completed(record.outcome, record.code)
         if record.outcome not in LEFT:
             self.index.record(record)
 

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
 
+from cardbeam import telemetry
 from cardbeam.calls.bounded_executor import InFlightLimit
 from cardbeam.calls.circuit_breaker import CircuitBreaker, Failure
 from cardbeam.http.body import ImagePayload
@@ -203,11 +204,14 @@ class Sender:
             return sending.waits[-1].release
 
         ended = OUTCOMES["connection"]  # if the call itself fails, it may have been sent
+        latency_s = None
+        telemetry.call_begins()
         try:
             sending.last = self._client.call(operation, images, acquire_permit)
             sending.attempts += 1
-            ended = sending.last.outcome
+            ended, latency_s = sending.last.outcome, sending.last.latency_s
         finally:
+            telemetry.call_ended(ended.code, latency_s, is_retry=sending.attempts > 1)
             if sending.is_admitted:
                 sending.is_admitted = False
                 self._allowance.end(ended)

@@ -10,6 +10,7 @@ from datetime import datetime
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TypeOptions
 
+from cardbeam import telemetry
 from cardbeam.config.credentials import read_credentials
 from cardbeam.config.settings import ReportingSettings, Settings, with_window
 from cardbeam.run_state.receipt import read_receipt
@@ -25,6 +26,7 @@ from pipeline.report.checks import check_run, read_checks
 from pipeline.report.page import report_if_possible
 from pipeline.runs.progress import show_progress
 from pipeline.runs.registry import with_run
+from pipeline.runs.run_metrics import observe_receipt
 from pipeline.runs.start_run import started_run
 from pipeline.runs.summary import summarize
 from transforms.call_endpoint import is_one_process
@@ -70,6 +72,8 @@ def launch(
         if receipt is None:
             notices.tell("stopped", "failed: it left no receipt")
             return fail(f"run {run.run_id} left no receipt")
+        observe_receipt(receipt)
+        telemetry.flush()
         receipt = check_run(folder, receipt, checks)
         notices.tell_end(receipt)
         print(summarize(receipt, settings.output.output))

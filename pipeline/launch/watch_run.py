@@ -20,10 +20,12 @@ from datetime import datetime, timezone
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from cardbeam import telemetry
 from cardbeam.config.settings import Settings, WatchSettings
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
 from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, WatchHeartbeat, write_watch_heartbeat
 from cardbeam.run_state.layout import run_file
+from cardbeam.run_state.receipt import read_receipt
 from cardbeam.run_state.stop_signal import STOP_FILE, WATCH_STOPPED, StopReason, StopSignal, read_stop
 from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
 from cardbeam.storage.folder import Folder, open_folder
@@ -42,13 +44,15 @@ from pipeline.report.default_checks import Check
 from pipeline.report.page import report_if_possible
 from pipeline.runs.lock import refuse_living_workers
 from pipeline.runs.registry import Run, read_run, with_run
+from pipeline.runs.run_metrics import observe_receipt, observe_watch
 from pipeline.runs.start_run import started_run
 from pipeline.runs.summary import summarize
 from pipeline.runs.watch_lines import log_watch
 
 _LOG = logging.getLogger("cardbeam")
 _POLL_S = 1.0
-_LOG_EVERY_S = 30.0
+_MEASURE_EVERY_S, _LOG_EACH = 5.0, 6
+"""A log line every 30 s."""
 _SOON_S = 0.2
 """How soon after a signal the graph is told to end."""
 _TAKE_OVER_S = 60.0
@@ -92,6 +96,8 @@ def watch_a_run(
         except Exception as error:  # whatever a runner raises, the user gets one line
             notices.tell("stopped", f"failed: {cause(error)}")
             return fail(f"run {run.run_id} failed: {cause(error)}", error)
+        observe_receipt(receipt)
+        telemetry.flush()
         receipt = check_run(folder, receipt, checks)
         notices.tell_end(receipt)
         print(summarize(receipt, settings.output.output))
@@ -164,9 +170,13 @@ def _publishing(folder: Folder, run: Run, publisher: Publisher, watching: WatchS
 @contextmanager
 def _logging_progress(folder: Folder, run: Run) -> Iterator[None]:
     def log() -> Iterator[float]:
-        while True:
-            yield _LOG_EVERY_S
-            log_watch(folder, run.run_id, time.time())
+        for number in itertools.count(1):
+            if telemetry.is_on():
+                watch, receipt = read_watch_status(folder, run.run_id), read_receipt(folder, run.run_id)
+                observe_watch(run, watch, receipt, time.time())
+            yield _MEASURE_EVERY_S
+            if number % _LOG_EACH == 0:
+                log_watch(folder, run.run_id, time.time())
 
     with _repeating("progress", log):
         yield

@@ -12,9 +12,11 @@ from functools import partial
 
 from tqdm import tqdm
 
+from cardbeam import telemetry
 from cardbeam.storage.folder import Folder
 from pipeline.cli.logs import in_run
 from pipeline.runs.registry import Run
+from pipeline.runs.run_metrics import observe_status
 from pipeline.runs.status import RecordCounter, Status, line
 
 _LOG = logging.getLogger("cardbeam")
@@ -34,6 +36,7 @@ def show_progress(folder: Folder, run: Run, observe: Callable[[Status], None] = 
     def both(status: Status) -> None:
         show(status)
         observe(status)
+        observe_status(run, status, time.time())
 
     thread = threading.Thread(
         target=_repeat, args=(RecordCounter(folder, run.run_id), both, stop, every_s), daemon=True
@@ -41,6 +44,8 @@ def show_progress(folder: Folder, run: Run, observe: Callable[[Status], None] = 
     in_run(run.run_id)
     _LOG.info("run %s: started", run.run_id, extra={"event": "started"})
     thread.start()
+    if telemetry.is_on():  # at once: most runs end before the first interval
+        observe_status(run, RecordCounter(folder, run.run_id).poll(time.time()), time.time())
     try:
         yield
     finally:

@@ -1,0 +1,92 @@
+"""A receiver gets every metric of a run, and no metric names an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("opentelemetry.sdk", reason="OpenTelemetry is not installed: pip install 'cardbeam[otel]'")
+
+from cardbeam import telemetry
+from cardbeam.watch.watch_status import WatchStatus
+from pipeline.commands import backfill
+from pipeline.runs.registry import Run
+from pipeline.runs.run_metrics import observe_watch
+from tests.otlp import Receiver
+from tests.servers import Answer, CardServer, Received, failure, success
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """A receiver that this process sends its metrics to."""
+    with Receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "200")
+        telemetry._open.cache_clear()
+        yield receiver
+        meters = telemetry._open()
+        assert meters is not None
+        meters.provider.shutdown()
+        telemetry._open.cache_clear()
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_backfill_sends_every_metric(tmp_path: Path, draw: Callable[..., bytes], receiver: Receiver) -> None:
+    """With the values of its receipt: five images, of which one has no card, one is asked twice, one is a duplicate."""
+    (tmp_path / "in").mkdir()
+    for name, number in (("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 4)):
+        (tmp_path / "in" / f"{name}.jpg").write_bytes(draw(number))
+    keys: dict[str, int] = {}
+
+    def answer(got: Received) -> Answer:
+        number = keys.setdefault(got.key, len(keys))
+        if number == 0:
+            return failure("1")
+        if number == 1 and server.calls[got.key] == 1:
+            return Answer(status=500)
+        return success(("passport", {"id": "B1"}))
+
+    with CardServer(answer) as server:
+        told = [f"--input={tmp_path}/in/*.jpg", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
+        assert backfill.main([*told, "--price_per_call=0.5", "--max_requests_per_second=20"]) == 0
+    found = receiver.found
+    assert set(telemetry.NAMES) == set(found)
+    assert receiver.services == {"cardbeam"}
+    assert found["cardbeam.calls"] == {
+        (("outcome", "succeeded"),): 3, (("outcome", "error_1"),): 1, (("outcome", "http_500"),): 1
+    }  # fmt: skip
+    assert found["cardbeam.calls.retried"] == {(("outcome", "succeeded"),): 1}
+    assert sum(found["cardbeam.call.duration"].values()) == 5
+    assert found["cardbeam.images"] == {
+        (("status", "succeeded"),): 3, (("status", "failed"),): 1, (("status", "duplicate"),): 1
+    }  # fmt: skip
+    assert found["cardbeam.dead_letters"] == {(("code", "error_1"),): 1}
+    gauges = {
+        name: found[f"cardbeam.{name}"][()] for name in ("images.found", "backlog", "lag", "rate.allowed", "cost")
+    }
+    assert gauges == {"images.found": 5, "backlog": 0, "lag": 0, "rate.allowed": 20, "cost": 1.5}
+    assert found["cardbeam.calls.in_flight"] == {(): 0}
+
+
+def test_a_watch_sends_its_backlog_and_lag(receiver: Receiver) -> None:
+    run = Run("w", "watch", "2026-11-24T01:00:00+00:00", allowed_per_s=20.0)
+    observe_watch(run, WatchStatus(3, 2, oldest_at_s=90.0, succeeded_at_s=95.0), None, 100.0)
+    telemetry.flush()
+    found = {name: values[()] for name, values in receiver.found.items()}
+    assert found == {
+        **{"cardbeam.backlog": 5, "cardbeam.lag": 10, "cardbeam.oldest_unprocessed": 90, "cardbeam.rate.allowed": 20}
+    }
+
+
+def test_without_an_endpoint_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    telemetry._open.cache_clear()
+    telemetry.call_begins()
+    telemetry.call_ended("answered", 1.0)
+    telemetry.image_completed("failed", "error_1")
+    telemetry.observe([("cost", 1.0)])
+    telemetry.flush()
+    assert not telemetry.is_on()
