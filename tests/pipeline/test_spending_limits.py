@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli.exit_codes import UsageError
+from pipeline.cli.options import parse_run
 from pipeline.commands import backfill
 from tests.pipeline import cli
 from tests.servers import Answer, CardServer, success
@@ -39,6 +41,7 @@ def receipt_of(output: Path, run_id: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.usefixtures("credentials")
 def test_a_run_never_costs_more_than_it_may(tmp_path: Path, draw: Callable[..., bytes]) -> None:
     """One call of three gets a 503, which is not billed: all of the cap is used, and the rest is read by the rerun."""
     images, lock, billed = draw_all(tmp_path / "in", draw, 30), threading.Lock(), [0, 0]
@@ -52,11 +55,10 @@ def test_a_run_never_costs_more_than_it_may(tmp_path: Path, draw: Callable[..., 
         return answer(got)
 
     with CardServer(sometimes) as server:
-        reported = [images, f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}", "--price_per_call=0.1"]
-        first = cli.run("backfill", *reported, "--max_cost=1.25", "--max_requests_per_second=0", "--run_id=first")
-        assert (first.returncode, billed[0]) == (3, 12), first.stderr
-        second = cli.run("backfill", *reported, "--max_requests_per_second=0", "--run_id=second")
-        assert second.returncode == 0, second.stderr
+        told = [images, f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}", "--price_per_call=0.1"]
+        first = backfill.main([*told, "--max_cost=1.25", "--max_requests_per_second=0", "--run_id=first"])
+        assert (first, billed[0]) == (3, 12)
+        assert backfill.main([*told, "--max_requests_per_second=0", "--run_id=second"]) == 0
     receipt = receipt_of(tmp_path / "out", "first")
     assert (receipt["status"], receipt["stopped_by"], receipt["cost"]) == ("budget", "max_cost", 1.2)
     assert cli.query(tmp_path / "out", "SELECT count(*) FROM passport") == [(30,)]
@@ -93,5 +95,6 @@ def test_nothing_is_in_flight_when_the_window_ends(tmp_path: Path, draw: Callabl
     ],
 )
 def test_limits_that_make_no_sense_are_refused(tmp_path: Path, arguments: list[str], message: str) -> None:
-    ran = cli.run("backfill", f"--input={tmp_path}/*.jpg", f"--output={tmp_path}/out", *arguments)
-    assert (ran.returncode, message in ran.stderr) == (2, True)
+    with pytest.raises(UsageError) as error:
+        parse_run("backfill", "", [f"--input={tmp_path}/*.jpg", f"--output={tmp_path}/out", *arguments])
+    assert (str(error.value), error.value.exit_status) == (message, 2)
