@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 
 from cardbeam import telemetry
 from cardbeam.calls.bounded_executor import InFlightLimit
@@ -24,6 +25,7 @@ from cardbeam.http.card_client import CardClient
 from cardbeam.http.response import CallResult
 from cardbeam.http.retry import LONGEST_WAIT_S, RetryPolicy, send_with_retries
 from cardbeam.ratelimit.allowance import Allowance
+from cardbeam.ratelimit.shared_hold import SharedHold
 from cardbeam.ratelimit.throttle import Throttle, Wait
 from cardbeam.run_state.stop_signal import TIME_WINDOW, StopReason, StopSignal, reason_of
 from schemas.outcomes import OUTCOMES, Action, Outcome, Signal
@@ -100,6 +102,14 @@ class _Sending:
         return SendResult(self.last, self.attempts, self.waits, self.queued_s, verdict)
 
 
+def _slow_down(throttle: Throttle, seconds: float, *, is_overload: bool) -> None:
+    """Slow down this process alone."""
+    if is_overload:
+        throttle.slow_down(seconds)
+    else:
+        throttle.hold(seconds)
+
+
 class Sender:
     """Sends requests; shared by the threads of a process.
 
@@ -125,6 +135,7 @@ class Sender:
         others_answered: Callable[[], bool] = lambda: False,
         first_answered: Callable[[], None] = lambda: None,
         suspects: frozenset[str] = frozenset(),
+        hold: SharedHold | None = None,
     ) -> None:
         """`check` raises where an answer could not be kept."""
         self._client, self._throttle, self._stop, self._policy = client, throttle, stop, policy
@@ -132,6 +143,7 @@ class Sender:
         self._allowance = allowance or Allowance()
         self._others_answered, self._first_answered = others_answered, first_answered
         self._suspects = suspects
+        self._slow_down = hold.tell if hold else partial(_slow_down, throttle)
         self._pauses, self._check_journal = pauses, check
         self._breaker = CircuitBreaker(pauses=pauses)
         self._in_flight = InFlightLimit(lambda: 1 if self._breaker.is_probing else calls())
@@ -220,10 +232,17 @@ class Sender:
             if not (sending.is_probe and self._breaker.is_probing):  # a probe keeps it until its last attempt
                 self._give_line_back(sending)
         outcome = sending.last.outcome
-        if outcome.slows_down:
-            self._throttle.slow_down(min(sending.last.retry_after_s or _SLOW_DOWN_S, LONGEST_WAIT_S))
+        self._obey(sending.last)
         self._learn(sending, outcome)
         return sending.last
+
+    def _obey(self, result: CallResult) -> None:
+        """Slow the run down where the endpoint says so."""
+        if result.outcome.slows_down:
+            seconds = max(result.hold_s or 0.0, result.retry_after_s or _SLOW_DOWN_S)
+            self._slow_down(min(seconds, LONGEST_WAIT_S), is_overload=True)
+        elif result.hold_s is not None:
+            self._slow_down(result.hold_s, is_overload=False)
 
     def _take_line(self, sending: _Sending) -> None:
         self._check(sending)

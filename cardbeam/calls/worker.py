@@ -34,6 +34,7 @@ from cardbeam.ratelimit.concurrency import MAX_LIMIT, ConcurrencyLimit
 from cardbeam.ratelimit.cost_budget import CostBudget
 from cardbeam.ratelimit.envoy import OpenLimiter
 from cardbeam.ratelimit.lease import RENEW_S
+from cardbeam.ratelimit.shared_hold import SharedHold
 from cardbeam.run_state.group_log import GroupLogs
 from cardbeam.run_state.heartbeat import read_watch_heartbeat
 from cardbeam.run_state.job_attempt import JobAttempt
@@ -100,7 +101,8 @@ class Worker:
         has_others = not session.is_alone and not session.watches
         name = uuid.uuid4().hex
         self._owners = GroupOwners(GroupLogs(folder, run_id, name) if has_others else None, name, reload)
-        polls = [stop.poll] if session.is_alone else [stop.poll, self._attempts.poll, self._owners.poll]
+        hold = SharedHold(folder, run_id, throttle, is_shared=not session.is_alone)
+        polls = [stop.poll] if session.is_alone else [stop.poll, self._attempts.poll, self._owners.poll, hold.poll]
         idle_s = idle_timeout(folder, run_id, session, stop, life.quiet_s)
         self._background = BackgroundTasks([*life.tasks, *polls], life.release, RENEW_S, idle_s)
         self._limit = ConcurrencyLimit(throttle.rate_per_s, throttle.backoff_factor)
@@ -128,6 +130,7 @@ class Worker:
             check=self.journal.check,
             pauses=session.watches,
             suspects=suspects(folder, run_id),
+            hold=hold,
             **({} if session.is_alone else _others(folder, run_id)),
         )
         self._sender = sender

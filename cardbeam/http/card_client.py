@@ -25,6 +25,7 @@ from cardbeam.http.content_encoding import ACCEPTED, WrongEncoding, decode
 from cardbeam.http.deadline import Deadline
 from cardbeam.http.http_response import KEPT_BYTES, BrokenResponse, Response, WrongFraming
 from cardbeam.http.pool import ConnectionPool
+from cardbeam.http.rate_headers import hold_s
 from cardbeam.http.response import CallResult, outcome_of_response, seconds_of
 from cardbeam.http.server import find_server
 from schemas.contract import OPERATIONS
@@ -190,7 +191,8 @@ def attempt_of(response: Response, transfer: str, now_s: float) -> CallResult:
     if len(body) > MAX_RESPONSE_BYTES:
         body, outcome = body[:KEPT_BYTES], outcome_of_status(status)
     kept = body if status == codes.ok else None
-    return CallResult(outcome, status, kept, seconds_of(response.headers.get("retry-after"), now_s))
+    retry_after_s = seconds_of(response.headers.get("retry-after"), now_s)
+    return CallResult(outcome, status, kept, retry_after_s, hold_s=hold_s(response.headers, now_s))
 
 
 def _attempt_of_broken(error: BrokenResponse) -> CallResult:

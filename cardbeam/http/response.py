@@ -20,6 +20,8 @@ class CallResult:
     body: bytes | None = None
     retry_after_s: float | None = None
     latency_s: float = 0.0
+    hold_s: float | None = None
+    """For how long the endpoint says that its quota is used up."""
 
 
 def outcome_of_response(status: int, body: bytes, transfer: str) -> Outcome:

@@ -149,6 +149,10 @@ class Throttle:
             self._slowed_to = max(_MIN_FACTOR, self._backoff_factor(now_s) * _DECREASE)
             self._slowed_at_s = now_s
 
+    def hold(self, seconds: float) -> None:
+        """Give nothing for a while: the endpoint said that its quota is used up."""
+        self._held_until_s = max(self._held_until_s, self._clock() + seconds)
+
     def rate_per_s(self) -> float:
         """What may be sent now, in this process; infinite where there is no limit."""
         if self._quota is None or self._shares is None:

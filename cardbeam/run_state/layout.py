@@ -54,6 +54,6 @@ def run_id_of(path: str) -> str | None:
 
 BUDGET_FOLDER = "budget"
 
-COUNTS_FILE = "counts.json"
+COUNTS_FILE, HOLD_FILE = "counts.json", "hold.json"
 
 LEASES, HEARTBEATS = "leases", "heartbeats"
