@@ -54,6 +54,7 @@ setup(
             "pytest-xdist>=3.8",
             "sqlglot>=27",
             "hypothesis>=6.100",
+            "kubernetes-validate>=1.31",
             "trustme>=1.2",
             "azure-storage-blob>=12.25",
             "psutil>=7",

@@ -11,11 +11,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 _RUN = "/opt/cardbeam/run.sh"
 _OUTPUT = "s3://tables/cards"
-_NEEDS_A_HUMAN = {2: "bad usage, or inputs that cannot be listed", 5: "credentials refused"}
+_NEEDS_A_HUMAN = {2: "bad usage, or inputs that cannot be listed", 5: "credentials refused", 6: "a check failed"}
 
 
 def run(*arguments: str, **environment: str) -> None:
-    """Run a command: 0 is success, 3 (quota) and 4 (failed) are tried again and process what is left, 2 and 5 are
+    """Run a command: 0 is success, 3 (quota) and 4 (failed) are tried again and process what is left, 2, 5 and 6 are
     not."""
     status = subprocess.run([_RUN, *arguments], env={**os.environ, **environment}, check=False).returncode
     if status in _NEEDS_A_HUMAN:

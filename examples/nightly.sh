@@ -18,6 +18,7 @@ case $status in
   3) touch "$marker"; echo "stopped by quota or budget; goes on later" ;;
   2) echo "bad usage: mend the command, nothing was paid" >&2 ;;
   4) echo "failed or not reconciled: rerun the same command; see $OUTPUT/runs" >&2 ;;
+  6) rm -f "$marker"; echo "complete, but a check failed: see $OUTPUT/runs" >&2 ;;
   5) echo "credentials refused: renew CARD_API_KEY and CARD_API_SECRET" >&2 ;;
 esac
 exit $status
