@@ -9,8 +9,9 @@ import jinja2
 import matplotlib as mpl
 
 from pipeline.evaluation.evaluate import Evaluation
+from pipeline.evaluation.figure import STYLE, drawn, svg
 from pipeline.evaluation.scoring import Bin, FieldScore, Result, by_key, readings, reliability
-from pipeline.report.plots import BLUE, GREY, ORANGE, STYLE, drawn, svg
+from pipeline.report.chart import BLUE, GREY, ORANGE
 
 if TYPE_CHECKING:
     from pipeline.evaluation.tables import Table

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from cardbeam.model.result import FOUND, RequestOutcome
 from cardbeam.run_state.receipt import Receipt
 
+_MIN_BUSY_S = 1.0
+"""Calls over less than a second are no rate."""
 COUNTS = {
     FOUND: "found",
     RequestOutcome.SKIPPED.value: "skipped",
@@ -35,7 +37,8 @@ def _lines(receipt: Receipt, output: str) -> Iterator[str]:
     yield from _table("rows", receipt.documents)
     yield from _table("failed", receipt.dead_letters)
     rate, allowed = receipt.rate["achieved_per_s"], receipt.rate["allowed_per_s"]
-    yield f"  rate       {rate:,} calls/s" + (f" of {allowed:g} allowed" if allowed else ", no limit")
+    if receipt.rate["busy_s"] >= _MIN_BUSY_S:
+        yield f"  rate       {rate:,} calls/s" + (f" of {allowed:g} allowed" if allowed else ", no limit")
     yield f"  tables     {output}"
     for check in receipt.checks:
         if check["status"] != "passed":
