@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_USAGE, UsageError, exit_status_of
 from pipeline.cli.logs import configure_logging
+from pipeline.cli.plain_text import plain, plain_streams
 from pipeline.cli.signals import SIGNALS, block_signals, handled_signals
 
 _EXIT_PIPE, _EXIT_INTERRUPTED = 141, 130
@@ -67,11 +68,11 @@ def main(arguments: Sequence[str]) -> int:
         print("\n".join(f"  {name:<10} {what}" for name, what in does.items()))
         return 0
     if command not in _COMMANDS:
-        print(f"run.sh: {command} is no command; expected one of {', '.join(_COMMANDS)}", file=sys.stderr)
+        print(f"run.sh: {plain(command)} is no command; expected one of {', '.join(_COMMANDS)}", file=sys.stderr)
         return EXIT_USAGE
     known = _COMMANDS[command]
     blocked = block_signals(known.signals)  # before a library is loaded that starts threads
-    with handled_signals(blocked, known.told_to_end):
+    with plain_streams(), handled_signals(blocked, known.told_to_end):
         configure_logging(_log_format(rest))
         importlib.import_module("cardbeam.process").configure_process()
         return _run(command, rest)

@@ -31,8 +31,9 @@ class Dialect:
         return f"{self.quote}{name}{self.quote}"
 
     def text(self, text: str) -> str:
-        """A text, quoted."""
-        return "'" + text.replace("'", self.text_quote) + "'"
+        """A text, quoted. Where a backslash escapes the quote, it escapes itself too."""
+        escaped = text.replace("\\", "\\\\") if "\\" in self.text_quote else text
+        return "'" + escaped.replace("'", self.text_quote) + "'"
 
     def type_of(self, kind: pa.DataType) -> str:
         """An Arrow type.

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -37,12 +38,25 @@ _DUCKDB = DIALECTS["duckdb"]
 _READ_AT_ONCE = 16
 
 
-def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duckdb.DuckDBPyConnection:
+_CLOSED = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+}
+"""DuckDB downloads and loads nothing by itself: all that is needed is built in."""
+
+
+def connect(
+    output: str, *, unfinished: bool = False, only_run: str = "", scratch: str = ""
+) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection, times in UTC, with a view for each table of the output.
 
     The views are each document type, `documents`, `dead_letters`, `dead_letters_open`, `ledger`, `cost`, `cards` and
     `latest_…`; `runs` is a table. `unfinished` shows runs without a receipt too, as far as they are written;
     with `only_run` the views but `runs` show that one, and no other file is opened.
+
+    Queries reach no file but those of the output. `scratch` is a folder for what does not fit into memory, and the only
+    other one that they may write to; without it what does not fit is an error.
 
     A file that is missing or damaged is left out, and a warning names it.
 
@@ -62,15 +76,16 @@ def connect(output: str, *, unfinished: bool = False, only_run: str = "") -> duc
             read_receipt(folder, run_id)
         raise UsageError(f"--output {output} holds no run that has ended; run a backfill into it first")
     try:
-        connection = _with_views(folder, files)
+        connection = _with_views(folder, files, scratch)
     except (duckdb.Error, FileNotFoundError) as error:  # at this point it tells of files, not of what is in them
         whole = _whole(folder, files)
         if whole == files:
             raise UsageError(f"--output {output} is not whole: {str(error).splitlines()[0]}") from None
-        connection = _with_views(folder, whole)
+        connection = _with_views(folder, whole, scratch)
     connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
     connection.execute("COMMENT ON TABLE runs IS 'The receipts, one row for each run'")
     _create(connection, COST)
+    _lock(connection, folder, scratch)
     return connection
 
 
@@ -81,7 +96,7 @@ def connect_empty() -> duckdb.DuckDBPyConnection:
         UsageError: DuckDB is not installed.
     """
     try:
-        connection = _with_views(LocalFolder("."), {})
+        connection = _with_views(LocalFolder("."), {}, "")
     except ImportError:
         raise UsageError("DuckDB is not installed; pip install 'cardbeam[sql]'") from None
     connection.execute(RUNS_TABLE, [[]])
@@ -89,10 +104,19 @@ def connect_empty() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _with_views(folder: Folder, files: _Files) -> duckdb.DuckDBPyConnection:
+def _lock(connection: duckdb.DuckDBPyConnection, folder: Folder, scratch: str) -> None:
+    """Have queries reach the output and the scratch folder alone; no statement takes this back."""
+    from pipeline.catalog.duckdb_files import SCHEME  # noqa: PLC0415  # fsspec is of the extra
+
+    root = str(Path(folder.root).absolute()) if folder.is_local else f"{SCHEME}:/"
+    connection.execute("SET allowed_directories = ?", [[root, *([scratch] if scratch else [])]])
+    connection.execute("SET enable_external_access = false")
+
+
+def _with_views(folder: Folder, files: _Files, scratch: str) -> duckdb.DuckDBPyConnection:
     import duckdb  # noqa: PLC0415  # an extra
 
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={**_CLOSED, "temp_directory": scratch})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET parquet_metadata_cache = true")  # each view looks at every file again
     with _reachable(connection, folder, files) as root:
@@ -177,7 +201,7 @@ def _by_table(files: Iterable[tuple[str, int | None]]) -> _Files:
 def _reachable(connection: duckdb.DuckDBPyConnection, folder: Folder, files: _Files) -> Iterator[str]:
     """What stands before a path for DuckDB to open it; within it, views are made at little cost."""
     if folder.is_local:
-        yield folder.root
+        yield str(Path(folder.root).absolute())
         return
     from pipeline.catalog.duckdb_files import SCHEME, FolderFiles  # noqa: PLC0415  # fsspec is of the extra
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.layered_options import layer
 from pipeline.cli.options import add_config, known_options
 from pipeline.cli.parser import Parser
+from pipeline.cli.plain_text import CONTROLS, PICTURES
+from pipeline.cli.private_folder import private_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -36,50 +40,88 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError(problem)
     if (path := local_path(asked.output)) is not None and not path.exists():
         raise UsageError(f"--output {asked.output} does not exist")
-    connection = connect(asked.output, unfinished=asked.unfinished)
-    write = _WRITERS[asked.format]
-    if asked.query is None and sys.stdin.isatty():
-        _prompt(connection, write)
-    else:
-        _run(connection, asked.query or sys.stdin.read(), write)
+    with private_folder() as scratch:
+        session = _Session(connect(asked.output, unfinished=asked.unfinished, scratch=scratch), scratch, asked.format)
+        if asked.query is None and sys.stdin.isatty():
+            _prompt(session)
+        else:
+            _run(session, asked.query or sys.stdin.read())
     return EXIT_COMPLETE
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A connection that writes into its scratch folder alone, and the format that results are printed in."""
+
+    connection: DuckDBPyConnection
+    scratch: str
+    format: str
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="run.sh sql", description=main.__doc__)
     parser.add_argument("--output", required=True, help="The output folder of a backfill, local or in a bucket.")
-    parser.add_argument("--format", choices=tuple(_WRITERS), default="table", help="Default: %(default)s.")
+    parser.add_argument("--format", choices=tuple(_FORMATS), default="table", help="Default: %(default)s.")
     parser.add_argument("--unfinished", action="store_true", help="Show runs without a receipt too, as far as they go.")
     parser.add_argument("query", nargs="?", help="SQL; SHOW TABLES lists the views. Default: a prompt.")
     add_config(parser)
     return parser.parse_all(layer("sql", arguments, known_options(parser, has_runner=False)).arguments)
 
 
-def _run(connection: DuckDBPyConnection, script: str, write: Callable[[DuckDBPyRelation], None]) -> None:
+def _run(session: _Session, script: str) -> None:
     """Run each statement of a script and write what it gives.
 
     Raises:
-        UsageError: DuckDB does not take it, in DuckDB's words unless these quote a value.
+        UsageError: DuckDB does not take it, in DuckDB's words unless these may quote a value.
     """
     import duckdb  # noqa: PLC0415  # an extra
 
+    shown = (
+        duckdb.BinderException,
+        duckdb.CatalogException,
+        duckdb.IOException,
+        duckdb.NotImplementedException,
+        duckdb.OutOfMemoryException,
+        duckdb.ParserException,
+        duckdb.PermissionException,
+    )
     try:
-        for statement in connection.extract_statements(script):
-            relation = connection.sql(statement.query)
-            if relation is not None:
-                write(relation)
-    except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
+        for statement in session.connection.extract_statements(script):
+            if statement.type == duckdb.StatementType.COPY:
+                _copy(session, statement.query)
+            elif (relation := session.connection.sql(statement.query)) is not None:
+                _write(session, relation)
+    except shown as error:
+        raise UsageError(str(error)) from None
+    except duckdb.Error as error:
         message = str(error).split(":")[0]
         raise UsageError(f"{message} in a value, which is not shown for it may be of a card; try TRY_CAST") from None
-    except duckdb.Error as error:
-        raise UsageError(str(error)) from None
 
 
-def _prompt(connection: DuckDBPyConnection, write: Callable[[DuckDBPyRelation], None]) -> None:
+def _copy(session: _Session, statement: str) -> None:
+    """Run COPY … TO into the scratch folder, and move what it wrote to where it was to go.
+
+    No other statement can write outside, so no function or setting that a query names can either.
+    """
+    if not (found := list(_COPY_TO.finditer(statement))):
+        session.connection.sql(statement)
+        return
+    target, beside = found[-1], Path(session.scratch, uuid.uuid4().hex)
+    session.connection.sql(f"{statement[: target.start('path')]}{beside}{statement[target.end('path') :]}")
+    wanted = Path(target["path"].replace("''", "'"))
+    if beside.is_dir() and wanted.exists():
+        raise UsageError(f"{wanted} exists already: COPY to another folder, or remove it first")
+    try:
+        shutil.move(beside, wanted)
+    except OSError as error:
+        raise UsageError(f"COPY cannot write its result: {error}") from None
+
+
+def _prompt(session: _Session) -> None:
     print(_HELP)
     for script in _typed():
         try:
-            _run(connection, script, write)
+            _run(session, script)
         except UsageError as error:
             print(error, file=sys.stderr)
         except KeyboardInterrupt:
@@ -106,27 +148,42 @@ def _typed() -> Iterator[str]:
             lines = []
 
 
-def _table(relation: DuckDBPyRelation) -> None:
-    relation.show(max_rows=_SHOWN_ROWS)
+def _write(session: _Session, relation: DuckDBPyRelation) -> None:
+    """Print a result. Through a file: to open standard output by name would cut off what `>>` appends to."""
+    if session.format == "table":
+        relation.show(max_rows=_SHOWN_ROWS)
+        return
+    path = Path(session.scratch, "result")
+    shown = f"SELECT {_for_spreadsheets(relation)} FROM result" if session.format == "csv" else "FROM result"
+    relation.query("result", f"COPY ({shown}) TO '{path}' (FORMAT {_FORMATS[session.format]})")
+    with path.open("rb") as file:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+    path.unlink()
+    sys.stdout.flush()
 
 
-def _copied(file_format: str) -> Callable[[DuckDBPyRelation], None]:
-    """A writer by DuckDB's COPY, through a file: opening standard output by name would cut off what `>>` appends to."""
-
-    def write(relation: DuckDBPyRelation) -> None:
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch, "result")
-            relation.query("result", f"COPY result TO '{path}' (FORMAT {file_format})")
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.flush()
-
-    return write
+def _for_spreadsheets(relation: DuckDBPyRelation) -> str:
+    """The columns of a result as CSV for people: a text that a spreadsheet would take for a formula, or a terminal for
+    a command, is neither any more. The other formats give each text as it is."""
+    return ", ".join(_neutral(name, str(kind)) for name, kind in zip(relation.columns, relation.types, strict=True))
 
 
-_WRITERS: dict[str, Callable[[DuckDBPyRelation], None]] = {
-    "table": _table,
-    "csv": _copied("csv, HEADER"),
-    "json": _copied("json"),
-    "parquet": _copied("parquet"),
-}
+def _neutral(name: str, kind: str) -> str:
+    column = '"' + name.replace('"', '""') + '"'
+    if _PLAIN.fullmatch(kind):
+        return column
+    text = f"translate(CAST({column} AS VARCHAR), {_sql_text(CONTROLS)}, {_sql_text(PICTURES)})"
+    return f"CASE WHEN regexp_matches({text}, '^[-=+@\\t]') THEN chr(39) || {text} ELSE {text} END AS {column}"
+
+
+def _sql_text(text: str) -> str:
+    """A text as DuckDB reads it, whatever it holds."""
+    return " || ".join(f"chr({ord(letter)})" for letter in text)
+
+
+_PLAIN = re.compile(
+    r"BOOLEAN|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|DECIMAL\(.*\)|FLOAT|DOUBLE|DATE|TIME|TIMESTAMP( WITH TIME ZONE)?"
+)
+"""Types whose values are no text."""
+_FORMATS = {"table": "", "csv": "csv, HEADER", "json": "json", "parquet": "parquet"}
+_COPY_TO = re.compile(r"\bTO\s+'(?P<path>(?:[^']|'')*)'", re.IGNORECASE)

@@ -13,6 +13,7 @@ from cardbeam.run_state.receipt import INTERRUPTED, WATCHING
 from cardbeam.storage.folder import Folder
 from pipeline.catalog.views import connect
 from pipeline.cli.exit_codes import UsageError
+from pipeline.cli.private_folder import private_folder
 
 if TYPE_CHECKING:
     import jinja2
@@ -37,19 +38,20 @@ def write_report(folder: Folder, run_id: str) -> str:
         templates = _templates()
     except ImportError as error:
         raise UsageError(f"{error.name} is not installed; pip install 'cardbeam[report]'") from None
-    connection = connect(folder.root, only_run=run_id)
-    facts = facts_of(connection, run_id)
-    page = templates.get_template("report.html").render(
-        facts=facts,
-        run=facts.run,
-        sentence=sentence(facts.run),
-        plots=plots_of(facts),
-        unsure=shares_unsure(facts),
-        confidences={name: plot_confidences(name, fields) for name, fields in facts.confidences.items()},
-    )
-    path = run_file(run_id, REPORT_FILE)
-    folder.write(path, page.encode())
-    _write_index(folder, templates, connection)
+    with private_folder() as scratch:
+        connection = connect(folder.root, only_run=run_id, scratch=scratch)
+        facts = facts_of(connection, run_id)
+        page = templates.get_template("report.html").render(
+            facts=facts,
+            run=facts.run,
+            sentence=sentence(facts.run),
+            plots=plots_of(facts),
+            unsure=shares_unsure(facts),
+            confidences={name: plot_confidences(name, fields) for name, fields in facts.confidences.items()},
+        )
+        path = run_file(run_id, REPORT_FILE)
+        folder.write(path, page.encode())
+        _write_index(folder, templates, connection)
     return path
 
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from cardbeam import telemetry
 from cardbeam.storage.folder import Folder
 from pipeline.cli.logs import in_run
+from pipeline.cli.plain_text import unfiltered
 from pipeline.runs.registry import Run
 from pipeline.runs.run_metrics import observe_status
 from pipeline.runs.status import RecordCounter, Status, line
@@ -29,7 +30,7 @@ def show_progress(folder: Folder, run: Run, observe: Callable[[Status], None] = 
     """Show how the run stands until the block ends, and hand it to `observe`; nothing before the first interval."""
     is_terminal = sys.stderr.isatty()
     stop = threading.Event()
-    bar = tqdm(unit="image", file=sys.stderr, disable=not is_terminal, leave=False)
+    bar = tqdm(unit="image", file=unfiltered(sys.stderr), disable=not is_terminal, leave=False)
     show = _bar(bar) if is_terminal else partial(_log_status, run)
     every_s = _BAR_EVERY_S if is_terminal else _LINE_EVERY_S
 

@@ -192,3 +192,18 @@ def test_views_in_spark(seed: int, tmp_path: Path, spark: Any) -> None:
         for name, of in _COMPARED.items()
     }
     assert found == _rows_of_sql(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("engine", "text"),
+    [
+        ("spark", r"'a\\b\'c'"),
+        ("bigquery", r"'a\\b\'c'"),
+        ("athena", r"'a\\b\'c'"),
+        ("duckdb", r"'a\b''c'"),
+        ("trino", r"'a\b''c'"),
+    ],
+)
+def test_a_text_ends_where_it_ends(engine: str, text: str) -> None:
+    """A backslash before a quote does not free it: where it escapes, it is escaped."""
+    assert DIALECTS[engine].text(r"a\b'c") == text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -331,6 +332,80 @@ def test_no_value_in_errors(root: str) -> None:
     with pytest.raises(UsageError) as error:
         sql.main([f"--output={root}", "SELECT CAST(full_name AS DATE) FROM passport"])
     assert str(error.value) == ("Conversion Error in a value, which is not shown for it may be of a card; try TRY_CAST")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "CREATE TABLE t (name VARCHAR UNIQUE); INSERT INTO t SELECT full_name FROM passport, range(2)",
+        "SELECT error(full_name) FROM passport",
+        "SELECT strptime(full_name, '%Y') FROM passport",
+        "SELECT full_name::ENUM('a') FROM passport",
+    ],
+)
+def test_no_value_in_any_error(query: str, root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever raises it, a constraint or a function, the values of the tables are not shown."""
+    names = [name for (name,) in connect(root).sql("SELECT DISTINCT full_name FROM passport").fetchall() if name]
+    assert main(["sql", f"--output={root}", query]) == 2
+    err = capsys.readouterr().err
+    assert ("which is not shown" in err, [name for name in names if name in err]) == (True, [])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM read_text('/etc/hostname')",
+        "SELECT * FROM glob('/etc/*')",
+        "ATTACH 'OUT/other.db'",
+        "EXPORT DATABASE 'OUT/all'",
+        "SET enable_external_access = true",
+        "SET allowed_directories = ['/']",
+        "SET temp_directory = 'OUT'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "COPY passport FROM '/etc/hostname'",
+    ],
+)
+def test_a_query_reaches_nothing_but_the_output(query: str, root: str, tmp_path: Path) -> None:
+    """It reads no other file, writes none, and loads no extension, whatever it sets before."""
+    with pytest.raises(UsageError):
+        sql.main([f"--output={root}", query.replace("OUT", str(tmp_path))])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_copy_writes_where_it_says(root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """COPY TO is the one statement that writes: a file, or a folder of partitions that is not there yet."""
+    monkeypatch.chdir(tmp_path)
+    count = "(SELECT count(*) AS n, ' TO ''x''' AS other, 'a' AS part FROM passport)"
+    sql.main([f"--output={root}", f"COPY {count} TO 'it''s.csv' (FORMAT csv, DELIMITER ';'); SELECT 1"])
+    sql.main([f"--output={root}", f"copy {count} to '{tmp_path}/parts' (FORMAT parquet, PARTITION_BY (part))"])
+    assert Path("it's.csv").read_text() == "n;other;part\n59; TO 'x';a\n"
+    assert [path.parent.name for path in Path("parts").rglob("*.parquet")] == ["part=a"]
+    with pytest.raises(UsageError, match="parts exists already"):
+        sql.main([f"--output={root}", f"copy {count} to '{tmp_path}/parts' (FORMAT parquet, PARTITION_BY (part))"])
+
+
+def test_a_result_commands_no_terminal_and_no_spreadsheet(
+    root: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Escapes are shown as their pictures, and a text of CSV that would be a formula is a text."""
+    query = "SELECT chr(27) || '[31mred' AS a, '=cmd()' AS b, -1 AS c, ['@x', chr(7)] AS d, '+84 90' AS e, 'Lê' AS f"
+    assert main(["sql", f"--output={root}", "--format=csv", query]) == 0
+    assert capfd.readouterr().out == "a,b,c,d,e,f\n␛[31mred,'=cmd(),-1,\"[@x, ␇]\",'+84 90,Lê\n"
+    assert main(["sql", f"--output={root}", query]) == 0
+    shown = capfd.readouterr().out
+    assert ("\x1b" in shown, "␛[31mred" in shown) == (False, True)
+    assert main(["sql", f"--output={tmp_path}/\x1b]0;evil\x07", query]) == 2
+    assert "\x1b" not in capfd.readouterr().err
+
+
+def test_nothing_is_left_in_the_temporary_folder(root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit into memory goes to a private folder, which goes with the command."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    spilled = "SET memory_limit = '60MB'; SET threads = 1; SET preserve_insertion_order = false; SELECT count(*) FROM "
+    spilled += "(SELECT range::VARCHAR || repeat('x', 90) AS x FROM range(2000000) ORDER BY hash(x))"
+    assert main(["sql", f"--output={root}", spilled]) == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
