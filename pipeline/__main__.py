@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cardbeam.storage.uris import redact
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_USAGE, UsageError, exit_status_of
 from pipeline.cli.logs import configure_logging
 from pipeline.cli.plain_text import plain, plain_streams
@@ -94,7 +95,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it ends
         return _EXIT_PIPE
     except OSError as error:
-        print(f"run.sh {command}: {error}", file=sys.stderr)
+        print(f"run.sh {command}: {redact(str(error))}", file=sys.stderr)
         return exit_status_of(error)
     except KeyboardInterrupt:
         more = "; the same command resumes the run" if _COMMANDS[command].is_resumed else ""

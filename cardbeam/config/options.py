@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import MISSING, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from cardbeam.storage.object_store import BUCKET_SCHEMES, is_in_bucket
 from cardbeam.storage.uris import local_path
@@ -38,6 +40,21 @@ def validate_uri(option: str, uri: str) -> Iterator[SettingError]:
         yield f"--{option} {uri} names the host {host}, expected file:///PATH"
     if scheme in BUCKET_SCHEMES and not host:
         yield f"--{option} {uri} names no bucket, expected {scheme}://BUCKET/…"
+
+
+def is_insecure(url: str) -> bool:
+    """Whether a URL is http:// to another machine than this one."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:  # a bracket without the other
+        return False
+    if parts.scheme.lower() != "http" or host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return True
 
 
 def _is_text(argument: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from cardbeam.config.options import SettingError, at_least, option, validate_output, validate_uri
+from cardbeam.config.options import SettingError, at_least, is_insecure, option, validate_output, validate_uri
 from cardbeam.config.prices import affordable_calls
 from cardbeam.config.side_pattern import DEFAULT_SIDES, compile_sides
 from cardbeam.config.time_window import end_of
@@ -106,6 +106,11 @@ class EndpointSettings:
         help='A JSON file {"api_key": …, "api_secret": …} that workers read at set-up; without it they take '
         "CARD_API_KEY and CARD_API_SECRET from their environment.",
     )
+    allow_insecure_http: bool = option(
+        False,
+        help="Let --endpoint_url and --credentials_uri be http:// on another machine: images and credentials then "
+        "cross the network in clear text.",
+    )
 
     def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
@@ -121,6 +126,12 @@ class EndpointSettings:
                 "--endpoint_url holds credentials, a query or a fragment: give the base URL alone, credentials by the "
                 "environment"
             )
+        for name in ("endpoint_url", "credentials_uri"):
+            if not self.allow_insecure_http and is_insecure(getattr(self, name) or ""):
+                yield (
+                    f"--{name} is http:// to another machine, so images and credentials would cross the network in "
+                    "clear text: use https://, or give --allow_insecure_http"
+                )
         yield from at_least(self, timeout_s=0.1, max_attempts=1)
 
 

@@ -20,6 +20,7 @@ from cardbeam.run_state.stop_signal import StopReason
 from cardbeam.storage.damaged_file import DamagedFile, OnDamage, lost_records, refuse
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import decode_state, encode_state, is_of
+from cardbeam.storage.uris import redact
 
 RECEIPT_FILE = "receipt.json"
 WATCHING = "watching"
@@ -211,9 +212,16 @@ def _text(moment: datetime) -> str:
 
 
 def _plain(settings: Settings) -> dict[str, Any]:
-    """The settings by option name. They hold no secret by construction."""
+    """The settings by option name. They hold no secret by construction, but for URIs, which may be signed."""
     groups = (settings.input, settings.endpoint, settings.rate, settings.output)
-    return {name: value for group in groups for name, value in asdict(group).items()}
+    return {name: redacted(value) for group in groups for name, value in asdict(group).items()}
+
+
+def redacted(value: Any) -> Any:
+    """The value of an option, with its URIs as they may be shown."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(redacted, value))
+    return redact(value) if isinstance(value, str) else value
 
 
 def write_receipt(folder: Folder, receipt: Receipt) -> Receipt:

@@ -11,7 +11,7 @@ import smart_open
 from cardbeam.errors import CardbeamError
 from cardbeam.storage.object_store import is_in_bucket, object_at
 from cardbeam.storage.range_reader import open_object
-from cardbeam.storage.uris import local_name
+from cardbeam.storage.uris import local_name, redact
 from cardbeam.storage.web import is_web, open_web
 
 CANNOT_OPEN = (OSError, ValueError, ImportError, NotImplementedError)
@@ -22,6 +22,9 @@ class SourceError(CardbeamError):
     """An input that cannot be listed or read; the message names the input and what went wrong."""
 
     exit_status = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))
 
 
 def open_source(uri: str) -> IO[bytes]:

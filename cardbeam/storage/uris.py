@@ -10,6 +10,10 @@ from urllib.parse import unquote_to_bytes, urlsplit
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>/.*)", re.DOTALL)
 """RFC 3986, 3.1; one letter alone is no scheme here, for it may be a drive."""
 
+_WEB = re.compile(
+    r"(?P<scheme>https?://)(?:[^\s/?#@'\"<>]*@)?(?P<shown>[^\s?#'\"<>]*)(?P<hidden>[?#][^\s'\"<>]*)?", re.IGNORECASE
+)
+
 
 def normal_uri(uri: str) -> str:
     """A URI with its scheme as it is compared: in small letters, and `file:/a/b` as `file:///a/b` (RFC 8089)."""
@@ -19,6 +23,16 @@ def normal_uri(uri: str) -> str:
     if scheme == "file":
         return f"file://{rest.removeprefix('//')}"
     return f"{scheme}:{rest}" if rest.startswith("//") else uri
+
+
+def redact(text: str) -> str:
+    """A URI, or a text that holds some, for messages, logs and files about a run: web URIs without user, password,
+    query and fragment, which may be a signature that opens what the URI names."""
+    return _WEB.sub(_shown, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    return f"{found['scheme']}{found['shown']}{'?…' if found['hidden'] else ''}"
 
 
 def local_name(uri: str) -> str | None:

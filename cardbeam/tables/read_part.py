@@ -27,6 +27,7 @@ from cardbeam.storage.read_parquet import opened_ledger
 from cardbeam.tables.group_by_type import ResponsesByType
 from cardbeam.tables.parquet_options import batched
 from cardbeam.tables.parse import RESPONSE_COLUMNS, parse_responses
+from cardbeam.tables.redacted import redacted_dead_letters
 from schemas.run_tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 
 SLICE_ROWS = 2048
@@ -110,7 +111,7 @@ class _Reader:
         is_answered = np.asarray(pc.equal(ledger["outcome"], RecordStatus.SUCCEEDED.value))
         is_dead = np.asarray(pc.equal(ledger["outcome"], RecordStatus.FAILED.value))
         answered = _rows(ledger.select(RESPONSE_COLUMNS), shown & is_answered)
-        failed = _rows(ledger.select(DEAD_LETTERS_SCHEMA.names), shown & is_dead)
+        failed = redacted_dead_letters(_rows(ledger.select(DEAD_LETTERS_SCHEMA.names), shown & is_dead))
         kept = _rows(ledger, keep)
         counts = replace(
             _calls(part, kept), answered=len(answered), failed=len(failed), dead_letters=_value_counts(failed["code"])
@@ -134,7 +135,7 @@ class _Reader:
 
     def _documents(self, document_type: str, answered: pa.Table) -> Slice:
         parsed = parse_responses(answered, document_type, self._duplicates)
-        failed = parsed.dead_letters
+        failed = redacted_dead_letters(parsed.dead_letters)
         counts = PartCounts(
             self._part.run_id,
             self._part.spans,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cardbeam.errors import CardbeamError
+from cardbeam.storage.uris import redact
 from pipeline.cli.remote_error import remote_error
 
 _OF_A_STEP = "_tagged_with_step"
@@ -45,3 +46,6 @@ class UsageError(CardbeamError):
     """What was asked cannot be done; the message says what was got and what was expected."""
 
     exit_status = EXIT_USAGE
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redact(message))

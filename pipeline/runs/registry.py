@@ -17,7 +17,7 @@ import orjson
 
 from cardbeam.config.settings import Settings
 from cardbeam.run_state.layout import JOURNAL, LEDGER, RUNS, of_run, run_file, run_id_of
-from cardbeam.run_state.receipt import RECEIPT_FILE, Receipt, read_receipt
+from cardbeam.run_state.receipt import RECEIPT_FILE, Receipt, read_receipt, redacted
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import encode_state, read_state
@@ -162,7 +162,7 @@ def _with_file(folder: Folder, name: str) -> list[str]:
 def _plain(settings: Settings) -> dict[str, Any]:
     """The settings by option name, as they come back from JSON. They hold no secret by construction."""
     groups = (settings.input, settings.endpoint, settings.rate, settings.output)
-    named = {name: value for group in groups for name, value in asdict(group).items()}
+    named = {name: redacted(value) for group in groups for name, value in asdict(group).items()}
     if settings.replay is not None:
         named["replay"] = asdict(settings.replay)
     plain: dict[str, Any] = orjson.loads(orjson.dumps(named))
