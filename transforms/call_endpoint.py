@@ -39,7 +39,6 @@ from cardbeam.model.request_codec import unpack
 from cardbeam.model.result import Counts, RequestResult, StatusCount
 from cardbeam.process import configure_process
 from cardbeam.run_state.run_lock import refuse_if_taken_over
-from cardbeam.storage.folder import open_folder
 from transforms.count_results import CountInputs, CountResults
 from transforms.metrics import NAMESPACE, CallMetrics, display_data_of
 from transforms.shared_index import BatchesOfBundle, SharedIndex
@@ -77,7 +76,7 @@ class CallEndpoint(beam.PTransform):
 
 
 def _own_run(_: Counts, output: OutputSettings) -> str:
-    refuse_if_taken_over(open_folder(output.output), output.run_id)
+    refuse_if_taken_over(output.folder(), output.run_id)
     return output.run_id
 
 

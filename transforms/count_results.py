@@ -22,7 +22,6 @@ from cardbeam.config.settings import OutputSettings
 from cardbeam.model.result import THROTTLED_US, Counts, RequestResult, StatusCount
 from cardbeam.run_state.job_attempt import begin_attempt
 from cardbeam.run_state.layout import COUNTS_FILE, run_file
-from cardbeam.storage.folder import open_folder
 
 
 @with_input_types(StatusCount)
@@ -41,7 +40,7 @@ class CountInputs(beam.PTransform):
 
 
 def _write_counts(counts: Counts, settings: OutputSettings, launch: str) -> str:
-    folder = open_folder(settings.output)
+    folder = settings.folder()
     folder.write(run_file(settings.run_id, COUNTS_FILE), orjson.dumps(counts))
     return begin_attempt(folder, settings.run_id, launch)
 

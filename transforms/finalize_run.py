@@ -28,7 +28,7 @@ from cardbeam.run_state.receipt import (
 )
 from cardbeam.run_state.run_lock import TakenOver, refuse_if_taken_over
 from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
-from cardbeam.storage.folder import Folder, open_folder
+from cardbeam.storage.folder import Folder
 from cardbeam.tables.check_output import check_run
 from cardbeam.tables.finalize import all_files, done_with, finalize_run, strays
 
@@ -78,7 +78,7 @@ def _end(
     outcome_counts: Counts, settings: Settings, started_at: datetime, parts: list[PartCounts], files: list[WrittenFile]
 ) -> Receipt:
     now = datetime.fromtimestamp(time.time(), timezone.utc)
-    folder = open_folder(settings.output.output)
+    folder = settings.output.folder()
     refuse_if_taken_over(folder, settings.output.run_id)
     if (
         outcome_counts.get(RequestOutcome.DEFERRED.value)
@@ -103,7 +103,7 @@ def _write_own(folder: Folder, receipt: Receipt) -> Receipt:
 def _refresh(
     run_id: str, output: OutputSettings, parts: list[PartCounts], files: list[WrittenFile]
 ) -> Iterator[Receipt]:
-    folder = open_folder(output.output)
+    folder = output.folder()
     check_run(folder, run_id)  # again: what is deleted now may have been made of what is missing
     parts = [part for part in parts if part.run_id == run_id]
     files = all_files(folder, run_id, [file for file in files if file.run_id == run_id])

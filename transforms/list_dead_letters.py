@@ -11,7 +11,6 @@ from apache_beam.typehints import with_input_types
 from cardbeam.config.settings import ReplaySettings, Settings
 from cardbeam.inputs.dead_letters import list_dead_letter_requests
 from cardbeam.model.request import Request
-from cardbeam.storage.folder import open_folder
 from transforms.list_inputs import ListedInputs, list_and_count
 
 
@@ -29,7 +28,7 @@ class ListDeadLetters(beam.PTransform):
 
 
 def _find(_: bytes, *, settings: Settings) -> Iterator[Request]:
-    folder = open_folder(settings.output.output)
+    folder = settings.output.folder()
     return list_dead_letter_requests(
         folder, settings.output.run_id, settings.replay or ReplaySettings(), settings.resumes
     )

@@ -19,7 +19,6 @@ from cardbeam.config.settings import OutputSettings
 from cardbeam.model.part import Part, PartCounts
 from cardbeam.process import configure_process
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES, LEDGER, TABLES
-from cardbeam.storage.folder import open_folder
 from cardbeam.tables.parsed_rows import ParsedRows, parse_part
 from cardbeam.tables.part_plan import plan_parts
 from transforms.parsed_rows_coder import register_coders
@@ -62,7 +61,7 @@ class _PlanFn(beam.DoFn):
         self._settings = settings
 
     def process(self, run_id: str) -> list[Part]:
-        parts = plan_parts(open_folder(self._settings.output), run_id)
+        parts = plan_parts(self._settings.folder(), run_id)
         pa.default_memory_pool().release_unused()  # what calls and planning took and do not need any more
         return parts
 
@@ -77,6 +76,6 @@ class _ParseFn(beam.DoFn):
         configure_process()
 
     def process(self, part: Part) -> Iterator[PartCounts | TaggedOutput]:
-        for one in parse_part(open_folder(self._settings.output), part):
+        for one in parse_part(self._settings.folder(), part):
             yield one if isinstance(one, PartCounts) else TaggedOutput(_TAGS[one.table], one)
         pa.default_memory_pool().release_unused()  # or what is kept of each part adds up

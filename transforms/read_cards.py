@@ -33,7 +33,6 @@ from cardbeam.process import configure_process
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES, JOURNAL, LEDGER, run_file, run_id_of
 from cardbeam.run_state.run_lock import refuse_if_taken_over
 from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
-from cardbeam.storage.folder import open_folder
 from cardbeam.tables.parsed_rows import of_items, parse_part
 from cardbeam.tables.part_plan import plan_items
 from transforms.call_endpoint import CallEndpoint
@@ -157,7 +156,7 @@ class _PlanFn(beam.DoFn):
         self._output = output
 
     def process(self, counts: Counts, items: Iterable[str]) -> list[Part]:
-        folder = open_folder(self._output.output)
+        folder = self._output.folder()
         refuse_if_taken_over(folder, self._output.run_id)
         if left := counts.get(RequestOutcome.DEFERRED.value):
             stop = read_stop(folder, run_file(self._output.run_id, STOP_FILE))
@@ -179,7 +178,7 @@ class _ParseFn(beam.DoFn):
 
     def process(self, part: Part, items: Iterable[str]) -> Iterator[TaggedOutput]:
         wanted = self._wanted = self._wanted or _id_set(items)  # the same for all parts
-        for one in parse_part(open_folder(self._output.output), part, with_ledger=True):
+        for one in parse_part(self._output.folder(), part, with_ledger=True):
             if not isinstance(one, PartCounts) and (some := of_items(one, wanted)) is not None:
                 yield TaggedOutput(_TAGS[one.table], some.rows)
 

@@ -10,7 +10,6 @@ from cardbeam.config.settings import Settings
 from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.refresh import IndexFollower
 from cardbeam.model.grouping import batch_of
-from cardbeam.storage.folder import open_folder
 
 
 class SharedIndex:
@@ -28,7 +27,7 @@ class SharedIndex:
     def follower(self) -> IndexFollower:
         """The process's index with what keeps it up to date."""
         output, is_replay = self._settings.output, self._settings.replay is not None
-        load = partial(IndexFollower, open_folder(output.output), output.run_id, is_replay=is_replay)
+        load = partial(IndexFollower, output.folder(), output.run_id, is_replay=is_replay)
         self._held = self._shared.acquire(load)
         return self._held
 

@@ -21,7 +21,6 @@ from cardbeam.model.grouping import group_key
 from cardbeam.model.request_codec import pack
 from cardbeam.process import configure_process
 from cardbeam.run_state.heartbeat import HeartbeatMonitor
-from cardbeam.storage.folder import open_folder
 from cardbeam.watch.notification_feed import NotificationFeed, open_feed
 from cardbeam.watch.watcher import Watcher
 from transforms import metrics
@@ -126,7 +125,7 @@ class _WatchFn(beam.DoFn):
         tracker.defer_remainder()
 
     def _open(self, number: int) -> Watcher:
-        folder, run_id = open_folder(self._settings.output.output), self._settings.output.run_id
+        folder, run_id = self._settings.output.folder(), self._settings.output.run_id
         listener = HeartbeatMonitor(folder, run_id, self._session, time.monotonic)
         self.teardown()
         self._feed = open_feed(

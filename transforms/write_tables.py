@@ -17,7 +17,6 @@ from cardbeam.config.settings import OutputSettings
 from cardbeam.model.part import WrittenFile
 from cardbeam.process import configure_process
 from cardbeam.run_state.layout import LEDGER
-from cardbeam.storage.folder import open_folder
 from cardbeam.tables.compaction import merge
 from cardbeam.tables.parsed_rows import ParsedRows
 from cardbeam.tables.table_writer import TableWriter
@@ -66,7 +65,7 @@ class _WriteFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self.teardown()
-        self._writer = TableWriter(open_folder(self._settings.output))
+        self._writer = TableWriter(self._settings.folder())
 
     def process(self, rows: ParsedRows) -> Iterator[WrittenFile]:
         metrics.count(f"rows_written_{rows.table.rpartition('=')[2]}", len(rows.rows))
@@ -88,4 +87,4 @@ class _MergeFn(beam.DoFn):
 
     def process(self, grouped: tuple[_Table, Iterable[WrittenFile]]) -> Iterator[WrittenFile]:
         (_, table), files = grouped
-        yield from files if table == LEDGER else merge(open_folder(self._settings.output), files)
+        yield from files if table == LEDGER else merge(self._settings.folder(), files)

@@ -40,7 +40,7 @@ from cardbeam.run_state.heartbeat import read_watch_heartbeat
 from cardbeam.run_state.job_attempt import JobAttempt
 from cardbeam.run_state.layout import run_file
 from cardbeam.run_state.stop_signal import StopSignal, suspects
-from cardbeam.storage.folder import Folder, open_folder
+from cardbeam.storage.folder import Folder
 
 _MAX_ELAPSED_S = 600.0
 _IDLE_TIMEOUT_WATCHING_S = 60.0
@@ -92,7 +92,7 @@ class Worker:
     ) -> None:
         """`reload` has `index` know what other workers processed since; `open_limiter` opens a client of a rate
         service."""
-        folder, run_id = open_folder(settings.output.output), settings.output.run_id
+        folder, run_id = settings.output.folder(), settings.output.run_id
         endpoint, rate = settings.endpoint, settings.rate
         stop = StopSignal(folder, run_id)
         life = Liveness(folder, run_id, rate, stop, is_alone=session.is_alone, begins_soon=session.watches)

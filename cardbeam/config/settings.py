@@ -15,6 +15,7 @@ from cardbeam.config.options import SettingError, at_least, is_insecure, option,
 from cardbeam.config.prices import affordable_calls
 from cardbeam.config.side_pattern import DEFAULT_SIDES, compile_sides
 from cardbeam.config.time_window import end_of
+from cardbeam.storage.folder import Folder, open_folder
 from schemas.contract import DEFAULT_ENDPOINT_URL, OPERATIONS, TRANSFERS
 from schemas.outcomes import is_failure_code
 
@@ -22,6 +23,7 @@ SERVICE = re.compile(r"(?P<address>[^/]+:[0-9]+)/(?P<domain>[^/]+)/(?P<entries>[
 """An Envoy rate limit service, with the domain and the descriptor that its rules are about."""
 TOPIC = re.compile(r"kafka://(?P<brokers>[^/@,:]+:[0-9]+(,[^/@,:]+:[0-9]+)*)/(?P<topic>[A-Za-z0-9._-]{1,249})")
 """A topic, with brokers to ask first."""
+_FILE_MODE = re.compile(r"0?6[046][046]")
 
 LOG_LEVELS, LOG_FORMATS = ("debug", "info", "warning", "error"), ("text", "json")
 
@@ -200,13 +202,24 @@ class OutputSettings:
         help="Seconds between journal objects in a bucket: answers younger than that can be lost, and paid again, "
         "when a worker is killed. A local output writes each answer at once.",
     )
+    file_mode: str = option(
+        "0600",
+        help="Permissions of the files that are made in a local output, which hold card text. 0640 lets the group read "
+        "them, and enter their folders.",
+    )
 
     def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
         yield from validate_output(self.output, "give a folder or a bucket prefix")
         if not all(letter.isalnum() or letter in "-_." for letter in self.run_id) or self.run_id in (".", ".."):
             yield f"--run_id is {self.run_id!r}, expected letters, digits, '-', '_' and '.'"
+        if not _FILE_MODE.fullmatch(self.file_mode):
+            yield f"--file_mode is {self.file_mode!r}, expected 0600, 0640, 0644, 0660, 0664 or 0666"
         yield from at_least(self, journal_flush_s=0.1)
+
+    def folder(self) -> Folder:
+        """The output folder."""
+        return open_folder(self.output, int(self.file_mode, 8))
 
 
 @dataclass(frozen=True, slots=True)

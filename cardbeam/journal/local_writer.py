@@ -18,7 +18,7 @@ from cardbeam.errors import CardbeamError
 from cardbeam.journal.record_format import encode, frames, header, key_of
 from cardbeam.journal.writer import segment_name
 from cardbeam.model.record import JournalRecord
-from cardbeam.storage.folder import Folder, make_folder, sync_folder, temporary_path
+from cardbeam.storage.folder import Folder, create_file, make_folder, sync_folder, temporary_path
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 _SEGMENT_BYTES = 32 * 1024 * 1024
@@ -63,13 +63,13 @@ class _Pending:
 class _Segment:
     """A segment on a local disk that is being written: its header is durable before its name is there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, file_mode: int) -> None:
         self.size_bytes = 0
         self._path, self._key, self._records = path, key_of(path.name), 0
         with self._named():
-            make_folder(path.parent)
+            make_folder(path.parent, file_mode)
             temporary = temporary_path(path)
-            self._file = temporary.open("xb", buffering=0)
+            self._file = create_file(temporary, file_mode, buffering=0)
             try:
                 self._write(header(self._key))
                 temporary.rename(path)
@@ -220,7 +220,7 @@ class LocalJournal:
     def _begin_segment(self) -> _Segment:
         path = Path(self._folder.root, segment_name(self._run_id, self._sequence, self._writer))
         self._sequence += 1
-        return _Segment(path)
+        return _Segment(path, self._folder.file_mode)
 
     def _flush_if_possible(self) -> None:
         with suppress(OSError):  # it is what the last append raised

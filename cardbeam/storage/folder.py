@@ -22,6 +22,8 @@ from cardbeam.storage.range_reader import open_object
 from cardbeam.storage.uris import local_path
 
 TEMPORARY_SUFFIX = ".tmp"
+PRIVATE = 0o600
+"""Permissions of local files, unless told otherwise: they hold card text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ class Folder(Files, Protocol):
     def root(self) -> str:
         """Path or URI of the folder."""
 
+    @property
+    def file_mode(self) -> int:
+        """Permissions of local files; a bucket has its own rules."""
+
     def write(self, path: str, content: bytes | memoryview) -> None:
         """Put a whole file in place, over one that is there."""
 
@@ -83,20 +89,35 @@ class LocalFolder:
 
     root: str
     is_local: bool = True
+    file_mode: int = PRIVATE
 
     def _at(self, path: str) -> Path:
         return Path(self.root, path)
 
+    def _beside(self, target: Path) -> Path:
+        """A name in the target's folder, which is there then."""
+        make_folder(target.parent, self.file_mode)
+        return temporary_path(target)
+
+    def _write_beside(self, target: Path, content: bytes | memoryview) -> Path:
+        """A file with the content, on disk, in the target's folder."""
+        beside = self._beside(target)
+        with create_file(beside, self.file_mode) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return beside
+
     def write(self, path: str, content: bytes | memoryview) -> None:
         """Write beside, flush to disk, rename into place."""
-        _put_in_place(_write_beside(self._at(path), content), self._at(path))
+        _put_in_place(self._write_beside(self._at(path), content), self._at(path))
 
     @contextmanager
     def writer(self, path: str) -> Iterator[BinaryIO]:
         """Write beside, flush to disk, rename into place."""
-        beside = _beside(self._at(path))
+        beside = self._beside(self._at(path))
         try:
-            with beside.open("wb") as file:
+            with create_file(beside, self.file_mode) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -106,7 +127,7 @@ class LocalFolder:
 
     def create(self, path: str, content: bytes) -> bool:
         """Write beside, flush to disk, link into place: a link, other than a rename, replaces nothing."""
-        beside = _write_beside(self._at(path), content)
+        beside = self._write_beside(self._at(path), content)
         try:
             os.link(beside, self._at(path))
         except FileExistsError:
@@ -152,16 +173,35 @@ def _unless_gone(error: OSError) -> None:
         raise error
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it that are missing, each durable."""
+def make_folder(path: Path, file_mode: int = PRIVATE) -> None:
+    """Make a folder and those above it that are missing, each durable, for who may read files of that mode."""
     if path.is_dir():
         return
     try:
-        path.mkdir(exist_ok=True)
+        _make_one(path, file_mode)
     except FileNotFoundError:
-        make_folder(path.parent)
-        path.mkdir(exist_ok=True)
+        make_folder(path.parent, file_mode)
+        _make_one(path, file_mode)
     sync_folder(path.parent)
+
+
+def _make_one(path: Path, file_mode: int) -> None:
+    mode = file_mode | (file_mode & 0o444) >> 2  # who may read may enter
+    try:
+        path.mkdir(mode)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        return
+    path.chmod(mode)  # whatever the umask says
+
+
+def create_file(path: Path, file_mode: int, buffering: int = -1) -> BinaryIO:
+    """A file that is not there yet, to be written by its owner, whatever the umask says."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+    if file_mode != PRIVATE:
+        os.fchmod(descriptor, file_mode)
+    return os.fdopen(descriptor, "wb", buffering)
 
 
 def sync_folder(path: Path) -> None:
@@ -183,28 +223,13 @@ def _put_in_place(beside: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def _write_beside(target: Path, content: bytes | memoryview) -> Path:
-    """A file with the content, on disk, in the target's folder."""
-    beside = _beside(target)
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return beside
-
-
-def _beside(target: Path) -> Path:
-    """A name in the target's folder, which is there then."""
-    make_folder(target.parent)
-    return temporary_path(target)
-
-
 @dataclass(frozen=True, slots=True)
 class BucketFolder:
     """A prefix of a bucket: one object a file, each put in one request, so that none is ever there in part."""
 
     root: str
     is_local: bool = False
+    file_mode: int = PRIVATE
 
     def _at(self, path: str) -> Object:
         return object_at(f"{self.root}/{path}")
@@ -251,14 +276,14 @@ class BucketFolder:
         delete_objects(f"{self.root}/{path}" for path in paths)
 
 
-def open_folder(root: str) -> Folder:
-    """The output folder at a path or URI.
+def open_folder(root: str, file_mode: int = PRIVATE) -> Folder:
+    """The output folder at a path or URI; `file_mode` is for files and folders that are made in a local one.
 
     Raises:
         StoreError: the URI is of a scheme that cannot hold an output.
     """
     if (local := local_path(root)) is not None:
-        return LocalFolder(str(local))
+        return LocalFolder(str(local), file_mode=file_mode)
     if not is_in_bucket(root):
         raise StoreError(f"{root}: expected a path, or a URI of {', '.join(BUCKET_SCHEMES)}")
     return BucketFolder(root.rstrip("/"))

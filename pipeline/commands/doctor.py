@@ -16,7 +16,7 @@ from cardbeam.config.settings import (
     WatchSettings,
 )
 from cardbeam.storage.environment import RETRY_S_VARIABLE
-from cardbeam.storage.folder import Folder, open_folder
+from cardbeam.storage.folder import Folder
 from pipeline.cli.exit_codes import EXIT_COMPLETE
 from pipeline.cli.options import parse, refuse_overlap
 from pipeline.launch.check_endpoint import check_clock, check_credentials, check_endpoint
@@ -64,7 +64,7 @@ def examine(settings: Settings, watching: WatchSettings, options: PipelineOption
     yield from check_runner(options)
     yield from check_topic(settings, watching)
     yield from check_images(settings.input)
-    folder = open_folder(settings.output.output)
+    folder = settings.output.folder()
     stored = list(check_store(folder))
     yield from stored
     yield from () if any(one.status == FAILED for one in stored) else check_held(folder)

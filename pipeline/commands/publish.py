@@ -12,7 +12,7 @@ from cardbeam.config.options import SettingError, option
 from cardbeam.config.settings import OutputSettings
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.damaged_file import DamagedFile
-from cardbeam.storage.folder import Folder, open_folder
+from cardbeam.storage.folder import Folder
 from cardbeam.tables.check_output import check_journal
 from pipeline import graph
 from pipeline.catalog.iceberg import CatalogSettings, NotRegistered, open_catalog, register
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     groups = (PublishSettings, OutputSettings, CatalogSettings)
     (_, output, asked), options = parse("publish", str(main.__doc__), arguments, *groups)
     catalog = open_catalog(asked.catalog) if asked.catalog else None
-    folder = open_folder(output.output)
+    folder = output.folder()
     found = runs_with_answers(folder)
     if output.run_id and output.run_id not in found:
         raise UsageError(f"--run_id {output.run_id} has no answers in {output.output}; there are {', '.join(found)}")

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _build(pipeline: beam.Pipeline, settings: Settings, started_at: datetime) -> beam.PCollection[Receipt]:
     """The graph, once the runs before are closed."""
-    resumes = interrupted_replays(open_folder(settings.output.output))
+    resumes = interrupted_replays(settings.output.folder())
     return graph.replay(pipeline, replace(settings, resumes=resumes), started_at)
 
 

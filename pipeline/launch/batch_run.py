@@ -14,7 +14,6 @@ from cardbeam import telemetry
 from cardbeam.config.credentials import read_credentials
 from cardbeam.config.settings import ReportingSettings, Settings, with_window
 from cardbeam.run_state.receipt import read_receipt
-from cardbeam.storage.folder import open_folder
 from cardbeam.storage.open_uri import SourceError
 from pipeline.cli.exit_codes import UsageError
 from pipeline.cli.signals import exit_status_of_signal
@@ -49,7 +48,7 @@ def launch(
     gc.freeze()  # what is loaded by now stays, and a collection that walks over it stops every thread
     options.view_as(TypeOptions).pipeline_type_check = False  # the tests did; it is a fifth of what a run begins with
     settings = with_window(settings, datetime.now().astimezone())
-    folder = open_folder(settings.output.output)
+    folder = settings.output.folder()
     with (
         started_run(folder, settings, command) as run,
         opened_notices(reporting.notify_url, run, folder.root, settings.rate) as notices,

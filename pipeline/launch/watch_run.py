@@ -28,7 +28,7 @@ from cardbeam.run_state.layout import run_file
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.run_state.stop_signal import STOP_FILE, WATCH_STOPPED, StopReason, StopSignal, read_stop
 from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
-from cardbeam.storage.folder import Folder, open_folder
+from cardbeam.storage.folder import Folder
 from cardbeam.tables.publisher import Publisher
 from cardbeam.watch.unprocessed import pending_requests, unsettled
 from cardbeam.watch.watch_status import read_watch_status
@@ -69,7 +69,7 @@ def watch_a_run(
     notify_url: str = "",
 ) -> int:
     """One run, from its lock to its receipt; the exit status."""
-    folder = open_folder(settings.output.output)
+    folder = settings.output.folder()
     with (
         started_run(folder, settings, "watch", when_orphaned=_end_orphans) as run,
         opened_notices(notify_url, run, folder.root, settings.rate) as notices,

@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import orjson
 
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
 from cardbeam.run_state.run_lock import CONFIRMED_FOR_S, LOCK_FILE, boottime_s, end_process, read_lock
 from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
-from cardbeam.storage.folder import Folder
+from cardbeam.storage.folder import Folder, make_folder
 from pipeline.cli.exit_codes import UsageError
 
 HEARTBEAT_INTERVAL_S = 5.0
@@ -118,8 +118,8 @@ def _refuse(content: bytes) -> UsageError:
 @contextmanager
 def _file_lock(lock: _Lock, when_orphaned: Callable[[Folder], None]) -> Iterator[None]:
     path = Path(lock.folder.root, LOCK_FILE)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
+    make_folder(path.parent, lock.folder.file_mode)
+    with _opened(path, lock.folder.file_mode) as file:
         if not _acquired(file):
             file.seek(0)
             raise _refuse(file.read())
@@ -128,6 +128,14 @@ def _file_lock(lock: _Lock, when_orphaned: Callable[[Folder], None]) -> Iterator
         file.write(lock.content())
         file.flush()
         yield
+
+
+def _opened(path: Path, file_mode: int) -> BinaryIO:
+    """A file to read and to add to, made where there is none."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, file_mode)
+    with suppress(PermissionError):  # another user's, who lets us write
+        os.fchmod(descriptor, file_mode)
+    return cast(BinaryIO, os.fdopen(descriptor, "a+b"))
 
 
 def _acquired(file: BinaryIO, sleep: Callable[[float], None] = time.sleep) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
+from cardbeam.journal.open import open_journal
 from cardbeam.storage.folder import TEMPORARY_SUFFIX, LocalFolder, StoredFile, open_folder
+from pipeline.runs.lock import run_lock
 
 
 @pytest.fixture
@@ -126,3 +129,27 @@ def test_a_local_place_opens_as_a_folder(form: str, tmp_path: Path) -> None:
     open_folder(str(place)).write("a", b"1")
     opened = open_folder(str(place) if form == "path" else place.as_uri())
     assert (opened.is_local, opened.read("a")) == (True, b"1")
+
+
+@pytest.mark.parametrize(("umask", "file_mode", "modes"), [(0o022, 0o600, "600 700"), (0o077, 0o640, "640 750")])
+def test_who_may_read_is_not_left_to_the_umask(umask: int, file_mode: int, modes: str, tmp_path: Path) -> None:
+    """Files and folders that are made are the owner's alone, or as was asked; what was there stays as it is."""
+    tmp_path.chmod(0o755)
+    before = os.umask(umask)
+    try:
+        folder = open_folder(str(tmp_path / "new" / "out"), file_mode)
+        folder.write("a/1", b"x")
+        folder.create("b/2", b"x")
+        with folder.writer("c/d/3") as file:
+            file.write(b"x")
+        journal = open_journal(folder, "run", 1.0)
+        journal.check()
+        journal.close()
+        with run_lock(folder, "run"):
+            pass
+    finally:
+        os.umask(before)
+    found = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "new").rglob("*")}
+    assert {f"{mode:o}" for path, mode in found.items() if path.is_file()} == {modes.split(maxsplit=1)[0]}
+    assert {f"{mode:o}" for path, mode in found.items() if path.is_dir()} == {modes.split()[1]}
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
