@@ -106,15 +106,15 @@ install_rapidocr() {
     "$venv/bin/pip" install -qq --disable-pip-version-check --no-deps "rapidocr>=3.4,<4"
 }
 
-# Beam's local runner for what has no end, built once where there is Go; else Beam downloads it.
+# Beam's local runner for what has no end, built once where there is Go, to listen on loopback alone; else Beam
+# downloads one that listens everywhere, and watch refuses to use it unless it is told to.
 install_prism() {
-  [ -x "$venv/bin/prism" ] || ! command -v go >/dev/null && return
-  local version said
+  local version
+  command -v go >/dev/null || return 0
   version=$("$venv/bin/python" -c 'import importlib.metadata; print(importlib.metadata.version("apache-beam"))')
-  say "building prism, Beam's local runner: a minute or two, once"
-  said=$(GOBIN="$venv/bin" CGO_ENABLED=0 go install "github.com/apache/beam/sdks/v2/go/cmd/prism@v$version" 2>&1) && return
-  say "$said"
-  rm -f "$venv/bin/prism"
+  [ -x "$venv/bin/prism-$version" ] && return
+  say "building prism, Beam's local runner: some minutes, once"
+  PYTHONPATH="$here" "$venv/bin/python" -m pipeline.launch.build_prism "$venv/bin/prism-$version" || true
 }
 
 make_venv

@@ -14,6 +14,7 @@ setup(
         "apache-beam>=2.77,<3",
         "obstore>=0.12,<1",
         "orjson>=3.10",
+        "psutil>=7",
         "Pillow>=12.1",
         "pyarrow>=24",
         "pypdfium2>=5",

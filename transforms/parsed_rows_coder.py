@@ -21,13 +21,15 @@ class ParsedRowsCoder(beam.coders.Coder):
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, value.rows.schema) as writer:
             writer.write_table(value.rows)
-        return len(head).to_bytes(_LENGTH_BYTES, "big") + head + sink.getvalue().to_pybytes()
+        content: bytes = sink.getvalue().to_pybytes()
+        return len(head).to_bytes(_LENGTH_BYTES, "big") + head + content
 
     def decode(self, encoded: bytes) -> ParsedRows:
         """The same rows."""
         start = _LENGTH_BYTES + int.from_bytes(encoded[:_LENGTH_BYTES], "big")
         with pa.ipc.open_stream(pa.py_buffer(encoded)[start:]) as reader:
-            return ParsedRows(*orjson.loads(encoded[_LENGTH_BYTES:start]), reader.read_all())
+            table, run_id, part, number = orjson.loads(encoded[_LENGTH_BYTES:start])
+            return ParsedRows(table, run_id, part, number, reader.read_all())
 
     def estimate_size(self, value: ParsedRows) -> int:
         """Bytes of the rows in memory. Workers ask for samples, and would encode them to know."""

@@ -96,13 +96,15 @@ class ReadCards(beam.PTransform):
 
 
 def _settings(store: str, options: dict[str, Any]) -> Settings:
-    groups = (InputSettings, EndpointSettings, RateSettings)
+    groups: tuple[Any, ...] = (InputSettings, EndpointSettings, RateSettings)
     names = {group: {field.name for field in fields(group)} - {"input"} for group in groups}
     if unknown := options.keys() - set().union(*names.values()):
         raise ValueError(f"ReadCards: unknown option {sorted(unknown)[0]}; see the options of backfill")
-    given = [group(**{name: options[name] for name in names[group] & options.keys()}) for group in groups]
+    inputs, endpoint, rate = (
+        group(**{name: options[name] for name in names[group] & options.keys()}) for group in groups
+    )
     run_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
-    settings = Settings(*given, OutputSettings(store, run_id))
+    settings = Settings(inputs, endpoint, rate, OutputSettings(store, run_id))
     checked = (replace(settings.input, input=("-",)), settings.endpoint, settings.rate, settings.output)
     if errors := [error for group in checked for error in group.validate()]:
         raise ValueError("ReadCards: " + "; ".join(errors).replace("--output", "store").replace("--", ""))

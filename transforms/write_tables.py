@@ -7,6 +7,7 @@ of these files, which are merged. The ledger is left alone: its files are the pa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
@@ -24,7 +25,7 @@ from transforms import metrics
 
 _Table = tuple[str, str]
 """A run, and the folder of one of its tables."""
-Rows = beam.PCollection[ParsedRows]
+Rows: TypeAlias = beam.PCollection[ParsedRows]
 
 
 @with_input_types(ParsedRows)

@@ -6,11 +6,11 @@ import logging
 import sys
 import traceback
 
+from cardbeam.errors import CardbeamError
 from cardbeam.run_state.layout import run_file
 from cardbeam.run_state.receipt import Receipt
 from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
 from cardbeam.storage.folder import Folder
-from cardbeam.storage.open_uri import SourceError
 from cardbeam.storage.uris import redact
 from pipeline.cli.exit_codes import EXIT_CHECK_FAILED, EXIT_COMPLETE, EXIT_FAILED, exit_status_of, innermost
 from pipeline.report.checks import has_failed
@@ -31,7 +31,7 @@ def cause(error: BaseException) -> str:
     Other libraries put values into their messages, and a value may be card text.
     """
     error = innermost(error)
-    if isinstance(error, (OSError, SourceError)):
+    if isinstance(error, (OSError, CardbeamError)):
         return redact(str(error))
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__

@@ -6,6 +6,8 @@ behind where the launching process is killed.
 
 from __future__ import annotations
 
+import argparse
+import ipaddress
 import logging
 import os
 import signal
@@ -16,8 +18,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO
+from typing import IO, Any
 
+import psutil
 from apache_beam.options.pipeline_options import (
     FlinkRunnerOptions,
     JobServerOptions,
@@ -32,6 +35,7 @@ from apache_beam.runners.portability.spark_runner import SparkJarJobServer, Spar
 from apache_beam.runners.runner import PipelineRunner
 
 from cardbeam.errors import CardbeamError
+from pipeline.cli.exit_codes import EXIT_USAGE
 from pipeline.cli.private_folder import private_folder
 from pipeline.launch import guard
 
@@ -49,6 +53,25 @@ class JobServerFailed(CardbeamError):
     """A job server did not start; says which, and how it ended."""
 
 
+class JobServerExposed(CardbeamError):
+    """Other machines could reach a job server and run commands here; says which, where, and what to do."""
+
+    exit_status = EXIT_USAGE
+
+
+class JobServerOptionsOfOurs(PipelineOptions):
+    """What we ask of the job servers that we start; taken among the runner's options."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:  # Beam's hook
+        parser.add_argument(
+            "--allow_open_ports",
+            default=False,
+            action="store_true",
+            help="Run Prism even if it listens on all interfaces, where a firewall keeps others from its port.",
+        )
+
+
 @contextmanager
 def own_job_server(runner: PipelineRunner, options: PipelineOptions) -> Iterator[str | None]:
     """Run the job server that the runner needs for the block; gives its endpoint. None where the options name one.
@@ -57,6 +80,7 @@ def own_job_server(runner: PipelineRunner, options: PipelineOptions) -> Iterator
 
     Raises:
         JobServerFailed: it does not start, or does not listen within `--job_server_timeout`.
+        JobServerExposed: Prism listens on more than the loopback interface, without `--allow_open_ports`.
     """
     portable, server_options = options.view_as(PortableOptions), options.view_as(JobServerOptions)
     if portable.job_endpoint or not _needs_server(runner, options):
@@ -66,6 +90,8 @@ def own_job_server(runner: PipelineRunner, options: PipelineOptions) -> Iterator
         server_options.artifacts_dir = server_options.artifacts_dir or folder
         child, endpoint = _start(_server_of(runner, options), portable.job_server_timeout)
         try:
+            if isinstance(runner, PrismRunner) and not options.view_as(JobServerOptionsOfOurs).allow_open_ports:
+                _refuse_open_ports(child)
             yield endpoint
         finally:
             _stop(child)
@@ -144,6 +170,35 @@ def _is_listening(child: subprocess.Popen[bytes], endpoint: str, within_s: float
             return child.poll() is None
         time.sleep(_POLL_S)
     return False
+
+
+def _refuse_open_ports(child: subprocess.Popen[bytes]) -> None:
+    """Raises JobServerExposed where a guarded Prism can be reached from elsewhere: who does runs commands here."""
+    if where := ", ".join(open_addresses(child.pid)):
+        raise JobServerExposed(
+            f"Prism listens on all interfaces ({where}), where other machines could run commands as this user. "
+            "Build one that listens on loopback only, by `python -m pipeline.launch.build_prism FILE`, and pass "
+            "--prism_location=FILE; or, behind a firewall, pass --allow_open_ports"
+        )
+
+
+def open_addresses(pid: int) -> list[str]:
+    """Where a process, and what it started, listen on an address that is not the loopback interface's."""
+    opened = set()
+    for process in (root := psutil.Process(pid), *root.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            opened |= {_address_of(one) for one in process.net_connections("tcp") if _is_open(one)}
+    return sorted(opened)
+
+
+def _is_open(one: Any) -> bool:
+    address = ipaddress.ip_address(one.laddr.ip)
+    address = getattr(address, "ipv4_mapped", None) or address
+    return one.status == psutil.CONN_LISTEN and not address.is_loopback
+
+
+def _address_of(one: Any) -> str:
+    return f"[{one.laddr.ip}]:{one.laddr.port}" if ":" in one.laddr.ip else f"{one.laddr.ip}:{one.laddr.port}"
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

@@ -13,10 +13,12 @@ from apache_beam.runners.portability.prism_runner import PrismJobServer
 from pipeline.cli.exit_codes import UsageError
 
 PRISM = "PrismRunner"
+BUILT = f"prism-{beam.__version__}"
+"""What run.sh builds: it listens on the loopback interface alone."""
 
 
 def find_prism(options: PipelineOptions) -> None:
-    """Set `--prism_location` to a program on this machine: as given, on the PATH, or downloaded by Beam.
+    """Set `--prism_location` to a program on this machine: as given, built by run.sh, on the PATH, or downloaded.
 
     Raises:
         UsageError: there is none, and it cannot be downloaded.
@@ -24,13 +26,14 @@ def find_prism(options: PipelineOptions) -> None:
     prism = options.view_as(PrismRunnerOptions)
     if prism.prism_log_level == "info":  # its default: a line for each of its own steps
         prism.prism_log_level = "error"
-    prism.prism_location = prism.prism_location or shutil.which("prism", path=f"{sys.prefix}/bin:{os.environ['PATH']}")
+    path = f"{sys.prefix}/bin:{os.environ['PATH']}"
+    prism.prism_location = prism.prism_location or shutil.which(BUILT, path=path) or shutil.which("prism", path=path)
     try:
         prism.prism_location = PrismJobServer.local_bin(
             PrismJobServer(options).path_to_binary(), PrismJobServer.BIN_CACHE
         )
     except Exception as error:  # Beam raises several kinds
         raise UsageError(
-            f"{PRISM} needs the program prism, and it cannot be downloaded: give --prism_location, or install it "
-            f"with go install github.com/apache/beam/sdks/v2/go/cmd/prism@v{beam.__version__}"
+            f"{PRISM} needs the program prism, and it cannot be downloaded: install Go and run "
+            "`python -m pipeline.launch.build_prism FILE`, then pass --prism_location=FILE"
         ) from error

@@ -19,6 +19,7 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from pipeline.launch.job_server import own_job_server
+from pipeline.launch.loopback_pool import keep_workers_on_loopback
 
 
 @contextmanager
@@ -28,6 +29,7 @@ def opened_runner(options: PipelineOptions) -> Iterator[PipelineRunner | None]:
 
     Raises:
         JobServerFailed: it does not start.
+        JobServerExposed: other machines could reach it.
     """
     name = options.view_as(StandardOptions).runner
     if not name:
@@ -36,6 +38,7 @@ def opened_runner(options: PipelineOptions) -> Iterator[PipelineRunner | None]:
     runner = create_runner(name)
     if isinstance(runner, PortableRunner):
         without_deadline(runner)
+        keep_workers_on_loopback(runner)
     portable = options.view_as(PortableOptions)
     with own_job_server(runner, options) as endpoint:
         given, portable.job_endpoint = portable.job_endpoint, endpoint or portable.job_endpoint

@@ -21,7 +21,8 @@ from pathlib import Path
 import apache_beam as beam
 
 HERE = Path(__file__).resolve().parent
-ENGINES = HERE.parents[1] / ".venv" / "engines"
+ROOT = HERE.parents[1]
+ENGINES = ROOT / ".venv" / "engines"
 _JOB_SERVERS = {
     "flink": "org.apache.beam.runners.flink.FlinkJobServerDriver",
     "spark": "org.apache.beam.runners.spark.SparkJobServerDriver",
@@ -86,7 +87,12 @@ def job_server_jar(engine: str) -> Path:
 
 def prism() -> Path:
     """Beam's portable local runner. Raises NotInstalled without Go, or where it cannot be built."""
-    return _go("prism", "go/cmd/prism", "prism")
+    binary = ENGINES / f"prism-loopback-{beam.__version__}"
+    with _whether_missing(binary) as is_missing:
+        if is_missing:
+            _need("prism", "go")
+            _run("prism", sys.executable, "-m", "pipeline.launch.build_prism", str(binary), PYTHONPATH=str(ROOT))
+    return binary
 
 
 def boot() -> Path:
