@@ -54,3 +54,20 @@ def no_extras(documents: int) -> pa.Array:
     """The column `extra` of so many documents that have none."""
     offsets = pa.array(np.zeros(documents + 1, np.int32))
     return pa.MapArray.from_arrays(offsets, pa.array([], pa.string()), pa.array([], pa.string()))
+
+
+@cache
+def schema_of_all() -> pa.Schema:
+    """Every column of every type, and the partitions: the schema by which `documents/` is read as one data set.
+
+    A column has the same Arrow type in all tables that have it.
+    """
+    found: dict[str, pa.Field] = {}
+    for document_type in DOCUMENTS:
+        for field in schema_of(document_type):
+            found.setdefault(field.name, field)
+    partitions = (
+        column("type", pa.string(), "Document type; a partition"),
+        column("run_id", pa.string(), "The run that wrote the row; a partition"),
+    )
+    return pa.schema([*found.values(), *partitions])
