@@ -1,4 +1,4 @@
-"""`python -m pipeline COMMAND …`: the front door behind run.sh."""
+"""`python -m pipeline COMMAND …`: the front door behind run.sh, and the installed program `cardbeam`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from cardbeam.storage.uris import redact
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_USAGE, UsageError, exit_status_of
 from pipeline.cli.logs import configure_logging
 from pipeline.cli.plain_text import plain, plain_streams
+from pipeline.cli.program import INSTALLED, program
 from pipeline.cli.signals import SIGNALS, block_signals, handled_signals
 
 _EXIT_PIPE, _EXIT_INTERRUPTED = 141, 130
@@ -63,14 +65,17 @@ _OF_RUN_SH = {"bench": "the benchmarks", "test": "the tests", "check": "the test
 def main(arguments: Sequence[str]) -> int:
     """Hand the arguments to the command; one line instead of a traceback where they are wrong."""
     command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if command.startswith("--") and command != "--help":  # options of a run alone, as Beam's own programs take them
+        command, rest = "backfill", arguments
     if command in ("-h", "--help", "help"):
-        print("usage: run.sh COMMAND [options]; run.sh COMMAND --help tells the options\n")
-        does = {**{name: known.does for name, known in _COMMANDS.items()}, **_OF_RUN_SH}
+        print(f"usage: {program()} COMMAND [options]; {program()} COMMAND --help tells the options\n")
+        does = {name: known.does for name, known in _COMMANDS.items()} | ({} if program() == INSTALLED else _OF_RUN_SH)
         print("\n".join(f"  {name:<10} {what}" for name, what in does.items()))
         return 0
     if command not in _COMMANDS:
-        print(f"run.sh: {plain(command)} is no command; expected one of {', '.join(_COMMANDS)}", file=sys.stderr)
+        print(f"{program()}: {plain(command)} is no command; expected one of {', '.join(_COMMANDS)}", file=sys.stderr)
         return EXIT_USAGE
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # or a worker takes the modules of the folder that it is started in
     known = _COMMANDS[command]
     blocked = block_signals(known.signals)  # before a library is loaded that starts threads
     with plain_streams(), handled_signals(blocked, known.told_to_end):
@@ -86,16 +91,16 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if not (extra := _COMMANDS[command].extra):
             raise
-        print(f"run.sh {command}: {error.name} is not installed; pip install 'cardbeam[{extra}]'", file=sys.stderr)
+        print(f"{program()} {command}: {error.name} is not installed; pip install 'cardbeam[{extra}]'", file=sys.stderr)
         return EXIT_USAGE
     except UsageError as error:
-        print(f"run.sh {command}: {error}; see run.sh {command} --help", file=sys.stderr)
+        print(f"{program()} {command}: {error}; see {program()} {command} --help", file=sys.stderr)
         return exit_status_of(error)
     except BrokenPipeError:  # who reads our output has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it ends
         return _EXIT_PIPE
     except OSError as error:
-        print(f"run.sh {command}: {redact(str(error))}", file=sys.stderr)
+        print(f"{program()} {command}: {redact(str(error))}", file=sys.stderr)
         return exit_status_of(error)
     except KeyboardInterrupt:
         more = "; the same command resumes the run" if _COMMANDS[command].is_resumed else ""
@@ -110,5 +115,10 @@ def _log_format(arguments: Sequence[str]) -> str:
     return given[-1] if given else os.environ.get("CARDBEAM_LOG_FORMAT", "text")
 
 
-if __name__ == "__main__":
+def run_program() -> NoReturn:
+    """Run the command that this process was started for, and end with its status."""
     sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    run_program()

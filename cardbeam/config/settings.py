@@ -253,6 +253,21 @@ class ReportingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LaunchSettings:
+    """Whether the launching process waits for the run's end."""
+
+    no_wait: bool = option(
+        False,
+        help="Hand the job over to the cluster, print the ids of run and job, and end (exit 0). status shows the run, "
+        "and the next launch is refused until it has ended.",
+    )
+
+    def validate(self) -> Iterator[SettingError]:
+        """Which runners go on alone, the launch tells."""
+        yield from ()
+
+
+@dataclass(frozen=True, slots=True)
 class ReplaySettings:
     """Which dead letters are tried again; empty is all."""
 
@@ -328,6 +343,8 @@ class Settings:
     """None in the graph, and in what is kept of a run."""
     resumes: tuple[str, ...] = ()
     """Replays that were interrupted, which this one completes: what failed again in them is not sent again."""
+    launch: LaunchSettings | None = None
+    """None in the graph, and in what is kept of a run."""
 
 
 def with_window(settings: Settings, now: datetime) -> Settings:

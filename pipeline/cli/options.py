@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from cardbeam.config.settings import (
     EndpointSettings,
     InputSettings,
+    LaunchSettings,
     OutputSettings,
     RateSettings,
     ReplaySettings,
@@ -29,6 +30,7 @@ from pipeline.cli.exit_codes import UsageError
 from pipeline.cli.layered_options import CONFIG, Options, layer
 from pipeline.cli.logs import reconfigure_logging
 from pipeline.cli.parser import Parser, unknown_option
+from pipeline.cli.program import program
 
 DEFAULT_RUNNER = "FnApiRunner"
 BUFFER_LIMIT = "data_buffer_time_limit_ms=100"
@@ -40,6 +42,7 @@ _TITLES: dict[type, str] = {
     RateSettings: "rate and cost",
     ReportingSettings: "reporting",
     OutputSettings: "output",
+    LaunchSettings: "launch",
 }
 _URIS = frozenset({"input", "output"})
 _HIDDEN_RUNNER_OPTIONS = frozenset({"-h", "--help"})
@@ -54,9 +57,9 @@ _EXPERIMENTS = (
 
 def parse_run(command: str, description: str, arguments: Sequence[str]) -> tuple[Settings, PipelineOptions]:
     """The settings of a run and the options of its runner. Raises as `parse` does."""
-    groups = (InputSettings, EndpointSettings, RateSettings, OutputSettings, ReportingSettings)
-    (inputs, *others, reporting), options = parse(command, description, arguments, *groups)
-    settings = replace(Settings(inputs, *others), reporting=reporting)
+    groups = (InputSettings, EndpointSettings, RateSettings, OutputSettings, ReportingSettings, LaunchSettings)
+    (inputs, *others, reporting, launching), options = parse(command, description, arguments, *groups)
+    settings = replace(Settings(inputs, *others), reporting=reporting, launch=launching)
     refuse_overlap(settings)
     return settings, options
 
@@ -106,7 +109,7 @@ def our_parser(command: str, description: str, groups: Sequence[type], runner: s
     """A parser of the options that these concerns have."""
     others = f"Every option of Beam and of the runner is taken too: --runner (default {runner}, which runs on this "
     others += "machine), --temp_location, --flink_master, …"
-    parser = Parser(prog=f"run.sh {command}", description=description, epilog=others if runner else None)
+    parser = Parser(prog=f"{program()} {command}", description=description, epilog=others if runner else None)
     names: set[str] = set()
     for group in groups:
         section = parser.add_argument_group(_TITLES.get(group, command))

@@ -13,6 +13,7 @@ import apache_beam as beam
 from cardbeam.config.settings import (
     EndpointSettings,
     InputSettings,
+    LaunchSettings,
     OutputSettings,
     RateSettings,
     ReplaySettings,
@@ -30,10 +31,11 @@ from pipeline.runs.registry import read_run, receipts, run_ids, runs_with_answer
 
 def main(arguments: Sequence[str]) -> int:
     """Send the dead letters of past runs again, each once, in one pass; what was answered since is left out."""
-    groups = (ReplaySettings, EndpointSettings, RateSettings, OutputSettings, ReportingSettings)
-    (chosen, endpoint, rate, output, reporting), options = parse("replay", str(main.__doc__), arguments, *groups)
+    groups = (ReplaySettings, EndpointSettings, RateSettings, OutputSettings, ReportingSettings, LaunchSettings)
+    found, options = parse("replay", str(main.__doc__), arguments, *groups)
+    chosen, endpoint, rate, output, reporting, launching = found
     _check_runs(output.output, chosen.run_id)
-    settings = Settings(InputSettings(), endpoint, rate, output, chosen, reporting)
+    settings = Settings(InputSettings(), endpoint, rate, output, chosen, reporting, launch=launching)
     return launch("replay", settings, options, _build)
 
 

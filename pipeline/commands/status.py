@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from cardbeam.config.options import SettingError, option, validate_output
+from cardbeam.run_state.detached_job import running_job
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.damaged_file import DamagedFile, warn
 from cardbeam.storage.folder import Folder, open_folder
@@ -96,6 +97,8 @@ def _show(folder: Folder, run: Run, asked: StatusSettings) -> int:
         lives = observer.poll() if asked.watch else is_alive(observer)
         if receipt is None:
             print(f"run {run.run_id}  {line(run, counter.poll(time.time()))}", flush=True)
+            if (job := running_job(folder, run.run_id)) is not None:
+                print(f"  job        {job.job_id} of {job.runner}", flush=True)
         else:
             print(summarize(receipt, asked.output))
             print("\n".join(watch_lines(folder, run.run_id, time.time())), flush=True)

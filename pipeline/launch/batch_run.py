@@ -5,26 +5,29 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timezone
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TypeOptions
 
 from cardbeam import telemetry
 from cardbeam.config.credentials import read_credentials
-from cardbeam.config.settings import ReportingSettings, Settings, with_window
+from cardbeam.config.settings import LaunchSettings, ReportingSettings, Settings, with_window
+from cardbeam.run_state.detached_job import DetachedJob, write_job
 from cardbeam.run_state.receipt import read_receipt
+from cardbeam.storage.folder import Folder
 from cardbeam.storage.open_uri import SourceError
-from pipeline.cli.exit_codes import UsageError
+from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.signals import exit_status_of_signal
 from pipeline.launch.failure import cause, exit_status, fail
 from pipeline.launch.interruption import ends_within_s, stopped_by_signals
 from pipeline.launch.notices import opened_notices
 from pipeline.launch.runner import opened_runner
+from pipeline.launch.submit import accepted_job, build_request, is_request_only, refuse_local, runner_name
 from pipeline.report.checks import check_run, read_checks
 from pipeline.report.page import report_if_possible
 from pipeline.runs.progress import show_progress
-from pipeline.runs.registry import with_run
+from pipeline.runs.registry import Run, new_run, with_run
 from pipeline.runs.run_metrics import observe_receipt
 from pipeline.runs.start_run import started_run
 from pipeline.runs.summary import summarize
@@ -34,19 +37,31 @@ Build = Callable[[beam.Pipeline, Settings, datetime], object]
 
 
 def launch(
-    command: str, settings: Settings, options: PipelineOptions, build: Build, *, leaves_page: bool = True
+    command: str,
+    settings: Settings,
+    options: PipelineOptions,
+    build: Build,
+    *,
+    leaves_page: bool = True,
 ) -> int:
     """Close what earlier launches left, begin a run, and run its graph; the exit status.
+
+    With `no_wait` it ends once the runner has taken the job. A template or a dry run begins no run.
 
     Raises:
         UsageError: the credentials cannot be read, a run of its name exists, or another is in progress.
         NotClosed: an earlier run cannot be closed.
     """
+    waits = not (settings.launch or LaunchSettings()).no_wait
+    reporting, settings = settings.reporting or ReportingSettings(), replace(settings, reporting=None, launch=None)
+    if is_request_only(options):
+        return _build_request(command, settings, options, build)
+    if not waits:
+        refuse_local(options)
     check_credentials(settings, options)
-    reporting = settings.reporting or ReportingSettings()
-    checks, settings = read_checks(reporting.checks), replace(settings, reporting=None)
+    checks = read_checks(reporting.checks)
     gc.freeze()  # what is loaded by now stays, and a collection that walks over it stops every thread
-    options.view_as(TypeOptions).pipeline_type_check = False  # the tests did; it is a fifth of what a run begins with
+    options.view_as(TypeOptions).pipeline_type_check = False  # tests check it; it takes 0.2 s of CPU here
     settings = with_window(settings, datetime.now().astimezone())
     folder = settings.output.folder()
     with (
@@ -55,12 +70,13 @@ def launch(
         stopped_by_signals(folder, run.run_id, ends_within_s(settings)) as ending,
     ):
         try:
-            with (
-                show_progress(folder, run, notices.observe),
-                opened_runner(options) as runner,
-                beam.Pipeline(runner=runner, options=options) as pipeline,
-            ):
+            with show_progress(folder, run, notices.observe), opened_runner(options) as runner:
+                pipeline = beam.Pipeline(runner=runner, options=options)
                 build(pipeline, with_run(settings, run), run.began)
+                result = pipeline.run()
+                if not waits:
+                    return _leave(folder, run, accepted_job(result), options)
+                result.wait_until_finish()
         except Exception as error:  # whatever a runner raises, the user gets one line
             notices.tell("stopped", f"failed: {cause(error)}" if ending.number is None else "interrupted")
             if ending.number is not None:  # whatever failed, the run was ended
@@ -79,6 +95,22 @@ def launch(
         if leaves_page and (page := report_if_possible(folder, run.run_id)):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return exit_status(folder, receipt)
+
+
+def _build_request(command: str, settings: Settings, options: PipelineOptions, build: Build) -> int:
+    """Have the runner make its request of the graph for a run that begins when somebody sends it."""
+    run = new_run(settings.output.folder(), settings, command, datetime.now(timezone.utc))
+    pipeline = beam.Pipeline(options=options)
+    build(pipeline, with_run(settings, run), run.began)
+    print(f"run {run.run_id}: {build_request(pipeline, options)}")
+    return EXIT_COMPLETE
+
+
+def _leave(folder: Folder, run: Run, job_id: str, options: PipelineOptions) -> int:
+    """Leave a run to its job."""
+    write_job(folder, run.run_id, DetachedJob(job_id, runner_name(options)))
+    print(f"run {run.run_id}: job {job_id} of {runner_name(options)} goes on; see status --output={folder.root}")
+    return EXIT_COMPLETE
 
 
 def check_credentials(settings: Settings, options: PipelineOptions) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import orjson
 
+from cardbeam.run_state.detached_job import running_job
 from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, read_watch_heartbeat
 from cardbeam.run_state.run_lock import LOCK_FILE
 from cardbeam.storage.folder import Folder
@@ -31,7 +32,12 @@ class Observer:
         self._changed_s = clock()
 
     def poll(self) -> bool | None:
-        """Whether the owner lives; None where that is not known yet: no heartbeat came since the first look."""
+        """Whether the owner lives; None where that is not known yet: no heartbeat came since the first look.
+
+        A run that nobody waits for is its job's, which is taken for alive until the run has ended or was told to.
+        """
+        if running_job(self._folder, self._run_id) is not None:
+            return True
         held = _read_lock(self._folder)
         if held is None or held.get("run_id", self._run_id) != self._run_id:
             return False

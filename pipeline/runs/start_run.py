@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from cardbeam.config.settings import Settings
 from cardbeam.storage.folder import Folder
 from cardbeam.tables.check_output import check_ledger, check_output
+from pipeline.runs.detached import refuse_detached_jobs
 from pipeline.runs.lock import refuse_living_workers, run_lock
 from pipeline.runs.recovery import close_unfinished_runs
 from pipeline.runs.registry import Run, RunExists, begin, check_runs, new_run
@@ -23,11 +24,16 @@ def locked_output(
     `when_orphaned` deals with workers of an earlier launch that live on.
 
     Raises:
-        UsageError: another process holds the lock, or workers of an earlier launch live on.
+        UsageError: another process holds the lock, or an earlier launch lives on: its workers, or its detached job.
         NotClosed: a run cannot be closed.
         DamagedFile: a file that tells what is paid for is damaged or missing.
     """
-    with run_lock(folder, run_id, what="" if run_id else "publish", when_orphaned=when_orphaned):
+
+    def refuse_or_end_others(found: Folder) -> None:
+        refuse_detached_jobs(found)
+        when_orphaned(found)
+
+    with run_lock(folder, run_id, what="" if run_id else "publish", when_orphaned=refuse_or_end_others):
         check_runs(folder)
         (check_output if run_id else check_ledger)(folder)  # `publish` publishes what is whole of a damaged journal
         close_unfinished_runs(folder)
