@@ -10,6 +10,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["schemas*", "cardbeam*", "transforms*", "pipeline*", "endpoint*"]),
     package_data={"endpoint": ["data/*"], "pipeline": ["templates/*.html", "catalog/data/*"]},
+    entry_points={"console_scripts": ["cardbeam=pipeline.__main__:run_program"]},
     install_requires=[
         "apache-beam>=2.77,<3",
         "obstore>=0.12,<1",

@@ -20,6 +20,7 @@ from pipeline.catalog import views
 from pipeline.cli.exit_codes import UsageError
 from pipeline.cli.parser import Parser
 from pipeline.cli.private_folder import private_folder
+from pipeline.cli.program import program
 from pipeline.cli.signals import cleaned_up
 from pipeline.commands import backfill
 from pipeline.runs.registry import read_run, run_ids
@@ -37,7 +38,7 @@ _QUERY = (
 
 def main(arguments: Sequence[str]) -> int:
     """A backfill over the bundled cards, read by the embedded endpoint on a free port of this machine."""
-    parser = Parser(prog="run.sh demo", description=main.__doc__)
+    parser = Parser(prog=f"{program()} demo", description=main.__doc__)
     parser.add_argument(
         "--output", default=str(_OUTPUT), help="Where the tables go; the last demo's are removed. Default: %(default)s"
     )

@@ -22,6 +22,7 @@ from pipeline.cli.options import add_config, known_options
 from pipeline.cli.parser import Parser
 from pipeline.cli.plain_text import CONTROLS, PICTURES
 from pipeline.cli.private_folder import private_folder
+from pipeline.cli.program import program
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -59,7 +60,7 @@ class _Session:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = Parser(prog="run.sh sql", description=main.__doc__)
+    parser = Parser(prog=f"{program()} sql", description=main.__doc__)
     parser.add_argument("--output", required=True, help="The output folder of a backfill, local or in a bucket.")
     parser.add_argument("--format", choices=tuple(_FORMATS), default="table", help="Default: %(default)s.")
     parser.add_argument("--unfinished", action="store_true", help="Show runs without a receipt too, as far as they go.")
