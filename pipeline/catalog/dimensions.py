@@ -32,7 +32,7 @@ _UNITS_SCHEMA = pa.schema(
 _ONE_ERA = "code, name, short_name"
 _SELECT_UNITS = f"FROM read_parquet('{UNITS_FILE}') WHERE level ="  # a path of ours, without quotes
 
-VIEWS = (
+_UNITS = (
     View("provinces", "Provinces with their official codes; era tells the merger of 1 July 2025",
          f"SELECT era, {_ONE_ERA} {_SELECT_UNITS} 'province'"),
     View("districts", "Districts with their official codes; there are none since 1 July 2025",
@@ -75,15 +75,15 @@ def _statuses() -> Iterator[tuple[str, Outcome]]:
 
 
 def add_dimensions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables, and views of the units, which are read when they are asked for."""
+    """Make the tables: queries reach no file beside those of the output."""
     for name, (comment, rows) in tables().items():
         connection.register("_rows", rows)
         connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM _rows')
         connection.unregister("_rows")
         connection.execute(f"COMMENT ON TABLE \"{name}\" IS '{comment}'")
-    for view in VIEWS:
-        connection.execute(f'CREATE VIEW "{view.name}" AS {view.query}')
-        connection.execute(f"COMMENT ON VIEW \"{view.name}\" IS '{view.comment}'")
+    for view in _UNITS:
+        connection.execute(f'CREATE TABLE "{view.name}" AS {view.query}')
+        connection.execute(f"COMMENT ON TABLE \"{view.name}\" IS '{view.comment}'")
 
 
 def _units(database: Path) -> Iterator[dict[str, str | None]]:

@@ -47,5 +47,5 @@ class UsageError(CardbeamError):
 
     exit_status = EXIT_USAGE
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str = "") -> None:
         super().__init__(redact(message))

