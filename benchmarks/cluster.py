@@ -157,7 +157,7 @@ def _beside_the_model(asked: argparse.Namespace, workers: int, ran: Ran, looks: 
 
 def _graph_bytes(options: Sequence[str]) -> int:
     """What a runner gets of a backfill with these options."""
-    settings, _, _ = parse_run("backfill", "", options)
+    settings, _ = parse_run("backfill", "", options)
     pipeline = beam.Pipeline(runner="FnApiRunner")  # it is not run here
     graph.backfill(pipeline, settings, datetime.now(timezone.utc))
     return int(pipeline.to_runner_api().ByteSize())

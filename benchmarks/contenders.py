@@ -110,7 +110,7 @@ def _cardbeam(images: Path, url: str, threads: int, output: str, *options: str) 
     from pipeline.cli.options import parse_run  # noqa: PLC0415
     from pipeline.launch.batch_run import launch  # noqa: PLC0415
 
-    settings, runner, _ = parse_run("backfill", "", _arguments(images, url, threads, output, *options))
+    settings, runner = parse_run("backfill", "", _arguments(images, url, threads, output, *options))
     if status := launch("backfill", settings, runner, graph.backfill, leaves_page=False):
         raise SystemExit(status)
 
