@@ -19,6 +19,7 @@ import uvicorn
 
 from endpoint.options import Credentials, Options, UsageError, credentials_from, parse
 from endpoint.server.app import CardService, ServerPolicy, build_app
+from endpoint.server.bounded_protocol import bounded_protocol, connection_limit
 from endpoint.server.request_images import TransferBounds
 from endpoint.server.url_fetch import FetchBounds, is_any, is_public
 from endpoint.workers.pool import PoolBounds, WorkerPool
@@ -26,6 +27,8 @@ from endpoint.workers.process import ProcessBounds, WorkerDied
 
 _logger = logging.getLogger("endpoint")
 _FINISH_WITHIN_S = 5
+_REFUSAL_WITHIN_S = 5
+"""A body that is late is answered with HTTP 408; where nobody waits for one, its connection is closed so much later."""
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h of glibc
 _LARGE_BLOCK_BYTES = 65_536
 _KEEP_ALIVE_S = 75  # longer than clients keep idle connections, so that they rarely send into one being closed
@@ -69,18 +72,20 @@ async def _serve(options: Options, credentials: Credentials | None, listener: so
     try:
         await pool.start()
         with _announced(_base_url(options.host, listener), options):
-            await _quiet_server(app).serve(sockets=[listener])
+            await _quiet_server(app, options.body_timeout_s).serve(sockets=[listener])
     finally:
         pool.close()
         _logger.info("stopped after %s answers", service.answers)
 
 
-def _quiet_server(app: object) -> uvicorn.Server:
-    """A server that logs no request: query strings can hold URLs of images."""
+def _quiet_server(app: object, body_timeout_s: float) -> uvicorn.Server:
+    """A server that logs no request: query strings can hold URLs of images. Requests must arrive in time."""
+    protocol = bounded_protocol(body_timeout_s + _REFUSAL_WITHIN_S, connection_limit())
     return uvicorn.Server(
         uvicorn.Config(
             app,  # type: ignore[arg-type]  # any ASGI application
-            http="httptools",  # reads on to the end of a body that was refused; h11 would reset the connection
+            http=protocol,  # on httptools: it reads a refused body to its end; h11 would reset the connection
+            ws="none",
             access_log=False,
             log_config=None,
             log_level="warning",

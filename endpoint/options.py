@@ -38,7 +38,9 @@ class Options:
     reader: str = _option("endpoint.reader.card_reader:CardReader", "importable name of the class that reads cards")
     max_waiting: int = _option(64, "images that may wait for a worker; above it: HTTP 503 with Retry-After", 1)
     max_wait_s: float = _option(60.0, "longest time an image may wait for a worker; above it: HTTP 503", 0.001)
-    card_cpu_s: float = _option(60.0, "processor time an image may take; one that needs more is errorCode 3", 0.001)
+    card_cpu_s: float = _option(
+        10.0, "processor time an image or PDF may take; one that needs more is errorCode 3", 0.001
+    )
     card_timeout_s: float = _option(300.0, "longest time for an image on a busy machine; above it: HTTP 504", 0.001)
     cards_per_worker: int = _option(10_000, "images after which a worker process is replaced", 1)
     max_worker_mb: int = _option(1024, "memory a worker may take; an image that needs more is errorCode 3", 64)

@@ -14,15 +14,16 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response, Security
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from starlette.requests import ClientDisconnect
 
 from endpoint.answers import ImageAnswer, envelope, joined
 from endpoint.options import Credentials
+from endpoint.server.docs_page import CONTENT_SECURITY_POLICY, docs_page
 from endpoint.server.openapi import described
 from endpoint.server.request_images import Refused, TransferBounds, fits, images_of
-from endpoint.workers.pool import QueueFull, WorkerLost, WorkerPool
+from endpoint.workers.pool import PoolClosed, QueueFull, WorkerLost, WorkerPool
 from endpoint.workers.process import CardTimeout
 from endpoint.workers.worker_main import ReaderFailed
 from schemas.contract import OPERATIONS, SUCCESS, Operation
@@ -31,11 +32,17 @@ _logger = logging.getLogger(__name__)
 _VERSIONS = ("v2", "v3")
 _HTTP_CODES: dict[type[Exception], tuple[int, str]] = {
     QueueFull: (503, "too many images are waiting"),
-    WorkerLost: (500, "the reader died on this image, twice"),
-    ReaderFailed: (500, "the reader failed on this image"),
+    PoolClosed: (503, "the endpoint is being stopped"),
     CardTimeout: (504, "the image took the reader too long"),
     ClientDisconnect: (400, "the client went away"),
 }
+_UNREADABLE: dict[type[BaseException], str] = {
+    WorkerLost: "the reader died on an image, twice",
+    ReaderFailed: "the reader failed on an image",
+}
+"""What counts as an image that cannot be read, code 3: sent again, it would end in the same way."""
+_REFUSED_AFTER_S = 1.0
+"""Wrong credentials are answered after that long, so that a connection tries one password a second."""
 _RETRY_AFTER_S = 1  # a place comes free with every image that was read
 
 
@@ -46,6 +53,7 @@ class ServerPolicy:
     credentials: Credentials | None
     max_answers: int
     transfer: TransferBounds
+    refused_after_s: float = _REFUSED_AFTER_S
 
 
 class _Basic(HTTPBasic):
@@ -77,6 +85,8 @@ class CardService:
             answer = await self._read(request, operation)
             self._count(answer)
         except Refused as refusal:
+            if refusal.error_code == "5":
+                await asyncio.sleep(self._policy.refused_after_s)
             return ImageAnswer(refusal.error_code)
         return answer
 
@@ -112,13 +122,14 @@ def build_app(service: CardService, pool: WorkerPool, latency_s: float) -> FastA
     """The endpoint's routes: the nine calls under /api/v2 and /api/v3, /healthz, /docs and /openapi.json."""
     app = FastAPI(
         title="cardbeam embedded card endpoint",
-        description="Reads identity cards on this machine, under the contract of the remote endpoint. "
-        "This page loads its scripts from a CDN; `/openapi.json` needs no network.",
+        description="Reads identity cards on this machine, under the contract of the remote endpoint.",
+        docs_url=None,
         redoc_url=None,
     )
     calls = _calls(service, latency_s)
     for version in _VERSIONS:
         app.include_router(calls, prefix=f"/api/{version}", tags=[version])
+    app.add_api_route("/docs", _docs_of(app), include_in_schema=False)
     app.add_api_route("/healthz", _health_of(pool), summary="Whether a worker answers", responses={503: {}})
     for error in _HTTP_CODES:
         app.add_exception_handler(error, _http_error)
@@ -153,10 +164,17 @@ def _health_of(pool: WorkerPool) -> Callable[[], Coroutine[Any, Any, JSONRespons
     return health
 
 
+def _docs_of(app: FastAPI) -> Callable[[], Coroutine[Any, Any, HTMLResponse]]:
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi()), headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+
+    return docs
+
+
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     status, detail = _HTTP_CODES[type(error)]
     if status >= 500 and status != 503:
-        _logger.error("HTTP %s: %s %s", status, detail, error)  # neither holds card text: see ReaderFailed
+        _logger.error("HTTP %s: %s %s", status, detail, error)
     headers = {"Retry-After": str(_RETRY_AFTER_S)} if status == 503 else None
     return JSONResponse({"detail": detail}, status, headers)
 
@@ -171,6 +189,9 @@ def _is_let_in(caller: HTTPBasicCredentials | None, wanted: Credentials | None) 
 
 
 def _raised(answer: ImageAnswer | BaseException) -> ImageAnswer:
+    if why := next((text for kind, text in _UNREADABLE.items() if isinstance(answer, kind)), None):
+        _logger.error("errorCode 3: %s %s", why, answer)  # no card text: see ReaderFailed
+        return ImageAnswer("3")
     if isinstance(answer, BaseException):
         raise answer
     return answer

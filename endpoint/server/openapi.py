@@ -33,7 +33,6 @@ _JUDGED: dict[str, Any] = {
 _HTTP_ERRORS: dict[int | str, dict[str, Any]] = {
     408: {"description": "The body took too long"},
     413: {"description": "The body is larger than this endpoint takes"},
-    500: {"description": "The reader failed on this image, twice where its process died"},
     503: {
         "description": "Too many images are waiting",
         "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}},

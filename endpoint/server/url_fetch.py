@@ -24,6 +24,16 @@ Resolve = Callable[[str, int], list[str]]
 """Host name and port -> its addresses as text. Raises OSError where there are none."""
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last four bytes
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that the internet's registries give out (RFC 4291); the rest is local, reserved or a translator's."""
+_RESERVED = (
+    ipaddress.ip_network("168.63.129.16/32"),  # Azure's agent and name server: a public address of each machine's own
+    ipaddress.ip_network("192.88.99.0/24"),  # RFC 7526: relays of 6to4
+    ipaddress.ip_network("2001::/23"),  # RFC 2928: protocols (Teredo is judged by what it wraps)
+    ipaddress.ip_network("3fff::/20"),  # RFC 9637: documentation
+)
+"""Addresses that Python's tables, at least those of older versions, take for public."""
+_ISATAP = (0x00005EFE, 0x02005EFE)  # RFC 5214: an IPv4 address in the last four bytes behind one of these
 _CHUNK_BYTES = 65536
 _HEADERS = {"User-Agent": "cardbeam", "Accept": "image/*, application/pdf", "Accept-Encoding": "identity"}
 
@@ -69,10 +79,19 @@ def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet, whatever it is wrapped in."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        inner = inner or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None)
-        ip = inner or ip
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+        if inner := _wrapped(ip):
+            return is_public(str(inner))
+        if ip not in _GLOBAL_UNICAST:
+            return False
+    is_reserved = any(ip in network for network in _RESERVED)
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved and not is_reserved
+
+
+def _wrapped(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address leads to."""
+    if ip in _NAT64 or (int(ip) >> 32) & 0xFFFFFFFF in _ISATAP:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 
 def _follow(url: str, bounds: FetchBounds, adapter: _Adapter) -> bytes:

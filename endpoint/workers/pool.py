@@ -22,7 +22,11 @@ class QueueFull(Exception):
 
 
 class WorkerLost(Exception):
-    """The workers that read an image died, both of them, or were stopped with the server."""
+    """The workers that read an image died, both of them."""
+
+
+class PoolClosed(Exception):
+    """The workers were stopped with the server; the image may be sent again, to another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class WorkerPool:
     async def read(self, image: bytes, *, get_thumb: bool, says_valid: bool) -> ImageAnswer:
         """One image -> its answer, again on another worker if the first one dies of it or with it.
 
-        Raises QueueFull where no worker comes free, WorkerLost where both died, CardTimeout, and
+        Raises QueueFull where no worker comes free, WorkerLost where both died, PoolClosed, CardTimeout, and
         ReaderFailed where the reader has a bug.
         """
         for _ in range(_TRIES):
@@ -83,7 +87,7 @@ class WorkerPool:
                 _logger.warning("a worker died while it read an image")
             finally:
                 self._give_back(worker)
-        raise WorkerLost
+        raise PoolClosed if self._closed else WorkerLost
 
     async def is_healthy(self) -> bool:
         """Whether any worker answers within the time limit of a card, busy ones included."""
@@ -108,7 +112,7 @@ class WorkerPool:
                 return worker
             worker.usable = False
             self._give_back(worker)
-        raise WorkerLost
+        raise PoolClosed
 
     def _give_back(self, worker: WorkerProcess) -> None:
         if worker.usable:

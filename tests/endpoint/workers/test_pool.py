@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from endpoint.answers import ImageAnswer
-from endpoint.workers.pool import PoolBounds, QueueFull, WorkerLost, WorkerPool
+from endpoint.workers.pool import PoolBounds, PoolClosed, QueueFull, WorkerLost, WorkerPool
 from endpoint.workers.process import CardTimeout, ProcessBounds, WorkerDied
 from endpoint.workers.worker_main import ReaderFailed
 from tests.endpoint.conftest import worker_processes
@@ -238,7 +238,7 @@ def test_no_image_waits_longer_than_it_may() -> None:
             with pytest.raises(QueueFull):
                 await read(pool, FRONT)
             assert not held.done()
-        with pytest.raises(WorkerLost):
+        with pytest.raises(PoolClosed):
             await held
 
     run(story)
@@ -288,7 +288,7 @@ def test_closing_leaves_no_process() -> None:
             await asyncio.sleep(0.1)
             assert len(worker_pids()) == 2
         assert worker_pids() == set()
-        with pytest.raises(WorkerLost):
+        with pytest.raises(PoolClosed):
             await reading
 
     run(story)
