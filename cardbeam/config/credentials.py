@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import codecs
 import os
+import ssl
 import string
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -15,6 +17,27 @@ from cardbeam.storage.open_uri import CANNOT_OPEN, SourceError, open_source
 
 _AROUND_A_SECRET = f"{string.whitespace}\ufeff\u00a0"
 """What editors and copying put around a secret: no key begins or ends with it."""
+
+
+CLIENT_CERT = "CARD_CLIENT_CERT"
+"""Names a PEM file of a certificate and its key, for an endpoint that asks who connects."""
+
+
+def client_certificate(environment: Mapping[str, str]) -> str | None:
+    """The path of the client certificate, where the environment names one.
+
+    Raises:
+        SourceError: it is not a certificate with its key, or cannot be read.
+    """
+    path = environment.get(CLIENT_CERT, "").strip()
+    if not path:
+        return None
+    try:
+        ssl.create_default_context().load_cert_chain(path, password=lambda: "")
+    except (OSError, ValueError) as error:  # of TLS too; neither quotes the file
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a PEM certificate and key"
+        raise SourceError(f"{CLIENT_CERT}: {path} cannot be used: {reason}") from None
+    return path
 
 
 def read_credentials(uri: str | None) -> Credentials:
@@ -39,4 +62,4 @@ def read_credentials(uri: str | None) -> Credentials:
     texts = [text for value in values if isinstance(value, str) and (text := value.strip(_AROUND_A_SECRET))]
     if len(texts) != 2:
         raise SourceError(f"{where} holds no api_key and api_secret")
-    return Credentials(*texts)
+    return Credentials(texts[0], texts[1], client_certificate(os.environ))

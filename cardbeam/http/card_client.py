@@ -47,6 +47,8 @@ class Credentials:
 
     api_key: str = field(repr=False)
     api_secret: str = field(repr=False)
+    client_cert: str | None = None
+    """A PEM file of a certificate and its key, for an endpoint that asks who connects."""
 
 
 AcquirePermit = Callable[[], Callable[[], object]]
@@ -73,7 +75,7 @@ class CardClient:
         self._transfer = transfer
         self._timeout_s, self._clock = timeout_s, clock
         auth = HTTPBasicAuth(credentials.api_key.encode(), credentials.api_secret.encode())
-        self._server, self._pool = find_server(base_url, {}, auth), ConnectionPool()
+        self._server, self._pool = find_server(base_url, {}, auth, credentials.client_cert), ConnectionPool()
         self._boundary = choose_boundary()
         self._part_heads: dict[tuple[str, str], bytes] = {}
         method, content_type = _KINDS[transfer]

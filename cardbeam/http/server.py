@@ -79,18 +79,22 @@ class HttpServer:
         return pool.proxy is not None and not needs_tunnel
 
 
-def find_server(url: str, headers: dict[str, str], auth: AuthBase | None = None) -> HttpServer:
+def find_server(
+    url: str, headers: dict[str, str], auth: AuthBase | None = None, client_cert: str | None = None
+) -> HttpServer:
     """Look up proxies and certificates; without `auth` the credentials too, in the URL and in netrc.
+
+    `client_cert` is a PEM file of a certificate and its key, for a server that asks who connects.
 
     Raises:
         requests.RequestException: not a URL.
-        OSError: the certificates that the environment names are not there.
+        OSError: the certificates that the environment or `client_cert` names are not there, or are not whole.
     """
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
     with requests.Session() as session:
         settings = session.merge_environment_settings(url, {}, None, None, None)
         prepared = session.prepare_request(requests.Request("GET", url, headers=headers, auth=auth))
-    verify, cert = settings["verify"], settings["cert"]
+    verify, cert = settings["verify"], client_cert or settings["cert"]
     found = adapter.get_connection_with_tls_context(prepared, verify, settings["proxies"], cert)
     adapter.cert_verify(found, url, verify, cert)  # type: ignore[no-untyped-call]
     pool = cast(HTTPConnectionPool, found)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import trustme
 
 from cardbeam.config.credentials import read_credentials
 from cardbeam.http.card_client import Credentials
@@ -30,3 +31,18 @@ def test_a_blank_secret_is_missing(secret: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CARD_API_SECRET", secret)
     with pytest.raises(SourceError, match="CARD_API_SECRET"):
         read_credentials(None)
+
+
+def test_a_client_certificate_is_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, half = tmp_path / "client.pem", tmp_path / "half.pem"
+    issued = trustme.CA().issue_cert("client.example")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(whole))
+    issued.cert_chain_pems[0].write_to_path(str(half))
+    monkeypatch.setenv("CARD_API_KEY", "key")
+    monkeypatch.setenv("CARD_API_SECRET", "secret")
+    monkeypatch.setenv("CARD_CLIENT_CERT", str(whole))
+    assert read_credentials(None) == Credentials("key", "secret", str(whole))
+    for wrong in (half, tmp_path / "missing.pem"):
+        monkeypatch.setenv("CARD_CLIENT_CERT", str(wrong))
+        with pytest.raises(SourceError, match=f"CARD_CLIENT_CERT: {wrong} cannot be used: ."):
+            read_credentials(None)

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 import pytest
+import trustme
 
 from cardbeam.http.body import ImagePayload
-from cardbeam.http.card_client import CardClient
+from cardbeam.http.card_client import CardClient, Credentials
 from cardbeam.http.connection import Request, send_request
 from cardbeam.http.deadline import Deadline
 from cardbeam.http.http_response import Response
@@ -404,6 +406,39 @@ def test_a_proxy_forwards_what_is_not_over_tls(
     assert (result.outcome, result.body) == (OUTCOMES["succeeded"], RESPONSE)
     assert proxy.asked == [f"POST {server.base_url}/ekyc/card?format_type=file&get_thumb=false HTTP/1.1"]
     assert b"\r\nProxy-Authorization: Basic dXNlcjp3b3Jk" in proxy.heads[0]
+
+
+def test_no_proxy_is_asked_for_hosts_that_need_none(
+    monkeypatch: pytest.MonkeyPatch, client_of: Callable[..., CardClient]
+) -> None:
+    """NO_PROXY names the endpoint: it is called without the proxy, which is not there."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with CardServer(lambda got: ANSWERED) as server:
+        refused = client_of(server.base_url).call("ekyc/card", IMAGE)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        result = client_of(server.base_url).call("ekyc/card", IMAGE)
+    assert (refused.outcome, result.outcome) == (OUTCOMES["unreachable"], OUTCOMES["succeeded"])
+
+
+@pytest.mark.parametrize("through_proxy", [False, True])
+def test_a_client_certificate_says_who_connects(
+    through_proxy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client_of: Callable[..., CardClient]
+) -> None:
+    """An endpoint of a private CA that asks for a certificate is called with one, and not without."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    ours = tmp_path / "client.pem"
+    authority.issue_cert("client.example").private_key_and_cert_chain_pem.write_to_path(str(ours))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    with CardServer(lambda got: ANSWERED, tls=context) as server, RawServer(Proxy()) as between:
+        if through_proxy:
+            monkeypatch.setenv("https_proxy", between.url)
+        without = client_of(server.base_url).call("ekyc/card", IMAGE)
+        result = CardClient(server.base_url, Credentials("key", "secret", str(ours))).call("ekyc/card", IMAGE)
+    assert (without.body, result.outcome, result.body) == (None, OUTCOMES["succeeded"], RESPONSE)
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b"junk\r\n\r\n", b""])
