@@ -10,13 +10,13 @@ say() { printf '%s\n' "$*" >&2; }
 
 find_python() {
   local name
-  for name in python3.13 python3.12 python3.11 python3 python3.14 python3.10; do
-    if command -v "$name" >/dev/null && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+  for name in python3.13 python3.12 python3.11 python3 python3.14; do
+    if command -v "$name" >/dev/null && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       command -v "$name"
       return
     fi
   done
-  need python3 "Python 3.10 or newer"
+  need python3 "Python 3.11 or newer"
   command -v python3
 }
 
@@ -69,14 +69,30 @@ make_venv() {
   "$python" -m venv "$venv"
 }
 
-# install EXTRAS: the Python packages of the given extras, unless this very setup.py's are there.
+# install EXTRAS: the Python packages of the given extras as constraints/ pins them, each checked by its hash, and pip
+# itself; unless these very pins are there. pip's own settings (PIP_INDEX_URL, PIP_NO_INDEX with PIP_FIND_LINKS) hold.
 install() {
-  local stamp
-  stamp="$venv/.installed-$(printf '%s' "$1" | tr ',' '-')-$(cksum < "$here/setup.py" | tr -d ' ')"
+  local stamp extra pins=(-r "$here/constraints/base.txt")
+  for extra in ${1//,/ }; do pins+=(-r "$here/constraints/$extra.txt"); done
+  stamp="$venv/.installed-$(printf '%s' "$1" | tr ',' '-')-$(cat "$here/setup.py" "$here"/constraints/*.txt | cksum | tr -d ' ')"
   [ -e "$stamp" ] && return
   say "installing Python packages${1:+ for $1}"
-  "$venv/bin/pip" install -qq --disable-pip-version-check --editable "$here${1:+[$1]}"
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes "${pins[@]}"
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable "$here"
   touch "$stamp"
+}
+
+# What is installed, as a CycloneDX bill of materials in JSON on standard output; the program that writes it has an
+# environment of its own, so that it does not list itself.
+write_sbom() {
+  local described=$venv
+  venv="$here/.venv-sbom"
+  make_venv
+  [ -x "$venv/bin/cyclonedx-py" ] ||
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r "$here/constraints/base.txt" \
+      -r "$here/constraints/sbom.txt"
+  exec "$venv/bin/cyclonedx-py" environment --output-reproducible \
+    --output-format JSON "$described/bin/python"
 }
 
 # Tesseract's Vietnamese data, 0.5 MB: from the system, or unpacked beside the packages without root.
@@ -121,6 +137,8 @@ make_venv
 case $command in
   demo) install endpoint,report,sql; install_tessdata ;;
   endpoint) install endpoint; install_tessdata ;;
+  setup) install "${2:-report}"; exit ;;
+  sbom) write_sbom ;;
   sql) install sql ;;
   backfill|replay|report) install report ;;
   watch)

@@ -18,3 +18,7 @@ COPY transforms /cardbeam/transforms
 COPY pipeline /cardbeam/pipeline
 COPY endpoint /cardbeam/endpoint
 RUN pip install --no-cache-dir "/cardbeam[aws,kafka]" && rm -r /cardbeam
+
+# No right on the machine: Beam's boot program writes under /tmp alone.
+USER 65532:65532
+ENV HOME=/tmp

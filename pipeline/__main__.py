@@ -58,7 +58,13 @@ _COMMANDS = {
     ),
     "endpoint": _Command("endpoint.__main__", "the embedded card endpoint", extra="endpoint", signals=()),
 }
-_OF_RUN_SH = {"bench": "the benchmarks", "test": "the tests", "check": "the tests, with linters and types"}
+_OF_RUN_SH = {
+    "setup": "installs a command's packages before its first use",
+    "sbom": "what is installed, as a CycloneDX bill of materials",
+    "bench": "the benchmarks",
+    "test": "the tests",
+    "check": "the tests, with linters and types",
+}
 """Commands that `run.sh` serves by itself, and what they do."""
 
 
