@@ -92,7 +92,7 @@ def launch(
         receipt = check_run(folder, receipt, checks)
         notices.tell_end(receipt)
         print(summarize(receipt, settings.output.output))
-        if leaves_page and (page := report_if_possible(folder, run.run_id)):
+        if leaves_page and not ending.has_begun and (page := report_if_possible(folder, run.run_id)):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return exit_status(folder, receipt)
 

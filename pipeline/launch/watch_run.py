@@ -79,7 +79,7 @@ def watch_a_run(
         session = uuid.uuid4().hex
         try:
             with (
-                stopped_by_signals(folder, run.run_id),
+                stopped_by_signals(folder, run.run_id) as told,
                 _sending_heartbeats(folder, run, session, watching, ending),
                 _publishing(folder, run, publisher, watching),
                 _logging_progress(folder, run),
@@ -101,7 +101,7 @@ def watch_a_run(
         receipt = check_run(folder, receipt, checks)
         notices.tell_end(receipt)
         print(summarize(receipt, settings.output.output))
-        if page := report_if_possible(folder, run.run_id):
+        if not told.has_begun and (page := report_if_possible(folder, run.run_id)):
             print(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return exit_status(folder, receipt)
 
