@@ -31,6 +31,7 @@ from pipeline.cli.layered_options import CONFIG, Options, layer
 from pipeline.cli.logs import reconfigure_logging
 from pipeline.cli.parser import Parser, unknown_option
 from pipeline.cli.program import program
+from pipeline.cli.runner_options import check_runner
 
 DEFAULT_RUNNER = "FnApiRunner"
 BUFFER_LIMIT = "data_buffer_time_limit_ms=100"
@@ -102,7 +103,10 @@ def parse(
             reconfigure_logging(settings.log_format, settings.log_level)
     if errors := [error for group in found for error in group.validate()]:
         raise UsageError("; ".join(errors))
-    return found, PipelineOptions([*_with_default_runner(rest, runner or DEFAULT_RUNNER), *_EXPERIMENTS])
+    options = PipelineOptions([*_with_default_runner(rest, runner or DEFAULT_RUNNER), *_EXPERIMENTS])
+    if runner is not None:
+        check_runner(options, next((one.output for one in found if isinstance(one, OutputSettings)), ""))
+    return found, options
 
 
 def our_parser(command: str, description: str, groups: Sequence[type], runner: str | None = None) -> Parser:

@@ -16,6 +16,10 @@ from pipeline.cli.exit_codes import EXIT_CHECK_FAILED, EXIT_COMPLETE, EXIT_FAILE
 from pipeline.report.checks import has_failed
 
 _LOG = logging.getLogger("cardbeam")
+_READERS = ("/cardbeam/tables/", "/cardbeam/journal/", "/cardbeam/index/", "/schemas/")
+"""Where responses are read."""
+_REMOTE = "Traceback (most recent call last)"
+"""In the text of an error of another process, which does not tell where it was raised first."""
 
 
 def fail(message: str, error: Exception | None = None) -> int:
@@ -26,15 +30,17 @@ def fail(message: str, error: Exception | None = None) -> int:
 
 
 def cause(error: BaseException) -> str:
-    """The innermost error: in words where they are the operating system's or our own, else its kind and place.
-
-    Other libraries put values into their messages, and a value may be card text.
-    """
+    """The innermost error in its own words. Of one that may have been raised while responses were read, its kind and
+    place alone: libraries put values into their messages, and a value may be card text."""
     error = innermost(error)
     if isinstance(error, (OSError, CardbeamError)):
         return redact(str(error))
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(error).__name__
+    kind, lines = type(error).__name__, [line.strip() for line in str(error).splitlines() if line.strip()]
+    is_of_reader = any(reader in frame.filename for frame in frames for reader in _READERS)
+    if lines and not is_of_reader and _REMOTE not in str(error):
+        return redact(f"{kind}: {lines[0]}")
+    return f"{kind} at {frames[-1].filename}:{frames[-1].lineno}" if frames else kind
 
 
 def exit_status(folder: Folder, receipt: Receipt) -> int:

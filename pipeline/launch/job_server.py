@@ -52,6 +52,8 @@ _STORE_SECRETS = ("AWS_", "AZURE_", "GOOGLE_")
 class JobServerFailed(CardbeamError):
     """A job server did not start; says which, and how it ended."""
 
+    exit_status = 2
+
 
 class JobServerExposed(CardbeamError):
     """Other machines could reach a job server and run commands here; says which, where, and what to do."""

@@ -8,6 +8,8 @@ from cardbeam.storage.errors import StoreError, StoreRefused, StoreUnreachable
 from cardbeam.storage.open_uri import SourceError
 from pipeline.cli.exit_codes import UsageError, exit_status_of
 from pipeline.launch.failure import cause
+from schemas.fields import Kind
+from schemas.value_converters import read_values
 
 
 def answered(status: int) -> StoreError:
@@ -92,3 +94,17 @@ def test_an_error_of_a_step() -> None:
             raise error  # noqa: B904  # nor does Beam name a cause
     except RuntimeError as raised:
         assert cause(raised) == "[Errno 28] No space left on device: '/out/j'"
+
+
+def test_a_runner_keeps_its_words() -> None:
+    """What a runner says of itself is shown, without the query of a URL."""
+    error = ValueError("job rejected by https://jobs/x?token=SECRET\nand more")
+    assert cause(error) == "ValueError: job rejected by https://jobs/x?…"
+
+
+def test_what_reads_responses_is_not_quoted() -> None:
+    """An error on the way from response to rows may hold a value: its kind and place are told."""
+    with pytest.raises(TypeError) as raised:
+        read_values(Kind.TEXT, 7)  # type: ignore[arg-type]
+    told = cause(raised.value)
+    assert (told.startswith("TypeError at "), "value_converters.py:" in told) == (True, True)
