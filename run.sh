@@ -133,8 +133,23 @@ install_prism() {
   PYTHONPATH="$here" "$venv/bin/python" -m pipeline.launch.build_prism "$venv/bin/prism-$version" || true
 }
 
-make_venv
+# is_set_up: whether the packages that every command needs are there.
+is_set_up() {
+  compgen -G "$venv/.installed-*" >/dev/null
+}
+
+# To tell what there is needs no package, and to tell the options of a command none but those of all.
 case $command in
+  help|-h|--help)
+    PYTHONPATH="$here" PYTHONSAFEPATH=1 exec "$(find_python)" -m pipeline help
+    ;;
+esac
+wants_help=
+case " ${*:2} " in *" --help "*|*" -h "*) if is_set_up; then wants_help=1; fi ;; esac
+
+make_venv
+case ${wants_help:-$command} in
+  1) ;;
   demo) install endpoint,report,sql; install_tessdata ;;
   endpoint) install endpoint; install_tessdata ;;
   setup) install "${2:-report}"; exit ;;

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from cardbeam.storage.uris import redact
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_USAGE, UsageError, exit_status_of
-from pipeline.cli.logs import configure_logging
+from pipeline.cli.output import drop_stdout, open_closed_streams
 from pipeline.cli.plain_text import plain, plain_streams
 from pipeline.cli.program import INSTALLED, program
 from pipeline.cli.signals import SIGNALS, block_signals, handled_signals
@@ -70,6 +70,7 @@ _OF_RUN_SH = {
 
 def main(arguments: Sequence[str]) -> int:
     """Hand the arguments to the command; one line instead of a traceback where they are wrong."""
+    open_closed_streams()
     command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if command.startswith("--") and command != "--help":  # options of a run alone, as Beam's own programs take them
         command, rest = "backfill", arguments
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     known = _COMMANDS[command]
     blocked = block_signals(known.signals)  # before a library is loaded that starts threads
     with plain_streams(), handled_signals(blocked, known.told_to_end):
-        configure_logging(_log_format(rest))
+        importlib.import_module("pipeline.cli.logs").configure_logging(_log_format(rest))
         importlib.import_module("cardbeam.process").configure_process()
         return _run(command, rest)
 
@@ -103,7 +104,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         print(f"{program()} {command}: {error}; see {program()} {command} --help", file=sys.stderr)
         return exit_status_of(error)
     except BrokenPipeError:  # who reads our output has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains as it ends
+        drop_stdout()
         return _EXIT_PIPE
     except OSError as error:
         print(f"{program()} {command}: {redact(str(error))}", file=sys.stderr)

@@ -18,6 +18,7 @@ from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.open_uri import SourceError
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
+from pipeline.cli.output import tell
 from pipeline.cli.signals import exit_status_of_signal
 from pipeline.launch.failure import cause, exit_status, fail
 from pipeline.launch.interruption import ends_within_s, stopped_by_signals
@@ -91,9 +92,9 @@ def launch(
         telemetry.flush()
         receipt = check_run(folder, receipt, checks)
         notices.tell_end(receipt)
-        print(summarize(receipt, settings.output.output))
+        tell(summarize(receipt, settings.output.output))
         if leaves_page and not ending.has_begun and (page := report_if_possible(folder, run.run_id)):
-            print(f"  report     {settings.output.output.rstrip('/')}/{page}")
+            tell(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return exit_status(folder, receipt)
 
 

@@ -34,6 +34,7 @@ from cardbeam.watch.unprocessed import pending_requests, unsettled
 from cardbeam.watch.watch_status import read_watch_status
 from pipeline import graph
 from pipeline.cli.logs import in_run
+from pipeline.cli.output import tell
 from pipeline.launch.failure import cause, exit_status, fail
 from pipeline.launch.interruption import stopped_by_signals
 from pipeline.launch.notices import opened_notices
@@ -100,9 +101,9 @@ def watch_a_run(
         telemetry.flush()
         receipt = check_run(folder, receipt, checks)
         notices.tell_end(receipt)
-        print(summarize(receipt, settings.output.output))
+        tell(summarize(receipt, settings.output.output))
         if not told.has_begun and (page := report_if_possible(folder, run.run_id)):
-            print(f"  report     {settings.output.output.rstrip('/')}/{page}")
+            tell(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return exit_status(folder, receipt)
 
 
