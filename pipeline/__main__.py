@@ -39,18 +39,20 @@ _NOT_CTRL_C = tuple(number for number in SIGNALS if number != signal.SIGINT)
 """For a prompt, where Ctrl-C drops a statement."""
 _COMMANDS = {
     "demo": _Command("pipeline.commands.demo", "a backfill over the bundled cards against the embedded endpoint"),
-    "backfill": _Command(
-        "pipeline.commands.backfill", "the nightly run: everything that is not answered yet", is_resumed=True
+    "backfill": _Command("pipeline.commands.backfill", "processes every image that has no result yet", is_resumed=True),
+    "plan": _Command("pipeline.commands.plan", "tells what backfill would do; makes no API calls"),
+    "replay": _Command("pipeline.commands.replay", "sends dead letters again, each once", is_resumed=True),
+    "publish": _Command("pipeline.commands.publish", "rebuilds the tables from stored responses; makes no API calls"),
+    "watch": _Command(
+        "pipeline.commands.watch", "processes new images as they arrive, until it is stopped", told_to_end=EXIT_COMPLETE
     ),
-    "plan": _Command("pipeline.commands.plan", "what backfill would do; calls nothing, writes nothing"),
-    "replay": _Command("pipeline.commands.replay", "dead letters again, each once", is_resumed=True),
-    "publish": _Command("pipeline.commands.publish", "tables again from the answers held; calls nothing"),
-    "watch": _Command("pipeline.commands.watch", "new images as they appear, without end", told_to_end=EXIT_COMPLETE),
-    "status": _Command("pipeline.commands.status", "a run's counts, rate, time left and cost"),
-    "runs": _Command("pipeline.commands.runs", "all runs with their status, times and counts"),
+    "status": _Command("pipeline.commands.status", "shows a run's counts, rate, time left and cost"),
+    "runs": _Command("pipeline.commands.runs", "lists all runs with their status, times and counts"),
     "sql": _Command("pipeline.commands.sql", "SQL over the tables", signals=_NOT_CTRL_C),
-    "ddl": _Command("pipeline.commands.ddl", "what makes the same tables in DuckDB, Trino, Spark, BigQuery or Athena"),
-    "report": _Command("pipeline.commands.report", "a page about a run, to look at in the morning"),
+    "ddl": _Command(
+        "pipeline.commands.ddl", "prints the CREATE TABLE statements for DuckDB, Trino, Spark, BigQuery or Athena"
+    ),
+    "report": _Command("pipeline.commands.report", "writes a page about a run"),
     "doctor": _Command("pipeline.commands.doctor", "checks a set-up, and says what to do about each fault"),
     "config": _Command("pipeline.commands.config", "config show: the merged options, and where each came from"),
     "evaluate": _Command(
@@ -80,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
         print("\n".join(f"  {name:<10} {what}" for name, what in does.items()))
         return 0
     if command not in _COMMANDS:
-        print(f"{program()}: {plain(command)} is no command; expected one of {', '.join(_COMMANDS)}", file=sys.stderr)
+        print(f"{program()}: unknown command {plain(command)}; expected one of {', '.join(_COMMANDS)}", file=sys.stderr)
         return EXIT_USAGE
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # or a worker takes the modules of the folder that it is started in
     known = _COMMANDS[command]

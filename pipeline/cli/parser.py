@@ -47,4 +47,4 @@ def unknown_option(argument: str, known: Iterable[str]) -> UsageError:
     """What to raise of an argument (`--nmae=value`) that is none of the known options."""
     name = argument.partition("=")[0]
     nearest = difflib.get_close_matches(name, sorted(known), n=1)
-    return UsageError(f"{name} is no option" + (f"; did you mean {nearest[0]}?" if nearest else ""))
+    return UsageError(f"unknown option {name}" + (f"; did you mean {nearest[0]}?" if nearest else ""))

@@ -39,7 +39,7 @@ def image(tmp_path: Path, jpeg: bytes) -> Path:
         (["--output=OUT"], "--input is missing: give a glob, a folder or a manifest"),
         (
             ["--input=IN/*.jpg", "--output=OUT", "--max_in_fligth=3"],
-            "--max_in_fligth is no option; did you mean --max_in_flight?",
+            "unknown option --max_in_fligth; did you mean --max_in_flight?",
         ),
         ([*_GIVEN, "--max_in_flight=x"], "argument --max_in_flight: invalid int value: 'x'"),
         (["--input=IN/*.png", "--output=OUT"], "--input IN/*.png holds no image"),
@@ -314,7 +314,7 @@ def test_a_demo_without_its_cards(
 def test_an_unknown_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Commands that take no option of Beam name the nearest of their own."""
     assert main([command, "--output=o", "--outptu=x"]) == 2
-    text = f"run.sh {command}: --outptu is no option; did you mean --output?; see run.sh {command} --help\n"
+    text = f"run.sh {command}: unknown option --outptu; did you mean --output?; see run.sh {command} --help\n"
     assert capsys.readouterr().err == text
 
 

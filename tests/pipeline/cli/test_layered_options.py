@@ -69,8 +69,8 @@ def test_a_flag_is_true_or_false(text: str, flags: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("outptu = 1", ": --outptu is no option; did you mean --output?"),
-        ("[backfill]\npoll_interval_s = 1", ": --poll_interval_s is no option"),
+        ("outptu = 1", ": unknown option --outptu; did you mean --output?"),
+        ("[backfill]\npoll_interval_s = 1", ": unknown option --poll_interval_s"),
         ("output = [", " is not TOML: Invalid value (at end of document)"),
         ('output = "${NONE}"', ", output: the environment variable NONE is not set"),
         ("output = [{a = 1}]", ", output: expected a text, a number, true or false, or a list of them"),

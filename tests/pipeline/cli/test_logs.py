@@ -76,4 +76,4 @@ def test_a_crash_is_json_line_by_line() -> None:
 def test_a_wrong_option_is_json_too(tmp_path: Path) -> None:
     ended = run("backfill", f"--output={tmp_path}", "--log_format=json", "--outptu=3")
     (line,) = [json.loads(line) for line in ended.stderr.splitlines()]
-    assert (ended.returncode, line["event"], "--outptu is no option" in line["message"]) == (2, "stderr", True)
+    assert (ended.returncode, line["event"], "unknown option --outptu" in line["message"]) == (2, "stderr", True)

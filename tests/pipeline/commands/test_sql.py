@@ -413,7 +413,7 @@ def test_nothing_is_left_in_the_temporary_folder(root: str, tmp_path: Path, monk
     [
         (["--output=NONE", "SELECT 1"], "--output NONE does not exist"),
         (["--output=EMPTY", "SELECT 1"], "--output EMPTY holds no run that has ended"),
-        (["--output=ROOT", "--fromat=csv", "SELECT 1"], "--fromat is no option; did you mean --format?"),
+        (["--output=ROOT", "--fromat=csv", "SELECT 1"], "unknown option --fromat; did you mean --format?"),
         (["--output=ROOT", "SELECT nam FROM chip_id_card_front"], 'Referenced column "nam" not found'),
     ],
 )
