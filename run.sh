@@ -161,9 +161,9 @@ case ${wants_help:-$command} in
     case " $* " in *" --runner"*|*" --prism_location"*) ;; *) install_prism ;; esac
     ;;
   publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
-  test) install endpoint,iceberg,kafka,report,sql,test; install_tessdata; want_fonts ;;
+  test) install endpoint,iceberg,kafka,otel,report,sql,test; install_tessdata; want_fonts ;;
   check)
-    install browser,check,endpoint,iceberg,kafka,report,spark,sql,test
+    install browser,check,endpoint,iceberg,kafka,otel,report,spark,sql,test
     install_tessdata
     want_fonts
     want chromium chromium "the report in a browser"

@@ -19,7 +19,7 @@ TOOLS = ("pip", "setuptools>=77")
 """What installs and builds; pinned too."""
 EXTRAS = (
     *("aws", "azure", "bench", "browser", "check", "endpoint"),
-    *("iceberg", "kafka", "peers", "report", "sbom", "spark", "sql", "test"),
+    *("iceberg", "kafka", "otel", "peers", "report", "sbom", "spark", "sql", "test"),
 )
 """All but airflow's, which needs an environment of its own."""
 _HEAD = "# Made by constraints/update.py. Install with: pip install --require-hashes -r constraints/base.txt …\n"
