@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any
 
 import apache_beam as beam
@@ -12,10 +16,12 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.typehints import TypeCheckError
 
+from cardbeam.storage.folder import LocalFolder
 from schemas.document_tables import schema_of
 from schemas.run_tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
-from tests.servers import CardServer, failure, success
-from tests.wire import key_of
+from tests.records import stored_records
+from tests.servers import Answer, CardServer, failure, success
+from tests.wire import Received, key_of
 from transforms import ReadCards
 from transforms.read_cards import NotAllAnswered
 
@@ -99,3 +105,47 @@ def test_wrong_elements_fail_at_construction() -> None:
     pipeline = beam.Pipeline(options=PipelineOptions(OPTIONS))
     with pytest.raises(TypeCheckError):
         pipeline | beam.Create([1, 2]) | ReadCards("store")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("credentials")
+def test_a_pipeline_that_is_killed_and_run_again(tmp_path: Path, draw: Callable[..., bytes]) -> None:
+    """What was answered when it was killed is not called again; the rest is, and all of it comes."""
+    uris = images(tmp_path, draw, 6)
+    answered: set[str] = set()
+    released, one_by_one = Event(), Lock()
+
+    def answer(got: Received) -> Answer:
+        with one_by_one:
+            if len(answered) < 3:
+                answered.add(got.key)
+        assert got.key in answered or released.wait(300)
+        return success(("passport", {"id": got.key[:12]}))
+
+    with CardServer(answer) as server:
+        store = tmp_path / "store"
+        script = [sys.executable, "-c", _PIPELINE, str(store), server.base_url, *uris]
+        child = subprocess.Popen(script, cwd=Path(__file__).parents[2])
+        try:
+            until_s = time.monotonic() + 300
+            while len(stored_records(LocalFolder(str(store)))) < 3:
+                assert child.poll() is None and time.monotonic() < until_s
+                time.sleep(0.1)
+        finally:
+            child.kill()
+            child.wait()
+        released.set()
+        found = read(uris, tmp_path, server)
+        assert {key: calls for key, calls in server.calls.items() if key in answered} == dict.fromkeys(answered, 1)
+    assert sorted(uri for row in found["passport"] for uri in row["uris"]) == uris
+
+
+_PIPELINE = """
+import sys
+import apache_beam as beam
+from transforms import ReadCards
+
+store, url, *uris = sys.argv[1:]
+with beam.Pipeline(runner="FnApiRunner") as pipeline:
+    _ = pipeline | beam.Create(uris) | ReadCards(store, endpoint_url=url, max_requests_per_second=0, timeout_s=300)
+"""
