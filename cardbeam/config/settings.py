@@ -66,6 +66,8 @@ class InputSettings:
         "holds a smaller one. 0 takes all.",
     )
 
+    allow_empty: bool = option(False, help="An --input without an image is a run with nothing to do, not an error.")
+
     def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
         yield from at_least(self, sample=0)

@@ -42,6 +42,11 @@ def list_dead_letter_requests(
             yield Request(row["operation"], tuple(map(describe, row["uris"])), tuple(row["labels"]))
 
 
+def has_dead_letters(folder: Folder, replay: ReplaySettings) -> bool:
+    """Whether the ledger holds any dead letter that is asked for, answered since or not."""
+    return any(True for _ in _dead_rows(folder, "", replay))
+
+
 def _key(row: dict[str, Any]) -> tuple[str, ...]:
     return row["operation"], *row["uris"]
 

@@ -54,5 +54,5 @@ def check_inputs(settings: InputSettings) -> None:
             raise SourceError(error)
         found = _requests(source, settings)
         count = sum(1 for _ in (found if is_manifest(source) else islice(found, 1)))
-        if not count:
-            raise SourceError(f"--input {source} holds no image")
+        if not count and not settings.allow_empty:
+            raise SourceError(f"--input {source} holds no image: correct it, or give --allow_empty")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -20,6 +21,7 @@ from cardbeam.config.settings import (
     ReportingSettings,
     Settings,
 )
+from cardbeam.inputs.dead_letters import has_dead_letters
 from cardbeam.run_state.receipt import INTERRUPTED, Receipt
 from cardbeam.storage.folder import Folder, open_folder
 from pipeline import graph
@@ -35,6 +37,10 @@ def main(arguments: Sequence[str]) -> int:
     found, options = parse("replay", str(main.__doc__), arguments, *groups)
     chosen, endpoint, rate, output, reporting, launching = found
     _check_runs(output.output, chosen.run_id)
+    if not has_dead_letters(output.folder(), chosen):
+        codes, runs = map("--codes={}".format, chosen.codes), map("--run_id={}".format, chosen.run_id)
+        asked = ", ".join((*codes, *runs))
+        print(f"no dead letter matches {asked or output.output}: there is nothing to replay", file=sys.stderr)
     settings = Settings(InputSettings(), endpoint, rate, output, chosen, reporting, launch=launching)
     return launch("replay", settings, options, _build)
 

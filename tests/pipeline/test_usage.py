@@ -361,3 +361,16 @@ def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown command is told which there are."""
     assert main(["bakcfill"]) == 2
     assert "expected one of demo, backfill" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("credentials")
+def test_an_input_that_may_be_empty(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing to process is exit 2, and a complete run where it was said that there may be nothing."""
+    given = [f"--input={image.parent}/*.png", f"--output={tmp_path / 'out'}", "--endpoint_url=http://127.0.0.1:9/api"]
+    assert main(["backfill", *given]) == 2
+    assert "holds no image: correct it, or give --allow_empty" in capsys.readouterr().err
+    assert main(["backfill", *given, "--allow_empty"]) == 0
+    assert "0 found" in capsys.readouterr().out
+    assert main(["replay", *given[1:], "--codes=error_1"]) == 0
+    assert "no dead letter matches --codes=error_1: there is nothing to replay" in capsys.readouterr().err
