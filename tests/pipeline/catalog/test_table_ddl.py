@@ -177,23 +177,6 @@ def test_views_in_duckdb(seed: int, tmp_path: Path) -> None:
     assert found == _rows_of_sql(str(tmp_path))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [3, 8])
-def test_views_in_spark(seed: int, tmp_path: Path, spark: Any) -> None:
-    """In Spark, the printed views show what `sql` shows."""
-    runs, database = _written(tmp_path, seed), f"views_{seed}"
-    for statement in [
-        *statements("spark", database, str(tmp_path), runs),
-        *view_statements(VIEWS, "spark", database),
-    ]:
-        spark.sql(statement)
-    found = {
-        name: _in_order([tuple(row) for row in spark.sql(f"SELECT {of} FROM {database}.{name}").collect()])
-        for name, of in _COMPARED.items()
-    }
-    assert found == _rows_of_sql(str(tmp_path))
-
-
 @pytest.mark.parametrize(
     ("engine", "text"),
     [
