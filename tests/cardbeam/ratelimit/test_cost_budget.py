@@ -31,7 +31,7 @@ from pathlib import Path
 from cardbeam.ratelimit import call_budget as budget
 from cardbeam.ratelimit.allowance import Allowance
 from cardbeam.http.card_client import CardClient, Credentials
-from cardbeam.http.body import Sent
+from cardbeam.http.body import ImagePayload
 from cardbeam.ratelimit.cost_budget import CostBudget
 from cardbeam.config.prices import affordable_calls
 from cardbeam.http.retry import RetryPolicy
@@ -49,8 +49,8 @@ sender = Sender(
 )
 
 def send(number):
-    if not stop.is_pulled:
-        sender.send("ekyc/card", [Sent(b"%d" % number, "image/jpeg")], str(number))
+    if not stop.is_set:
+        sender.send("ekyc/card", [ImagePayload(b"%d" % number, "image/jpeg")], str(number))
 
 with ThreadPoolExecutor(4) as pool:
     list(pool.map(send, range(100_000)))

@@ -173,8 +173,14 @@ def test_a_runner_and_a_broker_that_are_away_are_named(doctor: Doctor) -> None:
     """With their addresses."""
     port = closed_port()
     for broken, reported in (
-        ({"runner": "FlinkRunner", "flink_master": f"http://127.0.0.1:{port}"}, f"FlinkRunner at 127.0.0.1:{port}"),
-        ({"runner": "PortableRunner", "job_endpoint": f"127.0.0.1:{port}"}, f"PortableRunner at 127.0.0.1:{port}"),
+        (
+            {"runner": "FlinkRunner", "flink_master": f"http://127.0.0.1:{port}", "environment_type": "LOOPBACK"},
+            f"FlinkRunner at 127.0.0.1:{port}",
+        ),
+        (
+            {"runner": "PortableRunner", "job_endpoint": f"127.0.0.1:{port}", "environment_type": "LOOPBACK"},
+            f"PortableRunner at 127.0.0.1:{port}",
+        ),
         ({"runner": "NoSuchRunner"}, "--runner NoSuchRunner"),
         ({"notifications": f"kafka://127.0.0.1:{port}/cards"}, f"127.0.0.1:{port}: no connection: Connection refused"),
     ):
