@@ -181,7 +181,6 @@ def test_a_runner_and_a_broker_that_are_away_are_named(doctor: Doctor) -> None:
             {"runner": "PortableRunner", "job_endpoint": f"127.0.0.1:{port}", "environment_type": "LOOPBACK"},
             f"PortableRunner at 127.0.0.1:{port}",
         ),
-        ({"runner": "NoSuchRunner"}, "--runner NoSuchRunner"),
         ({"notifications": f"kafka://127.0.0.1:{port}/cards"}, f"127.0.0.1:{port}: no connection: Connection refused"),
     ):
         status, faults, _ = doctor(**broken)
