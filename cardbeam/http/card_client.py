@@ -1,4 +1,4 @@
-"""Makes the nine calls of the contract: images -> CallResult.
+"""Images -> Attempt: the nine calls of the contract, each over a connection of its own.
 
 Three operations, each by `file` (multipart POST), `base64` (JSON POST) and `url` (GET).
 Redirects are not followed and TLS is checked. No exception of this module, and nothing it
@@ -24,7 +24,6 @@ from cardbeam.http.connection import Request, send_request
 from cardbeam.http.content_encoding import ACCEPTED, WrongEncoding, decode
 from cardbeam.http.deadline import Deadline
 from cardbeam.http.http_response import KEPT_BYTES, BrokenResponse, Response, WrongFraming
-from cardbeam.http.pool import ConnectionPool
 from cardbeam.http.rate_headers import hold_s
 from cardbeam.http.response import CallResult, outcome_of_response, seconds_of
 from cardbeam.http.server import find_server
@@ -75,7 +74,7 @@ class CardClient:
         self._transfer = transfer
         self._timeout_s, self._clock = timeout_s, clock
         auth = HTTPBasicAuth(credentials.api_key.encode(), credentials.api_secret.encode())
-        self._server, self._pool = find_server(base_url, {}, auth, credentials.client_cert), ConnectionPool()
+        self._server = find_server(base_url, {}, auth, credentials.client_cert)
         self._boundary = choose_boundary()
         self._part_heads: dict[tuple[str, str], bytes] = {}
         method, content_type = _KINDS[transfer]
@@ -116,7 +115,7 @@ class CardClient:
             return Deadline(self._timeout_s, self._clock), mark_sent
 
         try:
-            with send_request(self._server, self._load(operation, images), begin, pool=self._pool) as reader:
+            with send_request(self._server, self._load(operation, images), begin) as reader:
                 response = reader.read(MAX_RESPONSE_BYTES + 1)
             attempt = attempt_of(response, self._transfer, time.time())
         except _NotPermitted as refusal:
@@ -135,7 +134,7 @@ class CardClient:
         with requests.Session() as session:
             asked = requests.Request(method, url, headers=headers, params=params, auth=auth)
             prepared = session.prepare_request(asked)
-        return Request(method, self._server.target_of(prepared), self._server.header_lines(prepared, is_kept=True))
+        return Request(method, self._server.target_of(prepared), self._server.header_lines(prepared))
 
     def _load(self, operation: str, images: Sequence[ImagePayload]) -> Request:
         """A request with what it carries, in pieces, so that no image is copied."""

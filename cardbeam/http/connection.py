@@ -1,7 +1,8 @@
-"""One request and its response over one connection.
+"""One connection, one request, one response.
 
-What follows a response is never read. Without a pool each request has a connection of its own; `pool` says when one may
-carry another request.
+HTTP/1.1 pairs responses with requests by their order alone: a response that comes twice, or a body that comes late, is
+the answer to the next request of the same connection, whenever that is sent, and no client can tell. So each request
+has a connection of its own, which nothing else ever uses, and what follows its response is never read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from functools import partial
 
 from cardbeam.http.deadline import Deadline
 from cardbeam.http.http_response import MAX_HEAD_BYTES, ResponseReader
-from cardbeam.http.pool import ConnectionPool, PeerState
 from cardbeam.http.server import HttpServer
 
 CONNECT_TIMEOUT_S = 10.0
@@ -53,25 +53,18 @@ Begin = Callable[[], tuple[Deadline, Callable[[], object]]]
 
 @contextmanager
 def send_request(
-    server: HttpServer,
-    request: Request,
-    begin: Begin,
-    connect_timeout_s: float = CONNECT_TIMEOUT_S,
-    pool: ConnectionPool | None = None,
+    server: HttpServer, request: Request, begin: Begin, connect_timeout_s: float = CONNECT_TIMEOUT_S
 ) -> Iterator[ResponseReader]:
-    """Take or open a connection, call `begin`, send, and hand out the response for reading.
+    """Open a connection, call `begin`, send, and hand out the response for reading; the connection ends with the block.
 
-    With the block the connection ends, or goes back to the pool. Where it does not outlast `begin`, which may wait for
-    a permit, another one is opened.
+    Where the connection does not outlast `begin`, which may wait for a permit, another one is opened.
 
     Raises:
         TimeoutError: the connection does not stand in time, or the request has not left by the deadline.
         OSError: the connection is refused or breaks; nothing of a response came.
     """
     pieces = request.pieces()
-    pooled = pool.acquire() if pool is not None else None
-    connection = pooled if isinstance(pooled, _Connection) else _Connection(server.connect(connect_timeout_s))
-    reader: ResponseReader | None = None
+    connection = _Connection(server.connect(connect_timeout_s))
     try:
         deadline, has_left = begin()
         if not connection.is_silent():
@@ -80,20 +73,8 @@ def send_request(
             if not connection.is_silent():
                 raise ConnectionError("the server sends before it is asked")
         received = connection.send(pieces, deadline, has_left)
-        reader = ResponseReader(partial(connection.receive, deadline), request.method, received)
-        if received:  # it did not wait for the request
-            pool = None
-        yield reader
+        yield ResponseReader(partial(connection.receive, deadline), request.method, received)
     finally:
-        _give_back(connection, reader, pool)
-
-
-def _give_back(connection: _Connection, reader: ResponseReader | None, pool: ConnectionPool | None) -> None:
-    if pool is not None and reader is not None and reader.has_more:
-        pool.distrust()
-    if pool is not None and reader is not None and reader.may_be_followed and connection.may_rest:
-        pool.release(connection)
-    else:
         connection.close()
 
 
@@ -107,25 +88,16 @@ class _Connection:
         if self._polls:
             sock.setblocking(False)
 
-    @property
-    def may_rest(self) -> bool:
-        """Whether it can be asked later what the other side did meanwhile."""
-        return self._polls
-
     def is_silent(self) -> bool:
-        """Whether the other side has said nothing and is still there."""
-        return self.peer_state() is PeerState.SILENT
-
-    def peer_state(self) -> PeerState:
-        """What the other side did since it was last read. Tickets of TLS are not for us."""
+        """Whether the other side has said nothing yet and is still there. Tickets of TLS are not for us."""
         if not self._polls:
             self._sock.settimeout(0.0)
         with suppress(OSError):
             try:
-                return PeerState.SPOKE if self._sock.recv(1) else PeerState.CLOSED
+                self._sock.recv(1)
             except _NOT_YET:
-                return PeerState.SILENT
-        return PeerState.CLOSED
+                return True
+        return False
 
     def send(self, pieces: Sequence[bytes], deadline: Deadline, has_left: Callable[[], object]) -> bytes:
         """Send all, unless the final response comes before; what came meanwhile.

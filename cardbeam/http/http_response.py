@@ -29,7 +29,6 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
 """Headers that say where the body ends and what its bytes mean: one that is misspelt is not passed over."""
-_OK = 200
 _SWITCHING_PROTOCOLS = 101
 _WITHOUT_BODY = frozenset({204, 304})
 
@@ -60,8 +59,6 @@ class Head:
     length: int | None = None
     """Bytes of the body; None where the connection ends it, or chunks do."""
     is_chunked: bool = False
-    keeps_connection: bool = False
-    """Whether the server keeps the connection open, as far as it says."""
 
     @property
     def is_delimited(self) -> bool:
@@ -85,19 +82,6 @@ class ResponseReader:
         self._receive, self._method = receive, method
         self._buffer = bytearray(received)
         self._head_bytes_left = MAX_HEAD_BYTES
-        self._complete: Head | None = None
-
-    @property
-    def may_be_followed(self) -> bool:
-        """Whether the connection may carry another request: the response is a complete success with clear framing."""
-        head = self._complete
-        return head is not None and head.status == _OK and head.keeps_connection and not self.has_more
-
-    @property
-    def has_more(self) -> bool:
-        """Whether something came behind the response."""
-        ends = (b"", b"\r\n") if self._complete is not None and self._complete.is_chunked else (b"",)
-        return self._complete is not None and bytes(self._buffer[:_MAX_CHUNK_LINE_BYTES]) not in ends
 
     def read(self, max_bytes: int) -> Response:
         """The response with up to `max_bytes` of its body; what follows them is not read.
@@ -155,10 +139,8 @@ class ResponseReader:
                 yield from self._exactly(size)
                 if self._line(_MAX_CHUNK_LINE_BYTES):
                     raise WrongFraming("a chunk is longer than it says")
-            self._complete = head if self._buffer == b"\r\n" else None  # nobody waits for trailers
         elif head.length is not None:
             yield from self._exactly(head.length)
-            self._complete = head
         else:
             while piece := self._take(_PIECE_BYTES):
                 yield piece
@@ -247,8 +229,7 @@ def _head(minor: int, status: int, lines: list[bytes], method: str) -> Head:
     if method == "HEAD" or status in _WITHOUT_BODY:
         length, is_chunked = 0, False
     headers = {name.decode("latin-1"): b", ".join(values).decode("latin-1") for name, values in fields.items()}
-    options = {one.strip().lower() for one in headers.get("connection", "").split(",")}
-    return Head(status, headers, length, is_chunked, minor >= 1 and "close" not in options)
+    return Head(status, headers, length, is_chunked)
 
 
 def _fields(lines: list[bytes]) -> dict[bytes, list[bytes]]:

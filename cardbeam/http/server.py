@@ -32,13 +32,10 @@ class HttpServer:
     headers: bytes = field(repr=False)
     proxies: dict[str, str] = field(repr=False)
 
-    def header_lines(self, request: requests.PreparedRequest, *, is_kept: bool = False) -> bytes:
-        """The headers of a request as they are sent; the length of its body is left to the sender.
-
-        `is_kept`: the connection may carry other requests.
-        """
+    def header_lines(self, request: requests.PreparedRequest) -> bytes:
+        """The headers of a request as they are sent; the length of its body is left to the sender."""
         host = urlsplit(request.url or "").netloc.rpartition("@")[2]
-        fields = {"Host": host, **request.headers, "Connection": "keep-alive" if is_kept else "close"}
+        fields = {"Host": host, **request.headers, "Connection": "close"}
         if self._is_forwarded:
             fields |= dict(self.pool.proxy_headers)
         fields.pop("Content-Length", None)

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from cardbeam.http.card_client import CardClient, Credentials
 from cardbeam.http.connection import Request, send_request
 from cardbeam.http.deadline import Deadline
 from cardbeam.http.http_response import Response
-from cardbeam.http.pool import REST_S
 from cardbeam.http.server import find_server
 from schemas.outcomes import OUTCOMES
 from tests.raw_server import RawServer, response
@@ -134,69 +132,14 @@ def test_nothing_is_sent_to_a_server_that_speaks_first(client_of: Callable[..., 
     assert server.requests == []
 
 
-def connections_of(
-    server: RawServer, client_of: Callable[..., CardClient], pause_s: float, calls: int = 3
-) -> list[int]:
-    """The connection of each of some calls, one after the other."""
-    client = client_of(server.base_url)
-    for _ in range(calls):
-        assert client.call("ekyc/card", IMAGE).outcome == OUTCOMES["succeeded"]
-        time.sleep(pause_s)
-    return [request.connection for request in server.requests]
-
-
-@pytest.mark.parametrize("is_tls", [False, True])
-def test_a_connection_is_used_again_when_it_has_rested(
-    is_tls: bool, tls: ssl.SSLContext, client_of: Callable[..., CardClient]
-) -> None:
-    """Not before: what a server sends twice shows itself in the rest."""
-    answer = partial(keep_open, response(RESPONSE))
-    with RawServer(answer, tls=tls if is_tls else None) as server:
-        assert connections_of(server, client_of, 0.0) == [0, 1, 2]
-    with RawServer(answer, tls=tls if is_tls else None) as server:
-        assert connections_of(server, client_of, REST_S + 0.1) == [0, 0, 0]
-
-
-def keep_open(content: bytes, connection: socket.socket, _: object) -> None:
-    """The answer, and again for each request of the connection."""
-    connection.sendall(content)
-
-
-CLOSED_ONES = {
-    "its end is the connection's": b"HTTP/1.1 200 OK\r\n\r\n" + RESPONSE,
-    "it says so": response(RESPONSE, headers="Connection: Close\r\n"),
-    "HTTP/1.0": response(RESPONSE).replace(b"HTTP/1.1", b"HTTP/1.0", 1),
-    "another answer behind it": response(RESPONSE) * 2,
-    "a byte behind it": response(RESPONSE) + b"\n",
-}
-
-
-@pytest.mark.parametrize("name", CLOSED_ONES)
-def test_no_connection_is_used_again_after_a_response_that_is_not_clear(
-    name: str, client_of: Callable[..., CardClient]
-) -> None:
-    """Its end must be its own, nothing may stand behind it, and the server must keep the connection."""
-
-    def answer(connection: socket.socket, _: object) -> None:
-        connection.sendall(CLOSED_ONES[name])
-        if name.startswith("its end"):
-            connection.close()
-
-    with RawServer(answer) as server:
-        assert connections_of(server, client_of, REST_S + 0.1) == [0, 1, 2]
-
-
-def test_a_server_that_answers_twice_is_asked_over_new_connections(client_of: Callable[..., CardClient]) -> None:
-    """The second answer comes while the connection rests. From then on each request has its own."""
-
-    def answer(connection: socket.socket, _: object) -> None:
-        connection.sendall(response(RESPONSE))
-        if len(server.requests) == 1:
-            time.sleep(0.1)
-            connection.sendall(response(RESPONSE))
-
-    with RawServer(answer) as server:
-        assert connections_of(server, client_of, REST_S + 0.1, calls=4) == [0, 1, 2, 3]
+def test_each_request_has_a_connection_of_its_own(client_of: Callable[..., CardClient]) -> None:
+    """None is used again, and each ends with its response, which the request asks for."""
+    with RawServer(lambda to, _: to.sendall(response(RESPONSE))) as server:
+        client = client_of(server.base_url)
+        attempts = [client.call("ekyc/card", IMAGE) for _ in range(3)]
+    assert [result.outcome for result in attempts] == [OUTCOMES["succeeded"]] * 3
+    assert [request.connection for request in server.requests] == [0, 1, 2]
+    assert all(b"\r\nConnection: close\r\n" in request.head for request in server.requests)
 
 
 @pytest.mark.parametrize("is_tls", [False, True])
