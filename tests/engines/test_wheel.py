@@ -34,7 +34,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (packages,) = (folder / "venv").glob("lib/python*/site-packages")
     (packages / "shared.pth").write_text(sysconfig.get_path("purelib"))  # without what it says of editable packages
     python = folder / "venv" / "bin" / "python"
-    subprocess.run([*_PIP, f"--python={python}", "install", "-q", "--no-deps", str(built)], check=True, cwd=folder)
+    subprocess.run(
+        [*_PIP, f"--python={python}", "install", "-q", "--no-deps", "--ignore-installed", str(built)],
+        check=True,
+        cwd=folder,
+    )
     return python.with_name("cardbeam")
 
 

@@ -79,6 +79,6 @@ def test_a_disturbed_image_is_the_same_again_and_keeps_its_boxes_on_it(name: str
 def test_the_bundled_cards_are_drawn_again_byte_for_byte(tmp_path: Path) -> None:
     assert command.main([f"--output={tmp_path}"]) == 0
     drawn, bundled = ({file.name: file.read_bytes() for file in folder.iterdir()} for folder in (tmp_path, CARDS))
-    assert drawn.keys() == bundled.keys()
+    assert drawn.keys() == bundled.keys() - {"truth.csv"}
     assert [name for name in drawn if drawn[name] != bundled[name]] == []
     shutil.rmtree(tmp_path)
