@@ -115,9 +115,9 @@ OUTCOMES: dict[str, Outcome] = _table(
 )
 
 REMEDIES: dict[str, str] = {
-    "error_1": "have the image taken again: no card is seen on it",
-    "error_3": "have the image taken again: it is not a whole image",
-    "unreadable_image": "have the image taken again: it is not a whole image",
+    "error_1": "ask the customer for a new photo: no card is seen on it",
+    "error_3": "ask the customer for a new photo: it is not a whole image",
+    "unreadable_image": "ask the customer for a new photo: it is not a whole image",
     "password_protected": "ask for the PDF without a password",
     "unsupported_format": "convert the file to JPEG, or ask for a JPEG, PNG or PDF",
     "too_large": "shrink the image",

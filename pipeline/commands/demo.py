@@ -120,6 +120,6 @@ def _show(output: Path) -> None:
         "next:\n"
         f'  ./run.sh sql --output={output} "SELECT code, message, uris FROM dead_letters"\n'
         "  CARD_API_KEY=me CARD_API_SECRET=mine ./run.sh endpoint --port=8000\n"
-        "  CARD_API_KEY=me CARD_API_SECRET=mine ./run.sh backfill --input='pictures/**/*.jpg' --output=tables "
+        "  CARD_API_KEY=me CARD_API_SECRET=mine ./run.sh backfill --input='images/**/*.jpg' --output=tables "
         "--endpoint_url=http://127.0.0.1:8000/api/v2"
     )

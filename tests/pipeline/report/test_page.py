@@ -83,9 +83,9 @@ def test_stopped() -> None:
 def test_dead_letters(facts: Facts) -> None:
     """Dead letters are counted by code, with what to do."""
     assert facts.dead_letters.rows == [
-        ("error_1", "have the image taken again: no card is seen on it", 4),
+        ("error_1", "ask the customer for a new photo: no card is seen on it", 4),
         ("http_503", "nothing: the next backfill tries again", 4),
-        ("unreadable_image", "have the image taken again: it is not a whole image", 4),
+        ("unreadable_image", "ask the customer for a new photo: it is not a whole image", 4),
     ]
 
 
