@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
 
@@ -22,9 +23,15 @@ _COUNTERS = {
 }
 
 
+@cache
+def _counter(name: str) -> Metrics.DelegatingCounter:
+    """A counter adds to whatever bundle its thread is in, so one serves them all."""
+    return Metrics.counter(NAMESPACE, name)
+
+
 def count(name: str, number: int = 1) -> None:
     """Add to a counter, from within a bundle."""
-    Metrics.counter(NAMESPACE, name).inc(number)
+    _counter(name).inc(number)
 
 
 class CallMetrics:
