@@ -46,7 +46,7 @@ class Records:
         left = self._left.get(given.request.uris)
         return left if left is not None and left.completed_at > given.seen_at else None
 
-    def unsettled(self, given: Iterable[PendingRequest]) -> Unsettled:
+    def unprocessed(self, given: Iterable[PendingRequest]) -> Unprocessed:
         """How many requests have no result, by those that are dispatched."""
         in_flight = {
             one.request.uris
@@ -60,23 +60,23 @@ class Records:
             for uris, one in self._left.items()
             if uris not in in_flight
         )
-        return Unsettled(len(in_flight), sum(is_open))
+        return Unprocessed(len(in_flight), sum(is_open))
 
 
 @dataclass(frozen=True, slots=True)
-class Unsettled:
+class Unprocessed:
     """Requests of a run that have no result: dispatched and without a record, and those to be sent again later."""
 
     in_flight: int
     deferred: int
 
 
-def unsettled(folder: Folder, run_id: str) -> Unsettled:
+def unprocessed(folder: Folder, run_id: str) -> Unprocessed:
     """What a run has not processed, by its records."""
     given = pending_requests(folder, run_id)
-    return Records(JournalFollower(folder, run_id, pass_over).read()).unsettled(given)
+    return Records(JournalFollower(folder, run_id, pass_over).read()).unprocessed(given)
 
 
 def still_open(folder: Folder, run_id: str) -> int:
     """How many requests were dispatched and have no record since."""
-    return unsettled(folder, run_id).in_flight
+    return unprocessed(folder, run_id).in_flight

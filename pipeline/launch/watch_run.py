@@ -30,7 +30,7 @@ from cardbeam.run_state.stop_signal import STOP_FILE, WATCH_STOPPED, StopReason,
 from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
 from cardbeam.storage.folder import Folder
 from cardbeam.tables.publisher import Publisher
-from cardbeam.watch.unprocessed import pending_requests, unsettled
+from cardbeam.watch.unprocessed import pending_requests, unprocessed
 from cardbeam.watch.watch_status import read_watch_status
 from pipeline import graph
 from pipeline.cli.logs import in_run
@@ -91,7 +91,7 @@ def watch_a_run(
             stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
             if stop is not None and stop.code == WATCH_STOPPED.code:
                 ending.set()  # no other run follows
-            left = unsettled(folder, run.run_id)
+            left = unprocessed(folder, run.run_id)
             receipt = publisher.finish(left.in_flight, _now(), is_stopped=stop is not None, deferred=left.deferred)
             end_period(folder)
         except Exception as error:  # whatever a runner raises, the user gets one line

@@ -156,7 +156,7 @@ def test_earlier_failures_are_counted_by_run(records: ByRun) -> None:
 def test_what_is_noted_is_known(records: ByRun, recent: list[JournalRecord], max_recent: int) -> None:
     """What a process notes is known at once, as if it had been there from the start, also when its notes are merged.
 
-    But for a source that was only ever a copy of something unsettled: it may have to be opened again.
+    But for a source that was only ever a copy of something unprocessed: it may have to be opened again.
     """
     index = index_of(records, max_recent=max_recent)
     for record in recent:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cardbeam.model.record import RecordStatus
-from cardbeam.watch.unprocessed import Unsettled, unsettled
+from cardbeam.watch.unprocessed import Unprocessed, unprocessed
 from cardbeam.watch.watch_status import read_watch_status
 from tests.cardbeam.watch.test_watcher import OLD_S, RUN, Watch, write
 
@@ -151,7 +151,7 @@ def test_an_outage_pauses_the_calls_and_buries_nothing(
     assert (workers.most_in_outage, len(workers.calls) - during) == (1, 3)
     reported = read_watch_status(watch.folder, RUN)
     assert (reported.paused_since_s is not None, reported.waiting, reported.deferred) == (True, 40, 40)
-    assert unsettled(watch.folder, RUN) == Unsettled(0, 40)
+    assert unprocessed(watch.folder, RUN) == Unprocessed(0, 40)
     workers.is_out = False
     workers.go(70)
     assert Counter(workers.ends.values()) == {ANSWERED: 45}
@@ -185,9 +185,9 @@ def test_a_record_that_the_watch_missed_is_taken_up_when_it_begins_again(watch_o
     assert watch.step() == ["a"]
     workers.work()
     watch.begin(1)
-    assert [len(watch.watcher._pending), unsettled(watch.folder, RUN)] == [0, Unsettled(0, 1)]
+    assert [len(watch.watcher._pending), unprocessed(watch.folder, RUN)] == [0, Unprocessed(0, 1)]
     workers.go(DELAYS_S[0] + 12)
-    assert (workers.ends, unsettled(watch.folder, RUN)) == ({"a": ANSWERED}, Unsettled(0, 0))
+    assert (workers.ends, unprocessed(watch.folder, RUN)) == ({"a": ANSWERED}, Unprocessed(0, 0))
 
 
 def test_what_is_dispatched_again_is_in_flight_until_its_next_record(watch_of: Callable[..., Watch]) -> None:
@@ -197,11 +197,11 @@ def test_what_is_dispatched_again_is_in_flight_until_its_next_record(watch_of: C
     workers.failures["a"] = 1
     watch.put("a", b"1")
     assert watch.step() == ["a"]
-    assert unsettled(watch.folder, RUN) == Unsettled(1, 0)
+    assert unprocessed(watch.folder, RUN) == Unprocessed(1, 0)
     workers.work()
     while watch.step() != ["a"]:
         watch.sleep(1)
-    assert unsettled(watch.folder, RUN) == Unsettled(1, 0)
+    assert unprocessed(watch.folder, RUN) == Unprocessed(1, 0)
     watch.begin(watch.number)
     assert [one.request.may_retry for one in watch.watcher._pending] == [False]
     assert len(watch.watcher._pending) == 1
@@ -257,7 +257,7 @@ def test_whatever_happens_each_image_ends_once(
     watch.put("good", b"x" * 100)  # alone, an image that always fails could not be told from an outage
     workers.go(sum(DELAYS_S) + 200)
     assert workers.ends == {name: DEAD if name in always else ANSWERED for name in put}
-    assert unsettled(watch.folder, RUN) == Unsettled(0, 0)
+    assert unprocessed(watch.folder, RUN) == Unprocessed(0, 0)
 
 
 def test_an_image_that_waits_for_a_retry_is_the_oldest(watch_of: Callable[..., Watch]) -> None:
