@@ -108,7 +108,7 @@ def _lock(connection: duckdb.DuckDBPyConnection, folder: Folder, scratch: str) -
     """Have queries reach the output and the scratch folder alone; no statement takes this back."""
     from pipeline.catalog.duckdb_files import SCHEME  # noqa: PLC0415  # fsspec is of the extra
 
-    root = str(Path(folder.root).absolute()) if folder.is_local else f"{SCHEME}:/"
+    root = str(Path(folder.root).absolute()) if folder.is_local else f"{SCHEME}://"
     connection.execute("SET allowed_directories = ?", [[root, *([scratch] if scratch else [])]])
     connection.execute("SET enable_external_access = false")
 

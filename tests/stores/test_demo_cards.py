@@ -83,9 +83,13 @@ def test_each_view_answers(local_output: str, from_a_local_folder: dict[str, lis
     assert {name for name in names if counts[name]} >= {"cards", "documents", "ledger", "runs", "latest_documents"}
     assert counts["documents"] == sum(counts[name] for name in DOCUMENT_TYPES)
     assert counts["dead_letters"] == counts["dead_letters_open"] == len(from_a_local_folder[DEAD_LETTERS])
-    assert len(names) == 2 * len(DOCUMENT_TYPES) + len(("cards", "dead_letters", "dead_letters_open", "documents",
-        "latest_answers", "latest_cards", "latest_documents", "ledger", "places",
-        "runs"))  # fmt: skip
+    of_types = {*DOCUMENT_TYPES, *(f"latest_{name}" for name in DOCUMENT_TYPES)}
+    assert sorted({*names} - of_types) == [
+        "cards", "codes", "cost", "dead_letters", "dead_letters_open", "districts", "document_types", "documents",
+        "fields", "holders", "latest_answers", "latest_cards", "latest_documents", "latest_holders", "ledger",
+        "places", "provinces", "requests", "runs", "wards", "warning_codes",
+    ]  # fmt: skip
+    assert len(names) == len({*names}) and of_types <= {*names}
 
 
 def test_the_bundled_cards(bucket: Bucket, endpoint_url: str, from_a_local_folder: dict[str, list[dict[str, Any]]]):
