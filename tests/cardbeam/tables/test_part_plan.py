@@ -103,7 +103,9 @@ def model_rows(records: list[JournalRecord]) -> tuple[dict[str, tuple[str, list[
     """What the tables must show: {item: (which answer, its URIs)} and {item: code of its failure}."""
     shown: dict[str, tuple[str, list[str]]] = {}
     failures: dict[str, str] = {}
-    processed = {one.source_id for one in records if one.outcome != "failed" and one.source_id is not None}
+    failed = {one.item_id for one in records if one.outcome == "failed"}  # whose duplicates process nothing
+    is_other = {one: one.outcome == "succeeded" or one.item_id not in failed for one in records}
+    processed = {one.source_id for one in records if is_other[one] and one.source_id is not None}
     for item_id in {one.item_id for one in records}:
         mine = [one for one in records if one.item_id == item_id]
         answers = sorted((one for one in mine if one.outcome == "succeeded"), key=lambda one: one.completed_at)
