@@ -157,7 +157,10 @@ class Watcher:
         self._list()
         listed = (request for uris, request in self._waiting.items() if uris not in self._notified)
         is_full = len(self._retries) >= _MAX_QUEUED
-        waiting = chain(self._retries.due(), () if is_full else chain(self._notified.values(), listed))
+        fresh = () if is_full else chain(self._notified.values(), listed)
+        due = self._retries.due()
+        # a probe goes to another image than the last: one that always fails would keep the others waiting for ever
+        waiting = chain(fresh, due) if self._pause.is_on else chain(due, fresh)
         requests = next_batch(waiting, self._pending, self._room())
         for request in requests:
             self._waiting.pop(request.uris, None)

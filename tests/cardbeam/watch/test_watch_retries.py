@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cardbeam.model.record import RecordStatus
@@ -232,6 +232,7 @@ EVENTS = st.lists(
 
 @settings(max_examples=15, deadline=None)
 @given(failures=st.lists(st.sampled_from([0, 0, 1, 3, 99]), min_size=8, max_size=8), events=EVENTS)
+@example(failures=[99] * 8, events=[("put", 5), ("out", True), ("go", 1)])
 def test_whatever_happens_each_image_ends_once(
     tmp_path_factory: pytest.TempPathFactory, failures: list[int], events: list[tuple[str, int]]
 ) -> None:
