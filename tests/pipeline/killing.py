@@ -112,13 +112,15 @@ def _check(child: subprocess.Popen[str]) -> None:
 
 
 def kill_at_any_moment(command: str, arguments: list[str], kills: int, seed: int = 1) -> int:
-    """Kill a command at random moments between its start and its end; how many hit it before its end."""
+    """Kill a command at random moments between its start and its end, until so many hit it before its end."""
     chance = random.Random(seed)
     started_s = time.monotonic()
     assert cli.run(command, *arguments, timeout_s=_WITHIN_S).returncode == 0
     whole_s = time.monotonic() - started_s
     hit = 0
-    for _ in range(kills):
+    for _ in range(4 * kills):
+        if hit == kills:
+            break
         child = cli.start(command, *arguments)
         time.sleep(chance.uniform(0.3, 1.0) * whole_s)
         hit += child.poll() is None
@@ -137,7 +139,9 @@ def kill_while_watching(
     """Kill a watch after it was given new images, at random moments from its start on; how many kills hit."""
     chance = random.Random(seed)
     hit = 0
-    for _ in range(kills):
+    for _ in range(4 * kills):
+        if hit == kills:
+            break
         put()
         calls_before = _calls_at_rest(server)
         child = cli.start("watch", *arguments)
