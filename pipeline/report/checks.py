@@ -14,12 +14,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from cardbeam.run_state.layout import DEAD_LETTERS
 from cardbeam.run_state.receipt import Receipt, read_receipt, write_receipt
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.open_uri import CANNOT_OPEN, open_source
 from pipeline.catalog.views import connect, connect_empty
 from pipeline.cli.exit_codes import UsageError
-from pipeline.report.default_checks import DEFAULT_CHECKS, Check
+from pipeline.report.default_checks import Check, default_checks
+from schemas.documents import DOCUMENT_TYPES
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -84,14 +86,16 @@ def read_checks(uri: str) -> list[Check]:
     return checks
 
 
-def run_checks(folder: Folder, run_id: str, checks: Iterable[Check]) -> list[CheckResult]:
+def run_checks(folder: Folder, receipt: Receipt, checks: Iterable[Check]) -> list[CheckResult]:
     """Run the default checks over a run, and the user's over the output, which has all views.
 
     Raises:
         UsageError: DuckDB is not installed.
     """
-    checks = list(checks)
-    results = list(_run_all(connect(folder.root, only_run=run_id), run_id, DEFAULT_CHECKS))
+    run_id, checks = receipt.run_id, list(checks)
+    types = [name for name in DOCUMENT_TYPES if receipt.documents.get(name)]
+    own = connect(folder.root, only_run=run_id, only_tables=[DEAD_LETTERS, *types])
+    results = list(_run_all(own, run_id, default_checks(types)))
     if checks:
         results += _run_all(connect(folder.root), run_id, checks)
     return results
@@ -125,7 +129,7 @@ def check_run(folder: Folder, receipt: Receipt, checks: Iterable[Check]) -> Rece
     """
     checks = list(checks)
     try:
-        results = run_checks(folder, receipt.run_id, checks)
+        results = run_checks(folder, receipt, checks)
     except (UsageError, OSError) as error:
         results = [CheckResult(check.name, FAILED, message=f"the tables cannot be read: {error}") for check in checks]
     known: list[dict[str, Any]] = [asdict(result) for result in results]

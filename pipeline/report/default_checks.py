@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.documents import DOCUMENTS
@@ -13,6 +14,7 @@ _LOW_CONFIDENCE, _MAX_LOW_CONFIDENCE = 0.8, 0.2
 _MIN_EARLIER_RUNS = 3
 _FEWER, _MORE = 0.5, 2.0
 """Images found, as a part of the median of the last seven runs."""
+_NOTHING = "SELECT 1 WHERE false"
 _OWN = "run_id = getvariable('run_id')"
 
 
@@ -35,19 +37,20 @@ def _low_confidence(document_type: str) -> str:
     )
 
 
+def _keys_in_extra(document_type: str) -> str:
+    return f"SELECT '{document_type}' AS type, unnest(map_keys(extra)) AS key FROM \"{document_type}\" WHERE {_OWN}"
+
+
 def _warning(name: str, query: str) -> Check:
     return Check(name, query, is_warning=True)
 
 
-_HAVE_CONFIDENCES = [name for name, fields in DOCUMENTS.items() if any(one.kind is Kind.CONFIDENCE for one in fields)]
-
-DEFAULT_CHECKS = (
+_OF_RECEIPTS = (
     _warning(
         "share_dead_lettered",
         f"SELECT 1 FROM runs WHERE {_OWN} AND requests.succeeded + requests.dead_lettered >= {_MIN_IMAGES} "
         f"AND requests.dead_lettered > {_MAX_DEAD_LETTERED} * (requests.succeeded + requests.dead_lettered)",
     ),
-    _warning("share_low_confidence", " UNION ALL ".join(map(_low_confidence, _HAVE_CONFIDENCES))),
     _warning(
         "images_found_against_last_runs",
         f"""
@@ -74,11 +77,15 @@ SELECT type FROM own WHERE EXISTS (SELECT 1 FROM earlier) AND type NOT IN (SELEC
 UNION ALL SELECT item_id FROM dead_letters WHERE {_OWN} AND code = 'unknown_type'
 """,
     ),
-    _warning(
-        "keys_in_extra",
-        " UNION ".join(
-            f"SELECT '{name}' AS type, unnest(map_keys(extra)) AS key FROM \"{name}\" WHERE {_OWN}"
-            for name in DOCUMENTS
-        ),
-    ),
 )
+
+
+def default_checks(document_types: Iterable[str]) -> tuple[Check, ...]:
+    """The checks of a run that has documents of these types; they read `runs`, `dead_letters` and these types alone."""
+    types = list(document_types)
+    with_confidences = [name for name in types if any(field.kind is Kind.CONFIDENCE for field in DOCUMENTS[name])]
+    return (
+        *_OF_RECEIPTS,
+        _warning("share_low_confidence", " UNION ALL ".join(map(_low_confidence, with_confidences)) or _NOTHING),
+        _warning("keys_in_extra", " UNION ".join(map(_keys_in_extra, types)) or _NOTHING),
+    )

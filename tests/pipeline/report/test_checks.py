@@ -15,7 +15,7 @@ from pipeline.catalog.views import connect
 from pipeline.cli.exit_codes import UsageError
 from pipeline.launch.failure import exit_status
 from pipeline.report.checks import CheckResult, check_run, has_failed, parse_checks, read_checks, run_checks
-from pipeline.report.default_checks import DEFAULT_CHECKS, Check
+from pipeline.report.default_checks import Check, default_checks
 from pipeline.runs.summary import summarize
 from tests.pipeline.nights import FIRST, SECOND, ledger_record, write_nights, write_run
 
@@ -73,7 +73,9 @@ def test_results_are_in_the_receipt_and_decide_the_exit_status(tmp_path: Path) -
     receipt = read_receipt(folder, SECOND)
     assert receipt is not None
     checked = check_run(folder, receipt, read_checks(str(path)))
-    own = {one["name"]: (one["status"], one["rows"], one["message"]) for one in checked.checks[len(DEFAULT_CHECKS) :]}
+    own = {
+        one["name"]: (one["status"], one["rows"], one["message"]) for one in checked.checks[len(default_checks([])) :]
+    }
     assert own == {
         "no_passport": ("failed", 29, ""),
         "no_bad_number": ("failed", 0, "the query cannot be run: ConversionException"),
@@ -90,7 +92,9 @@ def test_results_are_in_the_receipt_and_decide_the_exit_status(tmp_path: Path) -
 
 def defaults(folder: LocalFolder, run_id: str) -> dict[str, int]:
     """The default checks that warn, and their rows."""
-    results = run_checks(folder, run_id, [])
+    receipt = read_receipt(folder, run_id)
+    assert receipt is not None
+    results = run_checks(folder, receipt, [])
     assert {one.status for one in results} <= {"passed", "warning"}
     assert all(not one.message for one in results)
     return {one.name: one.rows for one in results if one.status == "warning"}
