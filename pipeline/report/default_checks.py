@@ -29,11 +29,11 @@ class Check:
 
 def _low_confidence(document_type: str) -> str:
     names = [f'"{field.name}"' for field in DOCUMENTS[document_type] if field.kind is Kind.CONFIDENCE]
-    values = " UNION ALL ".join(f'SELECT {name} AS confidence FROM "{document_type}" WHERE {_OWN}' for name in names)
+    given = " + ".join(f"count({name})" for name in names)
+    low = " + ".join(f"count(*) FILTER ({name} < {_LOW_CONFIDENCE})" for name in names)
     return (
-        f"SELECT '{document_type}' FROM ({values}) "
-        f"HAVING count(confidence) >= {_MIN_IMAGES} "
-        f"AND avg((confidence < {_LOW_CONFIDENCE})::INT) > {_MAX_LOW_CONFIDENCE}"
+        f"SELECT '{document_type}' FROM \"{document_type}\" WHERE {_OWN} "
+        f"HAVING {given} >= {_MIN_IMAGES} AND {low} > {_MAX_LOW_CONFIDENCE} * ({given})"
     )
 
 
