@@ -47,10 +47,12 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [output.run_id] if output.run_id else found
     if not chosen:
         raise UsageError(f"--output {output.output} holds no answers; run a backfill into it first")
-    with locked_output(folder):
+    with locked_output(folder) as closed:
+        published = {receipt.run_id for receipt in closed if receipt.reconciled and not receipt.damaged}
         try:
-            with opened_runner(options) as runner, beam.Pipeline(runner=runner, options=options) as pipeline:
-                graph.publish(pipeline, output, chosen)
+            if left := [run_id for run_id in chosen if run_id not in published]:
+                with opened_runner(options) as runner, beam.Pipeline(runner=runner, options=options) as pipeline:
+                    graph.publish(pipeline, output, left)
             if catalog is not None:
                 register(catalog, asked.namespace, folder, chosen)
         except UsageError:

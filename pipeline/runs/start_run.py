@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from cardbeam.config.settings import Settings
+from cardbeam.run_state.receipt import Receipt
 from cardbeam.storage.folder import Folder
 from cardbeam.tables.check_output import check_ledger, check_output
 from pipeline.runs.detached import refuse_detached_jobs
@@ -18,8 +19,8 @@ from pipeline.runs.registry import Run, RunExists, begin, check_runs, new_run
 @contextmanager
 def locked_output(
     folder: Folder, run_id: str = "", *, when_orphaned: Callable[[Folder], None] = refuse_living_workers
-) -> Iterator[None]:
-    """Hold the output's lock for a run, or for `publish`, with every run closed that did not end.
+) -> Iterator[list[Receipt]]:
+    """Hold the output's lock for a run, or for `publish`, with every run closed that did not end; their receipts.
 
     `when_orphaned` deals with workers of an earlier launch that live on.
 
@@ -36,8 +37,7 @@ def locked_output(
     with run_lock(folder, run_id, what="" if run_id else "publish", when_orphaned=refuse_or_end_others):
         check_runs(folder)
         (check_output if run_id else check_ledger)(folder)  # `publish` publishes what is whole of a damaged journal
-        close_unfinished_runs(folder)
-        yield
+        yield close_unfinished_runs(folder)
 
 
 @contextmanager

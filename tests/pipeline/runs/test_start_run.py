@@ -51,8 +51,9 @@ def test_a_run_begins_once_those_before_it_are_closed(folder: LocalFolder) -> No
         assert read_receipt(folder, run.run_id) is None
     assert (run.command, run.allowed_per_s, run.price_per_call) == ("backfill", 7, 0.5)
     assert (run.settings["input"], run.settings["replay"]["codes"]) == (["in/*.jpg"], ["error_1"])
-    with locked_output(folder):
-        assert read_receipt(folder, run.run_id) is not None
+    with locked_output(folder) as closed:
+        assert [receipt.run_id for receipt in closed] == [run.run_id]
+        assert read_receipt(folder, run.run_id) == closed[0]
 
 
 def test_runs_of_one_second_have_names_of_their_own(folder: LocalFolder) -> None:
