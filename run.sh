@@ -10,13 +10,13 @@ say() { printf '%s\n' "$*" >&2; }
 
 find_python() {
   local name
-  for name in python3.13 python3.12 python3.11 python3 python3.14; do
-    if command -v "$name" >/dev/null && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+  for name in python3.13 python3.12 python3.11 python3 python3.14 python3.10; do
+    if command -v "$name" >/dev/null && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
       command -v "$name"
       return
     fi
   done
-  need python3 "Python 3.11 or newer"
+  need python3 "Python 3.10 or newer"
   command -v python3
 }
 
@@ -155,15 +155,18 @@ case ${wants_help:-$command} in
   setup) install "${2:-report}"; exit ;;
   sbom) write_sbom ;;
   sql) install sql ;;
-  backfill|replay|report) install report ;;
+  replay)
+    case " $* " in *" --transcode"*) install heic,report ;; *) install report ;; esac
+    ;;
+  backfill|report) install report ;;
   watch)
     case " $* " in *" --notifications"*) install kafka,report ;; *) install report ;; esac
     case " $* " in *" --runner"*|*" --prism_location"*) ;; *) install_prism ;; esac
     ;;
   publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
-  test) install endpoint,iceberg,kafka,otel,report,sql,test; install_tessdata; want_fonts ;;
+  test) install endpoint,heic,iceberg,kafka,otel,report,sql,test; install_tessdata; want_fonts ;;
   check)
-    install browser,check,endpoint,iceberg,kafka,otel,report,spark,sql,test
+    install browser,check,endpoint,heic,iceberg,kafka,otel,report,spark,sql,test
     install_tessdata
     want_fonts
     want chromium chromium "the report in a browser"

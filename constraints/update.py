@@ -14,12 +14,12 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SETUP = HERE.parent / "setup.py"
-PYTHON = "3.11"
+PYTHON = "3.10"
 TOOLS = ("pip", "setuptools>=77")
 """What installs and builds; pinned too."""
 EXTRAS = (
     *("aws", "azure", "bench", "browser", "check", "endpoint"),
-    *("iceberg", "kafka", "otel", "peers", "report", "sbom", "spark", "sql", "test"),
+    *("heic", "iceberg", "kafka", "otel", "peers", "report", "sbom", "spark", "sql", "test"),
 )
 """All but airflow's, which needs an environment of its own."""
 _HEAD = "# Made by constraints/update.py. Install with: pip install --require-hashes -r constraints/base.txt …\n"
