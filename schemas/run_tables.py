@@ -54,7 +54,11 @@ LEDGER_SCHEMA = pa.schema(
         _LABELS,
         _STAGE,
         _CODE,
-        _MESSAGE,
+        column(
+            "message",
+            pa.string(),
+            "The reason in words, never with card text; of a success in what form other than its own an image was sent",
+        ),
         _HTTP_STATUS,
         _ATTEMPTS,
         _RETRIABLE,

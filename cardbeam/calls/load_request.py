@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 
 from cardbeam.calls.access_check import AccessCheck
 from cardbeam.http.body import ImagePayload
-from cardbeam.inputs.image_check import check_image
-from cardbeam.inputs.image_source import ImageError, StorageRefused, as_image_ref, read_image
-from cardbeam.model.request import ImageRef, Request
+from cardbeam.inputs.image_check import ImageInfo, check_image
+from cardbeam.inputs.image_source import ImageContent, ImageError, StorageRefused, as_image_ref, read_image
+from cardbeam.inputs.transcode import JPEG, TAKEN, as_jpeg
+from cardbeam.model.request import ImageRef, Request, item_id_of
 from cardbeam.storage.object_store import is_in_bucket, object_at
 from cardbeam.storage.presign import fetchable_url
 from schemas.contract import OPERATIONS
 from schemas.outcomes import OUTCOMES, Outcome
+
+_UNSUPPORTED = "unsupported_format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +25,19 @@ class LoadedRequest:
     request: Request
     images: tuple[ImagePayload, ...] = ()
     refused: Outcome | None = None
+    content_id: str = ""
+    """The item id by the bytes of the images as they are stored, where these are whole images."""
+    note: str | None = None
+    """In what form other than their own they are sent."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Of what is sent."""
+        return sum(len(image.content) for image in self.images)
 
 
-def load_request(request: Request, access: AccessCheck, *, by_url: bool) -> LoadedRequest:
-    """Read the images, or find URLs of them.
+def load_request(request: Request, access: AccessCheck, *, by_url: bool, as_jpegs: bool = False) -> LoadedRequest:
+    """Read the images, or find URLs of them; `as_jpegs` sends as JPEG what is neither that nor PNG nor PDF.
 
     Raises:
         StorageRefused: the store refuses everything, not this image alone.
@@ -38,7 +50,7 @@ def load_request(request: Request, access: AccessCheck, *, by_url: bool) -> Load
             return LoadedRequest(
                 replace(request, images=tuple(now for _, now in linked)), tuple(sent for sent, _ in linked)
             )
-        return _read(request, access)
+        return _read(request, access, as_jpegs=as_jpegs)
     except ImageError as fault:
         return LoadedRequest(request, refused=fault.outcome)
     except StorageRefused as refusal:
@@ -47,17 +59,39 @@ def load_request(request: Request, access: AccessCheck, *, by_url: bool) -> Load
         return LoadedRequest(request, refused=OUTCOMES["forbidden"])
 
 
-def _read(request: Request, access: AccessCheck) -> LoadedRequest:
+def _read(request: Request, access: AccessCheck, *, as_jpegs: bool) -> LoadedRequest:
     read = [read_image(uri) for uri in request.uris]
     for uri in filter(is_in_bucket, request.uris):
         access.record(uri)
     as_read = replace(request, images=tuple(one.image for one in read))
     infos = [check_image(one.content) for one in read]
-    refused = next((info.refused for info in infos if info.refused is not None), None)
-    if refused is not None:
-        return LoadedRequest(as_read, refused=refused)
-    sent = (ImagePayload(one.content, info.content_type or "") for one, info in zip(read, infos, strict=True))
-    return LoadedRequest(as_read, tuple(sent))
+    refused = [info.refused for info in infos if info.refused is not None]
+    if any(one.code != _UNSUPPORTED for one in refused):
+        return LoadedRequest(as_read, refused=next(one for one in refused if one.code != _UNSUPPORTED))
+    content_id = item_id_of(request.operation, [one.content for one in read])
+    sent, notes = [], []
+    for one, info in zip(read, infos, strict=True):
+        payload, note = _payload(one, info, as_jpegs=as_jpegs)
+        if payload is None:
+            return LoadedRequest(as_read, refused=_cannot_be_sent(info, as_jpegs=as_jpegs), content_id=content_id)
+        sent.append(payload)
+        notes += [note] if note else []
+    return LoadedRequest(as_read, tuple(sent), content_id=content_id, note=", ".join(notes) or None)
+
+
+def _cannot_be_sent(info: ImageInfo, *, as_jpegs: bool) -> Outcome:
+    """Why: one that was to be sent as a JPEG is damaged."""
+    return info.refused if info.refused is not None and not as_jpegs else OUTCOMES["unreadable_image"]
+
+
+def _payload(read: ImageContent, info: ImageInfo, *, as_jpegs: bool) -> tuple[ImagePayload | None, str]:
+    """An image as it is sent, none where it cannot be, and what is to be noted of that."""
+    if not as_jpegs or info.content_type in TAKEN:
+        return (ImagePayload(read.content, info.content_type) if info.content_type else None), ""
+    jpeg = as_jpeg(read.content)
+    if jpeg is None:
+        return None, ""
+    return ImagePayload(jpeg.content, JPEG), f"sent as a JPEG of {jpeg.width_px} x {jpeg.height_px} pixels"
 
 
 def _link(image: ImageRef, access: AccessCheck) -> tuple[ImagePayload, ImageRef]:

@@ -7,7 +7,7 @@ end it; nothing is paid for that is known, and nothing is known that is not in t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,14 +19,13 @@ from cardbeam.calls.bounded_executor import Held
 from cardbeam.calls.duplicates import InFlightDuplicates, InFlightResult
 from cardbeam.calls.load_request import LoadedRequest, is_refused, load_request
 from cardbeam.calls.sender import Sender, SendResult, Verdict
-from cardbeam.http.body import ImagePayload
 from cardbeam.index.failures import FINAL_AFTER_RUNS
 from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.status import PriorStatus
 from cardbeam.inputs.image_source import StorageRefused
 from cardbeam.journal.writer import Journal
 from cardbeam.model.record import LEFT, JournalRecord, RecordStatus
-from cardbeam.model.request import Request, item_id_of
+from cardbeam.model.request import Request
 from cardbeam.model.result import RequestOutcome, RequestResult
 from cardbeam.run_state.stop_signal import STORAGE_REFUSED
 from schemas.outcomes import OUTCOMES, Action, Outcome, outcome_of_code
@@ -56,6 +55,7 @@ class _Called:
     item_id: str
     sent: SendResult
     size_bytes: int
+    note: str | None
     started_at: int
 
 
@@ -74,6 +74,8 @@ class RequestProcessor:
     access: AccessCheck = field(default_factory=AccessCheck)
     now_s: Callable[[], float] = time.time
     watches: bool = False
+    as_jpegs: bool = False
+    """Sends as JPEG what is neither that nor PNG nor PDF."""
 
     def process(
         self, request: Request, duplicates: InFlightDuplicates, is_superseded: Callable[[], bool] = lambda: False
@@ -90,7 +92,7 @@ class RequestProcessor:
             if self.sender.is_stopped:
                 return RequestResult(RequestOutcome.DEFERRED)
             try:
-                loaded = load_request(request, self.access, by_url=self.transfer_by_url)
+                loaded = load_request(request, self.access, by_url=self.transfer_by_url, as_jpegs=self.as_jpegs)
             except StorageRefused:
                 self.sender.stop(STORAGE_REFUSED)
                 return RequestResult(RequestOutcome.DEFERRED)
@@ -125,18 +127,16 @@ class RequestProcessor:
             record = self._record(request, item_id, status, started_at)
             self._keep(replace(record, **self._failure(record, loaded.refused)))
             return RequestResult(_FATE_OF_RECORD[status], item_id, loaded.refused.code, failed_for_now=may_retry)
-        return self._call(request, item_id, loaded.images, started_at, is_superseded=is_superseded)
+        return self._call(request, item_id, loaded, started_at, is_superseded=is_superseded)
 
     def _item_id(self, request: Request, loaded: LoadedRequest) -> str:
-        if loaded.refused is not None or self.transfer_by_url or self.dedupe_by_source:
-            return request.fallback_id
-        return item_id_of(request.operation, [image.content for image in loaded.images])
+        return request.fallback_id if self.dedupe_by_source else loaded.content_id or request.fallback_id
 
     def _call(
         self,
         request: Request,
         item_id: str,
-        images: Sequence[ImagePayload],
+        loaded: LoadedRequest,
         started_at: int,
         *,
         is_superseded: Callable[[], bool],
@@ -144,9 +144,8 @@ class RequestProcessor:
         def failed_before() -> str:
             return request.failed_before or self._failed_before(item_id)
 
-        sent = self.sender.send(request.operation, images, item_id, failed_before, is_superseded=is_superseded)
-        size_bytes = sum(len(image.content) for image in images)
-        finish = partial(self._finish, _Called(request, item_id, sent, size_bytes, started_at))
+        sent = self.sender.send(request.operation, loaded.images, item_id, failed_before, is_superseded=is_superseded)
+        finish = partial(self._finish, _Called(request, item_id, sent, loaded.size_bytes, loaded.note, started_at))
         if isinstance(sent.verdict, Future):
             verdict = sent.verdict
             return Held(verdict, lambda: finish(verdict.result()))
@@ -172,7 +171,7 @@ class RequestProcessor:
         self._keep(
             replace(
                 record,
-                **({} if status is RecordStatus.SUCCEEDED else self._failure(record, outcome)),
+                **({"message": called.note} if status is RecordStatus.SUCCEEDED else self._failure(record, outcome)),
                 http_status=attempt.status,
                 attempts=sent.attempts,
                 latency_s=attempt.latency_s,

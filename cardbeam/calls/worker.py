@@ -142,6 +142,7 @@ class Worker:
             transfer_by_url=endpoint.transfer == "url",
             dedupe_by_source=settings.input.dedupe == "source",
             watches=session.watches,
+            as_jpegs=settings.replay is not None and settings.replay.transcode == "jpeg",
         )
         self._reads = endpoint.transfer != "url"
         self._throttle, self._prefetches = throttle, has_others

@@ -277,6 +277,12 @@ class ReplaySettings:
         (), help="A code of dead letters to try again, http_503 say. Repeatable; default all."
     )
     run_id: tuple[str, ...] = option((), help="A past run whose dead letters to try again. Repeatable; default all.")
+    transcode: str = option(
+        "",
+        help="jpeg sends every image that is neither JPEG, PNG nor PDF as a JPEG, HEIC and AVIF for example. Boxes are "
+        "then in the pixels of that JPEG, whose size is the ledger's message.",
+        choices=("", "jpeg"),
+    )
 
     def validate(self) -> Iterator[SettingError]:
         """A code that no outcome has. Which runs there are, the output tells."""

@@ -22,6 +22,7 @@ from cardbeam.config.settings import (
     Settings,
 )
 from cardbeam.inputs.dead_letters import has_dead_letters
+from cardbeam.inputs.transcode import can_read_heic
 from cardbeam.run_state.receipt import INTERRUPTED, Receipt
 from cardbeam.storage.folder import Folder, open_folder
 from pipeline import graph
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     groups = (ReplaySettings, EndpointSettings, RateSettings, OutputSettings, ReportingSettings, LaunchSettings)
     found, options = parse("replay", str(main.__doc__), arguments, *groups)
     chosen, endpoint, rate, output, reporting, launching = found
+    _check_transcode(chosen, endpoint)
     _check_runs(output.output, chosen.run_id)
     if not has_dead_letters(output.folder(), chosen):
         codes, runs = map("--codes={}".format, chosen.codes), map("--run_id={}".format, chosen.run_id)
@@ -58,6 +60,13 @@ def interrupted_replays(folder: Folder) -> tuple[str, ...]:
     replays = [run.run_id for run in sorted(found, key=attrgetter("started_at")) if run.run_id in ended]
     last = takewhile(lambda run_id: ended[run_id].status == INTERRUPTED, reversed(replays))
     return tuple(sorted(last))
+
+
+def _check_transcode(chosen: ReplaySettings, endpoint: EndpointSettings) -> None:
+    if chosen.transcode and endpoint.transfer == "url":
+        raise UsageError("--transcode changes the images that are sent, and --transfer=url sends none")
+    if chosen.transcode and not can_read_heic():
+        raise UsageError("--transcode needs a package that is not installed: pip install 'cardbeam[heic]'")
 
 
 def _check_runs(output: str, asked: Sequence[str]) -> None:
