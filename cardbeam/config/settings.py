@@ -234,6 +234,12 @@ class ReportingSettings:
         "the run has ended; else exit 6. A query after `-- warn: NAME` only warns.",
     )
 
+    max_failed_share: float = option(
+        1.0,
+        help="The largest share of the images processed by the run that may end as dead letters, 0.05 for example; "
+        "else exit 6. 1 allows all.",
+    )
+
     notify_url: str = option(
         "",
         help="A webhook that gets JSON when the run starts, ends or stops, a check fails, or 80 % of --max_calls or "
@@ -250,6 +256,8 @@ class ReportingSettings:
 
     def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words. The file of the checks is read before the run begins."""
+        if not 0 <= self.max_failed_share <= 1:  # false for nan too
+            yield f"--max_failed_share is {self.max_failed_share:g}, expected 0 to 1, 0.05 for 5 %"
         if self.notify_url and not re.match(r"https?://[^/\s]+", self.notify_url):
             yield "--notify_url is not a URL: expected http(s)://host/path"
 

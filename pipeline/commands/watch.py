@@ -64,7 +64,15 @@ def main(arguments: Sequence[str]) -> int:
     shutdown = threading.Event()
     with ending_in_order(lambda _: shutdown.set(), ends_within_s(settings)) as ending:
         while True:
-            status = watch_a_run(settings, watching, options, shutdown, checks=checks, notify_url=reporting.notify_url)
+            status = watch_a_run(
+                settings,
+                watching,
+                options,
+                shutdown,
+                checks=checks,
+                notify_url=reporting.notify_url,
+                max_failed_share=reporting.max_failed_share,
+            )
             if ending.number is not None and status == exit_status_of_signal(ending.number):
                 return EXIT_COMPLETE
             if status not in (EXIT_COMPLETE, EXIT_CHECK_FAILED) or ending.has_begun:

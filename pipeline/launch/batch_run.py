@@ -90,7 +90,7 @@ def launch(
             return fail(f"run {run.run_id} left no receipt")
         observe_receipt(receipt)
         telemetry.flush()
-        receipt = check_run(folder, receipt, checks)
+        receipt = check_run(folder, receipt, checks, reporting.max_failed_share)
         notices.tell_end(receipt)
         tell(summarize(receipt, settings.output.output))
         if leaves_page and not ending.has_begun and (page := report_if_possible(folder, run.run_id)):

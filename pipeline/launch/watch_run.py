@@ -40,7 +40,7 @@ from pipeline.launch.interruption import stopped_by_signals
 from pipeline.launch.notices import opened_notices
 from pipeline.launch.period import end_period, remaining_s
 from pipeline.launch.runner import opened_runner
-from pipeline.report.checks import check_run
+from pipeline.report.checks import ALL_MAY_FAIL, check_run
 from pipeline.report.default_checks import Check
 from pipeline.report.page import report_if_possible
 from pipeline.runs.lock import refuse_living_workers
@@ -68,6 +68,7 @@ def watch_a_run(
     *,
     checks: Sequence[Check] = (),
     notify_url: str = "",
+    max_failed_share: float = ALL_MAY_FAIL,
 ) -> int:
     """One run, from its lock to its receipt; the exit status."""
     folder = settings.output.folder()
@@ -99,7 +100,7 @@ def watch_a_run(
             return fail(f"run {run.run_id} failed: {cause(error)}", error)
         observe_receipt(receipt)
         telemetry.flush()
-        receipt = check_run(folder, receipt, checks)
+        receipt = check_run(folder, receipt, checks, max_failed_share)
         notices.tell_end(receipt)
         tell(summarize(receipt, settings.output.output))
         if not told.has_begun and (page := report_if_possible(folder, run.run_id)):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PASSED, WARNING, FAILED = "passed", "warning", "failed"
+MAX_FAILED_SHARE = "max_failed_share"
+ALL_MAY_FAIL = 1.0
 _HEAD = re.compile(r"--\s*(name|warn)\s*:\s*(\S+)\s*")
 
 
@@ -122,7 +124,9 @@ def _run(connection: DuckDBPyConnection, check: Check) -> CheckResult:
     return CheckResult(check.name, at_fault if rows else PASSED, rows)
 
 
-def check_run(folder: Folder, receipt: Receipt, checks: Iterable[Check]) -> Receipt:
+def check_run(
+    folder: Folder, receipt: Receipt, checks: Iterable[Check], max_failed_share: float = ALL_MAY_FAIL
+) -> Receipt:
     """The receipt with the results of the checks, as it is written now.
 
     The default checks never fail a run: without DuckDB, or a table that can be read, there are none.
@@ -132,9 +136,23 @@ def check_run(folder: Folder, receipt: Receipt, checks: Iterable[Check]) -> Rece
         results = run_checks(folder, receipt, checks)
     except (UsageError, OSError) as error:
         results = [CheckResult(check.name, FAILED, message=f"the tables cannot be read: {error}") for check in checks]
-    known: list[dict[str, Any]] = [asdict(result) for result in results]
     current = read_receipt(folder, receipt.run_id) or receipt
+    results += _check_failed_share(current, max_failed_share)
+    known: list[dict[str, Any]] = [asdict(result) for result in results]
     return write_receipt(folder, replace(current, checks=known))
+
+
+def _check_failed_share(receipt: Receipt, max_share: float) -> Iterator[CheckResult]:
+    """`max_failed_share`, where it is asked for: from the receipt alone, whether tables can be read or not."""
+    if max_share >= ALL_MAY_FAIL:
+        return
+    failed = receipt.requests["dead_lettered"]
+    processed = failed + receipt.requests["succeeded"]
+    if failed > max_share * processed:
+        message = f"{failed:,} of {processed:,} images failed, more than {max_share:g} of them"
+        yield CheckResult(MAX_FAILED_SHARE, FAILED, failed, message)
+    else:
+        yield CheckResult(MAX_FAILED_SHARE, PASSED)
 
 
 def has_failed(receipt: Receipt) -> bool:

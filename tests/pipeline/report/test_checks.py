@@ -90,6 +90,24 @@ def test_results_are_in_the_receipt_and_decide_the_exit_status(tmp_path: Path) -
     assert connect(folder.root).sql("SELECT len(checks) FROM runs ORDER BY run_id").fetchall() == [(0,), (9,)]
 
 
+@pytest.mark.parametrize(
+    ("most", "status", "ends_with"),
+    [(1.0, None, 0), (0.25, "passed", 0), (0.24, "failed", 6), (0.0, "failed", 6)],
+)
+def test_a_run_with_many_failures_says_so(tmp_path: Path, most: float, status: str | None, ends_with: int) -> None:
+    """More than the share that is allowed end a complete run with 6, whether its tables can be read or not."""
+    folder = LocalFolder(str(tmp_path))
+    failed = ledger_record(FIRST, 90, ("x",), outcome="failed", stage="call", code="error_1")
+    receipt = write_run(folder, FIRST, [*passports(FIRST, 3, 0.9), failed])
+    checked = check_run(folder, receipt, [], most)
+    found = [(one["status"], one["message"]) for one in checked.checks if one["name"] == "max_failed_share"]
+    message = f"1 of 4 images failed, more than {most:g} of them" if status == "failed" else ""
+    assert found == ([(status, message)] if status else [])
+    assert exit_status(folder, checked) == ends_with
+    next((tmp_path / "documents").rglob("*.parquet")).unlink()
+    assert exit_status(folder, check_run(folder, receipt, [], most)) == ends_with
+
+
 def defaults(folder: LocalFolder, run_id: str) -> dict[str, int]:
     """The default checks that warn, and their rows."""
     receipt = read_receipt(folder, run_id)
