@@ -76,6 +76,7 @@ install() {
   for extra in ${1//,/ }; do pins+=(-r "$here/constraints/$extra.txt"); done
   stamp="$venv/.installed-$(printf '%s' "$1" | tr ',' '-')-$(cat "$here/setup.py" "$here"/constraints/*.txt | cksum | tr -d ' ')"
   [ -e "$stamp" ] && return
+  check_options
   say "installing Python packages${1:+ for $1}"
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes "${pins[@]}"
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable "$here"
@@ -129,6 +130,7 @@ install_prism() {
   command -v go >/dev/null || return 0
   version=$("$venv/bin/python" -c 'import importlib.metadata; print(importlib.metadata.version("apache-beam"))')
   [ -x "$venv/bin/prism-$version" ] && return
+  check_options
   say "building prism, Beam's local runner: some minutes, once"
   PYTHONPATH="$here" "$venv/bin/python" -m pipeline.launch.build_prism "$venv/bin/prism-$version" || true
 }
@@ -146,6 +148,21 @@ case $command in
 esac
 wants_help=
 case " ${*:2} " in *" --help "*|*" -h "*) if is_set_up; then wants_help=1; fi ;; esac
+
+# Wrong options, and help in a fresh checkout, install nothing.
+is_checked=
+check_options() {
+  [ -n "$is_checked" ] && return
+  is_checked=1
+  local python
+  if is_set_up; then python="$venv/bin/python"; else python=$(find_python); fi
+  PYTHONPATH="$here" PYTHONSAFEPATH=1 "$python" -m pipeline.cli.before_setup "${words[@]}" || exit $?
+}
+words=("$@")
+if ! is_set_up; then
+  check_options
+  case " ${*:2} " in *" --help "*|*" -h "*) exit ;; esac
+fi
 
 make_venv
 case ${wants_help:-$command} in
