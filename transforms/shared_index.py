@@ -7,6 +7,7 @@ from functools import partial
 from apache_beam.utils.shared import Shared
 
 from cardbeam.config.settings import Settings
+from cardbeam.config.time_window import moment_us
 from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.refresh import IndexFollower
 from cardbeam.model.grouping import batch_of
@@ -27,7 +28,8 @@ class SharedIndex:
     def follower(self) -> IndexFollower:
         """The process's index with what keeps it up to date."""
         output, is_replay = self._settings.output, self._settings.replay is not None
-        load = partial(IndexFollower, output.folder(), output.run_id, is_replay=is_replay)
+        since_us = moment_us(self._settings.input.reread_before)
+        load = partial(IndexFollower, output.folder(), output.run_id, is_replay=is_replay, since_us=since_us)
         self._held = self._shared.acquire(load)
         return self._held
 

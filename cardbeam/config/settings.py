@@ -6,6 +6,7 @@ Help texts say what raising a value costs. `validate` are found before a graph e
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from cardbeam.config.options import SettingError, at_least, is_insecure, option, validate_output, validate_uri
 from cardbeam.config.prices import affordable_calls
 from cardbeam.config.side_pattern import DEFAULT_SIDES, compile_sides
-from cardbeam.config.time_window import end_of
+from cardbeam.config.time_window import end_of, moment_us
 from cardbeam.storage.folder import Folder, open_folder
 from schemas.contract import DEFAULT_ENDPOINT_URL, OPERATIONS, TRANSFERS
 from schemas.outcomes import is_failure_code
@@ -66,6 +67,12 @@ class InputSettings:
         "holds a smaller one. 0 takes all.",
     )
 
+    reread_before: str = option(
+        "",
+        help="Send again, and pay again, every image whose newest result is older than this date, 2026-11-01 or "
+        "2026-11-01T18:00, local time: after the vendor improved the endpoint, for example.",
+    )
+
     allow_empty: bool = option(False, help="An --input without an image is a run with nothing to do, not an error.")
 
     def validate(self) -> Iterator[SettingError]:
@@ -77,10 +84,19 @@ class InputSettings:
             yield "--input is empty: give a glob, a folder or a manifest"
         for source in self.input:
             yield from validate_uri("input", source)
+        yield from _validate_past(self.reread_before)
         try:
             compile_sides(self.side_pattern)
         except ValueError as error:
             yield f"--side_pattern: {error}"
+
+
+def _validate_past(date: str) -> Iterator[SettingError]:
+    try:
+        if moment_us(date) > time.time() * 1_000_000:
+            yield f"--reread_before is {date}, which is to come: each run until then would pay for all images again"
+    except (ValueError, OverflowError):
+        yield f"--reread_before is {date!r}, expected a date, 2026-11-01 or 2026-11-01T18:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,8 +379,11 @@ class Settings:
     """None in the graph, and in what is kept of a run."""
 
 
-def with_window(settings: Settings, now: datetime) -> Settings:
-    """The settings with `--until` as a moment, so that all workers, wherever they are, stop at the same one."""
+def with_moments(settings: Settings, now: datetime) -> Settings:
+    """The settings with `--until` and `--reread_before` as moments, the same for all workers wherever they are."""
+    if settings.input.reread_before:
+        before = datetime.fromisoformat(settings.input.reread_before).astimezone().isoformat()
+        settings = replace(settings, input=replace(settings.input, reread_before=before))
     if not settings.rate.until:
         return settings
     until = end_of(settings.rate.until, now).isoformat(timespec="seconds")

@@ -48,3 +48,12 @@ def is_closed(until: str, timeout_s: float, now_s: Callable[[], float]) -> Calla
         return lambda: False
     last_send_s = datetime.fromisoformat(until).timestamp() - timeout_s
     return lambda: now_s() >= last_send_s
+
+
+def moment_us(text: str) -> int:
+    """A date or a date and time, local unless it has an offset, as µs since 1970; 0 for none.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return round(datetime.fromisoformat(text).astimezone().timestamp() * 1_000_000) if text else 0

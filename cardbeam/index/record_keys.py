@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cardbeam.journal.reader import list_segments, read_stored
 from cardbeam.journal.record_types import FIELDS
@@ -28,11 +29,12 @@ KEYS = pa.schema(
         ("input_id", pa.string()),
     ]
 )
+_COMPLETED_AT = FIELDS.index("completed_at")
 _of_row = itemgetter(*map(FIELDS.index, [*KEYS.names[:-1], "uris", "labels"]))
 
 
-def ledger_keys(folder: Folder) -> Iterator[tuple[str, pa.Table]]:
-    """Every ledger file of the output, with its run."""
+def ledger_keys(folder: Folder, since_us: int = 0) -> Iterator[tuple[str, pa.Table]]:
+    """Every ledger file of the output, with its run; records that were completed before a time are left out."""
     listed: set[str] = set()
     must_list = True
     while must_list:
@@ -40,24 +42,29 @@ def ledger_keys(folder: Folder) -> Iterator[tuple[str, pa.Table]]:
         for file in folder.list(LEDGER):
             if file.path.endswith(".parquet") and file.path not in listed:
                 listed.add(file.path)
-                if (keys := _keys_of_file(folder, file.path)) is not None:
+                if (keys := _keys_of_file(folder, file.path, since_us)) is not None:
                     yield run_id_of(file.path) or "", keys
                 else:  # merged into another, which is not in this listing
                     must_list = True
 
 
-def _keys_of_file(folder: Folder, path: str) -> pa.Table | None:
+def _keys_of_file(folder: Folder, path: str, since_us: int) -> pa.Table | None:
     """The key columns of a ledger file; None where it is gone."""
     try:
-        return read_ledger(folder, path, KEYS.names).cast(KEYS)
+        if not since_us:
+            return read_ledger(folder, path, KEYS.names).cast(KEYS)
+        table = read_ledger(folder, path, [*KEYS.names, "completed_at"])
     except FileNotFoundError:
         return None
+    recent = pc.greater_equal(table["completed_at"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()), since_us)
+    return table.filter(recent).select(KEYS.names).cast(KEYS)
 
 
-def journal_keys(folder: Folder) -> Iterator[tuple[str, pa.Table]]:
-    """Every journal segment of the output, with its run."""
+def journal_keys(folder: Folder, since_us: int = 0) -> Iterator[tuple[str, pa.Table]]:
+    """Every journal segment of the output, with its run; as `ledger_keys`."""
     for file in list_segments(folder, JOURNAL):
-        rows = (_keys_of_row(row) for row, _ in read_stored(folder, file.path, 0, file.size_bytes))
+        stored = (row for row, _ in read_stored(folder, file.path, 0, file.size_bytes))
+        rows = (_keys_of_row(row) for row in stored if row[_COMPLETED_AT] >= since_us)
         with suppress(FileNotFoundError):  # taken over by the ledger since it was listed
             yield run_id_of(file.path) or "", key_table(rows)
 

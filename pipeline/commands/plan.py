@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from cardbeam.config.prices import affordable_calls
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from cardbeam.config.time_window import moment_us
 from cardbeam.index.load import load_index
 from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.inputs.listing import check_inputs
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
     (inputs, *others, form), _ = parse("plan", str(main.__doc__), arguments, *groups)
     settings = Settings(inputs, *others)
     refuse_overlap(settings)
-    index = load_index(open_folder(settings.output.output), settings.output.run_id or _NO_RUN)
+    since_us = moment_us(settings.input.reread_before)
+    index = load_index(open_folder(settings.output.output), settings.output.run_id or _NO_RUN, since_us=since_us)
     try:
         check_inputs(settings.input)
         plan = make_plan(list_all(settings.input.input, settings.input), index)

@@ -19,7 +19,7 @@ from cardbeam.config.settings import (
     ReportingSettings,
     Settings,
     WatchSettings,
-    with_window,
+    with_moments,
 )
 from cardbeam.inputs.listing import list_requests
 from cardbeam.inputs.manifest import is_manifest
@@ -52,6 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     refuse_overlap(settings)
     if settings.input.sample:
         raise UsageError("--sample is for backfill and plan: a watch has no end to draw a sample from")
+    if settings.input.reread_before:
+        raise UsageError("--reread_before is for backfill and plan: run a backfill, then watch")
     _check_inputs(settings.input)
     try:
         check_feed(settings, watching, reads_topic_here=is_one_process(options))
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     check_credentials(settings, options)
     checks = read_checks(reporting.checks)
     _set_up(options)
-    settings = with_window(settings, datetime.now().astimezone())
+    settings = with_moments(settings, datetime.now().astimezone())
     shutdown = threading.Event()
     with ending_in_order(lambda _: shutdown.set(), ends_within_s(settings)) as ending:
         while True:

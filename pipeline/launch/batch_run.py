@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, TypeOptions
 
 from cardbeam import telemetry
 from cardbeam.config.credentials import read_credentials
-from cardbeam.config.settings import LaunchSettings, ReportingSettings, Settings, with_window
+from cardbeam.config.settings import LaunchSettings, ReportingSettings, Settings, with_moments
 from cardbeam.run_state.detached_job import DetachedJob, write_job
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import Folder
@@ -63,7 +63,7 @@ def launch(
     checks = read_checks(reporting.checks)
     gc.freeze()  # what is loaded by now stays, and a collection that walks over it stops every thread
     options.view_as(TypeOptions).pipeline_type_check = False  # tests check it; it takes 0.2 s of CPU here
-    settings = with_window(settings, datetime.now().astimezone())
+    settings = with_moments(settings, datetime.now().astimezone())
     folder = settings.output.folder()
     with (
         started_run(folder, settings, command) as run,
