@@ -16,6 +16,7 @@ from cardbeam.config.options import SettingError, at_least, is_insecure, option,
 from cardbeam.config.prices import affordable_calls
 from cardbeam.config.side_pattern import DEFAULT_SIDES, compile_sides
 from cardbeam.config.time_window import end_of, moment_us
+from cardbeam.model.moment import parse_moment
 from cardbeam.storage.folder import Folder, open_folder
 from schemas.contract import DEFAULT_ENDPOINT_URL, OPERATIONS, TRANSFERS
 from schemas.outcomes import is_failure_code
@@ -382,7 +383,7 @@ class Settings:
 def with_moments(settings: Settings, now: datetime) -> Settings:
     """The settings with `--until` and `--reread_before` as moments, the same for all workers wherever they are."""
     if settings.input.reread_before:
-        before = datetime.fromisoformat(settings.input.reread_before).astimezone().isoformat()
+        before = parse_moment(settings.input.reread_before).astimezone().isoformat()
         settings = replace(settings, input=replace(settings.input, reread_before=before))
     if not settings.rate.until:
         return settings

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 
+from cardbeam.model.moment import parse_moment
+
 _EXPECTED = "expected a time as 06:00, or a date and time as 2026-11-30T06:00"
 
 
@@ -37,7 +39,7 @@ def _next(until: str, now: datetime) -> datetime:
 
 def _moment(until: str) -> datetime:
     try:
-        return datetime.fromisoformat(until).astimezone()
+        return parse_moment(until).astimezone()
     except ValueError:
         raise ValueError(f"--until is {until!r}, {_EXPECTED}") from None
 
@@ -46,7 +48,7 @@ def is_closed(until: str, timeout_s: float, now_s: Callable[[], float]) -> Calla
     """Whether a call that is sent now may be in flight when the window ends, for a call takes `timeout_s` at most."""
     if not until:
         return lambda: False
-    last_send_s = datetime.fromisoformat(until).timestamp() - timeout_s
+    last_send_s = parse_moment(until).timestamp() - timeout_s
     return lambda: now_s() >= last_send_s
 
 
@@ -56,4 +58,4 @@ def moment_us(text: str) -> int:
     Raises:
         ValueError: it is neither.
     """
-    return round(datetime.fromisoformat(text).astimezone().timestamp() * 1_000_000) if text else 0
+    return round(parse_moment(text).astimezone().timestamp() * 1_000_000) if text else 0

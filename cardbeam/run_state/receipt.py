@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from cardbeam.config.settings import Settings
+from cardbeam.model.moment import parse_moment
 from cardbeam.model.part import PartCounts, WrittenFile
 from cardbeam.model.result import FOUND, THROTTLED_US, Counts, RequestOutcome
 from cardbeam.run_state.layout import DOCUMENT_TABLES, TABLES, of_run, run_file
@@ -279,6 +280,6 @@ def _faults(receipt: Receipt, run_id: str) -> Iterator[str]:
             yield "names a file that is none of its run's tables"
     for moment in (receipt.started_at, receipt.finished_at):
         try:
-            datetime.fromisoformat(moment)
+            parse_moment(moment)
         except ValueError:
             yield "has a time that is none"

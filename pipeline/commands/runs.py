@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from cardbeam.config.options import SettingError, option, validate_output
+from cardbeam.model.moment import parse_moment
 from cardbeam.run_state.receipt import Receipt, read_receipt
 from cardbeam.run_state.run_lock import read_lock
 from cardbeam.run_state.stop_signal import STOPPED, WATCH_STOPPED, StopSignal
@@ -157,7 +157,7 @@ def _started_at(known: _KnownImages) -> str:
 
 
 def _time(text: str) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}" if text else ""
+    return f"{parse_moment(text):%Y-%m-%d %H:%M:%S}" if text else ""
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

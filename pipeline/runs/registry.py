@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from cardbeam.config.settings import Settings
+from cardbeam.model.moment import parse_moment
 from cardbeam.run_state.layout import JOURNAL, LEDGER, RUNS, of_run, run_file, run_id_of
 from cardbeam.run_state.receipt import RECEIPT_FILE, Receipt, read_receipt, redacted
 from cardbeam.storage.damaged_file import DamagedFile
@@ -51,7 +52,7 @@ class Run:
     @property
     def began(self) -> datetime:
         """When it began."""
-        return datetime.fromisoformat(self.started_at)
+        return parse_moment(self.started_at)
 
 
 def new_run(folder: Folder, settings: Settings, command: str, now: datetime) -> Run:
@@ -113,7 +114,7 @@ def read_run(folder: Folder, run_id: str) -> Run | None:
     if run.run_id != run_id:
         raise DamagedFile.of(path, "is of another run")
     try:
-        datetime.fromisoformat(run.started_at)
+        parse_moment(run.started_at)
     except ValueError:
         raise DamagedFile.of(path, "has a time that is none") from None
     return run
