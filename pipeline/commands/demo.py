@@ -32,7 +32,7 @@ _OUTPUT = _HERE / "output" / "demo"
 _ENDPOINT_STARTS_WITHIN_S, _ENDPOINT_STOPS_WITHIN_S = 60.0, 10.0
 _QUERY = (
     "SELECT name, dob, address_town AS province, due_date, round(name_confidence, 2) AS sure "
-    "FROM chip_id_card_front ORDER BY name LIMIT 5"
+    "FROM chip_id_card_front WHERE province <> '' AND due_date IS NOT NULL ORDER BY name LIMIT 5"
 )
 
 
