@@ -26,6 +26,7 @@ from cardbeam.run_state.receipt import (
     with_tables,
     write_receipt,
 )
+from cardbeam.run_state.replaced_files import delete_due, named_files, note_replaced, replaced_files
 from cardbeam.run_state.run_lock import TakenOver, refuse_if_taken_over
 from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
 from cardbeam.storage.folder import Folder
@@ -106,15 +107,19 @@ def _refresh(
     folder = output.folder()
     check_run(folder, run_id)  # again: what is deleted now may have been made of what is missing
     parts = [part for part in parts if part.run_id == run_id]
-    files = all_files(folder, run_id, [file for file in files if file.run_id == run_id])
     receipt = read_receipt(folder, run_id)
+    before = named_files(receipt)
+    replaced = replaced_files(folder, run_id, before)
+    files = all_files(folder, run_id, [file for file in files if file.run_id == run_id], replaced)
     if receipt is None:  # a run that has not ended gets its receipt when it does, and keeps its journal
-        folder.delete(strays(folder, run_id, files))
+        folder.delete(strays(folder, run_id, {file.path for file in files}))
         return
     begin_closing(folder, run_id)
-    folder.delete(strays(folder, run_id, files))
     receipt = with_tables(receipt, parts, files)
+    named, now_s = named_files(receipt), time.time()
+    note_replaced(folder, run_id, before, named, now_s)
     write_receipt(folder, receipt)
-    folder.delete(done_with(folder, run_id, parts))
+    folder.delete([*strays(folder, run_id, {*named, *before, *replaced}), *done_with(folder, run_id, parts)])
+    delete_due(folder, run_id, named, now_s, output.keep_replaced_s)
     end_closing(folder, run_id)
     yield receipt

@@ -27,6 +27,7 @@ TOPIC = re.compile(r"kafka://(?P<brokers>[^/@,:]+:[0-9]+(,[^/@,:]+:[0-9]+)*)/(?P
 """A topic, with brokers to ask first."""
 _FILE_MODE = re.compile(r"0?6[046][046]")
 
+KEEP_REPLACED_S = 3600.0
 LOG_LEVELS, LOG_FORMATS = ("debug", "info", "warning", "error"), ("text", "json")
 
 
@@ -226,6 +227,11 @@ class OutputSettings:
         help="Permissions of the files that are made in a local output, which hold card text. 0640 lets the group read "
         "them, and enter their folders.",
     )
+    keep_replaced_s: float = option(
+        KEEP_REPLACED_S,
+        help="Seconds until files that a newer publication replaced are deleted, by the next publish, backfill or "
+        "watch after that. Raise it above the longest query; higher values take more space.",
+    )
 
     def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""
@@ -234,7 +240,7 @@ class OutputSettings:
             yield f"--run_id is {self.run_id!r}, expected letters, digits, '-', '_' and '.'"
         if not _FILE_MODE.fullmatch(self.file_mode):
             yield f"--file_mode is {self.file_mode!r}, expected 0600, 0640, 0644, 0660, 0664 or 0666"
-        yield from at_least(self, journal_flush_s=0.1)
+        yield from at_least(self, journal_flush_s=0.1, keep_replaced_s=0)
 
     def folder(self) -> Folder:
         """The output folder."""

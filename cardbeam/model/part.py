@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from bisect import bisect_left
 from dataclasses import dataclass
 
 
@@ -32,6 +34,18 @@ class Part:
     """Item ids with the URIs of a copy, one entry a copy."""
     records: int | None = None
     """Rows of its spans or of its file, as they were planned."""
+
+    @property
+    def hidden(self) -> frozenset[int]:
+        """Rows that no table shows but the ledger, by rows of the ledger file, which holds no repeated ones."""
+        repeated = sorted(self.repeated)
+        return frozenset(row - bisect_left(repeated, row) for row in self.superseded - self.repeated)
+
+    @property
+    def shown_name(self) -> str:
+        """The name of its files in the tables but the ledger: another one where they show other rows of it."""
+        shown = (sorted(self.hidden), sorted(set(self.duplicates)), [] if self.spans else sorted(self.repeated))
+        return f"{self.name}-{hashlib.sha256(repr(shown).encode()).hexdigest()[:8]}" if any(shown) else self.name
 
 
 @dataclass(frozen=True, slots=True)

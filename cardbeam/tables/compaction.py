@@ -1,8 +1,8 @@
 """Files of a run's table -> the same rows in few Parquet files of a sensible size, a row group in memory at a time.
 
 Each part gives a file to each table, and parts are small; a table of a large run would be hundreds of files. Files are
-named after what they were made of, so that the same parts always make the same files; those they replace go with the
-run's last stage.
+named after what they were made of and after their columns, so that the same parts always make the same files, and no
+other rows are put under a name that a query may be reading.
 """
 
 from __future__ import annotations
@@ -32,9 +32,12 @@ def merge(
 ) -> Iterator[WrittenFile]:
     """Write the rows of all; they are of one table and one run, and wait in a place of their own, if there is one."""
     files = sorted(files, key=attrgetter("path"))
-    first, name = files[0], _name(files)
+    first = files[0]
     groups = batched(_pieces(staging or folder, files), ROW_GROUP_ROWS, GROUP_BYTES)
     group = next(groups, None)
+    if group is None:
+        return
+    name = _name(files, group.schema)
     for number in count():
         if group is None:
             return
@@ -50,10 +53,13 @@ def merge(
         yield file.written
 
 
-def _name(files: list[WrittenFile]) -> str:
+def _name(files: list[WrittenFile], schema: pa.Schema) -> str:
+    columns = schema.serialize().to_pybytes()
     if len(files) == 1:
-        return PurePosixPath(files[0].path).stem.removeprefix("_")
-    return f"merged-{hashlib.sha256(''.join(file.path for file in files).encode()).hexdigest()[:16]}"
+        stem = PurePosixPath(files[0].path).stem.removeprefix("_")
+        return f"{stem}-{hashlib.sha256(columns).hexdigest()[:8]}"
+    paths = "".join(file.path for file in files).encode()
+    return f"merged-{hashlib.sha256(paths + columns).hexdigest()[:16]}"
 
 
 def _pieces(folder: Files, files: list[WrittenFile]) -> Iterator[pa.Table]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from cardbeam.index.id_array import IdSet, to_ids
 from cardbeam.model.part import Part, PartCounts
+from cardbeam.run_state.layout import LEDGER
 from cardbeam.storage.folder import Folder
 from cardbeam.tables.read_part import add_up, read_part
 
@@ -40,7 +41,8 @@ def parse_part(folder: Folder, part: Part, *, with_ledger: bool = False) -> Iter
     numbers: Counter[str] = Counter()
     for some in read_part(folder, part, with_ledger=with_ledger):
         for table, rows in some.tables.items():
-            yield ParsedRows(table, part.run_id, part.name, numbers[table], rows)
+            name = part.name if table == LEDGER else part.shown_name
+            yield ParsedRows(table, part.run_id, name, numbers[table], rows)
             numbers[table] += 1
         counts.append(some.counts)
     yield add_up(part, counts)

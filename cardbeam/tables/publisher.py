@@ -6,6 +6,7 @@ once the run's receipt names them. Small parts are merged, so that a day is not 
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -22,7 +23,8 @@ from cardbeam.model.part import Part, PartCounts, WrittenFile
 from cardbeam.model.record import RecordStatus
 from cardbeam.model.result import FOUND, Counts, RequestOutcome
 from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run, parquet_file
-from cardbeam.run_state.receipt import WATCHING, Receipt, make_receipt, write_receipt
+from cardbeam.run_state.receipt import WATCHING, Receipt, make_receipt, read_receipt, write_receipt
+from cardbeam.run_state.replaced_files import named_files, note_replaced, sweep_replaced
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import opened_parquet, read_ledger
 from cardbeam.tables.compaction import merge
@@ -33,6 +35,7 @@ from cardbeam.tables.write_part import write_part
 
 MAX_SMALL = 32
 """So many small parts are made one, or as many of them as go into one."""
+_SWEEP_EVERY_S = 60.0
 _SMALL_RECORDS, _SMALL_BYTES = PART_RECORDS // 2, PART_BYTES // 2
 
 
@@ -62,26 +65,25 @@ class _Published:
 
     def is_up_to_date(self, part: Part) -> bool:
         """Whether the tables hold what a later plan of the same records asks for."""
-        return (_superseded(self.part), set(self.part.duplicates)) == (_superseded(part), set(part.duplicates))
-
-
-def _superseded(part: Part) -> frozenset[int]:
-    """By rows of the ledger file, which holds no repeated ones."""
-    before = sorted(part.repeated)
-    return frozenset(row - sum(one < row for one in before) for row in part.superseded - part.repeated)
+        return self.part.shown_name == part.shown_name
 
 
 class Publisher:
     """Publishes one run; for one thread."""
 
-    def __init__(self, folder: Folder, settings: Settings, started_at: datetime) -> None:
-        self._folder, self._settings, self._started_at = folder, settings, started_at
+    def __init__(
+        self, folder: Folder, settings: Settings, started_at: datetime, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._folder, self._settings, self._started_at, self._clock = folder, settings, started_at, clock
         self._run_id = settings.output.run_id
         self._parts: dict[str, _Published] = {}
         self._read_up_to: dict[str, int] = {}
-        self._obsolete: list[str] = []
-        self._to_delete: list[str] = []
+        self._obsolete: set[str] = set()
+        """Ledger files whose rows others hold."""
+        self._merged: set[str] = set()
+        """Files that were merged since the last receipt."""
         self._receipt: Receipt | None = None
+        self._sweep_at_s = 0.0
 
     def publish_all(self, *, is_growing: bool = True) -> None:
         """Everything that ledger and journal hold, each part compared with all others: what did not change is left."""
@@ -89,7 +91,7 @@ class Publisher:
         for part in plan_parts(self._folder, self._run_id, is_growing=is_growing):
             before = self._parts.get(part.name)
             if not part.spans and self._is_repeated(part):
-                self._obsolete.append(parquet_file(LEDGER, self._run_id, part.name))
+                self._obsolete.add(parquet_file(LEDGER, self._run_id, part.name))
                 continue
             planned[part.name] = (
                 before if before and not part.spans and before.is_up_to_date(part) else self._write(part)
@@ -112,7 +114,7 @@ class Publisher:
         return sum(self._parts[part.name].records for part in parts if part.name in self._parts)
 
     def write_receipt(self, pending_requests: int, now: datetime) -> None:
-        """Make what is published visible; what it replaces goes the next time, for somebody may be reading it."""
+        """Make what is published visible; what it replaces goes later, for somebody may be reading it."""
         outcome_counts = {**self._outcome_counts(), RequestOutcome.DEFERRED.value: pending_requests}
         outcome_counts[FOUND] = sum(outcome_counts.values())
         receipt = make_receipt(
@@ -125,19 +127,27 @@ class Publisher:
             finished_at=now,
         )
         if self._receipt is None or replace(receipt, finished_at="") != replace(self._receipt, finished_at=""):
+            before = named_files(self._receipt or read_receipt(self._folder, self._run_id))
+            replaced = before.union(self._merged)  # some were never named
+            note_replaced(self._folder, self._run_id, replaced, named_files(receipt), self._clock())
             write_receipt(self._folder, replace(receipt, status=WATCHING))
-            self._receipt = receipt
-        self._folder.delete([*self._to_delete, *self._closed_segments()])
-        self._to_delete, self._obsolete = self._obsolete, []
+            self._receipt, self._merged = receipt, set()
+        self._folder.delete(self._closed_segments())
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete what was replaced long enough ago, by whichever run; looking costs a listing, so now and then."""
+        now_s, keep_s = self._clock(), self._settings.output.keep_replaced_s
+        if now_s >= self._sweep_at_s:
+            sweep_replaced(self._folder, now_s, keep_s)
+            self._sweep_at_s = now_s + min(keep_s, _SWEEP_EVERY_S)
 
     def finish(self, pending_requests: int, now: datetime, *, is_stopped: bool, deferred: int = 0) -> Receipt:
         """The tables as a backfill leaves them, and the receipt. What is still open was deferred, or is a gap."""
         self.publish_all(is_growing=False)
-        if is_merged := len(small := self._small()) > 1:
+        if len(small := self._small()) > 1:
             for parts in _merge_groups(small):
                 self._merge(parts)
-        self._name_new_files(pending_requests, now)
-        if is_merged:
             self.publish_all(is_growing=False)  # a merged part was compared with itself alone
         outcome_counts = {
             **self._outcome_counts(),
@@ -154,20 +164,12 @@ class Publisher:
         No ledger file that is whole is replaced by another: a receipt may name it.
         """
         self.publish_all(is_growing=False)
-        if self._obsolete:  # each is repeated by another, which a kill left without the receipt that names it
-            self._name_new_files(0, completed_at)
         outcome_counts, here = self._outcome_counts(), sum(len(one.part.duplicates) for one in self._parts.values())
         earlier = outcome_counts[RequestOutcome.DUPLICATE.value] - here  # records of what an earlier run had processed
         recorded = {**outcome_counts, RequestOutcome.DUPLICATE.value: here, RequestOutcome.SKIPPED.value: earlier}
         called_s = [one.counts.last_call_s for one in self._parts.values() if one.counts.last_call_s is not None]
         ended_at = max([completed_at, *(datetime.fromtimestamp(one, timezone.utc) for one in called_s)])
         return self._end(count(recorded), ended_at, write)
-
-    def _name_new_files(self, pending_requests: int, now: datetime) -> None:
-        """Have the receipt name no ledger file that goes, before it goes: what is missing of it is taken for a loss."""
-        self.write_receipt(pending_requests, now)
-        self._folder.delete(self._to_delete)
-        self._to_delete = []
 
     def _end(self, outcome_counts: Counts, now: datetime, write: Callable[[Folder, Receipt], Receipt]) -> Receipt:
         files = list(self._merged_files())
@@ -179,6 +181,8 @@ class Publisher:
             files,
             started_at=self._started_at,
             finished_at=now,
+            replaced_at_s=self._clock(),
+            obsolete=self._obsolete,
             write=write,
         )
         if receipt.reconciled:
@@ -209,7 +213,8 @@ class Publisher:
             return
         (written,) = merge(self._folder, chain.from_iterable(one.ledger for one in small))
         merged = self._write(plan_file(self._folder, self._run_id, written.path))
-        self._obsolete += [file.path for one in small for file in one.files]
+        self._obsolete.update(file.path for one in small for file in one.ledger)
+        self._merged.update(file.path for one in small for file in one.files)
         names = {one.part.name for one in small}
         self._parts = {name: one for name, one in self._parts.items() if name not in names}
         self._parts[merged.part.name] = merged

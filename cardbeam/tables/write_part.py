@@ -41,5 +41,7 @@ class _Files:
         return some.counts
 
     def _open(self, table: str, rows: pa.Table) -> AbstractContextManager[TableFile]:
-        first = TableRows(table, self._part.run_id, self._part.name, rows)
-        return open_parquet(self._folder, first) if table == LEDGER else open_staging(self._waiting, first)
+        part = self._part
+        if table == LEDGER:
+            return open_parquet(self._folder, TableRows(table, part.run_id, part.name, rows))
+        return open_staging(self._waiting, TableRows(table, part.run_id, part.shown_name, rows))

@@ -18,6 +18,7 @@ import orjson
 
 from cardbeam.run_state.layout import run_file
 from cardbeam.run_state.receipt import RECEIPT_FILE, decode_receipt, read_receipt
+from cardbeam.run_state.replaced_files import runs_with_replaced, unnamed_files
 from cardbeam.storage.damaged_file import DamagedFile, warn
 from cardbeam.storage.folder import Folder, LocalFolder, open_folder
 from cardbeam.storage.read_parquet import opened_parquet
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _DUCKDB = DIALECTS["duckdb"]
 _READ_AT_ONCE = 16
+_ATTEMPTS = 3
 
 
 _CLOSED = {
@@ -75,20 +77,25 @@ def connect(
     except ImportError:
         raise UsageError("DuckDB is not installed; pip install 'cardbeam[sql]'") from None
     folder = open_folder(output)
-    receipts = _receipts(folder)
-    files = _listed_files(folder) if unfinished else _files_of(receipts, only_run)
-    if not files:
-        for run_id in [only_run] if only_run else ended_runs(folder):
-            read_receipt(folder, run_id)
-        raise UsageError(f"--output {output} holds no run that has ended; run a backfill into it first")
     make = _with_views if only_tables is None else partial(_with_tables, names=only_tables)
-    try:
-        connection = make(folder, files, scratch)
-    except (duckdb.Error, FileNotFoundError) as error:  # at this point it tells of files, not of what is in them
-        whole = _whole(folder, files)
-        if whole == files:
-            raise UsageError(f"--output {output} is not whole: {str(error).splitlines()[0]}") from None
-        connection = make(folder, whole, scratch)
+    for attempt in range(1, _ATTEMPTS + 1):
+        receipts = _receipts(folder)
+        files = _listed_files(folder) if unfinished else _files_of(receipts, only_run)
+        if not files:
+            for run_id in [only_run] if only_run else ended_runs(folder):
+                read_receipt(folder, run_id)
+            raise UsageError(f"--output {output} holds no run that has ended; run a backfill into it first")
+        try:
+            connection = make(folder, files, scratch)
+            break
+        except (duckdb.Error, FileNotFoundError) as error:  # at this point it tells of files, not of what is in them
+            if attempt < _ATTEMPTS and _receipts(folder) != receipts:
+                continue  # the files are those of an older publication
+            whole = _whole(folder, files)
+            if whole == files:
+                raise UsageError(f"--output {output} is not whole: {str(error).splitlines()[0]}") from None
+            connection = make(folder, whole, scratch)
+            break
     connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
     connection.execute("COMMENT ON TABLE runs IS 'The receipts, one row for each run'")
     if only_tables is None:
@@ -199,7 +206,8 @@ def _files_of(receipts: list[bytes], only_run: str) -> _Files:
 
 
 def _listed_files(folder: Folder) -> _Files:
-    found = (file for table in TABLES.values() for file in folder.list(table.folder))
+    replaced = frozenset(path for run_id in runs_with_replaced(folder) for path in unnamed_files(folder, run_id))
+    found = (file for table in TABLES.values() for file in folder.list(table.folder) if file.path not in replaced)
     return _by_table((file.path, file.size_bytes if file.path.endswith(".parquet") else None) for file in found)
 
 

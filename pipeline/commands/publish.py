@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [output.run_id] if output.run_id else found
     if not chosen:
         raise UsageError(f"--output {output.output} holds no answers; run a backfill into it first")
-    with locked_output(folder) as closed:
+    with locked_output(folder, keep_replaced_s=output.keep_replaced_s) as closed:
         published = {receipt.run_id for receipt in closed if receipt.reconciled and not receipt.damaged}
         try:
             if left := [run_id for run_id in chosen if run_id not in published]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 
-from cardbeam.config.settings import Settings
+from cardbeam.config.settings import KEEP_REPLACED_S, Settings
 from cardbeam.run_state.receipt import Receipt
+from cardbeam.run_state.replaced_files import sweep_replaced
 from cardbeam.storage.folder import Folder
 from cardbeam.tables.check_output import check_ledger, check_output
 from pipeline.runs.detached import refuse_detached_jobs
@@ -18,7 +20,11 @@ from pipeline.runs.registry import Run, RunExists, begin, check_runs, new_run
 
 @contextmanager
 def locked_output(
-    folder: Folder, run_id: str = "", *, when_orphaned: Callable[[Folder], None] = refuse_living_workers
+    folder: Folder,
+    run_id: str = "",
+    *,
+    keep_replaced_s: float = KEEP_REPLACED_S,
+    when_orphaned: Callable[[Folder], None] = refuse_living_workers,
 ) -> Iterator[list[Receipt]]:
     """Hold the output's lock for a run, or for `publish`, with every run closed that did not end; their receipts.
 
@@ -37,7 +43,9 @@ def locked_output(
     with run_lock(folder, run_id, what="" if run_id else "publish", when_orphaned=refuse_or_end_others):
         check_runs(folder)
         (check_output if run_id else check_ledger)(folder)  # `publish` publishes what is whole of a damaged journal
-        yield close_unfinished_runs(folder)
+        closed = close_unfinished_runs(folder)
+        sweep_replaced(folder, time.time(), keep_replaced_s)
+        yield closed
 
 
 @contextmanager
@@ -52,7 +60,8 @@ def started_run(
     has_begun = False
     while not has_begun:
         run = new_run(folder, settings, command, datetime.now(timezone.utc))
-        with locked_output(folder, run.run_id, when_orphaned=when_orphaned):
+        keep_s = settings.output.keep_replaced_s
+        with locked_output(folder, run.run_id, keep_replaced_s=keep_s, when_orphaned=when_orphaned):
             try:
                 begin(folder, run)
                 has_begun = True

@@ -17,6 +17,7 @@ from cardbeam.journal.record_types import FIELDS
 from cardbeam.model.record import RecordStatus
 from cardbeam.run_state.counts import read_found
 from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run
+from cardbeam.run_state.replaced_files import unnamed_files
 from cardbeam.storage.damaged_file import DamagedFile, warn
 from cardbeam.storage.folder import Folder, StoredFile
 from cardbeam.storage.read_parquet import read_ledger
@@ -64,9 +65,12 @@ class RecordCounter:
             if file.size_bytes > self._read_up_to.get(file.path, HEADER_BYTES):
                 with suppress(FileNotFoundError):  # taken over by the ledger since it was listed
                     self._count_segment(file)
-        for file in self.folder.list(of_run(LEDGER, self.run_id)):
-            if file.path.endswith(".parquet") and file.path not in self._read_up_to:
-                self._read_up_to[file.path] = file.size_bytes
+        ledger = [file for file in self.folder.list(of_run(LEDGER, self.run_id)) if file.path.endswith(".parquet")]
+        new = [file for file in ledger if file.path not in self._read_up_to]
+        replaced = unnamed_files(self.folder, self.run_id) if new else frozenset()
+        for file in new:
+            self._read_up_to[file.path] = file.size_bytes
+            if file.path not in replaced:
                 with suppress(FileNotFoundError):  # merged into another since it was listed
                     self._count_ledger(file.path)
         found = _read_found(self.folder, self.run_id)

@@ -55,12 +55,15 @@ def test_merge(tmp_path: Path, write: Callable[[LocalFolder, TableRows], Written
 
 
 def test_a_part_alone_keeps_its_name(tmp_path: Path) -> None:
-    """The table of a run of one part is the file that a watch would have written for it."""
+    """The table of a run of one part is named after it and its columns: with others, it is another file."""
     folder = LocalFolder(str(tmp_path))
-    rows = TableRows(_TABLE, _RUN, "part-0", _rows(range(300)))
-    (merged,) = merge(folder, [write_staging(folder, rows)])
-    content = folder.read(merged.path)
-    assert (write_parquet(folder, rows), folder.read(merged.path)) == (merged, content)
+    rows = _rows(range(300))
+    (merged,) = merge(folder, [write_staging(folder, TableRows(_TABLE, _RUN, "part-0", rows))])
+    assert (merged.rows, pq.read_table(tmp_path / merged.path, partitioning=None)) == (300, rows)
+    fewer = rows.drop_columns(["id"])
+    (other,) = merge(folder, [write_staging(folder, TableRows(_TABLE, _RUN, "part-0", fewer))])
+    names = [Path(one.path).name.rpartition("-") for one in (merged, other)]
+    assert ([name for name, _, _ in names], names[0] == names[1]) == (["part-0", "part-0"], False)
 
 
 def test_files_are_cut_at_their_bound(tmp_path: Path) -> None:

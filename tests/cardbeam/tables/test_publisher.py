@@ -20,6 +20,7 @@ from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSett
 from cardbeam.model.record import JournalRecord
 from cardbeam.run_state.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
 from cardbeam.run_state.receipt import WATCHING, Receipt, read_receipt
+from cardbeam.run_state.replaced_files import unnamed_files
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.tables.part_plan import PART_BYTES, plan_parts
 from cardbeam.tables.publisher import MAX_SMALL, Publisher
@@ -33,10 +34,9 @@ SEGMENT = f"{of_run(JOURNAL, RUN)}/a-000000.journal"
 Row = tuple[str, tuple[str, ...]]
 
 
-def publisher_of(folder: LocalFolder) -> Publisher:
-    given_settings = Settings(
-        InputSettings(("in",)), EndpointSettings(), RateSettings(), OutputSettings(folder.root, RUN)
-    )
+def publisher_of(folder: LocalFolder, keep_replaced_s: float = 3600.0) -> Publisher:
+    output = OutputSettings(folder.root, RUN, keep_replaced_s=keep_replaced_s)
+    given_settings = Settings(InputSettings(("in",)), EndpointSettings(), RateSettings(), output)
     return Publisher(folder, given_settings, BEGAN)
 
 
@@ -136,11 +136,17 @@ def test_small_files_become_few_and_a_reader_of_the_last_receipt_finds_its_files
     receipts = [publish(publisher, folder, answered(item, source=100 + item)) for item in range(2 * MAX_SMALL)]
     files = [sum(file["path"].startswith(PASSPORT) for file in receipt.files) for receipt in receipts]
     assert max(files) == MAX_SMALL - 1
-    before, last = receipts[-2:]
-    for receipt in (before, last):
+    for receipt in receipts:  # all of them are younger than --keep_replaced_s
         assert rows_of(folder, receipt, PASSPORT).total() == receipt.requests["succeeded"]
-    there = {file.path for file in folder.list(PASSPORT)}
-    assert there <= {file["path"] for receipt in (before, last) for file in receipt.files}
+        assert rows_of(folder, receipt, LEDGER).total() == receipt.requests["succeeded"]
+    replaced = unnamed_files(folder, RUN)
+    there = {file.path for table in (PASSPORT, LEDGER) for file in folder.list(table)}
+    assert there == replaced | {file["path"] for file in receipts[-1].files}
+    receipt = publisher_of(folder, keep_replaced_s=0).finish(0, BEGAN, is_stopped=False)
+    assert sorted(file.path for file in folder.list("") if file.path.endswith(".parquet")) == [
+        file["path"] for file in receipt.files
+    ]
+    assert rows_of(folder, receipt, LEDGER).total() == 2 * MAX_SMALL
 
 
 def test_what_was_given_out_and_has_no_record_is_a_gap_unless_the_run_was_stopped(folder: LocalFolder) -> None:

@@ -18,6 +18,7 @@ from cardbeam.model.request import ImageRef, Request
 from cardbeam.run_state.closing import begin_closing
 from cardbeam.run_state.layout import COUNTS_FILE, JOURNAL, LEDGER, of_run, run_file
 from cardbeam.run_state.receipt import INTERRUPTED, Receipt, read_receipt, write_receipt
+from cardbeam.run_state.replaced_files import delete_replaced
 from cardbeam.run_state.stop_signal import BUDGET, StopSignal
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.tables.publisher import Publisher
@@ -59,7 +60,8 @@ def kill(
 
 
 def ids_of(folder: LocalFolder, table: str = PASSPORT) -> list[str]:
-    """Items in all files of a table, named by a receipt or not: any engine reads them all."""
+    """Items in all files of a table, named by a receipt or not, once what was replaced is deleted."""
+    delete_replaced(folder)
     files = [Path(folder.root, file.path) for file in folder.list(table) if file.path.endswith(".parquet")]
     return sorted(id for file in files for id in pq.read_table(file, columns=["item_id"])["item_id"].to_pylist())
 
