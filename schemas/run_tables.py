@@ -47,7 +47,8 @@ LEDGER_SCHEMA = pa.schema(
         column(
             "outcome",
             pa.string(),
-            "answered, dead, copy (the same images as another request), or not processed yet: retry, deferred",
+            "succeeded, failed, duplicate (the same images as another request), erased, forgotten (erased, and may be "
+            "sent again), or not processed yet: retry, deferred",
         ),
         _OPERATION,
         _URIS,

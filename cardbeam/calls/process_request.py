@@ -209,6 +209,9 @@ class RequestProcessor:
         An image that was replaced and is put back is recorded again: it is the newest where it is.
         """
         record = self._record(request, item_id, RecordStatus.DUPLICATE, started_at)
+        if self.index.is_erased(item_id):
+            self._keep_erased(record)
+            return
         is_held = self.index.has_input(record.source_id, record.input_id)
         if is_held and not self.index.is_superseded(record.source_id):
             return
@@ -217,6 +220,12 @@ class RequestProcessor:
             text: dict[str, Any] = {"stage": outcome.stage.value, "code": failure.code, "message": outcome.message}
             record = replace(record, **text, retriable=failure.is_retriable)
         self._keep(record)
+
+    def _keep_erased(self, record: JournalRecord) -> None:
+        """Record that a source holds an image that was erased, so that it is not opened again; nothing else of it."""
+        if self.index.of_source(record.source_id)[0] is PriorStatus.UNKNOWN:
+            erased = RecordStatus.ERASED.value
+            self._keep(replace(record, outcome=erased, code=erased, uris=(), labels=()))
 
     def _keep(self, record: JournalRecord) -> None:
         """Make a record durable, then count on it."""

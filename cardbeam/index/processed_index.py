@@ -28,7 +28,8 @@ _MAX_RECENT = 2000
 merged. Where the arrays are large it is `_RECENT_SHARE` of their length, for each merge copies them."""
 _RECENT_SHARE = 0.01
 
-_SETTLED = [RecordStatus.SUCCEEDED.value, RecordStatus.FAILED.value, RecordStatus.DUPLICATE.value]
+_ENDED = [RecordStatus.SUCCEEDED.value, RecordStatus.ERASED.value]
+_SETTLED = [*_ENDED, RecordStatus.FAILED.value, RecordStatus.DUPLICATE.value]
 """Records of other outcomes tell of attempts, and process nothing."""
 _FAILURE = ["item_id", "source_id", "code", "input_id"]
 _CODES = 1 << 16
@@ -36,6 +37,8 @@ _CODES = 1 << 16
 
 
 _NEW = PriorStatus.UNKNOWN * _CODES
+_ERASED_CODE = 1
+"""The code of what was erased: it counts as succeeded, in a replay too."""
 
 
 class ProcessedIndex:
@@ -67,7 +70,7 @@ class ProcessedIndex:
         self._recent_places: dict[str, str] = {}
         """The newest source of each place."""
         self._noted_inputs: set[str] = set()
-        self._codes: dict[str, int] = {"": 0}
+        self._codes: dict[str, int] = {"": 0, RecordStatus.ERASED.value: _ERASED_CODE}
         self._failures = Failures()
         self._items = Index.empty()
         self._sources = Index.empty()
@@ -100,7 +103,15 @@ class ProcessedIndex:
         if input_id is None:
             return self.of_source(source_id)[0] is not PriorStatus.UNKNOWN
         is_held = input_id in self._noted_inputs or self._inputs.has_one(input_id)
-        return is_held or self._failed_here(input_id) is not PriorStatus.UNKNOWN
+        return is_held or self._failed_here(input_id) is not PriorStatus.UNKNOWN or self._is_erased_source(source_id)
+
+    def is_erased(self, item_id: str) -> bool:
+        """Whether what was read of an item was erased: then no label and no URI of it is recorded again."""
+        return self._number_of(item_id) % _CODES == _ERASED_CODE
+
+    def _is_erased_source(self, source_id: str | None) -> bool:
+        item_id = self._item_of(source_id) if source_id is not None else ""
+        return bool(item_id) and self.is_erased(item_id)
 
     def is_superseded(self, source_id: str | None) -> bool:
         """Whether another version was processed since where this one is: found again, it was put back.
@@ -111,7 +122,7 @@ class ProcessedIndex:
             return False
         place = place_of(source_id)
         newest = self._recent_places.get(place) or self._sources.last_with_high(place)
-        return newest not in ("", source_id)
+        return newest not in ("", source_id) and not self._is_erased_source(source_id)
 
     def failures_of(self, item_id: str, source_id: str | None) -> int:
         """In how many earlier runs the image failed."""
@@ -135,7 +146,7 @@ class ProcessedIndex:
                 self._failures.record((item_id, source_id, processed.code, input_id))
                 return
             if processed.outcome != RecordStatus.DUPLICATE.value:
-                number = self._number(processed.outcome == RecordStatus.SUCCEEDED.value, processed.code)
+                number = self._number(processed.outcome in _ENDED, processed.code)
                 self._recent_items[item_id] = min(number, self._number_of(item_id))
             if source_id is not None:
                 self._recent_sources[source_id] = item_id
@@ -174,7 +185,7 @@ class ProcessedIndex:
     def _number(self, is_answered: bool, code: str | None) -> int:
         """Of a record of this run that is final."""
         if is_answered:
-            return PriorStatus.SUCCEEDED_THIS_RUN * _CODES
+            return PriorStatus.SUCCEEDED_THIS_RUN * _CODES + _ERASED_CODE * (code == RecordStatus.ERASED.value)
         return PriorStatus.FAILED_THIS_RUN * _CODES + self._code_number(code or "")
 
     def _merge_recent(self) -> None:
@@ -210,7 +221,7 @@ class ProcessedIndex:
         if len(failed):
             self._add_failures(run_id, failed)
             keys = keys.filter(pc.invert(keys["retriable"]))
-        is_answered = pc.equal(keys["outcome"], RecordStatus.SUCCEEDED.value)
+        is_answered = pc.is_in(keys["outcome"], value_set=pa.array(_ENDED))
         is_copy = pc.equal(keys["outcome"], RecordStatus.DUPLICATE.value)
         final = keys.append_column("is_answered", is_answered).filter(pc.invert(is_copy))
         statuses = np.where(final["is_answered"], PriorStatus.SUCCEEDED_THIS_RUN, PriorStatus.FAILED_THIS_RUN).astype(

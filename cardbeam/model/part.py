@@ -67,6 +67,8 @@ class PartCounts:
     """When the first call began and the last was answered, seconds since 1970."""
     damaged: tuple[tuple[str, int], ...] = ()
     """Segments of the journal that are damaged within its spans, and how many of their records are lost."""
+    erased: int = 0
+    """Requests that ended in this run, and were erased since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,10 @@ class RecordStatus(str, Enum):
     """It failed for now, and this run tries it again: not processed yet."""
     DEFERRED = "deferred"
     """Its calls were made, or not, in an outage or a run that stopped: not processed, and no failure of its own."""
+    ERASED = "erased"
+    """It was processed, and all that was read of it is erased: it is not sent again."""
+    FORGOTTEN = "forgotten"
+    """It was erased, and may be sent again."""
 
 
 LEFT = frozenset({RecordStatus.RETRY.value, RecordStatus.DEFERRED.value})

@@ -18,6 +18,8 @@ class RequestOutcome(str, Enum):
     SUCCEEDED = "succeeded"
     DEAD_LETTERED = "dead_lettered"
     DEFERRED = "deferred"
+    ERASED = "erased"
+    """It ended in another way, and was erased since."""
 
 
 @dataclass(frozen=True, slots=True)

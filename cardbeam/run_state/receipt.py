@@ -157,7 +157,7 @@ def _requests(counts: Counts, parts: list[PartCounts]) -> dict[str, int]:
     }
     requests[RequestOutcome.SUCCEEDED.value] -= late
     requests[RequestOutcome.DEAD_LETTERED.value] += late
-    return {**requests, "erased": 0, "called": sum(part.calls_sent - part.calls_retried for part in parts)}
+    return {**requests, "called": sum(part.calls_sent - part.calls_retried for part in parts)}
 
 
 def _gaps(requests: Mapping[str, int], parts: list[PartCounts]) -> Iterable[str]:

@@ -229,6 +229,7 @@ class Publisher:
             RequestOutcome.SUCCEEDED.value: sum(one.counts.answered for one in self._parts.values()),
             RequestOutcome.DEAD_LETTERED.value: sum(one.counts.failed for one in self._parts.values()),
             RequestOutcome.DUPLICATE.value: sum(one.duplicates for one in self._parts.values()),
+            RequestOutcome.ERASED.value: sum(one.counts.erased for one in self._parts.values()),
         }
 
     def _counts(self) -> list[PartCounts]:

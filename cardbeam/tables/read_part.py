@@ -35,6 +35,7 @@ SLICE_BYTES = 1280 * 1024
 """Bounds of one slice, which is in memory several times over while it is parsed; a smaller one costs more CPU."""
 _JOURNAL_BATCH = 128
 """Records of a journal made columns at once: few enough that no garbage collection walks over them."""
+_GONE = [RecordStatus.ERASED.value, RecordStatus.FORGOTTEN.value]
 _Rows = npt.NDArray[np.int64]
 _values_of = attrgetter(*FIELDS)
 
@@ -68,6 +69,7 @@ def add_up(part: Part, counts: Sequence[PartCounts]) -> PartCounts:
         answered=sum(one.answered for one in counts),
         failed=sum(one.failed for one in counts),
         without_row=sum(one.without_row for one in counts),
+        erased=sum(one.erased for one in counts),
         calls_sent=sum(one.calls_sent for one in counts),
         calls_retried=sum(one.calls_retried for one in counts),
         dead_letters=_merged(one.dead_letters for one in counts),
@@ -114,7 +116,11 @@ class _Reader:
         failed = redacted_dead_letters(_rows(ledger.select(DEAD_LETTERS_SCHEMA.names), shown & is_dead))
         kept = _rows(ledger, keep)
         counts = replace(
-            _calls(part, kept), answered=len(answered), failed=len(failed), dead_letters=_value_counts(failed["code"])
+            _calls(part, kept),
+            answered=len(answered),
+            failed=len(failed),
+            erased=_count_erased(kept),
+            dead_letters=_value_counts(failed["code"]),
         )
         yield Slice(_filled({**({LEDGER: kept} if self._with_ledger else {}), DEAD_LETTERS: failed}), counts)
         yield from starmap(self._documents, self._responses.add(answered))
@@ -215,6 +221,12 @@ def _calls(part: Part, kept: pa.Table) -> PartCounts:
         first_call_s=pc.min(pc.subtract(called_at_s, pc.coalesce(called["latency_s"], 0.0))).as_py(),
         last_call_s=pc.max(called_at_s).as_py(),
     )
+
+
+def _count_erased(kept: pa.Table) -> int:
+    """Rows that stand for a request of their run; `stage` says as what it was counted before."""
+    is_gone = pc.is_in(kept["outcome"], value_set=pa.array(_GONE))
+    return pc.sum(pc.and_(is_gone, pc.is_valid(kept["stage"]))).as_py() or 0
 
 
 def _value_counts(values: pa.ChunkedArray) -> tuple[tuple[Any, int], ...]:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from cardbeam.index.id_array import Ids, Index, first_of_each, to_ids
 from cardbeam.model.record import RecordStatus
 
-SUCCEEDED, FAILED, DUPLICATE, RETRY, DEFERRED = range(5)
+SUCCEEDED, FAILED, DUPLICATE, RETRY, DEFERRED, ERASED, FORGOTTEN = range(7)
 """Ranks: the lowest of a request's records is the one that tables show; from `DUPLICATE` on they show none."""
 _RANKED = [
     one.value
@@ -28,6 +28,8 @@ _RANKED = [
         RecordStatus.DUPLICATE,
         RecordStatus.RETRY,
         RecordStatus.DEFERRED,
+        RecordStatus.ERASED,
+        RecordStatus.FORGOTTEN,
     )
 ]
 _UNKNOWN = "f" * 32

@@ -71,11 +71,16 @@ class PendingRequests:
 
         What may be told again ends no other version: it may be of the one before, and the next be in flight.
         """
-        given = self._requests.get(key.uris)
+        given = self._requests.get(key.uris) if key.uris else self._of_source(key.source_id)
         if given is None or (key.may_be_old and key.source_id != given.request.source_id):
             return None
         self._forget(given)
         return given.request
+
+    def _of_source(self, source_id: str | None) -> PendingRequest | None:
+        """The record of an erased image names no URI. There are few, and what is pending is bounded."""
+        same = (one for one in self._requests.values() if one.request.source_id == source_id)
+        return None if source_id is None else next(same, None)
 
     def drop_outdated(self, processed: Request) -> None:
         """What is there now is processed: another version of it is over, whose record was missed or tells of this

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain, islice
 
 from cardbeam.config.settings import Settings, WatchSettings
@@ -142,6 +143,8 @@ class Watcher:
         was_probe = self._pause.is_on
         self._pause.note(known)
         request = self._pending.complete(known)
+        if request is not None and not known.uris:  # of an erased image
+            known = replace(known, uris=request.uris)
         if known.outcome not in LEFT:
             self._retries.complete(known)
         elif request is not None:

@@ -19,6 +19,9 @@ COUNTS = {
 }
 """The receipt's counts of requests, and what they are called."""
 
+_ERASED = {RequestOutcome.ERASED.value: "erased"}
+"""Told where there is any."""
+
 
 def summarize(receipt: Receipt, output: str) -> str:
     """Some ten lines: what came of the images, rows by type, dead letters by code, rate, where it all is."""
@@ -28,6 +31,7 @@ def summarize(receipt: Receipt, output: str) -> str:
 def _lines(receipt: Receipt, output: str) -> Iterator[str]:
     yield f"run {receipt.run_id}: {receipt.status}" + (f" ({receipt.message})" if receipt.message else "")
     words = COUNTS if receipt.has_ended else {**COUNTS, RequestOutcome.DEFERRED.value: "in progress"}
+    words = {**words, **_ERASED} if receipt.requests[RequestOutcome.ERASED.value] else words
     yield "  images     " + ", ".join(f"{receipt.requests[name]:,} {word}" for name, word in words.items())
     yield (
         "  calls      "
