@@ -53,6 +53,7 @@ _COMMANDS = {
         "pipeline.commands.ddl", "prints the CREATE TABLE statements for DuckDB, Trino, Spark, BigQuery or Athena"
     ),
     "report": _Command("pipeline.commands.report", "writes a page about a run"),
+    "erase": _Command("pipeline.commands.erase", "removes persons from all tables, files and runs", is_resumed=True),
     "doctor": _Command("pipeline.commands.doctor", "checks a set-up, and says what to do about each fault"),
     "config": _Command("pipeline.commands.config", "config show: the merged options, and where each came from"),
     "evaluate": _Command(

@@ -48,10 +48,12 @@ class TableFile:
         self.written = replace(self.written, rows=rows, size_bytes=self._sink.tell())
 
 
-def open_parquet(folder: Folder, first: TableRows) -> AbstractContextManager[TableFile]:
-    """A Parquet file for rows like the first, which are not written yet; so many make a row group."""
+def open_parquet(
+    folder: Folder, first: TableRows, *, group_rows: int | None = None
+) -> AbstractContextManager[TableFile]:
+    """A Parquet file for rows like the first, which are not written yet; as many, or so many, make a row group."""
     path = parquet_file(first.table, first.run_id, first.name)
-    options = writer_options(first.rows.schema, len(first.rows))
+    options = writer_options(first.rows.schema, len(first.rows) if group_rows is None else group_rows)
     return _open(folder, _started(first, path), partial(pq.ParquetWriter, schema=first.rows.schema, **options))
 
 

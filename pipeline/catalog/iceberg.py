@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cardbeam.config.options import SettingError, option
+from cardbeam.erasure.plan import ERASURES
 from cardbeam.errors import CardbeamError
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENTS, JOURNAL, LEDGER, RUNS
 from cardbeam.run_state.receipt import Receipt, read_receipt
@@ -44,7 +45,7 @@ _SCHEMAS = {
 }
 _OWNER = {"cardbeam.owns-files": "true"}
 """Property of the tables made here: each of their files was written for them."""
-_OF_OUTPUT = (DOCUMENTS, DEAD_LETTERS, LEDGER, JOURNAL, RUNS, "index")
+_OF_OUTPUT = (DOCUMENTS, DEAD_LETTERS, LEDGER, JOURNAL, RUNS, ERASURES, "index")
 """Folders of the output that no table may be put into or around: maintenance deletes files it does not know."""
 
 

@@ -106,13 +106,17 @@ class _Lock:
         return True
 
 
-def _refuse(content: bytes) -> UsageError:
+class OutputLocked(UsageError):
+    """Another process has the lock, and lives."""
+
+
+def _refuse(content: bytes) -> OutputLocked:
     try:
         held = orjson.loads(content)
         owner = f"{held['what']} is in progress (pid {held['pid']} on {held['host']})"
     except (ValueError, KeyError, TypeError):  # taken this very moment, or by another version
         owner = "another run is in progress"
-    return UsageError(f"{owner} over this --output: wait for it to finish")
+    return OutputLocked(f"{owner} over this --output: wait for it to finish")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from cardbeam.config.settings import KEEP_REPLACED_S, Settings
+from cardbeam.erasure.apply_plan import finish_erasures
 from cardbeam.run_state.receipt import Receipt
 from cardbeam.run_state.replaced_files import sweep_replaced
 from cardbeam.storage.folder import Folder
@@ -23,10 +24,12 @@ def locked_output(
     folder: Folder,
     run_id: str = "",
     *,
+    what: str = "publish",
     keep_replaced_s: float = KEEP_REPLACED_S,
     when_orphaned: Callable[[Folder], None] = refuse_living_workers,
 ) -> Iterator[list[Receipt]]:
-    """Hold the output's lock for a run, or for `publish`, with every run closed that did not end; their receipts.
+    """Hold the output's lock for a run, or for a command (`what`) that is none, with every run closed that did not end
+    and every erasure finished that was begun; the receipts of the runs that were closed.
 
     `when_orphaned` deals with workers of an earlier launch that live on.
 
@@ -40,10 +43,11 @@ def locked_output(
         refuse_detached_jobs(found)
         when_orphaned(found)
 
-    with run_lock(folder, run_id, what="" if run_id else "publish", when_orphaned=refuse_or_end_others):
+    with run_lock(folder, run_id, what="" if run_id else what, when_orphaned=refuse_or_end_others):
         check_runs(folder)
         (check_output if run_id else check_ledger)(folder)  # `publish` publishes what is whole of a damaged journal
         closed = close_unfinished_runs(folder)
+        finish_erasures(folder, datetime.now(timezone.utc))
         sweep_replaced(folder, time.time(), keep_replaced_s)
         yield closed
 

@@ -1,0 +1,188 @@
+"""A plan that is killed before any of its writes ends, carried out again, as one that was not: all other rows equal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow.parquet as pq
+import pytest
+
+from cardbeam.erasure.apply_plan import apply_plan, count_rows, finish_erasures
+from cardbeam.erasure.plan import ErasurePlan, write_plan
+from cardbeam.erasure.select_items import Selection, select_items
+from cardbeam.run_state.receipt import read_receipt
+from cardbeam.storage.folder import LocalFolder, StoredFile
+from cardbeam.tables.check_output import check_output
+from pipeline.catalog.views import connect
+from pipeline.runs.recovery import close_unfinished_runs
+from tests.byte_search import files_with
+from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
+
+_NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
+
+
+class _Killed(BaseException):
+    """The process is gone: no handler of errors runs on."""
+
+
+@dataclass
+class _Mortal:
+    """A folder whose process is killed before one of its writes, or behind it."""
+
+    folder: LocalFolder
+    left: int
+    is_behind: bool = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.folder, name)
+
+    def _step(self, work: Callable[[], Any]) -> Any:
+        self.left -= 1
+        if self.left == 0 and not self.is_behind:
+            raise _Killed
+        work()
+        if self.left == 0:
+            raise _Killed
+
+    def write(self, path: str, content: bytes | memoryview) -> None:
+        """Put a whole file in place."""
+        self._step(lambda: self.folder.write(path, content))
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove files; each is a step."""
+        for path in list(paths):
+            self._step(lambda path=path: self.folder.delete([path]))
+
+    @contextmanager
+    def writer(self, path: str) -> Iterator[BinaryIO]:
+        """A file to write piece by piece."""
+        self._step(lambda: None)
+        with self.folder.writer(path) as file:
+            yield file
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        """Every file under a folder."""
+        return self.folder.list(prefix)
+
+
+@pytest.fixture
+def nights(tmp_path: Path) -> LocalFolder:
+    """Three nights that have ended, with what names URIs beside them."""
+    folder = write_nights(tmp_path / "nights")
+    close_unfinished_runs(folder)
+    folder.write("runs/unpaired.json", json.dumps([[1.0, _uris(folder)[0]], [2.0, "s3://photos/other.jpg"]]).encode())
+    folder.write("index/2026/sources.bin", b"index")
+    folder.write(f"documents/type=passport/run_id={FIRST}/.left.parquet.0.tmp", _uris(folder)[0].encode())
+    return folder
+
+
+def _people(folder: LocalFolder) -> list[tuple[str, str]]:
+    """Numbers and names of the first three persons on a passport."""
+    asked = "SELECT person_number, full_name FROM passport WHERE person_number <> '' ORDER BY ALL LIMIT 3"
+    return connect(folder.root).sql(asked).fetchall()
+
+
+def _uris(folder: LocalFolder) -> list[str]:
+    numbers = tuple(number for number, _ in _people(folder))
+    found = connect(folder.root).sql(f"SELECT DISTINCT unnest(uris) FROM holders WHERE number IN {numbers}").fetchall()
+    return sorted(uri for (uri,) in found)
+
+
+def _plan(folder: LocalFolder) -> ErasurePlan:
+    found = select_items(folder, Selection(numbers=tuple(number for number, _ in _people(folder))))
+    rows, run_ids = count_rows(folder, found.item_ids)
+    return ErasurePlan(
+        "20261125T000000Z-0123abcd", "now", "me", sorted(found.item_ids), sorted(run_ids), {"number_file": 3}, rows
+    )
+
+
+def _rows(folder: LocalFolder, without: set[str]) -> dict[str, list[dict[str, Any]]]:
+    """What the files that receipts name hold of other items, by table and run."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run_id in (FIRST, SECOND, HALF):
+        receipt = read_receipt(folder, run_id)
+        assert receipt is not None
+        for file in receipt.files:
+            rows = pq.ParquetFile(Path(folder.root, file["path"])).read().to_pylist()
+            others = [row for row in rows if row["item_id"] not in without]
+            found.setdefault(file["path"].rpartition("/")[0], []).extend(others)
+            assert (file["rows"], file["bytes"]) == (len(rows), Path(folder.root, file["path"]).stat().st_size)
+    return found
+
+
+def _state(folder: LocalFolder) -> dict[str, bytes]:
+    return {file.path: folder.read(file.path) for file in folder.list("") if not file.path.startswith("runs/lock")}
+
+
+def test_nothing_is_left_of_them_and_all_else_is_equal(nights: LocalFolder) -> None:
+    """Their numbers and URIs are in no byte of the output; receipts add up; the certificate says so."""
+    plan, before = _plan(nights), _people(nights)
+    texts, others = [*(number for number, _ in before), *_uris(nights)], _rows(nights, set(plan.item_ids))
+    requests = {one: read_receipt(nights, one).requests for one in plan.run_ids}  # type: ignore[union-attr]
+    assert files_with(Path(nights.root), texts)
+    write_plan(nights, plan)
+    apply_plan(nights, plan, _NOW)
+    assert files_with(Path(nights.root), texts) == {}
+    assert _rows(nights, set(plan.item_ids)) == others
+    check_output(nights)
+    for run_id, counts in requests.items():
+        receipt = read_receipt(nights, run_id)
+        assert receipt is not None
+        erased = receipt.requests["erased"]
+        assert erased
+        assert receipt.requests == {**counts, "succeeded": counts["succeeded"] - erased, "erased": erased}
+    (path,) = [file.path for file in nights.list("erasures")]
+    certificate = json.loads(nights.read(path))
+    assert certificate["rows_after"] == {"documents": 0, "dead_letters": 0, "ledger": 0}
+    assert (certificate["rows_before"], certificate["selected_by"]) == (plan.before, {"number_file": 3})
+    assert [file.path for file in nights.list("index")] == []
+    assert json.loads(nights.read("runs/unpaired.json")) == [[2.0, "s3://photos/other.jpg"]]
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_killed_at_any_step(nights: LocalFolder, tmp_path: Path, is_behind: bool) -> None:
+    """Whoever goes on leaves the same files, byte for byte."""
+    plan = _plan(nights)
+    write_plan(nights, plan)
+    whole = LocalFolder(shutil.copytree(nights.root, tmp_path / "whole"))
+    apply_plan(whole, plan, _NOW)
+    for step in range(1, 1000):
+        killed = LocalFolder(shutil.copytree(nights.root, tmp_path / f"{step}"))
+        mortal = _Mortal(killed, step, is_behind)
+        with suppress(_Killed):
+            apply_plan(mortal, plan, _NOW)  # type: ignore[arg-type]  # a Folder by its __getattr__
+        was_killed = mortal.left <= 0
+        check_output(killed)
+        finish_erasures(killed, _NOW)
+        assert _state(killed) == _state(whole), step
+        shutil.rmtree(killed.root)
+        if not was_killed:
+            assert step > 12
+            break
+
+
+def test_who_is_found(nights: LocalFolder) -> None:
+    """By item, URI and label the same persons as by number; an image of several persons leads to no other."""
+    view = connect(nights.root)
+    (item_id, number, uri, customer), *_ = view.sql(
+        "SELECT item_id, person_number, uris[1], labels['customer_id'] FROM passport "
+        "WHERE person_number IN (SELECT id FROM chip_id_card_front) ORDER BY ALL"
+    ).fetchall()
+    by_number = select_items(nights, Selection(numbers=(f"{number[:6]} {number[6:]}",))).item_ids
+    assert len(by_number) > 1
+    assert item_id in by_number
+    by_uri = select_items(nights, Selection(uris=(uri,))).item_ids
+    assert select_items(nights, Selection(item_ids=(item_id,))).item_ids <= by_uri
+    assert by_number <= by_uri | by_number
+    assert item_id in select_items(nights, Selection(labels=(("customer_id", customer),))).item_ids
+    shared, *_ = view.sql("SELECT item_id FROM chip_id_card_back WHERE person_number = '000000000000'").fetchall()
+    found = select_items(nights, Selection(item_ids=shared))
+    assert (found.item_ids, found.shared) == (set(shared), set(shared))
+    assert select_items(nights, Selection(item_ids=("0" * 32,))).item_ids == set()
