@@ -21,6 +21,7 @@ from cardbeam.erasure.rows import GONE, ItemSet, as_mask, parquet_paths, read_co
 from cardbeam.erasure.select_items import uris_of
 from cardbeam.model.record import RecordStatus
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENTS, LEDGER, run_id_of
+from cardbeam.run_state.replaced_files import delete_replaced
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import write_state
 
@@ -53,6 +54,7 @@ def apply_plan(folder: Folder, plan: ErasurePlan, now: datetime) -> ErasurePlan:
 def _apply(folder: Folder, plan: ErasurePlan) -> None:
     items = ItemSet(plan.item_ids)
     if not plan.forget:
+        delete_replaced(folder)  # they are kept for queries, and hold what is erased
         scrub_control_files(folder, uris_of(folder, items))
         erase_in_journal(folder, items)
     _, run_ids = count_rows(folder, plan.item_ids)  # a run may have ended since it was planned
