@@ -15,8 +15,9 @@ from transforms.finalize_run import FinalizeRun, RefreshReceipts
 from transforms.list_dead_letters import ListDeadLetters
 from transforms.list_inputs import ListedInputs, ListInputs
 from transforms.parse_responses import ParseResponses
+from transforms.publish_tables import Drain, MarkDrained, PublishTables
 from transforms.shared_index import SharedIndex
-from transforms.watch_inputs import Drain, WatchInputs
+from transforms.watch_inputs import WatchInputs
 from transforms.write_tables import WriteTables
 
 
@@ -52,9 +53,13 @@ def publish(pipeline: beam.Pipeline, output: OutputSettings, run_ids: Sequence[s
     return (runs, parsed.counts, files) | "Refresh receipts" >> RefreshReceipts(output)
 
 
-def watch(pipeline: beam.Pipeline, settings: Settings, watching: WatchSettings, session: str) -> None:
-    """Process new images as they appear, up to the journal; the launching process publishes from there."""
+def watch(
+    pipeline: beam.Pipeline, settings: Settings, watching: WatchSettings, session: str, started_at: datetime
+) -> None:
+    """Process new images as they appear, and publish what the journal holds of them; both until the run is to end."""
     index = SharedIndex(settings)
     groups = pipeline | beam.Impulse() | "Watch inputs" >> WatchInputs(settings, watching, session, index)
     results = groups | "Process" >> ProcessRequests(settings, index)
-    _ = results | "Drain" >> Drain()
+    _ = results | "Mark drained" >> MarkDrained(settings.output, session)
+    publish = PublishTables(settings, watching, session, started_at)
+    _ = pipeline | "Publisher" >> beam.Impulse() | "Publish tables" >> publish | "Drain" >> Drain()

@@ -6,28 +6,28 @@ It is never split: one place dispatches, so that two likely duplicates are never
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
-from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.typehints import with_input_types, with_output_types
 
 from cardbeam.config.settings import Settings, WatchSettings
 from cardbeam.model.grouping import group_key
 from cardbeam.model.request_codec import pack
 from cardbeam.process import configure_process
-from cardbeam.run_state.heartbeat import HeartbeatMonitor
+from cardbeam.run_state.heartbeat import HEARTBEAT_TIMEOUT_S, HeartbeatMonitor
 from cardbeam.watch.notification_feed import NotificationFeed, open_feed
 from cardbeam.watch.watcher import Watcher
 from transforms import metrics
 from transforms.beam_files import use_beam_files
+from transforms.call_endpoint import is_one_process
 from transforms.shared_index import SharedIndex
+from transforms.steps import END, STEPS
 
-_END = 2**62
 Packed = tuple[str, Iterable[bytes]]
 
 
@@ -42,63 +42,20 @@ class WatchInputs(beam.PTransform):
 
     def expand(self, start: beam.PCollection[bytes]) -> beam.PCollection[Packed]:
         """Watch in one place, process everywhere."""
-        watched = start | "List" >> beam.ParDo(_WatchFn(self._settings, self._watch, self._session, self._index))
+        is_alone = is_one_process(start.pipeline.options, type(start.pipeline.runner).__name__)
+        watching = _WatchFn(self._settings, self._watch, self._session, self._index, is_alone)
+        watched = start | "List" >> beam.ParDo(watching)
         return watched | "Spread" >> beam.Reshuffle()
-
-
-@with_output_types(bytes)
-class Drain(beam.PTransform):
-    """Elements of the last stage -> nothing. Prism waits in a busy loop for each bundle of a stage without an output:
-    an empty one that another stage reads costs nothing, and spares a core for as long as any call is in flight."""
-
-    def expand(self, last: beam.PCollection[Any]) -> beam.PCollection[bytes]:
-        """Drop each element, and hand nothing on to a stage of its own."""
-        nothing = last | "Drop" >> beam.FlatMap(_nothing).with_output_types(bytes)
-        return nothing | "Break fusion" >> beam.Reshuffle() | "Read" >> beam.Map(_read).with_output_types(bytes)
-
-
-def _nothing(element: Any) -> tuple[bytes, ...]:
-    del element
-    return ()
-
-
-def _read(element: bytes) -> bytes:
-    """Nothing comes."""
-    return element
-
-
-class _Steps(OffsetRestrictionTracker):
-    """Batches by number. It lets itself be stopped after one, never be split: a second half would list as well."""
-
-    def try_split(self, fraction_of_remainder: float) -> tuple[OffsetRange, OffsetRange] | None:
-        return super().try_split(0) if not fraction_of_remainder else None
-
-    def is_bounded(self) -> bool:
-        return False
-
-
-class _StepsProvider(RestrictionProvider):
-    def initial_restriction(self, element: Any) -> OffsetRange:
-        return OffsetRange(0, _END)
-
-    def create_tracker(self, restriction: OffsetRange) -> _Steps:
-        return _Steps(restriction)
-
-    def restriction_size(self, element: Any, restriction: OffsetRange) -> int:
-        return 1
-
-    def truncate(self, element: Any, restriction: OffsetRange) -> None:
-        """Drained by the runner: dispatches nothing more."""
-
-
-_STEPS: Any = beam.DoFn.RestrictionParam(_StepsProvider())
 
 
 @with_input_types(bytes)
 @with_output_types(Packed)
 class _WatchFn(beam.DoFn):
-    def __init__(self, settings: Settings, watch: WatchSettings, session: str, index: SharedIndex) -> None:
+    def __init__(
+        self, settings: Settings, watch: WatchSettings, session: str, index: SharedIndex, is_alone: bool
+    ) -> None:
         self._settings, self._watch, self._session, self._index = settings, watch, session, index
+        self._timeout_s = HEARTBEAT_TIMEOUT_S if is_alone else math.inf
         self._watcher: Watcher | None = None
         self._feed: NotificationFeed | None = None
         self._next_number = 0
@@ -108,7 +65,7 @@ class _WatchFn(beam.DoFn):
         use_beam_files()
 
     @beam.DoFn.unbounded_per_element()
-    def process(self, start: Any, tracker: Any = _STEPS) -> Iterator[Packed]:
+    def process(self, start: Any, tracker: Any = STEPS) -> Iterator[Packed]:
         del start
         number = tracker.current_restriction().start
         if not tracker.try_claim(number):
@@ -118,7 +75,7 @@ class _WatchFn(beam.DoFn):
         self._next_number = number + 1
         groups = self._watcher.step(number)
         if groups is None:
-            tracker.try_claim(_END)  # beyond the end: there is nothing more
+            tracker.try_claim(END)  # beyond the end: there is nothing more
             return
         batch = f"{number}.{uuid.uuid4().hex}"
         yield from ((group_key(batch, key), (pack(requests),)) for key, requests in groups)
@@ -126,7 +83,7 @@ class _WatchFn(beam.DoFn):
 
     def _open(self, number: int) -> Watcher:
         folder, run_id = self._settings.output.folder(), self._settings.output.run_id
-        listener = HeartbeatMonitor(folder, run_id, self._session, time.monotonic)
+        listener = HeartbeatMonitor(folder, run_id, self._session, time.monotonic, self._timeout_s)
         self.teardown()
         self._feed = open_feed(
             self._settings, self._watch, metrics.count

@@ -1,8 +1,8 @@
 """What the launching process tells the watching graph through the run's folder: go on, or end.
 
-The graph may run on a cluster that outlives whoever launched it. So the launching process
-writes a beat every few seconds; a graph that sees no new one for `HEARTBEAT_TIMEOUT_S` on its own clock,
-or another's, gives out nothing more and comes to its end by itself.
+The launching process writes a beat every few seconds. A graph whose workers live in that process and that sees no new
+one for `HEARTBEAT_TIMEOUT_S` on its own clock, or another's, gives out nothing more and comes to its end by itself. On
+a cluster it goes on: it ends where it is told to, or another launch takes the run over.
 """
 
 from __future__ import annotations
@@ -48,8 +48,16 @@ def read_watch_heartbeat(folder: Folder, run_id: str) -> WatchHeartbeat | None:
 class HeartbeatMonitor:
     """The graph's side: whether its session goes on."""
 
-    def __init__(self, folder: Folder, run_id: str, session: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        run_id: str,
+        session: str,
+        clock: Callable[[], float],
+        timeout_s: float = HEARTBEAT_TIMEOUT_S,
+    ) -> None:
         self._folder, self._run_id, self._session, self._clock = folder, run_id, session, clock
+        self._timeout_s = timeout_s
         self._last: WatchHeartbeat | None = None
         self._changed_s = clock()
 
@@ -68,4 +76,4 @@ class HeartbeatMonitor:
         return self._is_silent()
 
     def _is_silent(self) -> bool:
-        return self._clock() - self._changed_s > HEARTBEAT_TIMEOUT_S
+        return self._clock() - self._changed_s > self._timeout_s

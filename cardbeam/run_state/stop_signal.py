@@ -46,6 +46,7 @@ TIME_WINDOW = StopReason(
 STOPPED = StopReason("interrupted", 130, "stopped", "The run was stopped by runs --stop; rerun the same command")
 WATCH_STOPPED = replace(STOPPED, exit_status=0)
 """A watch that is told to end has done what it was told."""
+TAKEN_OVER = StopReason("failed", 4, "taken_over", "The watch was begun again; its calls are left to the new one")
 _OF_ONE_WORKER = frozenset({BUDGET.code, COST.code})
 """A worker that finds no budget stops itself alone: others may hold some."""
 STORAGE_REFUSED = StopReason(

@@ -72,9 +72,16 @@ class Publisher:
     """Publishes one run; for one thread."""
 
     def __init__(
-        self, folder: Folder, settings: Settings, started_at: datetime, clock: Callable[[], float] = time.time
+        self,
+        folder: Folder,
+        settings: Settings,
+        started_at: datetime,
+        clock: Callable[[], float] = time.time,
+        confirm: Callable[[], None] = lambda: None,
     ) -> None:
-        self._folder, self._settings, self._started_at, self._clock = folder, settings, started_at, clock
+        """`confirm` raises where another publishes the run by now; it is asked before files are named or removed."""
+        self._folder, self._settings, self._started_at = folder, settings, started_at
+        self._clock, self._confirm = clock, confirm
         self._run_id = settings.output.run_id
         self._parts: dict[str, _Published] = {}
         self._read_up_to: dict[str, int] = {}
@@ -126,6 +133,7 @@ class Publisher:
             started_at=self._started_at,
             finished_at=now,
         )
+        self._confirm()
         if self._receipt is None or replace(receipt, finished_at="") != replace(self._receipt, finished_at=""):
             before = named_files(self._receipt or read_receipt(self._folder, self._run_id))
             replaced = before.union(self._merged)  # some were never named
@@ -173,6 +181,7 @@ class Publisher:
 
     def _end(self, outcome_counts: Counts, now: datetime, write: Callable[[Folder, Receipt], Receipt]) -> Receipt:
         files = list(self._merged_files())
+        self._confirm()
         receipt = finalize_run(
             self._folder,
             self._settings,

@@ -1,8 +1,7 @@
 """One run of `watch`, from its lock to its receipt.
 
-The graph finds and calls; this process tells it to go on, publishes what the journal holds
-every few seconds, and ends the run: when it is told to, when its hours are over, or when the
-graph stopped by itself.
+The graph finds, calls, publishes what the journal holds every few seconds, and writes the receipt. This process tells
+it to end: when it is told to, or when the run's hours are over.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -26,11 +24,9 @@ from cardbeam.ratelimit.membership import DEAD_AFTER_S
 from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, WatchHeartbeat, write_watch_heartbeat
 from cardbeam.run_state.layout import run_file
 from cardbeam.run_state.receipt import read_receipt
-from cardbeam.run_state.stop_signal import STOP_FILE, WATCH_STOPPED, StopReason, StopSignal, read_stop
+from cardbeam.run_state.stop_signal import STOP_FILE, TAKEN_OVER, WATCH_STOPPED, StopSignal, read_stop
 from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
 from cardbeam.storage.folder import Folder
-from cardbeam.tables.publisher import Publisher
-from cardbeam.watch.unprocessed import pending_requests, unprocessed
 from cardbeam.watch.watch_status import read_watch_status
 from pipeline import graph
 from pipeline.cli.logs import in_run
@@ -51,13 +47,11 @@ from pipeline.runs.summary import summarize
 from pipeline.runs.watch_lines import log_watch
 
 _LOG = logging.getLogger("cardbeam")
-_POLL_S = 1.0
 _MEASURE_EVERY_S, _LOG_EACH = 5.0, 6
 """A log line every 30 s."""
 _SOON_S = 0.2
 """How soon after a signal the graph is told to end."""
 _TAKE_OVER_S = 60.0
-_TAKEN_OVER = StopReason("failed", 4, "taken_over", "The watch was begun again; its calls are left to the new one")
 
 
 def watch_a_run(
@@ -77,27 +71,27 @@ def watch_a_run(
         opened_notices(notify_url, run, folder.root, settings.rate) as notices,
     ):
         settings = with_run(settings, run)
-        publisher = Publisher(folder, settings, run.began)
         session = uuid.uuid4().hex
         try:
             with (
                 stopped_by_signals(folder, run.run_id) as told,
                 _sending_heartbeats(folder, run, session, watching, ending),
-                _publishing(folder, run, publisher, watching),
                 _logging_progress(folder, run),
             ):
                 in_run(run.run_id)
                 _LOG.info("run %s: watching for new images", run.run_id, extra={"event": "started"})
-                _run_graph(settings, watching, copy.deepcopy(options), session)  # a runner writes into them
+                _run_graph(settings, watching, copy.deepcopy(options), session, run)  # a runner writes into them
             stop = read_stop(folder, run_file(run.run_id, STOP_FILE))
             if stop is not None and stop.code == WATCH_STOPPED.code:
                 ending.set()  # no other run follows
-            left = unprocessed(folder, run.run_id)
-            receipt = publisher.finish(left.in_flight, _now(), is_stopped=stop is not None, deferred=left.deferred)
             end_period(folder)
+            receipt = read_receipt(folder, run.run_id)
         except Exception as error:  # whatever a runner raises, the user gets one line
             notices.tell("stopped", f"failed: {cause(error)}")
             return fail(f"run {run.run_id} failed: {cause(error)}", error)
+        if receipt is None or not receipt.has_ended:
+            notices.tell("stopped", "failed: it left no receipt")
+            return fail(f"run {run.run_id} left no receipt")
         observe_receipt(receipt)
         telemetry.flush()
         receipt = check_run(folder, receipt, checks, max_failed_share)
@@ -108,11 +102,11 @@ def watch_a_run(
         return exit_status(folder, receipt)
 
 
-def _run_graph(settings: Settings, watching: WatchSettings, options: PipelineOptions, session: str) -> None:
+def _run_graph(settings: Settings, watching: WatchSettings, options: PipelineOptions, session: str, run: Run) -> None:
     """Run the graph until it ends by itself."""
     with opened_runner(options) as runner:
         pipeline = beam.Pipeline(runner=runner, options=options)
-        graph.watch(pipeline, settings, watching, session)
+        graph.watch(pipeline, settings, watching, session, run.began)
         pipeline.run().wait_until_finish()
 
 
@@ -120,7 +114,7 @@ def _end_orphans(folder: Folder) -> None:
     """Have workers of a killed watch, which a cluster kept, send nothing more; wait until none calls any longer."""
     for run_id in {path.split("/")[1] for path in list_heartbeats(folder)}:
         if (orphaned := read_run(folder, run_id)) is not None and orphaned.command == "watch":
-            StopSignal(folder, run_id).set(_TAKEN_OVER)
+            StopSignal(folder, run_id).set(TAKEN_OVER)
             await_silence(folder, DEAD_AFTER_S, _TAKE_OVER_S, time.sleep, run_id)
     refuse_living_workers(folder)
 
@@ -145,27 +139,6 @@ def _sending_heartbeats(
                     break
 
     with _repeating("beat", heartbeats):
-        yield
-
-
-@contextmanager
-def _publishing(folder: Folder, run: Run, publisher: Publisher, watching: WatchSettings) -> Iterator[None]:
-    def publish() -> Iterator[float]:
-        publisher.publish_all()
-        while True:
-            publisher.publish_new()
-            deferred = read_watch_status(folder, run.run_id).deferred
-            publisher.write_receipt(len(pending_requests(folder, run.run_id)) + deferred, _now())
-            until_s = time.monotonic() + watching.publish_interval_s
-            yield _POLL_S
-            while time.monotonic() < until_s and not is_quiet():
-                yield _POLL_S
-
-    def is_quiet() -> bool:
-        """Whether there is something to publish, and nothing in progress that would come a moment later."""
-        return publisher.has_new() and not pending_requests(folder, run.run_id)
-
-    with _repeating("publish", publish):
         yield
 
 
@@ -206,7 +179,3 @@ def _repeating(name: str, steps: Callable[[], Iterator[float]]) -> Iterator[None
     finally:
         over.set()
         thread.join()
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

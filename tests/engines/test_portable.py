@@ -75,7 +75,7 @@ BUILDS: dict[str, Callable[[beam.Pipeline, Settings], object]] = {
     "backfill": lambda pipeline, settings: graph.backfill(pipeline, settings, STARTED),
     "replay": lambda pipeline, settings: graph.replay(pipeline, settings, STARTED),
     "publish": lambda pipeline, settings: graph.publish(pipeline, settings.output, ["night"]),
-    "watch": lambda pipeline, settings: graph.watch(pipeline, settings, WATCH, "session"),
+    "watch": lambda pipeline, settings: graph.watch(pipeline, settings, WATCH, "session", STARTED),
 }
 
 

@@ -42,7 +42,7 @@ BUILDS: dict[str, Callable[[beam.Pipeline], object]] = {
     "backfill": lambda pipeline: graph.backfill(pipeline, SETTINGS, STARTED),
     "replay": lambda pipeline: graph.replay(pipeline, SETTINGS, STARTED),
     "publish": lambda pipeline: graph.publish(pipeline, OUTPUT, ["run-1"]),
-    "watch": lambda pipeline: graph.watch(pipeline, SETTINGS, WatchSettings(), "session"),
+    "watch": lambda pipeline: graph.watch(pipeline, SETTINGS, WatchSettings(), "session", STARTED),
 }
 SHUFFLES = ("GroupByKey", "CoGroupByKey", "Reshuffle", "ReshufflePerKey")
 
