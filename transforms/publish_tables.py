@@ -6,13 +6,12 @@ a job on a cluster publishes, and ends its run, by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.transforms.trigger import AccumulationMode, AfterWatermark
-from apache_beam.transforms.window import GlobalWindows
+from apache_beam.pvalue import AsIter
 from apache_beam.typehints import with_input_types, with_output_types
 
 from cardbeam.config.settings import OutputSettings, Settings, WatchSettings
@@ -28,8 +27,6 @@ from transforms.beam_files import use_beam_files
 from transforms.call_endpoint import is_one_process
 from transforms.steps import END, STEPS
 
-_Keyed = tuple[bytes, bytes]
-
 
 @with_input_types(RequestResult)
 @with_output_types(bytes)
@@ -44,15 +41,11 @@ class MarkDrained(beam.PTransform):
         self._output, self._session = output, session
 
     def expand(self, results: beam.PCollection[RequestResult]) -> beam.PCollection[bytes]:
-        """Drop each result, and wait for the end of time with one element that is none."""
+        """Drop each result, and have one element wait for all of them."""
         nothing = results | "Drop" >> beam.FlatMap(_nothing).with_output_types(bytes)
         start = results.pipeline | "Start" >> beam.Impulse()
-        at_the_end = beam.WindowInto(
-            GlobalWindows(), trigger=AfterWatermark(), accumulation_mode=AccumulationMode.DISCARDING
-        )
-        keyed = (nothing, start) | beam.Flatten() | "Key" >> beam.Map(_keyed).with_output_types(_Keyed)
-        waited = keyed | "At the end" >> at_the_end.with_output_types(_Keyed) | "Await all" >> beam.GroupByKey()
-        return waited | "Mark" >> beam.Map(_mark, self._output, self._session).with_output_types(bytes)
+        mark = beam.Map(_mark, self._output, self._session, AsIter(nothing)).with_output_types(bytes)
+        return start | "Mark" >> mark
 
 
 @with_input_types(bytes)
@@ -92,13 +85,11 @@ def _read(element: bytes) -> bytes:
     return element
 
 
-def _keyed(element: bytes) -> _Keyed:
-    return b"", element
-
-
-def _mark(waited: tuple[bytes, Any], output: OutputSettings, session: str) -> bytes:
+def _mark(start: bytes, output: OutputSettings, session: str, results: Iterable[bytes]) -> bytes:
+    """There are no results to be seen: they only come once no more can come."""
+    del results
     mark_drained(output.folder(), output.run_id, session)
-    return waited[0]
+    return start
 
 
 @with_input_types(bytes)

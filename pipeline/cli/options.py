@@ -27,6 +27,7 @@ from cardbeam.config.settings import (
 from cardbeam.inputs.output_overlap import input_contains_output
 from cardbeam.storage.uris import normal_uri
 from pipeline.cli.exit_codes import UsageError
+from pipeline.cli.flink_options import FlinkJobOptions
 from pipeline.cli.layered_options import CONFIG, Options, layer
 from pipeline.cli.logs import reconfigure_logging
 from pipeline.cli.parser import Parser, unknown_option
@@ -181,7 +182,7 @@ def _refuse_unknown(rest: Sequence[str], ours: Sequence[str]) -> None:
 def _beam_parser() -> Parser:
     """A parser of all options that Beam and its runners know."""
     parser = Parser(add_help=False, conflict_handler="resolve")
-    for group in PipelineOptions.__subclasses__():
+    for group in (FlinkJobOptions, *PipelineOptions.__subclasses__()):
         if "_add_argparse_args" in vars(group):
             group._add_argparse_args(parser)  # Beam's own hook for this
     return parser

@@ -22,11 +22,12 @@ from cardbeam import telemetry
 from cardbeam.config.settings import Settings, WatchSettings
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
 from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, WatchHeartbeat, write_watch_heartbeat
-from cardbeam.run_state.layout import run_file
+from cardbeam.run_state.layout import RUNS, run_file
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.run_state.stop_signal import STOP_FILE, TAKEN_OVER, WATCH_STOPPED, StopSignal, read_stop
-from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
+from cardbeam.run_state.worker_heartbeat import await_silence
 from cardbeam.storage.folder import Folder
+from cardbeam.watch.publisher_lease import PUBLISHER_FILE
 from cardbeam.watch.watch_status import read_watch_status
 from pipeline import graph
 from pipeline.cli.logs import in_run
@@ -40,7 +41,7 @@ from pipeline.report.checks import ALL_MAY_FAIL, check_run
 from pipeline.report.default_checks import Check
 from pipeline.report.page import report_if_possible
 from pipeline.runs.lock import refuse_living_workers
-from pipeline.runs.registry import Run, read_run, with_run
+from pipeline.runs.registry import Run, with_run
 from pipeline.runs.run_metrics import observe_receipt, observe_watch
 from pipeline.runs.start_run import started_run
 from pipeline.runs.summary import summarize
@@ -111,9 +112,11 @@ def _run_graph(settings: Settings, watching: WatchSettings, options: PipelineOpt
 
 
 def _end_orphans(folder: Folder) -> None:
-    """Have workers of a killed watch, which a cluster kept, send nothing more; wait until none calls any longer."""
-    for run_id in {path.split("/")[1] for path in list_heartbeats(folder)}:
-        if (orphaned := read_run(folder, run_id)) is not None and orphaned.command == "watch":
+    """Have a watch that a cluster kept, or will restart, send nothing more; wait until none calls any longer."""
+    paths = [file.path.split("/") for file in folder.list(RUNS)]
+    for run_id in sorted({path[1] for path in paths if path[2:] == [PUBLISHER_FILE]}):
+        receipt = read_receipt(folder, run_id)
+        if receipt is None or not receipt.has_ended:
             StopSignal(folder, run_id).set(TAKEN_OVER)
             await_silence(folder, DEAD_AFTER_S, _TAKE_OVER_S, time.sleep, run_id)
     refuse_living_workers(folder)

@@ -1,7 +1,8 @@
-"""Whether the process that runs a run still lives.
+"""Whether the process that runs a run still lives, or the job that it left on a cluster.
 
 On a local output the operating system's lock tells: it goes with its process. In a bucket, and on a disk that another
-machine has mounted, a heartbeat does, judged by change on the observer's own clock, so that no two clocks are compared.
+machine has mounted, a heartbeat does, and for a job on a cluster the heartbeats of its workers. They are judged by
+change on the observer's own clock, so that no two clocks are compared.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import orjson
 from cardbeam.run_state.detached_job import running_job
 from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, read_watch_heartbeat
 from cardbeam.run_state.run_lock import LOCK_FILE
+from cardbeam.run_state.worker_heartbeat import counts_of, list_heartbeats
 from cardbeam.storage.folder import Folder
 
 HEARTBEAT_TIMEOUT_S = 3 * HEARTBEAT_INTERVAL_S
@@ -43,9 +45,10 @@ class Observer:
             return False
         if self._folder.is_local and _is_locked(Path(self._folder.root, LOCK_FILE)):
             return True
-        if self._folder.is_local and held.get("host") == socket.gethostname():
+        workers = counts_of(list_heartbeats(self._folder, self._run_id))
+        if self._folder.is_local and held.get("host") == socket.gethostname() and not workers:
             return False
-        return self._judge((held.get("beat"), read_watch_heartbeat(self._folder, self._run_id)))
+        return self._judge((held.get("beat"), read_watch_heartbeat(self._folder, self._run_id), workers))
 
     def _judge(self, shown: object) -> bool | None:
         is_first, before, self._seen = self._seen is None, self._seen, shown

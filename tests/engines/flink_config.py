@@ -50,7 +50,7 @@ def _config(folder: Path, rest_port: int, rpc_port: int, slots: int) -> dict[str
         "heartbeat.interval": 1000,
         "heartbeat.timeout": 6000,
         "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": 10,
+        "restart-strategy.fixed-delay.attempts": 1000,
         "restart-strategy.fixed-delay.delay": "5 s",
         "io.tmp.dirs": str(folder / "tmp"),
         "blob.storage.directory": str(folder / "tmp"),

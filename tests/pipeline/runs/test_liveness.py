@@ -13,6 +13,7 @@ import pytest
 
 from cardbeam.run_state.heartbeat import WatchHeartbeat, write_watch_heartbeat
 from cardbeam.run_state.run_lock import LOCK_FILE
+from cardbeam.run_state.worker_heartbeat import Heartbeat
 from cardbeam.storage.folder import LocalFolder
 from pipeline.runs.liveness import HEARTBEAT_TIMEOUT_S, Observer, is_alive
 
@@ -107,3 +108,16 @@ def test_a_lock_that_is_being_written_or_damaged_is_waited_for(seen: Seen, conte
     with locked(seen.folder):
         held = seen.lives()
     assert (held[0], seen.lives()[0]) == (True, False)
+
+
+def test_workers_that_show_life_are_a_job_without_its_launching_process(seen: Seen) -> None:
+    """The lock of this machine is free, and a heartbeat of a worker changes: the job goes on. Silent, it is gone."""
+    seen.hold({"run_id": RUN, "host": socket.gethostname()})
+    worker = Heartbeat(seen.folder, RUN, "0" * 32)
+    worker.beat()
+    observer = Observer(seen.folder, RUN, lambda: seen.now_s)
+    first = observer.poll()
+    worker.beat()
+    second = observer.poll()
+    seen.now_s += HEARTBEAT_TIMEOUT_S + 1
+    assert (first, second, observer.poll()) == (None, True, False)
