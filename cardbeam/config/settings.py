@@ -294,10 +294,15 @@ class LaunchSettings:
         help="Hand the job over to the cluster, print the ids of run and job, and end (exit 0). status shows the run, "
         "and the next launch is refused until it has ended.",
     )
+    lock_wait_s: float = option(
+        0.0,
+        help="Seconds to wait while another command has the output; 0 refuses at once (exit 2). A watch lets waiting "
+        "commands have it between two of its runs.",
+    )
 
     def validate(self) -> Iterator[SettingError]:
         """Which runners go on alone, the launch tells."""
-        yield from ()
+        yield from at_least(self, lock_wait_s=0)
 
 
 @dataclass(frozen=True, slots=True)

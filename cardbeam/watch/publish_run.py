@@ -51,7 +51,7 @@ class RunPublisher:
         self._folder, self._run_id, self._session = folder, settings.output.run_id, session
         self._interval_s, self._clock, self._now_s, self._sleep = interval_s, clock, now_s, sleep
         self._right: PublishingRight = right or OfTheProcess()
-        self._publisher = Publisher(folder, settings, started_at, self._right.confirm)
+        self._publisher = Publisher(folder, settings, started_at, confirm=self._right.confirm)
         self._has_begun = self._is_whole = False
         self._due_s = clock()
 

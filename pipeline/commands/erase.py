@@ -24,7 +24,7 @@ from pipeline.catalog.iceberg_erase import erase_from_catalog
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_FAILED, EXIT_LATER, UsageError
 from pipeline.cli.options import parse
 from pipeline.cli.output import tell
-from pipeline.runs.lock import OutputLocked
+from pipeline.runs.lock import LockHeld
 from pipeline.runs.start_run import locked_output
 
 _MAX_SHOWN = 20
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
             for plan in begun:
                 _finish(folder, plan)
             return _erase(folder, asked, selection, catalog, has_finished=bool(begun))
-    except OutputLocked as error:
+    except LockHeld as error:
         plan = _planned(folder, asked, selection, catalog)
         tell(f"{error}. Erasure {plan.erasure_id} is planned: the next command over this --output carries it out")
         return EXIT_LATER

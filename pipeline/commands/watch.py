@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from cardbeam.config.settings import (
 )
 from cardbeam.inputs.listing import list_requests
 from cardbeam.inputs.manifest import is_manifest
+from cardbeam.storage.folder import Folder
 from cardbeam.storage.open_uri import SourceError
 from cardbeam.storage.uris import local_path
 from cardbeam.watch.notification_feed import check_feed
@@ -35,11 +38,17 @@ from pipeline.launch.interruption import ends_within_s
 from pipeline.launch.prism import PRISM, find_prism
 from pipeline.launch.watch_run import watch_a_run
 from pipeline.report.checks import read_checks
+from pipeline.runs.lock import LockHeld
+from pipeline.runs.turns import give_turns
 from transforms.beam_files import use_beam_files
 from transforms.call_endpoint import is_one_process
 
 _TO_THE_END = frozenset({"FnApiRunner", "BundleBasedDirectRunner", "DirectRunner"})
 """Runners that would list for ever before the first call, and hear no signal."""
+
+_TURNS_WITHIN_S = 6 * 3600.0
+"""So long other commands may have the output between two runs, before the watch ends instead of going on."""
+_RETRY_S = 1.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,21 +75,40 @@ def main(arguments: Sequence[str]) -> int:
     settings = with_moments(settings, datetime.now().astimezone())
     shutdown = threading.Event()
     with ending_in_order(lambda _: shutdown.set(), ends_within_s(settings)) as ending:
+        run = partial(
+            watch_a_run,
+            checks=checks,
+            notify_url=reporting.notify_url,
+            max_failed_share=reporting.max_failed_share,
+        )
+        status = run(settings, watching, options, shutdown)
         while True:
-            status = watch_a_run(
-                settings,
-                watching,
-                options,
-                shutdown,
-                checks=checks,
-                notify_url=reporting.notify_url,
-                max_failed_share=reporting.max_failed_share,
-            )
             if ending.number is not None and status == exit_status_of_signal(ending.number):
                 return EXIT_COMPLETE
-            if status not in (EXIT_COMPLETE, EXIT_CHECK_FAILED) or ending.has_begun:
+            if status not in (EXIT_COMPLETE, EXIT_CHECK_FAILED) or shutdown.is_set():
                 return status
             settings = replace(settings, output=replace(settings.output, run_id=""))
+            following = partial(run, settings, watching, options, shutdown)
+            status = _in_turn(following, settings.output.folder(), shutdown, status)
+
+
+def _in_turn(run: Callable[[], int], folder: Folder, shutdown: threading.Event, status: int) -> int:
+    """The status of the next run, which begins when the commands that wait for the output have had it; `status` where
+    the watch is told to end before.
+
+    Raises:
+        LockHeld: another command has it for too long.
+    """
+    until_s = time.monotonic() + _TURNS_WITHIN_S
+    while not shutdown.is_set():
+        give_turns(folder, _TURNS_WITHIN_S, sleep=shutdown.wait)
+        try:
+            return run()
+        except LockHeld:
+            if time.monotonic() >= until_s:
+                raise
+            shutdown.wait(_RETRY_S)
+    return status
 
 
 def _set_up(options: PipelineOptions) -> None:

@@ -53,7 +53,8 @@ def launch(
         UsageError: the credentials cannot be read, a run of its name exists, or another is in progress.
         NotClosed: an earlier run cannot be closed.
     """
-    waits = not (settings.launch or LaunchSettings()).no_wait
+    launching = settings.launch or LaunchSettings()
+    waits = not launching.no_wait
     reporting, settings = settings.reporting or ReportingSettings(), replace(settings, reporting=None, launch=None)
     if is_request_only(options):
         return _build_request(command, settings, options, build)
@@ -66,7 +67,7 @@ def launch(
     settings = with_moments(settings, datetime.now().astimezone())
     folder = settings.output.folder()
     with (
-        started_run(folder, settings, command) as run,
+        started_run(folder, settings, command, wait_s=launching.lock_wait_s) as run,
         opened_notices(reporting.notify_url, run, folder.root, settings.rate) as notices,
         stopped_by_signals(folder, run.run_id, ends_within_s(settings)) as ending,
     ):

@@ -40,16 +40,20 @@ _TRIES = 5
 _INSTANTS_S = (0.0, 0.05, 0.2)
 
 
+class LockHeld(UsageError):
+    """Another process has the output, or workers of an earlier launch live on."""
+
+
 def refuse_living_workers(
     folder: Folder, *, within_s: float = _END_WITHIN_S, sleep: Callable[[float], None] = time.sleep
 ) -> None:
     """See whether workers of an earlier launch live on: then its job still runs on a cluster.
 
     Raises:
-        UsageError: they do.
+        LockHeld: they do.
     """
     if not await_silence(folder, DEAD_AFTER_S, within_s, sleep):
-        raise UsageError(
+        raise LockHeld(
             "workers of an earlier launch still call for this --output: wait for their job to end, or cancel it"
         )
 
@@ -69,7 +73,7 @@ def run_lock(
     `when_lost`, in a thread, once another process has it.
 
     Raises:
-        UsageError: another process has it, or workers of an earlier launch live on.
+        LockHeld: another process has it, or workers of an earlier launch live on.
     """
     lock = _Lock(folder, run_id, what or f"run {run_id}")
     with _file_lock(lock, when_orphaned) if folder.is_local else _object_lock(lock, when_orphaned, when_lost):
@@ -106,17 +110,13 @@ class _Lock:
         return True
 
 
-class OutputLocked(UsageError):
-    """Another process has the lock, and lives."""
-
-
-def _refuse(content: bytes) -> OutputLocked:
+def _refuse(content: bytes) -> LockHeld:
     try:
         held = orjson.loads(content)
         owner = f"{held['what']} is in progress (pid {held['pid']} on {held['host']})"
     except (ValueError, KeyError, TypeError):  # taken this very moment, or by another version
         owner = "another run is in progress"
-    return OutputLocked(f"{owner} over this --output: wait for it to finish")
+    return LockHeld(f"{owner} over this --output: wait for it to finish")
 
 
 @contextmanager
@@ -188,14 +188,14 @@ def _take(lock: _Lock, when_orphaned: Callable[[Folder], None], sleep: Callable[
         if silent is not None and _read(lock.folder) == silent:
             _take_over(lock, sleep)
             return
-    raise UsageError("other runs begin and end over this --output: try again once they have ended")
+    raise LockHeld("other runs begin and end over this --output: try again once they have ended")
 
 
 def _silent_lock(folder: Folder, sleep: Callable[[float], None]) -> bytes | None:
     """The lock of an owner that shows no beat while three were due; None where there is none.
 
     Raises:
-        UsageError: its owner lives.
+        LockHeld: its owner lives.
     """
     seen = _read(folder)
     for _ in range(_HEARTBEATS_TO_WAIT):
