@@ -140,3 +140,34 @@ def test_a_killed_watch_leaves_no_prism(prism: str, tmp_path: Path) -> None:
         asked = cli.run("status", f"--output={tmp_path}/out")
     assert gone == ([runner], [])
     assert (asked.returncode, "DEAD       its process is gone" in asked.stdout) == (4, True), asked
+
+
+def test_a_waiting_replay_has_its_turn_between_two_runs(prism: str, tmp_path: Path) -> None:
+    """It waits for the run's end, replays, and the watch goes on with another run, until it is told to stop."""
+    is_ill = True
+    with (
+        CardServer(lambda got: failure("3") if is_ill else answer(got, 0.0)) as server,
+    ):
+        draw_images(tmp_path / "drawn", 2)
+        first, second = sorted((tmp_path / "drawn").iterdir())
+        (tmp_path / "in").mkdir()
+        shutil.copy(first, tmp_path / "in")
+        output = [f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
+        child = cli.start("watch", f"--input={tmp_path}/in", *output, prism, *FAST, "--run_duration_h=0.01")
+        try:
+            wait_for(child, lambda: any(tmp_path.glob("out/dead_letters/*/*.parquet")))
+            is_ill = False
+            replayed = cli.run("replay", *output, "--lock_wait_s=300", timeout_s=300)
+            shutil.copy(second, tmp_path / "in")
+            wait_for(child, lambda: _rows(tmp_path / "out") == 2)
+            child.send_signal(signal.SIGTERM)
+            _, err = child.communicate(timeout=WITHIN_S)
+        finally:
+            child.kill()
+    assert (replayed.returncode, "1 succeeded" in replayed.stdout, child.returncode) == (0, True, 0), (replayed, err)
+    assert "Waiting for another command" in replayed.stdout + replayed.stderr
+
+
+def _rows(output: Path) -> int:
+    asked = cli.run("sql", f"--output={output}", "--format=csv", "SELECT count(*) FROM passport")
+    return int(asked.stdout.split()[-1]) if asked.returncode == 0 else 0
