@@ -23,8 +23,6 @@ _TEXTS = {
     "savepoint_path": "The savepoint to begin from.",
 }
 
-_IDLE_MS = 1000
-
 
 class FlinkJobOptions(PipelineOptions):
     """What a job tells Flink beside what Beam's own options say."""
@@ -36,8 +34,8 @@ class FlinkJobOptions(PipelineOptions):
                 parser.add_argument(f"--{name}", type=kind, help=text)
 
 
-def end_with_its_sources(options: PipelineOptions) -> None:
-    """Have a job with checkpoints end once there is nothing more to do: Flink would keep its sources open for them."""
+def stays_open(options: PipelineOptions) -> bool:
+    """Whether Flink keeps the job open once there is nothing more to do, as it does with checkpoints. Where its sources
+    end instead, Beam's splittable DoFns work within Flink's last step, in which no checkpoint is taken."""
     flink: Any = options.view_as(FlinkJobOptions)
-    if flink.checkpointing_interval is not None and flink.shutdown_sources_after_idle_ms is None:
-        flink.shutdown_sources_after_idle_ms = _IDLE_MS
+    return flink.checkpointing_interval is not None and flink.shutdown_sources_after_idle_ms is None

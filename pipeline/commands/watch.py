@@ -30,7 +30,6 @@ from cardbeam.storage.open_uri import SourceError
 from cardbeam.storage.uris import local_path
 from cardbeam.watch.notification_feed import check_feed
 from pipeline.cli.exit_codes import EXIT_CHECK_FAILED, EXIT_COMPLETE, UsageError
-from pipeline.cli.flink_options import end_with_its_sources
 from pipeline.cli.options import BUFFER_LIMIT, parse, refuse_overlap
 from pipeline.cli.signals import ending_in_order, exit_status_of_signal
 from pipeline.launch.batch_run import check_credentials
@@ -121,7 +120,6 @@ def _set_up(options: PipelineOptions) -> None:
     if standard.runner in _TO_THE_END:
         raise UsageError(f"--runner {standard.runner} runs each stage to its end, so it cannot watch: leave it out")
     standard.streaming = True
-    end_with_its_sources(options)
     debug = options.view_as(DebugOptions)
     # bundles are short here, and with it Beam's Java runners leave a thread behind for some of them, without end
     debug.experiments = [one for one in debug.experiments or () if one != BUFFER_LIMIT]

@@ -13,10 +13,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
 
 from cardbeam import telemetry
 from cardbeam.config.settings import Settings, WatchSettings
@@ -30,6 +31,7 @@ from cardbeam.storage.folder import Folder
 from cardbeam.watch.publisher_lease import PUBLISHER_FILE
 from cardbeam.watch.watch_status import read_watch_status
 from pipeline import graph
+from pipeline.cli.flink_options import stays_open
 from pipeline.cli.logs import in_run
 from pipeline.cli.output import tell
 from pipeline.launch.failure import cause, exit_status, fail
@@ -53,6 +55,7 @@ _MEASURE_EVERY_S, _LOG_EACH = 5.0, 6
 _SOON_S = 0.2
 """How soon after a signal the graph is told to end."""
 _TAKE_OVER_S = 60.0
+_CANCELLED_WITHIN_S = 60.0
 
 
 def watch_a_run(
@@ -108,7 +111,36 @@ def _run_graph(settings: Settings, watching: WatchSettings, options: PipelineOpt
     with opened_runner(options) as runner:
         pipeline = beam.Pipeline(runner=runner, options=options)
         graph.watch(pipeline, settings, watching, session, run.began)
-        pipeline.run().wait_until_finish()
+        result = pipeline.run()
+        with _cancelled_at_the_end(settings.output.folder(), run, result) if stays_open(options) else nullcontext():
+            result.wait_until_finish()
+
+
+@contextmanager
+def _cancelled_at_the_end(folder: Folder, run: Run, result: PipelineResult) -> Iterator[None]:
+    """Cancel a job that stays open once its run has its receipt."""
+    over = threading.Event()
+
+    def has_ended() -> bool:
+        receipt = read_receipt(folder, run.run_id)
+        return receipt is not None and receipt.has_ended
+
+    def cancel() -> None:
+        while not over.wait(_SOON_S):
+            if has_ended():
+                result.cancel()
+                return
+
+    thread = threading.Thread(target=cancel, name="cancel", daemon=True)
+    thread.start()
+    try:
+        yield
+    except RuntimeError:  # Beam's, of a job that was cancelled
+        if not has_ended():
+            raise
+    finally:
+        over.set()
+        thread.join(_CANCELLED_WITHIN_S)
 
 
 def _end_orphans(folder: Folder) -> None:
