@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from cardbeam.run_state.layout import run_file
+from cardbeam.journal.reader import list_segments
+from cardbeam.run_state.layout import JOURNAL, run_file, run_id_of
 from cardbeam.run_state.receipt import RECEIPT_FILE, decode_receipt, read_receipt
 from cardbeam.run_state.replaced_files import runs_with_replaced, unnamed_files
 from cardbeam.storage.damaged_file import DamagedFile, warn
@@ -81,7 +82,7 @@ def connect(
     for attempt in range(1, _ATTEMPTS + 1):
         receipts = _receipts(folder)
         files = _listed_files(folder) if unfinished else _files_of(receipts, only_run)
-        if not files:
+        if not files and not (unfinished and journals(folder)):
             for run_id in [only_run] if only_run else ended_runs(folder):
                 read_receipt(folder, run_id)
             raise UsageError(f"--output {output} holds no run that has ended; run a backfill into it first")
@@ -102,6 +103,11 @@ def connect(
         _create(connection, COST)
     _lock(connection, folder, scratch)
     return connection
+
+
+def journals(folder: Folder) -> list[str]:
+    """The runs whose newest answers are in the journal, and in no table yet."""
+    return sorted({run_id_of(file.path) or "" for file in list_segments(folder, JOURNAL)})
 
 
 def connect_empty() -> duckdb.DuckDBPyConnection:

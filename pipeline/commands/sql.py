@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cardbeam.config.options import validate_output
+from cardbeam.storage.folder import open_folder
 from cardbeam.storage.uris import local_path
-from pipeline.catalog.views import connect
+from pipeline.catalog.views import connect, journals
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.layered_options import layer
 from pipeline.cli.options import add_config, known_options
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError(problem)
     if (path := local_path(asked.output)) is not None and not path.exists():
         raise UsageError(f"--output {asked.output} does not exist")
+    if asked.unfinished and (runs := journals(open_folder(asked.output))):
+        said = f"answers of run {', '.join(runs)} are still in the journal: a run's tables are made as it ends"
+        print(f"{said}; rerun its command, and see status", file=sys.stderr)
     with private_folder() as scratch:
         session = _Session(connect(asked.output, unfinished=asked.unfinished, scratch=scratch), scratch, asked.format)
         if asked.query is None and sys.stdin.isatty():

@@ -1,6 +1,7 @@
 """Kill backfills, publishes and watches again and again, run the same command again, and hold everything against it.
 
 python -m tests.pipeline.killing --images=2000 --kills=50
+python -m tests.pipeline.killing --images=400 --kills=20 --by_signals
 """
 
 from __future__ import annotations
@@ -75,7 +76,36 @@ def backfill_arguments(server: CardServer, images: Path, output: str, in_flight:
     ]
 
 
-def kill_and_resume(server: CardServer, arguments: list[str], kills: int, longest_s: float, seed: int = 1) -> Killed:
+End = Callable[["subprocess.Popen[str]"], object]
+"""How a child is ended, and awaited."""
+
+
+def kill(child: subprocess.Popen[str]) -> None:
+    """With its children, at once."""
+    if child.poll() is None:  # else its number may be another's by now
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+    child.communicate()
+
+
+def by_signals(seed: int = 1) -> End:
+    """As a terminal, systemd and a closed ssh end a command, one of them by chance; it must end in order."""
+    chance = random.Random(seed)
+
+    def tell(child: subprocess.Popen[str]) -> None:
+        number = chance.choice((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, number)
+        _, err = child.communicate(timeout=_WITHIN_S)
+        expected = {0, 130 if number == signal.SIGINT else 143, -number}  # the last before Python has loaded us
+        assert child.returncode in expected, err
+
+    return tell
+
+
+def kill_and_resume(
+    server: CardServer, arguments: list[str], kills: int, longest_s: float, seed: int = 1, end: End = kill
+) -> Killed:
     """Run a backfill to its end through a number of `kill -9`, each a random time after a launch's first call.
 
     Each launch is a run of its own. One without a call left is let be, and ends the killing.
@@ -92,18 +122,11 @@ def kill_and_resume(server: CardServer, arguments: list[str], kills: int, longes
         time.sleep(chance.uniform(0, longest_s))
         if child.poll() is None:
             hit += 1
-        _kill(child)
+        end(child)
     last = cli.run("backfill", *arguments, timeout_s=_WITHIN_S)
     assert last.returncode == 0, last.stderr
     calls = sum(server.calls.values())
     return Killed(hit, calls, calls - len(server.calls))
-
-
-def _kill(child: subprocess.Popen[str]) -> None:
-    if child.poll() is None:  # else its number may be another's by now
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-    child.communicate()
 
 
 def _check(child: subprocess.Popen[str]) -> None:
@@ -111,7 +134,7 @@ def _check(child: subprocess.Popen[str]) -> None:
     assert child.returncode == 0, err
 
 
-def kill_at_any_moment(command: str, arguments: list[str], kills: int, seed: int = 1) -> int:
+def kill_at_any_moment(command: str, arguments: list[str], kills: int, seed: int = 1, end: End = kill) -> int:
     """Kill a command at random moments between its start and its end, until so many hit it before its end."""
     chance = random.Random(seed)
     started_s = time.monotonic()
@@ -124,17 +147,22 @@ def kill_at_any_moment(command: str, arguments: list[str], kills: int, seed: int
         child = cli.start(command, *arguments)
         time.sleep(chance.uniform(0.3, 1.0) * whole_s)
         hit += child.poll() is None
-        _kill(child)
+        end(child)
     return hit
 
 
-def kill_while_publishing(arguments: list[str], kills: int, seed: int = 1) -> int:
+def kill_while_publishing(arguments: list[str], kills: int, seed: int = 1, end: End = kill) -> int:
     """Kill `publish` at random moments of its work; how many hit it before its end."""
-    return kill_at_any_moment("publish", arguments, kills, seed)
+    return kill_at_any_moment("publish", arguments, kills, seed, end)
 
 
 def kill_while_watching(
-    server: CardServer, arguments: list[str], put: Callable[[], object], kills: int, seed: int = 1
+    server: CardServer,
+    arguments: list[str],
+    put: Callable[[], object],
+    kills: int,
+    seed: int = 1,
+    end: End = kill,
 ) -> int:
     """Kill a watch after it was given new images, at random moments from its start on; how many kills hit."""
     chance = random.Random(seed)
@@ -151,7 +179,7 @@ def kill_while_watching(
         else:
             time.sleep(chance.uniform(0.5, 8.0))
         hit += child.poll() is None
-        _kill(child)
+        end(child)
     return hit
 
 
@@ -222,19 +250,20 @@ class Kills:
     longest_s: float
     lost_each: float
     """Calls that were sent and are not durable, at the most."""
+    end: End = kill
 
     @classmethod
-    def of(cls, kills: int, longest_s: float, lost_each: float) -> Kills:
+    def of(cls, kills: int, longest_s: float, lost_each: float, end: End = kill) -> Kills:
         """Three fifths in backfills, a fifth in publishes and in watches each."""
-        return cls(kills - 2 * (kills // 5), kills // 5, kills // 5, longest_s, lost_each)
+        return cls(kills - 2 * (kills // 5), kills // 5, kills // 5, longest_s, lost_each, end)
 
 
 def kill_everything(
     server: CardServer, images: Path, arguments: list[str], output: str, kills: Kills
 ) -> tuple[str, list[str]]:
     """Kill commands over one output; what was done, and what is wrong with what is there in the end."""
-    killed = kill_and_resume(server, arguments, kills.backfill, kills.longest_s)
-    in_publish = kill_while_publishing([f"--output={output}"], kills.publish)
+    killed = kill_and_resume(server, arguments, kills.backfill, kills.longest_s, end=kills.end)
+    in_publish = kill_while_publishing([f"--output={output}"], kills.publish, end=kills.end)
 
     def put() -> None:
         draw_images(images, _NEW, start=len(list(images.iterdir())))
@@ -247,7 +276,7 @@ def kill_everything(
         "--publish_interval_s=1",
         f"--prism_location={install.prism()}",
     ]
-    in_watch = kill_while_watching(server, watching, put, kills.watch)
+    in_watch = kill_while_watching(server, watching, put, kills.watch, end=kills.end)
     last = cli.run("backfill", *arguments, timeout_s=_WITHIN_S)
     assert last.returncode == 0, last.stderr
     count = len(list(images.iterdir()))
@@ -280,13 +309,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--in_flight", type=int, default=32)
     parser.add_argument("--latency_s", type=float, default=0.05)
     parser.add_argument("--longest_s", type=float, default=0.12, help="Longest time from a first call to the kill.")
+    parser.add_argument("--by_signals", action="store_true", help="SIGTERM, SIGINT and SIGHUP in place of kill -9.")
     asked = parser.parse_args(list(arguments))
     with tempfile.TemporaryDirectory() as scratch:
         images, output = Path(scratch, "in"), f"{scratch}/out"
         draw_images(images, asked.images)
         with CardServer(lambda got: answer(got, asked.latency_s), keeps_content=False) as server:
             given = backfill_arguments(server, images, output, asked.in_flight)
-            kills = Kills.of(asked.kills, asked.longest_s, asked.in_flight + prefetch_slots(asked.in_flight))
+            lost_each = 0 if asked.by_signals else asked.in_flight + prefetch_slots(asked.in_flight)
+            end = by_signals() if asked.by_signals else kill
+            kills = Kills.of(asked.kills, asked.longest_s, lost_each, end)
             return say(*kill_everything(server, images, given, output, kills))
 
 

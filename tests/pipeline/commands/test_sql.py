@@ -13,6 +13,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from cardbeam.journal.local_writer import LocalJournal
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import LocalFolder, StoredFile
 from pipeline.__main__ import main
@@ -23,6 +24,7 @@ from pipeline.commands import sql
 from schemas.document_tables import schema_of
 from schemas.documents import DOCUMENT_TYPES
 from tests.pipeline.nights import FIRST, HALF, SECOND, ledger_record, response, write_nights, write_run
+from tests.records import answered
 
 Front = dict[str, object]
 _FRONT: Front = {"id": "079300000001", "name": "ĐẶNG VĂN MẪU", "dob": "02-03-1990"}
@@ -434,3 +436,19 @@ def test_response_is_seeded() -> None:
     import random
 
     assert response(random.Random(1), ("passport", {})) == response(random.Random(1), ("passport", {}))
+
+
+def test_what_is_in_a_journal_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--unfinished` names the run whose answers are in no table yet, and shows the empty tables."""
+    journal = LocalJournal(LocalFolder(str(tmp_path)), "night")
+    journal.append(answered(1))
+    query = [f"--output={tmp_path}", "--format=csv", "SELECT count(*) AS rows FROM passport"]
+    assert main(["sql", "--unfinished", *query]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out.split(), shown.err) == (
+        ["rows", "0"],
+        "answers of run night are still in the journal: a run's tables are made as it ends; rerun its command, and see "
+        "status\n",
+    )
+    assert main(["sql", *query]) == 2
+    assert "holds no run that has ended" in capsys.readouterr().err
