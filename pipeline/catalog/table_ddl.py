@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENTS, LEDGER, RUNS
-from cardbeam.run_state.receipt import RECEIPT_FILE
+from cardbeam.run_state.receipt import RECEIPT_FILE, WATCHING
 from pipeline.catalog.dialects import DIALECTS, Dialect
 from schemas.document_tables import schema_of
 from schemas.documents import DOCUMENT_TYPES
@@ -46,6 +46,7 @@ class _Place:
     database: str
     output: str
     run_ids: tuple[str, ...]
+    files: tuple[str, ...]
 
     def named(self, table: Table) -> str:
         return f"{self.dialect.name(self.database)}.{self.dialect.name(table.name)}"
@@ -63,28 +64,34 @@ def column_lines(dialect: Dialect, fields: Sequence[pa.Field], comment: str) -> 
     return ",\n".join(lines)
 
 
-def read_files(files: str) -> str:
-    """DuckDB's query for the rows of Parquet files, the run by their path.
+def read_files(files: str, *more: str) -> str:
+    """DuckDB's query for the rows of Parquet files, the run by their path; `filename` if it is asked for.
 
     By its last folder, not as a Hive partition: every folder above would be one, and hide a column of its name.
     """
+    columns = ", ".join(["* EXCLUDE (filename)", *more])
     return (
-        f"SELECT * EXCLUDE (filename), regexp_extract(filename, '/run_id=([^/]+)/[^/]+$', 1) AS run_id\n"
+        f"SELECT {columns}, regexp_extract(filename, '/run_id=([^/]+)/[^/]+$', 1) AS run_id\n"
         f"FROM read_parquet({files}, filename = true, hive_partitioning = false, union_by_name = true)"
     )
 
 
 def _duckdb(place: _Place, table: Table) -> Iterator[str]:
-    """A view, for DuckDB keeps no table over files; runs without a receipt are left out as it is asked."""
+    """A view, for DuckDB keeps no table over files: as it is asked, it reads those that receipts of ended runs name.
+
+    A run in progress is left out: its files may change between the listing and the receipts.
+    """
     name = place.named(table)
     files = place.dialect.text(f"{place.output}/{table.folder}/run_id=*/*.parquet")
     receipts = place.dialect.text(f"{place.output}/{RUNS}/*/{RECEIPT_FILE}")
     typed = ", ".join(f"CAST({place.dialect.name(f.name)} AS {place.dialect.type_of(f.type)}) AS "
                       f"{place.dialect.name(f.name)}" for f in [*table.schema, RUN_ID])  # fmt: skip
+    root = place.dialect.text(f"{place.output}/")
     yield (
-        f"CREATE OR REPLACE VIEW {name} AS\nSELECT {typed}\nFROM ({read_files(files)})\n"
-        f"WHERE run_id IN (SELECT run_id FROM read_json({receipts}, columns = {{run_id: 'VARCHAR'}}, "
-        "hive_partitioning = false))"
+        f"CREATE OR REPLACE VIEW {name} AS\nSELECT {typed}\nFROM ({read_files(files, 'filename')})\n"
+        f"WHERE filename IN (SELECT {root} || unnest(files).path FROM read_json({receipts}, "
+        "columns = {status: 'VARCHAR', files: 'STRUCT(path VARCHAR)[]'}, hive_partitioning = false) "
+        f"WHERE status <> {place.dialect.text(WATCHING)})"
     )
     for field in [*table.schema, RUN_ID]:
         given = place.dialect.text(field.metadata[b"doc"].decode())
@@ -134,11 +141,12 @@ def _add_partitions(place: _Place, table: Table) -> Iterator[str]:
 
 
 def _bigquery(place: _Place, table: Table) -> Iterator[str]:
-    """An external table over the runs that have ended; made again after each, for it takes no partition by name."""
+    """An external table over the files of the runs that have ended; made again after each, for it takes no partition
+    by name: so a publication becomes visible at once."""
     columns = column_lines(place.dialect, list(table.schema), " OPTIONS (description = {})")
     folder = f"{place.output}/{table.folder}"
-    runs = place.run_ids or ("*",)
-    uris = ", ".join(place.dialect.text(f"{folder}/run_id={run_id}/*.parquet") for run_id in runs)
+    named = [path for path in place.files if path.startswith(f"{table.folder}/")]
+    uris = ", ".join(place.dialect.text(f"{place.output}/{path}") for path in named or [f"{table.folder}/run_id=*"])
     yield (
         f"CREATE OR REPLACE EXTERNAL TABLE {place.named(table)} (\n{columns}\n)\n"
         f"WITH PARTITION COLUMNS (`run_id` STRING)\nOPTIONS (format = 'PARQUET', uris = [{uris}], "
@@ -162,14 +170,16 @@ _ENGINES: dict[str, _Engine] = {
 }
 
 
-def statements(engine: str, database: str, output: str, run_ids: Sequence[str]) -> Iterator[str]:
-    """The statements that make every table in an engine, with a partition for each of the runs.
+def statements(
+    engine: str, database: str, output: str, run_ids: Sequence[str], files: Sequence[str] = ()
+) -> Iterator[str]:
+    """The statements that make every table in an engine, with a partition for each of the runs, or over the files.
 
     Raises:
         KeyError: the engine is not one of `DIALECTS`.
     """
     dialect = DIALECTS[engine]
-    place = _Place(dialect, database, output.rstrip("/"), tuple(run_ids))
+    place = _Place(dialect, database, output.rstrip("/"), tuple(run_ids), tuple(files))
     yield _ENGINES[engine].database.format(dialect.name(database))
     for table in TABLES.values():
         yield from _ENGINES[engine].statements(place, table)

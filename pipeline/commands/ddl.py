@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cardbeam.config.options import SettingError, option, validate_output
+from cardbeam.run_state.replaced_files import named_files, replaced_files
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.uris import local_path
 from pipeline.catalog.dialects import DIALECTS
@@ -14,7 +16,10 @@ from pipeline.catalog.view_dialects import statements as view_statements
 from pipeline.catalog.view_sql import VIEWS
 from pipeline.cli.exit_codes import EXIT_COMPLETE
 from pipeline.cli.options import parse
-from pipeline.runs.registry import ended_runs
+from pipeline.runs.registry import ended_runs, receipts
+
+_BY_FOLDER = ("trino", "spark", "athena")
+"""Engines that read every file in the folder of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,17 @@ class DdlSettings:
 def main(arguments: Sequence[str]) -> int:
     """Print what makes the tables in an engine, over the Parquet files where they are."""
     (asked,), _ = parse("ddl", str(main.__doc__), arguments, DdlSettings, runner=None)
-    runs = ended_runs(open_folder(asked.output))
+    folder = open_folder(asked.output)
+    ended = [one for one in receipts(folder, ended_runs(folder)).values() if one.has_ended]
+    settled = [one.run_id for one in ended if not replaced_files(folder, one.run_id, named_files(one))]
+    files = [path for one in ended for path in sorted(named_files(one))]
+    for one in ended:
+        if asked.engine in _BY_FOLDER and one.run_id not in settled:
+            print(f"run {one.run_id} is left out: its folders hold replaced files, which a publish, backfill or watch "
+                  "deletes after --keep_replaced_s; rerun ddl then", file=sys.stderr)  # fmt: skip
     local = local_path(asked.output)
     output = asked.output if local is None else str(local.resolve())
-    for statement in statements(asked.engine, asked.database, output, runs):
+    for statement in statements(asked.engine, asked.database, output, settled, files):
         print(f"{statement};\n")
     if asked.views:
         for statement in view_statements(VIEWS, asked.engine, asked.database):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 import sqlglot
 from sqlglot import expressions as exp
 
+from cardbeam.run_state.receipt import WATCHING, read_receipt, write_receipt
+from cardbeam.run_state.replaced_files import delete_replaced, named_files, note_replaced
 from cardbeam.storage.folder import LocalFolder
 from pipeline.__main__ import main
 from pipeline.catalog.dialects import DIALECTS
@@ -94,6 +97,33 @@ def test_half_a_run(engine: str, root: str, capsys: pytest.CaptureFixture[str]) 
     """Only runs with their receipt become partitions."""
     printed = _printed(engine, root, capsys)
     assert [run_id in printed for run_id in (FIRST, SECOND, HALF)] == [True, True, False]
+
+
+def test_published_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run with replaced files is no partition until they are gone; DuckDB and BigQuery read what receipts name.
+
+    A watch in progress is shown by none of them.
+    """
+    folder = write_nights(tmp_path)
+    first = read_receipt(folder, FIRST)
+    assert first is not None
+    (path,) = (one for one in named_files(first) if "type=passport" in one)
+    stray = path.replace(".parquet", "-before.parquet")
+    folder.write(stray, folder.read(path))
+    note_replaced(folder, FIRST, [stray], named_files(first), 0)
+    second = read_receipt(folder, SECOND)
+    assert second is not None
+    write_receipt(folder, replace(second, status=WATCHING))
+    root = folder.root
+    assert [FIRST in _printed(engine, root, capsys) for engine in ("spark", "trino", "athena")] == [False] * 3
+    printed = _printed("bigquery", root, capsys)
+    assert [one in printed for one in (path, stray, SECOND)] == [True, False, False]
+    connection = duckdb.connect()
+    connection.execute(_printed("duckdb", root, capsys))
+    rows = "SELECT run_id, count(*) FROM cardbeam.passport GROUP BY ALL"
+    assert connection.sql(rows).fetchall() == [(FIRST, 30)]
+    delete_replaced(folder)
+    assert FIRST in _printed("spark", root, capsys)
 
 
 @pytest.mark.slow
