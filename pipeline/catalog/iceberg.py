@@ -137,10 +137,17 @@ class _OneTable:
             self._shown.setdefault(str(task.file.partition[0]), []).append(task.file)
 
     def show(self, run_id: str, sources: list[Source]) -> None:
-        """Replace what the table shows of a run by one snapshot; none where it shows these sources already."""
+        """Replace what the table shows of a run by one snapshot; none where it shows these sources already.
+
+        What was copied from a source that is unchanged stays.
+        """
         before = self._shown.get(run_id, [])
         if sorted(digest_in(file.file_path) for file in before) == sorted(source.digest for source in sources):
             return
+        kept = {digest_in(file.file_path): file for file in before}
+        kept = {source.digest: kept[source.digest] for source in sources if source.digest in kept}
+        sources = [source for source in sources if source.digest not in kept]
+        before = [file for file in before if file not in kept.values()]
         provider = self._table.location_provider()
         with self._table.transaction() as transaction:
             with transaction.update_schema() as update:
@@ -154,7 +161,7 @@ class _OneTable:
                     change.delete_data_file(file)
                 for file in files:
                     change.append_data_file(file)
-        self._shown[run_id] = files
+        self._shown[run_id] = [*kept.values(), *files]
 
 
 def _open(catalog: Catalog, identifier: str, schema: pa.Schema, folder: Folder) -> Table:

@@ -37,7 +37,7 @@ def _forget_past(catalog: Catalog, identifier: str) -> None:
     if (current := table.current_snapshot()) is None:
         return
     if _deleted_entries(table):
-        with table.transaction() as transaction, transaction.update_snapshot().overwrite():
+        with table.transaction() as transaction, transaction.update_snapshot().fast_append():
             pass  # the next snapshot names no manifest of files that are gone
         table = catalog.load_table(identifier)
         current = table.current_snapshot() or current

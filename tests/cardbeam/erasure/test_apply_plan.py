@@ -7,15 +7,14 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
 import pytest
 
-from cardbeam.erasure.apply_plan import apply_plan, count_rows, finish_erasures
-from cardbeam.erasure.plan import ErasurePlan, write_plan
+from cardbeam.erasure.apply_plan import apply_plan, finish_erasures
+from cardbeam.erasure.plan import write_plan
 from cardbeam.erasure.select_items import Selection, select_items
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import LocalFolder, StoredFile
@@ -23,9 +22,8 @@ from cardbeam.tables.check_output import check_output
 from pipeline.catalog.views import connect
 from pipeline.runs.recovery import close_unfinished_runs
 from tests.byte_search import files_with
+from tests.cardbeam.erasure.persons import NOW, numbers_and_uris, plan_of, uris_of_persons
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
-
-_NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
 
 
 class _Killed(BaseException):
@@ -77,30 +75,12 @@ def nights(tmp_path: Path) -> LocalFolder:
     """Three nights that have ended, with what names URIs beside them."""
     folder = write_nights(tmp_path / "nights")
     close_unfinished_runs(folder)
-    folder.write("runs/unpaired.json", json.dumps([[1.0, _uris(folder)[0]], [2.0, "s3://photos/other.jpg"]]).encode())
-    folder.write("index/2026/sources.bin", b"index")
-    folder.write(f"documents/type=passport/run_id={FIRST}/.left.parquet.0.tmp", _uris(folder)[0].encode())
-    return folder
-
-
-def _people(folder: LocalFolder) -> list[tuple[str, str]]:
-    """Numbers and names of the first three persons on a passport."""
-    asked = "SELECT person_number, full_name FROM passport WHERE person_number <> '' ORDER BY ALL LIMIT 3"
-    return connect(folder.root).sql(asked).fetchall()
-
-
-def _uris(folder: LocalFolder) -> list[str]:
-    numbers = tuple(number for number, _ in _people(folder))
-    found = connect(folder.root).sql(f"SELECT DISTINCT unnest(uris) FROM holders WHERE number IN {numbers}").fetchall()
-    return sorted(uri for (uri,) in found)
-
-
-def _plan(folder: LocalFolder) -> ErasurePlan:
-    found = select_items(folder, Selection(numbers=tuple(number for number, _ in _people(folder))))
-    rows, run_ids = count_rows(folder, found.item_ids)
-    return ErasurePlan(
-        "20261125T000000Z-0123abcd", "now", "me", sorted(found.item_ids), sorted(run_ids), {"number_file": 3}, rows
+    folder.write(
+        "runs/unpaired.json", json.dumps([[1.0, uris_of_persons(folder)[0]], [2.0, "s3://photos/other.jpg"]]).encode()
     )
+    folder.write("index/2026/sources.bin", b"index")
+    folder.write(f"documents/type=passport/run_id={FIRST}/.left.parquet.0.tmp", uris_of_persons(folder)[0].encode())
+    return folder
 
 
 def _rows(folder: LocalFolder, without: set[str]) -> dict[str, list[dict[str, Any]]]:
@@ -123,12 +103,12 @@ def _state(folder: LocalFolder) -> dict[str, bytes]:
 
 def test_nothing_is_left_of_them_and_all_else_is_equal(nights: LocalFolder) -> None:
     """Their numbers and URIs are in no byte of the output; receipts add up; the certificate says so."""
-    plan, before = _plan(nights), _people(nights)
-    texts, others = [*(number for number, _ in before), *_uris(nights)], _rows(nights, set(plan.item_ids))
+    plan, texts = plan_of(nights), numbers_and_uris(nights)
+    others = _rows(nights, set(plan.item_ids))
     requests = {one: read_receipt(nights, one).requests for one in plan.run_ids}  # type: ignore[union-attr]
     assert files_with(Path(nights.root), texts)
     write_plan(nights, plan)
-    apply_plan(nights, plan, _NOW)
+    apply_plan(nights, plan, NOW)
     assert files_with(Path(nights.root), texts) == {}
     assert _rows(nights, set(plan.item_ids)) == others
     check_output(nights)
@@ -149,18 +129,18 @@ def test_nothing_is_left_of_them_and_all_else_is_equal(nights: LocalFolder) -> N
 @pytest.mark.parametrize("is_behind", [False, True])
 def test_killed_at_any_step(nights: LocalFolder, tmp_path: Path, is_behind: bool) -> None:
     """Whoever goes on leaves the same files, byte for byte."""
-    plan = _plan(nights)
+    plan = plan_of(nights)
     write_plan(nights, plan)
     whole = LocalFolder(shutil.copytree(nights.root, tmp_path / "whole"))
-    apply_plan(whole, plan, _NOW)
+    apply_plan(whole, plan, NOW)
     for step in range(1, 1000):
         killed = LocalFolder(shutil.copytree(nights.root, tmp_path / f"{step}"))
         mortal = _Mortal(killed, step, is_behind)
         with suppress(_Killed):
-            apply_plan(mortal, plan, _NOW)  # type: ignore[arg-type]  # a Folder by its __getattr__
+            apply_plan(mortal, plan, NOW)  # type: ignore[arg-type]  # a Folder by its __getattr__
         was_killed = mortal.left <= 0
         check_output(killed)
-        finish_erasures(killed, _NOW)
+        finish_erasures(killed, NOW)
         assert _state(killed) == _state(whole), step
         shutil.rmtree(killed.root)
         if not was_killed:

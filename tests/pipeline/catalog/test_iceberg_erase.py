@@ -1,0 +1,93 @@
+"""Iceberg tables hold nothing of an erased person: no row, no bound in a manifest, no file of an older snapshot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardbeam.erasure.apply_plan import apply_plan
+from cardbeam.erasure.plan import ErasurePlan, write_plan
+from cardbeam.storage.folder import LocalFolder
+from pipeline.catalog.iceberg import register
+from pipeline.catalog.iceberg_erase import erase_from_catalog
+from pipeline.catalog.table_ddl import TABLES
+from pipeline.catalog.views import connect
+from pipeline.runs.recovery import close_unfinished_runs
+from tests.byte_search import files_with
+from tests.cardbeam.erasure.persons import NOW, numbers_and_uris, plan_of
+from tests.pipeline.catalog.test_iceberg import open_sqlite
+from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
+
+_RUNS = [FIRST, SECOND, HALF]
+
+
+class _Killed(BaseException):
+    """The process is gone: no handler of errors runs on."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> LocalFolder:
+    """Three nights."""
+    folder = write_nights(tmp_path / "nights")
+    close_unfinished_runs(folder)
+    return folder
+
+
+def _erased(folder: LocalFolder) -> ErasurePlan:
+    plan = plan_of(folder)
+    write_plan(folder, plan)
+    apply_plan(folder, plan, NOW)
+    return plan
+
+
+def _counts(catalog: Any) -> dict[str, int]:
+    return {name: catalog.load_table(f"cards.{name}").scan().to_arrow().num_rows for name in TABLES}
+
+
+def test_nothing_is_left(folder: LocalFolder, tmp_path: Path) -> None:
+    """All other rows are there, and files that hold no erased person are not copied again."""
+    catalog, texts = open_sqlite(tmp_path, "test"), numbers_and_uris(folder)
+    register(catalog, "cards", folder, _RUNS)
+    register(catalog, "cards", folder, _RUNS)
+    warehouse = tmp_path / "warehouse"
+    before = set(warehouse.rglob("*.parquet"))
+    assert files_with(warehouse, texts)
+    plan = _erased(folder)
+    erase_from_catalog(catalog, "cards", folder, plan.run_ids)
+    assert files_with(warehouse, texts) == {}
+    views = connect(folder.root)
+    assert _counts(catalog) == {name: len(views.sql(f'FROM "{name}"')) for name in TABLES}
+    after = set(warehouse.rglob("*.parquet"))
+    changed = {file.parts[-4] for file in (before | after) - (before & after)}
+    assert changed == {"passport", "chip_id_card_front", "chip_id_card_back", "ledger"} & changed
+    assert "driving_license" not in changed
+    erase_from_catalog(catalog, "cards", folder, plan.run_ids)
+    assert set(warehouse.rglob("*.parquet")) == after
+
+
+def test_killed_at_any_commit(folder: LocalFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same call again leaves nothing, and no file that no snapshot names."""
+    catalog, texts = open_sqlite(tmp_path, "test"), numbers_and_uris(folder)
+    register(catalog, "cards", folder, _RUNS)
+    plan, commit = _erased(folder), catalog.commit_table
+    for number in range(1, 8):
+        left = [number]
+
+        def killed(*arguments: Any, left: list[int] = left) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                raise _Killed
+            return commit(*arguments)
+
+        with monkeypatch.context() as broken:
+            broken.setattr(catalog, "commit_table", killed)
+            try:
+                erase_from_catalog(catalog, "cards", folder, plan.run_ids)
+            except _Killed:
+                continue
+    erase_from_catalog(catalog, "cards", folder, plan.run_ids)
+    assert files_with(tmp_path / "warehouse", texts) == {}
+    views = connect(folder.root)
+    assert _counts(catalog) == {name: len(views.sql(f'FROM "{name}"')) for name in TABLES}
