@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     }
 
 
-class _Looks:
+class _Sampler:
     """What the processes of a run were seen to hold and to have taken, at each look."""
 
     def __init__(self, cluster: FlinkCluster) -> None:
@@ -61,7 +61,7 @@ class _Looks:
         self._taken: list[tuple[float, float, float, float]] = []
         self.manager_mb = 0.0
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Once more."""
         now_s = time.monotonic()
         for process in self._cluster.workers():
@@ -101,21 +101,21 @@ def _measure(images: int, workers: int, asked: argparse.Namespace) -> dict[str, 
         write_images(Path(scratch, "in"), images, asked.image_bytes)
         options = [f"--input={scratch}/in/*.jpg", f"--output={scratch}/out", f"--max_in_flight={asked.in_flight}"]
         options += [f"--max_requests_per_second={asked.rate:g}", *cluster.options()]
-        looks = _Looks(cluster)
-        ran = run_backfill(server, options, looks.look)
+        sampler = _Sampler(cluster)
+        ran = run_backfill(server, options, sampler.sample)
         stages = cluster.jobs()[0]["vertices"]
         files = [path for path in Path(scratch, "out").rglob("*.parquet") if path.is_file()]
         first_s, last_s = ran.came_s[0], ran.came_s[-1]
         return {
             "start_s": round(first_s - ran.started_s, 1),
             "publish_s": round(ran.ended_s - last_s, 1),
-            **_beside_the_model(asked, workers, ran, looks),
+            **_beside_the_model(asked, workers, ran, sampler),
             "calls_an_image": len(ran.came_s) / images,
-            "worker_mb": looks.worker_mb(),
-            "worker_mb_in_calls": looks.worker_mb(last_s),
-            "worker_mb_before_calls": looks.worker_mb(first_s),
-            "task_manager_mb": round(looks.manager_mb),
-            "worker_cpu_ms_an_image": round(looks.workers_cpu_s / images * 1000, 2),
+            "worker_mb": sampler.worker_mb(),
+            "worker_mb_in_calls": sampler.worker_mb(last_s),
+            "worker_mb_before_calls": sampler.worker_mb(first_s),
+            "task_manager_mb": round(sampler.manager_mb),
+            "worker_cpu_ms_an_image": round(sampler.workers_cpu_s / images * 1000, 2),
             "launcher_mb": round(ran.peak_mb),
             "graph_bytes": _graph_bytes(options),
             "stages": len(stages),
@@ -125,7 +125,7 @@ def _measure(images: int, workers: int, asked: argparse.Namespace) -> dict[str, 
         }
 
 
-def _beside_the_model(asked: argparse.Namespace, workers: int, ran: Ran, looks: _Looks) -> dict[str, float]:
+def _beside_the_model(asked: argparse.Namespace, workers: int, ran: Ran, sampler: _Sampler) -> dict[str, float]:
     """Calls a second as they were and as each term of docs/scale.md allows; the least is what is to be expected.
 
     In the middle half of the calls all workers are at it; before, one begins seconds after another.
@@ -134,7 +134,7 @@ def _beside_the_model(asked: argparse.Namespace, workers: int, ran: Ran, looks: 
     calls_per_s = (len(ran.came_s) - 1) / (last_s - first_s)
     quarter = len(ran.came_s) // 4
     amid_per_s = 2 * quarter / (ran.came_s[3 * quarter] - ran.came_s[quarter])
-    of_workers, of_all, idle = looks.cores(first_s, last_s)
+    of_workers, of_all, idle = sampler.cores(first_s, last_s)
     worker_cpu_s, all_cpu_s = of_workers / calls_per_s, of_all / calls_per_s
     terms = {
         "rate": asked.rate,

@@ -170,7 +170,7 @@ class _Cost:
         import psutil  # noqa: PLC0415  # of the extra
 
         self._process = psutil.Process()
-        self._peak_bytes, self._is_over = 0, threading.Event()
+        self._peak_bytes, self._stopped = 0, threading.Event()
         self._watch = threading.Thread(target=self._sample, daemon=True)
         self._watch.start()
         self._before_s = self.cpu_s()
@@ -184,14 +184,14 @@ class _Cost:
         return float(total)
 
     def _sample(self) -> None:
-        while not self._is_over.wait(0.2):
+        while not self._stopped.wait(0.2):
             family = [self._process, *self._process.children(recursive=True)]
             self._peak_bytes = max(self._peak_bytes, sum(one.memory_info().rss for one in family))
 
     def end(self) -> tuple[float, float]:
         """CPU seconds since the start, and the peak in MB."""
         cpu_s = self.cpu_s() - self._before_s
-        self._is_over.set()
+        self._stopped.set()
         return cpu_s, max(self._peak_bytes, _own_peak_bytes()) / 1e6
 
 

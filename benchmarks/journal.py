@@ -125,7 +125,7 @@ def _run(
     processor = RequestProcessor(load_index(folder, _RUN), sender, journal)
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(threads) as executor:
-        results = list(executor.map(partial(_settle, processor), requests))
+        results = list(executor.map(partial(_process, processor), requests))
     journal.close()
     wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
     if any(ending is not RequestOutcome.SUCCEEDED for ending in results):
@@ -137,6 +137,6 @@ def _run(
     }
 
 
-def _settle(processor: RequestProcessor, request: Request) -> RequestOutcome:
+def _process(processor: RequestProcessor, request: Request) -> RequestOutcome:
     ending = processor.process(request, InFlightDuplicates())
     return RequestOutcome.DEFERRED if isinstance(ending, Held) else ending.outcome

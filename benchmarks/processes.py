@@ -31,7 +31,7 @@ class Ran:
     """Of the launching process and all that it started, at one time."""
 
 
-def run_backfill(server: Endpoint, asked: Sequence[str], look: Callable[[], None] = lambda: None) -> Ran:
+def run_backfill(server: Endpoint, asked: Sequence[str], sample: Callable[[], None] = lambda: None) -> Ran:
     """One backfill by the command line; `look` is called a few times a second while it runs.
 
     Raises:
@@ -54,7 +54,7 @@ def run_backfill(server: Endpoint, asked: Sequence[str], look: Callable[[], None
         while child.poll() is None:
             held_mb, now_s = tree_of(child.pid)
             peak_mb, cpu_s = max(peak_mb, held_mb), max(cpu_s, now_s)
-            look()
+            sample()
             time.sleep(_EVERY_S)
         reader.join()
     if child.returncode:

@@ -24,7 +24,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.reading_cost import cost_of_reading, printed_cost
-from benchmarks.reading_peers import PEERS, Look, PeerMissing, peer_look
+from benchmarks.reading_peers import PEERS, PeerMissing, SheetReader, peer_reader
 from benchmarks.reading_truth import Judged, as_json, figures, from_json, grouped, judged, reliability
 from endpoint.imaging.decode import open_sheets
 from endpoint.reader.card_reader import CardReader
@@ -79,7 +79,7 @@ class Bench:
     """One way of looking, measured on one half; what the contract's answer is made of is the reader's for all."""
 
     name: str
-    look: Look
+    read_sheet: SheetReader
     reader: CardReader
     half_name: str
     gazetteer: Gazetteer
@@ -89,7 +89,7 @@ class Bench:
         specimen, random = specimen_of(HALVES[self.half_name], condition, index, self.gazetteer)
         image, boxes = disturbed(specimen, ALL_CONDITIONS[condition], random)
         started = time.process_time()
-        reads = [read for sheet in open_sheets(image) for read in self.look(sheet)]
+        reads = [read for sheet in open_sheets(image) for read in self.read_sheet(sheet)]
         cards = [self.reader.card(read, get_thumb=False) for read in reads]
         cpu_ms = round((time.process_time() - started) * 1000, 1)
         zone = next((read.zone for read in reads if read.zone), None)
@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = [name for name in options.conditions.split(",") if name] or list(ALL_CONDITIONS)
     reader, gazetteer = CardReader(), Gazetteer()
     try:
-        peers = {name: peer_look(PEERS[name]()) for name in options.peers.split(",") if name}
+        peers = {name: peer_reader(PEERS[name]()) for name in options.peers.split(",") if name}
     except (KeyError, PeerMissing) as error:
         print(f"bench reading: --peers: {error.args[0]} (known: {', '.join(PEERS)})", file=sys.stderr)
         return 2
@@ -191,8 +191,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "code": state_of_code(),
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
     }
-    for name, look in {"reader": reader.look, **peers}.items():
-        images = Bench(name, look, reader, options.half, gazetteer).measure(names, options.count)
+    for name, read_sheet in {"reader": reader.read_sheet, **peers}.items():
+        images = Bench(name, read_sheet, reader, options.half, gazetteer).measure(names, options.count)
         result[name] = tables(images)
         print(f"\n{name}, {options.half} half\n\n{printed(result[name])}")
     if options.cost:

@@ -20,7 +20,7 @@ from endpoint.ocr.normalize import nfc
 from endpoint.ocr.text_lines import rows_of
 from endpoint.reader.card_reader import MIN_TEMPLATE_SCORE, Read
 
-Look = Callable[[Sheet], Iterator[Read]]
+SheetReader = Callable[[Sheet], Iterator[Read]]
 Words = Callable[[Pixels], list[Word]]
 """RGB of a whole image -> its words."""
 
@@ -29,10 +29,10 @@ class PeerMissing(ImportError):
     """The peer's packages are not here; the message says how to get them."""
 
 
-def peer_look(words_of: Words) -> Look:
+def peer_reader(words_of: Words) -> SheetReader:
     """A way of looking made of a text engine alone."""
 
-    def look(sheet: Sheet) -> Iterator[Read]:
+    def read_sheet(sheet: Sheet) -> Iterator[Read]:
         rows = rows_of(words_of(sheet.pixels))
         anchors = find_anchors(rows)
         side, share = best_template(anchors)
@@ -40,7 +40,7 @@ def peer_look(words_of: Words) -> Look:
             readings = read_fields(side, Labelled(rows, place_labels(side, rows, anchors)))
             yield Read(side, share, RectifiedCard(sheet.pixels, np.eye(3), False), sheet.scale, readings, None)
 
-    return look
+    return read_sheet
 
 
 def plain_tesseract() -> Words:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from endpoint.errors import EndpointError
 from schemas.contract import ERROR_CODES, SUCCESS, WARNING_CODES
-
-if TYPE_CHECKING:  # the server never loads the reader and its libraries
-    pass
 
 Document = dict[str, object]
 """One entry of `data`: type, info and, where the card was judged, valid, invalidCode, invalidMessage."""
@@ -65,7 +62,7 @@ def _document(card: Card, judged: bool) -> Document:
     return document
 
 
-class NotAnImage(ValueError):
+class NotAnImage(EndpointError, ValueError):
     """The bytes are no readable image or PDF (the contract's errorCode 3); the message never holds content."""
 
 

@@ -11,10 +11,12 @@ from typing import Any, NoReturn, get_type_hints
 
 import loky  # type: ignore[import-untyped]  # ships no types
 
+from endpoint.errors import EndpointError
+
 _MAX_WORKERS = 256
 
 
-class UsageError(ValueError):
+class UsageError(EndpointError, ValueError):
     """The command line can't be followed; the message is one line for the user."""
 
 

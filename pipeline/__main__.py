@@ -32,7 +32,7 @@ class _Command:
     """The extra of the package without which the module cannot be imported."""
     signals: tuple[signal.Signals, ...] = SIGNALS
     """Those that end it as all commands end; it takes the others by itself."""
-    told_to_end: int | None = None
+    shutdown_status: int | None = None
     """Its exit status once a signal has ended it in order; that of the signal, where it is None."""
 
 
@@ -45,7 +45,9 @@ _COMMANDS = {
     "replay": _Command("pipeline.commands.replay", "sends dead letters again, each once", is_resumed=True),
     "publish": _Command("pipeline.commands.publish", "rebuilds the tables from stored responses; makes no API calls"),
     "watch": _Command(
-        "pipeline.commands.watch", "processes new images as they arrive, until it is stopped", told_to_end=EXIT_COMPLETE
+        "pipeline.commands.watch",
+        "processes new images as they arrive, until it is stopped",
+        shutdown_status=EXIT_COMPLETE,
     ),
     "status": _Command("pipeline.commands.status", "shows a run's counts, rate, time left and cost"),
     "runs": _Command("pipeline.commands.runs", "lists all runs with their status, times and counts"),
@@ -89,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # or a worker takes the modules of the folder that it is started in
     known = _COMMANDS[command]
     blocked = block_signals(known.signals)  # before a library is loaded that starts threads
-    with plain_streams(), handled_signals(blocked, known.told_to_end):
+    with plain_streams(), handled_signals(blocked, known.shutdown_status):
         importlib.import_module("pipeline.cli.logs").configure_logging(_log_format(rest))
         importlib.import_module("cardbeam.process").configure_process()
         return _run(command, rest)

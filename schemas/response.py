@@ -36,7 +36,7 @@ _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 class Document(NamedTuple):
-    """One document of an answer, its values as they came. A tuple: there are millions in a night."""
+    """One document of an answer, its values as they came. A tuple: there are millions in a run."""
 
     type: str | None
     info: Mapping[str, object] | None

@@ -113,10 +113,10 @@ def _table(random: Random, width: int, height: int, *, things: int) -> Pixels:
     return flat
 
 
-def _ground(shot: Shot, random: Random, *, things: int = 0, room: float = 1.3) -> tuple[Pixels, Matrix]:
+def _ground(shot: Shot, random: Random, *, things: int = 0, space: float = 1.3) -> tuple[Pixels, Matrix]:
     """A table around the card, and the card's corners in its middle."""
     height, width = shot.pixels.shape[:2]
-    side_x, side_y = round(width * room), round(max(height * room, width * 0.9))
+    side_x, side_y = round(width * space), round(max(height * space, width * 0.9))
     left, top = (side_x - width) / 2, (side_y - height) / 2
     quad = np.array([[left, top], [left + width, top], [left + width, top + height], [left, top + height]])
     return _table(random, side_x, side_y, things=things), quad
@@ -144,7 +144,7 @@ def in_perspective(shot: Shot, random: Random) -> Shot:
 
 def among_things(shot: Shot, random: Random) -> Shot:
     """On a table with things about, from the side."""
-    ground, quad = _ground(shot, random, things=14, room=1.45)
+    ground, quad = _ground(shot, random, things=14, space=1.45)
     reach = 0.04 * shot.card_px
     moves = np.array([[random.uniform(-reach, reach) for _ in range(2)] for _ in range(4)])
     return _on(shot, ground, _turned(quad + moves, random.uniform(-6, 6)))

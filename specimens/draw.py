@@ -309,8 +309,8 @@ def _wrapped(text: str, face: ImageFont.FreeTypeFont, first_px: int, rest_px: in
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        room = first_px if len(lines) == 1 else rest_px
-        if lines[-1] and face.getlength(longer) > room:
+        space = first_px if len(lines) == 1 else rest_px
+        if lines[-1] and face.getlength(longer) > space:
             lines.append(word)
         else:
             lines[-1] = longer

@@ -106,7 +106,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One fictional holder; the numbers follow the rules but end in serials not given out."""
+    """One fictional holder; the numbers follow the rules but end in serials not issued."""
 
     name: str
     gender: str

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from endpoint.imaging.decode import Pixels
 from endpoint.mrz.classifier import normalised
-from endpoint.mrz.segment import Cells
+from endpoint.mrz.segment import CellImages
 from endpoint.ocr.digit_classifier import DIGITS, WEIGHTS, cut_digits
 from specimens.draw import FLAT_THREE
 from specimens.fonts import font
@@ -45,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def samples(random: np.random.Generator, numbers: int) -> tuple[Cells, npt.NDArray[np.intp]]:
+def samples(random: np.random.Generator, numbers: int) -> tuple[CellImages, npt.NDArray[np.intp]]:
     """Cells (n, 24, 16) and the digit of each; numbers that fall into other than their digits are left out."""
-    cells: list[Cells] = []
+    cells: list[CellImages] = []
     truth: list[npt.NDArray[np.intp]] = []
     while len(truth) < numbers:
         digits = random.integers(0, 10, LENGTH)

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from endpoint.mrz.classifier import WEIGHTS, normalised
 from endpoint.mrz.formats import ALPHABET
-from endpoint.mrz.segment import CELL_HEIGHT, CELL_WIDTH, Cells
+from endpoint.mrz.segment import CELL_HEIGHT, CELL_WIDTH, CellImages
 from specimens.fonts import mrz_font
 
 HIDDEN, EPOCHS, BATCH, RATE = 64, 30, 256, 2e-3
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def samples(random: np.random.Generator, lines: int) -> tuple[Cells, npt.NDArray[np.intp]]:
+def samples(random: np.random.Generator, lines: int) -> tuple[CellImages, npt.NDArray[np.intp]]:
     """Cells (n, 24, 16) and the index of each one's character in ALPHABET."""
     cells, truth = [], []
     for _ in range(lines):
@@ -73,7 +73,7 @@ def _drawn(order: npt.NDArray[np.intp], random: np.random.Generator) -> Array:
     return np.asarray(np.clip(ink + noise, 0, 1), dtype=np.float32)
 
 
-def _cells(ink: Array, count: int, random: np.random.Generator) -> Cells:
+def _cells(ink: Array, count: int, random: np.random.Generator) -> CellImages:
     """Cells cut with errors of place, size and slant of their own."""
     step, middle = PITCH_PX / CELL_WIDTH, _middle()
     cells = np.empty((count, CELL_HEIGHT, CELL_WIDTH), dtype=np.float32)

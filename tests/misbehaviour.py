@@ -23,7 +23,7 @@ SLOW_S = 5.0
 
 
 @dataclass(frozen=True)
-class Answers:
+class ScriptedResponses:
     """Bodies and headers (an ETag, say) of the right answer, and of somebody else's."""
 
     body: bytes
@@ -40,7 +40,7 @@ class Answers:
         return response(self.other, headers=self.other_headers)
 
 
-Misbehave = Callable[[Any, Answers], None]
+Misbehave = Callable[[Any, ScriptedResponses], None]
 
 
 def drip(connection: Any, content: bytes, every_s: float = 0.05) -> None:
@@ -75,19 +75,19 @@ def reset(connection: Any) -> None:
 
 
 def cut(at: float) -> Misbehave:
-    def send(connection: Any, answers: Answers) -> None:
+    def send(connection: Any, answers: ScriptedResponses) -> None:
         connection.sendall(answers.right[: int(len(answers.right) * at)])
         connection.close()
 
     return send
 
 
-def raw(make: Callable[[Answers], bytes]) -> Misbehave:
+def raw(make: Callable[[ScriptedResponses], bytes]) -> Misbehave:
     return lambda connection, answers: connection.sendall(make(answers))
 
 
 def endless(unit: bytes, begin: bytes = b"", every_s: float = 0.0) -> Misbehave:
-    def send(connection: Any, answers: Answers) -> None:
+    def send(connection: Any, answers: ScriptedResponses) -> None:
         connection.sendall(begin)
         ends_at_s = time.monotonic() + SLOW_S
         while time.monotonic() < ends_at_s:

@@ -26,10 +26,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tests.wire import BASE_PATH, Part, Received, images_of, key_of
 
-__all__ = ["Answer", "CardServer", "Fault", "Part", "Received", "envelope", "failure", "key_of", "success"]
+__all__ = ["Answer", "CardServer", "InjectedFault", "Part", "Received", "envelope", "failure", "key_of", "success"]
 
 
-class Fault(Enum):
+class InjectedFault(Enum):
     """What goes wrong after the request was read."""
 
     RESET = "the connection is reset instead of a response"
@@ -45,7 +45,7 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     latency_s: float = 0.0
-    fault: Fault | None = None
+    fault: InjectedFault | None = None
 
 
 def envelope(data: object, error_code: object = "0", **others: object) -> Answer:
@@ -172,9 +172,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         answer = self.cards.take(self._received())
-        if answer.fault is not Fault.TRICKLE:
+        if answer.fault is not InjectedFault.TRICKLE:
             self.cards.closing.wait(answer.latency_s)
-        if answer.fault is Fault.RESET:
+        if answer.fault is InjectedFault.RESET:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
             return
@@ -188,10 +188,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_body(self, answer: Answer) -> None:
         if self.command == "HEAD":
             return
-        if answer.fault is Fault.TRUNCATE:
+        if answer.fault is InjectedFault.TRUNCATE:
             self.wfile.write(answer.body[: len(answer.body) // 2])
             self.close_connection = True
-        elif answer.fault is Fault.TRICKLE:
+        elif answer.fault is InjectedFault.TRICKLE:
             for byte in answer.body:
                 self.wfile.write(bytes([byte]))
                 self.cards.closing.wait(answer.latency_s)

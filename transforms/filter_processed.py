@@ -1,7 +1,7 @@
 """Requests -> those to process in this run, by groups of likely duplicates; the others end here.
 
 What an earlier run processed is known by its source and labels, without opening an image. The rest
-meets by the size of its images: copies have equal sizes, so they land in one group and
+meets by the size of its images: duplicates have equal sizes, so they land in one group and
 one worker can find them, while only URIs are shuffled, packed.
 """
 

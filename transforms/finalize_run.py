@@ -92,7 +92,7 @@ def _end(
 
 
 def _write_own(folder: Folder, receipt: Receipt) -> Receipt:
-    """Write the receipt, unless the run was closed meanwhile by a launch that took this job for dead."""
+    """Write the receipt, unless the run was closed meanwhile by a launch that took this job for lost."""
     if not create_receipt(folder, receipt):
         there = read_receipt(folder, receipt.run_id)
         if there is not None and there.status == INTERRUPTED:

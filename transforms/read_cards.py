@@ -114,7 +114,7 @@ def _settings(store: str, options: dict[str, Any]) -> Settings:
 @with_input_types(str | dict[str, Any])
 @with_output_types(Request, found=StatusCount)
 class _RequestFn(beam.DoFn):
-    """Requests with what a look at their images tells, many at a time."""
+    """Requests with what a stat of their images tells, many at a time."""
 
     def __init__(self, operation: str) -> None:
         self._operation = operation

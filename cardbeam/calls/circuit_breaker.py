@@ -24,7 +24,7 @@ FAILURES_IN_A_ROW = 10
 FAILED_PROBES = 3
 
 _NO_ANSWER = frozenset({Signal.DOUBTFUL, Signal.UNAVAILABLE, Signal.UNREACHABLE})
-_COUNTED = _NO_ANSWER | {Signal.REFUSED, Signal.BAD_REQUEST}
+_FAILURE_SIGNALS = _NO_ANSWER | {Signal.REFUSED, Signal.BAD_REQUEST}
 
 
 _CRASHES = frozenset({"http_500", "http_502", "http_504", "timeout", "connection"})
@@ -44,7 +44,7 @@ class Failure:
     @property
     def is_counted(self) -> bool:
         """Whether it may speak against the endpoint, the credentials or the call."""
-        return self.outcome.signal in _COUNTED and not self._is_known
+        return self.outcome.signal in _FAILURE_SIGNALS and not self._is_known
 
     @property
     def _is_known(self) -> bool:

@@ -102,7 +102,7 @@ class RequestProcessor:
         is_first, first = duplicates.take(item_id)
         if is_first:
             go_first = partial(self._go_first, request, item_id, prior, loaded, started_at, is_superseded=is_superseded)
-            return _claimed(first, go_first)
+            return _result_of_first(first, go_first)
         request_outcome = first.wait()
         if isinstance(request_outcome, Future):
             return Held(request_outcome, lambda: self._follow(request, item_id, first, started_at))
@@ -264,7 +264,7 @@ class RequestProcessor:
         return int(self.now_s() * 1_000_000)
 
 
-def _claimed(
+def _result_of_first(
     first: InFlightResult, work: Callable[[], RequestResult | Held[RequestResult]]
 ) -> RequestResult | Held[RequestResult]:
     """Do the work of a claim's first request, and tell its duplicates what came of it, whatever happens."""

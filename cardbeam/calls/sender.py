@@ -20,6 +20,7 @@ from functools import partial
 from cardbeam import telemetry
 from cardbeam.calls.bounded_executor import InFlightLimit
 from cardbeam.calls.circuit_breaker import CircuitBreaker, Failure
+from cardbeam.errors import CardbeamError
 from cardbeam.http.body import ImagePayload
 from cardbeam.http.card_client import CardClient
 from cardbeam.http.response import CallResult
@@ -33,7 +34,7 @@ from schemas.outcomes import OUTCOMES, Action, Outcome, Signal
 _LOG = logging.getLogger("cardbeam")
 _SLOW_DOWN_S = 0.5
 _BETWEEN_PROBES_S = 1.0
-"""At least so long after a failed probe of an outage the next one is sent. Whoever gives out requests waits longer."""
+"""At least so long after a failed probe of an outage the next one is sent. Whoever dispatches requests waits longer."""
 
 
 class Verdict(Enum):
@@ -70,7 +71,7 @@ class SendResult:
         return sum(wait.at_head_s for wait in self.waits)
 
 
-class _NotSent(Exception):
+class _NotSent(CardbeamError):
     """The run stops, or an outage has the calls pause: nothing more of this request is sent."""
 
 

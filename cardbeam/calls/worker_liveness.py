@@ -62,7 +62,7 @@ class Liveness:
         """Show that this worker has no request any longer.
 
         Raises:
-            OSError: the store did not take it; the others will take this worker for dead.
+            OSError: the store did not take it; the others will take this worker for lost.
         """
         if self._hold:
             self._hold.release()

@@ -109,7 +109,7 @@ class EndpointSettings:
     transfer: str = option(
         "file",
         help="How images travel: file (multipart), base64 (JSON, a third more bytes), or url (the endpoint "
-        "fetches them itself; copies are then known by source only).",
+        "fetches them itself; duplicates are then known by source only).",
         choices=TRANSFERS,
     )
     get_thumb: bool = option(

@@ -19,6 +19,7 @@ from requests.auth import HTTPBasicAuth
 from urllib3.fields import RequestField
 from urllib3.filepost import choose_boundary
 
+from cardbeam.errors import CardbeamError
 from cardbeam.http.body import ImagePayload
 from cardbeam.http.connection import Request, send_request
 from cardbeam.http.content_encoding import ACCEPTED, WrongEncoding, decode
@@ -54,7 +55,7 @@ AcquirePermit = Callable[[], Callable[[], object]]
 """Asked before the first byte of a request leaves; what it returns is called when the head has left."""
 
 
-class _NotPermitted(Exception):
+class _NotPermitted(CardbeamError):
     """No permit was given; the cause says why. Nothing was sent."""
 
 

@@ -1,4 +1,4 @@
-"""Image bytes -> what they are, looked at before anything is paid for them.
+"""Image bytes -> what they are, checked before anything is paid for them.
 
 Bytes are never changed. A full decode costs five times the rest of a call, so only a
 image whose end looks cut off is decoded to be sure. A PDF is opened by PDFium, no page of it is drawn.
@@ -49,7 +49,7 @@ _END_OF_JPEG = b"\xff\xd9"
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What a look at the bytes found: the content type, or the outcome that refuses them."""
+    """What a check of the bytes found: the content type, or the outcome that refuses them."""
 
     content_type: str | None
     refused: Outcome | None = None

@@ -44,7 +44,7 @@ def _requests(source: str, settings: InputSettings) -> Iterator[Request]:
 
 
 def check_inputs(settings: InputSettings) -> None:
-    """Look at each input once before the graph is built: every manifest whole, every glob for one file.
+    """Check each input once before the graph is built: every manifest whole, every glob for one file.
 
     Raises:
         SourceError: an input cannot be listed or read, or holds nothing.

@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cardbeam.errors import CardbeamError
 from cardbeam.model.request import ImageRef, Request
 from cardbeam.storage.open_uri import CANNOT_OPEN, SourceError, open_source
 from cardbeam.storage.uris import normal_uri
@@ -39,7 +40,7 @@ _Row = dict[str, object]
 _NumberedRows = Iterator[tuple[int, _Row]]
 
 
-class _BadRow(Exception):
+class _BadRow(CardbeamError):
     """A row that is not as expected; the message says how, never what it holds."""
 
     def __init__(self, number: int, text: str) -> None:
@@ -209,7 +210,7 @@ def unknown_list(uri: str) -> str | None:
 
 
 def read_manifest(uri: str, operation: str, sides: int) -> Iterator[Request]:
-    """The requests of a manifest, in its order; nobody has looked at their images yet.
+    """The requests of a manifest, in its order; their images are not checked yet.
 
     Raises:
         SourceError: it cannot be opened, or a line is not as expected; names the line.

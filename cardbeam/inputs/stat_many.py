@@ -1,4 +1,4 @@
-"""Requests of a manifest -> the same Requests with what one look at each image tells: size and version.
+"""Requests of a manifest -> the same Requests with what one stat of each image tells: size and version.
 
 A look is a request to a store (HEAD), 64 at a time. Where the images of many lines lie close
 together, a listing tells of a thousand in one: it is followed for as long as its pages name enough of them.
@@ -31,7 +31,7 @@ _KnownImages = Mapping[str, ImageRef]
 
 
 def stat_many(requests: Iterable[Request]) -> Iterator[Request]:
-    """Look at the images of each request, in order.
+    """Stat the images of each request, in order.
 
     Raises:
         SourceError: a bucket cannot be reached.

@@ -45,7 +45,7 @@ def is_record(row: Sequence[Any]) -> bool:
         return False
     if not _is_id(row[_ITEM_ID]) or (row[_SOURCE_ID] is not None and not _is_id(row[_SOURCE_ID])):
         return False
-    for uri in row[_URIS]:  # loops, for a generator takes longer than all that it looks at
+    for uri in row[_URIS]:  # loops, for a generator takes longer than all that it reads
         if type(uri) is not str:
             return False
     for label in row[_LABELS]:

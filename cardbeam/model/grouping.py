@@ -8,7 +8,7 @@ from cardbeam.model.request import Request
 
 
 def key_of(request: Request, *, by_source: bool) -> str:
-    """What copies share; an image of unknown size can only be told from others by its URI."""
+    """What duplicates share; an image of unknown size can only be told from others by its URI."""
     sizes = [image.size_bytes for image in request.images]
     if by_source or None in sizes:
         return request.fallback_id
@@ -17,7 +17,7 @@ def key_of(request: Request, *, by_source: bool) -> str:
 
 GROUPS = 4096
 """Into so many, requests are spread: enough that dozens of workers get even parts of them, and few enough that packs of
-a large night are full."""
+a large run are full."""
 
 
 def group_of(key: str) -> str:
@@ -31,5 +31,5 @@ def group_key(batch: str, key: str) -> str:
 
 
 def batch_of(group: str) -> str:
-    """The batch that a group was given out with."""
+    """The batch that a group was dispatched with."""
     return group.partition("/")[0]

@@ -21,7 +21,7 @@ class Allowance:
     ) -> None:
         self._calls, self._cost, self.is_closed = calls or endless(), cost or CostBudget(), is_closed
 
-    def acquire(self, is_over: Callable[[], bool]) -> StopReason | None:
+    def acquire(self, should_stop: Callable[[], bool]) -> StopReason | None:
         """Take one call; why the run stops, where there is none. `is_over` ends a wait.
 
         Raises:
@@ -32,7 +32,7 @@ class Allowance:
         if not self._calls.acquire():
             return BUDGET
         try:
-            has_cost = self._cost.acquire(is_over)
+            has_cost = self._cost.acquire(should_stop)
         except OSError:
             self._calls.release()
             raise

@@ -1,4 +1,4 @@
-"""What a worker does beside its calls while it has some: renew its lease, look at the stop switch.
+"""What a worker does beside its calls while it has some: renew its lease, poll the stop signal.
 
 One thread for each process, which lives from the first request until none was in flight for a
 while. Between two bundles the share stays, so that no bundle waits for it again.

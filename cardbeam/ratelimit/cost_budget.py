@@ -33,7 +33,7 @@ class CostBudget:
         self._in_flight = 0
         self._changed = threading.Condition()
 
-    def acquire(self, is_over: Callable[[], bool]) -> bool:
+    def acquire(self, should_stop: Callable[[], bool]) -> bool:
         """Whether one more call may be made; `is_over` ends a wait.
 
         Raises:
@@ -41,7 +41,7 @@ class CostBudget:
         """
         with self._changed:
             while not self._calls.acquire():
-                if not self._in_flight or is_over():
+                if not self._in_flight or should_stop():
                     return False
                 self._changed.wait(_LOOK_S)
             self._in_flight += 1

@@ -14,7 +14,7 @@ change, a hold-up of `HELD_UP_S` is stood (W below is longer by that).
 **Why.** Let S be the workers that give a permission within [t-W, t], and s, u two of them.
 1. u gives its first permission not before L + D + W after its lease was first written
    (L `FRESH_S`, D `SHOWS_WITHIN_S`). So the lease shows in each listing from t-W-L on.
-2. s knows u as alive in each of these listings. s takes a lease for dead when it did not change
+2. s knows u as alive in each of these listings. s takes a lease for lost when it did not change
    for T (`DEAD_AFTER_S`) on s's clock. Then u's writes lie more than T-D apart, and u, who
    counts from the start of one write to the end of the next, sees more than A
    (`RENEWED_WITHIN_S` < T-D): it begins again as if it had just joined, or, while the next write
@@ -26,7 +26,7 @@ change, a hold-up of `HELD_UP_S` is stood (W below is longer by that).
    most the slots of its view at t-W, which held all of S. More workers in a view, or a higher
    rank, never make for more slots: (Q-1-r) // n + 1 falls in both. So the slots in use are at
    most those of the view S: together Q. The throttle's log keeps each worker within its slots.
-5. A lease that was removed counts no longer at once, unlike a dead one: u removes it only when all
+5. A lease that was removed counts no longer at once, unlike a lost one: u removes it only when all
    its requests have ended, the last of them a window ago (`quiet_s`). So u is not in S from then on.
 
 **The first** of a run need not wait so long, and do not where a watch asks for it: they begin 2.5 s
@@ -43,7 +43,7 @@ after that write, and sends W later.
 **Costs.** A write, a listing and a removal for each worker and `RENEW_S`; a wait of L + D + W
 (6 s for whole rates) before a worker's first permission, less than 3 s of which its share is
 idle, or of F + 2 D + W and up to one renewal (4 s) for the first ones; the share of one that is done is
-idle for a window and a renewal (2 s), a dead worker's for T + D + W + two renewals (9 s) at the most.
+idle for a window and a renewal (2 s), a lost worker's for T + D + W + two renewals (9 s) at the most.
 Where workers are more than slots, some wait with none until another leaves.
 """
 
@@ -136,7 +136,7 @@ class Lease:
         Nothing is given from now on until the lease was renewed and waited for.
 
         Raises:
-            OSError: the store did not remove it; the others will take it for dead.
+            OSError: the store did not remove it; the others will take it for lost.
         """
         with self._lock:
             self._view, self._written_s = View(self._worker, self._quota), -math.inf

@@ -31,7 +31,7 @@ _PACE = 0.013
 _CATCH_UP_S = 0.1
 _LOOK_SOON_S = 0.001
 _LOOK_S = 0.1
-"""How often a wait looks at what may end it or change its length."""
+"""How often a wait checks what may end it or change its length."""
 _DECREASE, _MIN_FACTOR, _RECOVERY_S = 0.9, 1 / 32, 30.0
 """The pace after the endpoint said that it was too fast, times this for each second with such a word; and the seconds
 from nothing to the full pace."""

@@ -1,4 +1,4 @@
-"""The job of a run whose launching process did not wait for it: who looks at the output learns of it here."""
+"""The job of a run whose launching process did not wait for it: who reads the output learns of it here."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class GroupLogs:
     def __init__(self, folder: Folder, run_id: str, worker: str) -> None:
         self._folder, self._path, self._worker = folder, run_file(run_id, GROUPS), worker
         self._sizes: dict[str, int] = {}
-        self._signs = 0
+        self._beat_count = 0
 
     def write(self, entries: dict[Token, Entry], *, is_sign_of_life: bool = False) -> None:
         """Put this worker's log in place.
@@ -53,12 +53,12 @@ class GroupLogs:
         Raises:
             OSError: the store did not take it.
         """
-        self._signs += is_sign_of_life
+        self._beat_count += is_sign_of_life
         bundles = [
             [token.number, sorted(entry.groups), sorted(entry.released), *([True] if entry.is_finished else [])]
             for token, entry in entries.items()
         ]
-        self._folder.write(f"{self._path}/{self._worker}", orjson.dumps([bundles, "." * self._signs]))
+        self._folder.write(f"{self._path}/{self._worker}", orjson.dumps([bundles, "." * self._beat_count]))
 
     def read(self) -> Iterator[tuple[str, dict[Token, Entry]]]:
         """The logs of other workers that changed since the last time.

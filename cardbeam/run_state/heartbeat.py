@@ -1,7 +1,7 @@
 """What the launching process tells the watching graph through the run's folder: go on, or end.
 
 The launching process writes a beat every few seconds. A graph whose workers live in that process and that sees no new
-one for `HEARTBEAT_TIMEOUT_S` on its own clock, or another's, gives out nothing more and comes to its end by itself. On
+one for `HEARTBEAT_TIMEOUT_S` on its own clock, or another's, dispatches nothing more and comes to its end by itself. On
 a cluster it goes on: it ends where it is told to, or another launch takes the run over.
 """
 
@@ -62,7 +62,7 @@ class HeartbeatMonitor:
         self._changed_s = clock()
 
     def should_stop(self) -> bool:
-        """Whether nothing more may be given out: told to end, stopped, silent, or another has taken over."""
+        """Whether nothing more may be dispatched: told to end, stopped, silent, or another has taken over."""
         if read_stop(self._folder, run_file(self._run_id, STOP_FILE)) is not None:
             return True
         try:

@@ -1,6 +1,6 @@
 """Which launch of a run makes its calls: what is left of an earlier one sends nothing more.
 
-A cluster need not end the job of a launch that died. Each launch counts its inputs before its first call, and takes the
+A cluster need not end the job of a killed launch. Each launch counts its inputs before its first call, and takes the
 next number there, once: a stage that runs again takes none. Bundles of one launch are told apart by `group_owners`. No
 clock is asked.
 """

@@ -112,7 +112,7 @@ def with_tables(receipt: Receipt, parts: list[PartCounts], files: list[WrittenFi
     lost = sum(before.values()) - sum(held.values())
     discrepancies = [*_unbalanced(receipt.requests), *_losses(parts)]
     if lost > 0:
-        discrepancies.append(f"{sum(before.values())} answered or dead, but the ledger holds {lost} fewer")
+        discrepancies.append(f"{sum(before.values())} answered or failed, but the ledger holds {lost} fewer")
     is_mended = not receipt.reconciled and not discrepancies and not receipt.stopped_by
     return replace(
         receipt,

@@ -116,7 +116,7 @@ class Hold:
         self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
         self._confirmed_s = -math.inf
-        self._is_lost = False
+        self._lost = False
 
     def poll(self) -> None:
         """Show life, then see whose the lock is.
@@ -129,10 +129,10 @@ class Hold:
             started_s = self._clock()
             self._show_life()
             if is_taken_over(self._folder, self._run_id):
-                self._is_lost = True
+                self._lost = True
             else:
                 self._confirmed_s = started_s
-        if self._is_lost:
+        if self._lost:
             self._when_lost()
 
     def release(self) -> None:
@@ -145,7 +145,7 @@ class Hold:
         Raises:
             LockUnreadable: the store does not tell whose it is.
         """
-        if self._clock() - self._confirmed_s <= CONFIRMED_FOR_S and not self._is_lost:
+        if self._clock() - self._confirmed_s <= CONFIRMED_FOR_S and not self._lost:
             return
         began_s = self._clock()
         while (error := self._failure()) is not None:
@@ -156,7 +156,7 @@ class Hold:
     def _failure(self) -> Exception | None:
         """Look until the answer is a fresh one; why there is none."""
         try:
-            while not self._is_lost and self._clock() - self._confirmed_s > CONFIRMED_FOR_S:
+            while not self._lost and self._clock() - self._confirmed_s > CONFIRMED_FOR_S:
                 self.poll()  # again, where it was frozen as it looked
         except (OSError, ValueError) as error:
             return error

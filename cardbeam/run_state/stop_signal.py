@@ -1,4 +1,4 @@
-"""One switch that ends the sending: what is not in progress by then is deferred, not dead.
+"""One switch that ends the sending: what is not in progress by then is deferred, not failed.
 
 Pulled once; the reason stands in the run's folder, so that the receipt, the other workers
 and the exit status agree on it.

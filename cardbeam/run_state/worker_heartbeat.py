@@ -39,7 +39,7 @@ class Heartbeat:
         """Leave no file behind.
 
         Raises:
-            OSError: the store did not remove it; this worker will be taken for dead.
+            OSError: the store did not remove it; this worker will be taken for lost.
         """
         with self._lock:
             self._folder.delete([self._name(self._count)])
@@ -66,9 +66,9 @@ def list_heartbeats(folder: Folder, run_id: str = "") -> list[str]:
 def await_silence(
     folder: Folder, silent_s: float, within_s: float, sleep: Callable[[float], None], run_id: str = ""
 ) -> bool:
-    """Whether no worker shows life for `silent_s`, looked at for so long and once at least.
+    """Whether no worker shows life for `silent_s`, watched for so long and polled once at least.
 
-    What the dead have left is removed, so that nobody waits for it again.
+    What lost workers left is removed, so that nobody waits for it again.
     """
     waited_s, seen = 0.0, list_heartbeats(folder, run_id)
     while seen:

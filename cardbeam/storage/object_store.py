@@ -68,7 +68,7 @@ def connect(bucket: str) -> Store:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a listing or a look at an object tells."""
+    """What a listing or a HEAD of an object tells."""
 
     uri: str
     size_bytes: int

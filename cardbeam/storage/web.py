@@ -1,4 +1,4 @@
-"""Images and manifests behind http(s) URIs: looked at by HEAD, read by GET, each over a connection of its own.
+"""Images and manifests behind http(s) URIs: checked by HEAD, read by GET, each over a connection of its own.
 
 Redirects are followed as `requests` follows them. Credentials are those of the URI or of netrc, for their own host.
 """
@@ -33,14 +33,14 @@ _SERVERS = 64
 """Whose proxies and certificates are kept."""
 _ATTEMPTS = 3
 """Where a connection breaks."""
-_MOST_REDIRECTS = 30
+_MAX_REDIRECTS = 30
 _AS_IT_IS = {"Accept-Encoding": "identity"}
 """A compressed image has another etag and length."""
 _OK = (requests.codes.ok, requests.codes.non_authoritative_information)
 _REDIRECTED = (301, 302, 303, 307, 308)
 _FAULTS = (OSError, ValueError, BrokenResponse, WrongEncoding)
 """What a URI, its server and the way there raise; `requests`' own errors are OSErrors."""
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 class HttpSourceError(CardbeamError):
@@ -64,7 +64,7 @@ def _server(scheme: str, place: str) -> HttpServer:
 def describe_web(uri: str, timeout_s: float = _LOOK_TIMEOUT_S) -> ImageRef:
     """A URI as a Image; without a version where its server tells none, or does not answer."""
     try:
-        head = _try(lambda deadline: _look(uri, deadline), Deadline(timeout_s))
+        head = _try(lambda deadline: _head(uri, deadline), Deadline(timeout_s))
     except _FAULTS:  # reading it will say so
         return ImageRef(uri)
     return _image(uri, head.headers) if 200 <= head.status < 300 else ImageRef(uri)
@@ -96,7 +96,7 @@ def open_web(uri: str, timeout_s: float = _MANIFEST_TIMEOUT_S) -> IO[bytes]:
         raise OSError(f"the server sends {error}") from error
 
 
-def _try(attempt: Callable[[Deadline], _Found], deadline: Deadline) -> _Found:
+def _try(attempt: Callable[[Deadline], _Result], deadline: Deadline) -> _Result:
     """Once more where a connection breaks; not where the deadline passes or the response makes no sense."""
     for _ in range(_ATTEMPTS - 1):
         try:
@@ -106,7 +106,7 @@ def _try(attempt: Callable[[Deadline], _Found], deadline: Deadline) -> _Found:
     return attempt(deadline)
 
 
-def _look(uri: str, deadline: Deadline) -> Head:
+def _head(uri: str, deadline: Deadline) -> Head:
     with _follow("HEAD", uri, deadline) as (head, _):
         return head
 
@@ -162,7 +162,7 @@ def _follow(method: str, uri: str, deadline: Deadline) -> Iterator[tuple[Head, R
     Raises:
         OSError, ValueError, BrokenResponse: there is none; a URI, a server or a redirect is at fault.
     """
-    for _ in range(_MOST_REDIRECTS + 1):
+    for _ in range(_MAX_REDIRECTS + 1):
         request = requests.PreparedRequest()
         request.prepare_url(uri, None)
         parts = urlsplit(request.url or "")

@@ -19,7 +19,7 @@ _READ_AT_ONCE = 16
 
 
 def check_output(folder: Folder) -> None:
-    """Look at receipts, ledger and journal of all runs. Whoever asks holds the output's lock.
+    """Check receipts, ledger and journal of all runs. Whoever asks holds the output's lock.
 
     Raises:
         DamagedFile: a file is damaged, missing or of another size or format; the message names it.

@@ -44,7 +44,8 @@ class Parsed:
 def parse_responses(answered: pa.Table, document_type: str, duplicates: Mapping[str, list[str]]) -> Parsed:
     """Every document of answered ledger rows, which are quickly read where they are of that type and in the usual form.
 
-    Of the ledger, `RESPONSE_COLUMNS` are enough. `duplicates` are URIs of copies by item id; they follow the sent ones.
+    Of the ledger, `RESPONSE_COLUMNS` are enough. `duplicates` are URIs of duplicates by item id; they follow the sent
+    ones.
     """
     found: dict[str, list[Documents]] = defaultdict(list)
     left = list(range(len(answered)))

@@ -135,7 +135,7 @@ def _part(run_id: str, draft: _PartPlan, repeated: Rows, superseded: Rows, dupli
 
 
 def _duplicates_by_part(drafts: list[_PartPlan], shown_ids: Ids, shown_parts: Rows) -> dict[int, _Duplicates]:
-    """Copies, by the part that shows their original; those of an earlier run's answers are in none."""
+    """Duplicates, by the part that shows their original; those of an earlier run's answers are in none."""
     found: dict[int, _Duplicates] = defaultdict(list)
     duplicates = sorted({duplicate for draft in drafts for duplicate in draft.duplicates})
     parts = shown_parts.astype(np.int32)

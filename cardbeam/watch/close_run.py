@@ -61,7 +61,7 @@ def closed_counts(recorded: Counts, found: Mapping[str, int] | None, pending_req
 def has_late_records(folder: Folder, run_id: str) -> bool:
     """Whether the journal of a run that has ended holds what its ledger does not.
 
-    A worker that was taken for dead may have been frozen: what it had paid for by then it still writes down.
+    A worker that was taken for lost may have been frozen: what it had paid for by then it still writes down.
     """
     return not all(_is_repeated(part) for part in plan_parts(folder, run_id))
 

@@ -27,7 +27,7 @@ _ANSWER_WITHIN_S = 3.0
 _ASK_EVERY_S, _ASK_AGAIN_AFTER_S = 60.0, 5.0
 """New partitions are looked for so often; brokers that are away, more often."""
 _GATHER_S = 0.1
-"""Messages that come so soon after each other are taken together: each look at what is processed costs a listing."""
+"""Messages that come so soon after each other are taken together: each check of what is processed costs a listing."""
 _AT_ONCE = 1000
 _DEFAULTS = {"client.id": "cardbeam", "auto.offset.reset": "earliest", "queued.max.messages.kbytes": 4096}
 _REFUSALS = {
@@ -37,7 +37,7 @@ _REFUSALS = {
     "_AUTHENTICATION": "check security.protocol, sasl.mechanism, sasl.username and sasl.password",
     "_SSL": "check security.protocol and ssl.ca.location",
 }
-"""What waiting will not mend, and the properties or rights to look at."""
+"""What waiting will not mend, and the properties or rights to check."""
 
 
 class TopicError(SourceError):
@@ -159,7 +159,7 @@ class KafkaConsumer:
             return self._kafka.Consumer(config)
         except (self._kafka.KafkaException, TypeError, ValueError) as error:  # its words may quote a value
             names = ", ".join(name for name in config if f'"{name}"' in str(error))
-        raise TopicError(f"the Kafka client does not take its properties{names and f': look at {names}'}")
+        raise TopicError(f"the Kafka client does not take its properties{names and f': check {names}'}")
 
     def _ask(self) -> None:
         """Whether the brokers are there, and which partitions: a new one is read from its beginning."""

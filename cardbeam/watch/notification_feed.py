@@ -1,4 +1,4 @@
-"""Messages of a topic -> URIs to look at, and how far the topic is behind us.
+"""Messages of a topic -> URIs to check, and how far the topic is behind us.
 
 An offset is committed when no image that a message up to it named is still open: dispatched or waiting to be. So what
 was told before a crash, and is not in the journal, is told again; what is told again and is in the journal is

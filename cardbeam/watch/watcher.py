@@ -1,6 +1,6 @@
 """Inputs that grow -> what is new in them, a batch a step: listed and listed again.
 
-Where a topic tells of new objects, what it names is looked at as it comes, and the inputs are listed now and then.
+Where a topic tells of new objects, what it names is checked as it comes, and the inputs are listed now and then.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _STEP_S = 1.0
 _HOLD_S = 4.0
 """How long a bundle of ours may last while there is nothing to dispatches: checkpoints wait for its end."""
 _PENDING_FOR_S = 15.0
-"""Given out is what the rate allows in this time: enough to keep every worker busy, little to wait for at the end."""
+"""Dispatched is what the rate allows in this time: enough to keep every worker busy, little to wait for at the end."""
 _MIN_PENDING, _PENDING_WITHOUT_A_RATE = 64, 1000
 _MAX_QUEUED = 10_000
 """New images held in memory, or so; a listing stays there until they are dispatched."""

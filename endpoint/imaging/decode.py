@@ -235,7 +235,7 @@ def _is_animated(opened: Image.Image) -> bool:
 
 
 def _rows_of(opened: Image.Image, image: bytes) -> Rows:
-    """The image decoded. A still WebP by OpenCV: Pillow takes every one for a film, with three more copies."""
+    """The image decoded. A still WebP by OpenCV: Pillow takes each for a film, at four times the memory."""
     if opened.format != "WEBP" or _is_animated(opened):
         opened.load()
         brightest = _brightest(opened) if opened.mode in _DEEP else 255.0

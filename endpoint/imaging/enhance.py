@@ -22,7 +22,7 @@ BLUR_PX, BLUR_NOISE = 1.8, 0.003
 """The blur taken back from soft images, and the noise allowed for."""
 STRIP_PX = 64
 """So many rows or columns at a time are transformed."""
-DOT_BELOW, DOT_PX, MOST_DOTS = 0.75, 5, 3000
+DOT_BELOW, DOT_PX, MAX_DOTS = 0.75, 5, 3000
 """A dot is darker than that share of its paper and no larger; a sheet with more of them is grain."""
 DOTS_IN_A_ROW, DOT_REACH_PX, DOT_OFF_PX = 8, 40.0, 1.6
 """A dot is of a line with more than so many others so near along it, and so little off it."""
@@ -33,7 +33,7 @@ PAPER, PAPER_TO_INK = 235, 215
 FAINT, FULL = 0.3, 0.6
 """Shares of full ink that become none and all of it."""
 TILE_PX = 80
-PATTERN_SHARE, MOST_PATTERN = 80, 0.45
+PATTERN_SHARE, MAX_PATTERN = 80, 0.45
 """Ink that all but the inkiest 20 % of an area have is a pattern's; no more than so much of it is taken off."""
 MAX_GLARE = 0.94
 """Share of a reflection beyond which nothing is left to bring out."""
@@ -94,7 +94,7 @@ def _erase_dotted_lines(grey: Plane) -> None:
     mask = np.asarray(grey < DOT_BELOW, dtype=np.uint8)
     _, owners, stats, centres = cv2.connectedComponentsWithStats(mask, connectivity=8)
     tiny = np.flatnonzero((stats[:, 2] <= DOT_PX) & (stats[:, 3] <= DOT_PX))
-    if not DOTS_IN_A_ROW < len(tiny) <= MOST_DOTS:
+    if not DOTS_IN_A_ROW < len(tiny) <= MAX_DOTS:
         return
     x, y = centres[tiny].T
     beside = [
@@ -135,7 +135,7 @@ def _fade_pattern(grey: Plane) -> None:
     down, across = (max(1, round(side / (TILE_PX / 2))) for side in small.shape)
     tiles = [np.array_split(strip, across, axis=1) for strip in np.array_split(small, down, axis=0)]
     usual = np.array([[np.percentile(tile, PATTERN_SHARE) for tile in strip] for strip in tiles], dtype=np.float32)
-    smooth = np.asarray(cv2.medianBlur(np.clip(usual, 0, MOST_PATTERN), 3), dtype=np.float32)
+    smooth = np.asarray(cv2.medianBlur(np.clip(usual, 0, MAX_PATTERN), 3), dtype=np.float32)
     depth = _at_size(smooth, ink.shape)
     ink -= depth
     ink /= np.subtract(1, depth, out=depth)

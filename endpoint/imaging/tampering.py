@@ -17,7 +17,7 @@ from endpoint.imaging.rectify import CARD_PX, RectifiedCard
 Plane = npt.NDArray[np.float32]
 PATCH_PX = 128
 FINEST = 0.18
-"""Lowest frequency looked at for a screen's dots, cycles a pixel: print and patterns are coarser."""
+"""Lowest frequency searched for a screen's dots, cycles a pixel: print and patterns are coarser."""
 SCREEN_PEAK = 4.0
 """Good specimens measured up to 2.9, ones off a screen from 5.3."""
 PHOTOCOPY_CHROMA = 5.5

@@ -10,12 +10,12 @@ from importlib.resources import files
 import numpy as np
 
 from endpoint.mrz.decode import Probabilities
-from endpoint.mrz.segment import Cells
+from endpoint.mrz.segment import CellImages
 
 WEIGHTS = "mrz_glyphs.npz"
 
 
-def normalised(cells: Cells) -> Cells:
+def normalised(cells: CellImages) -> CellImages:
     """Cells as the network sees them: flat, mean 0, spread 1, so that contrast does not matter."""
     flat = cells.reshape(len(cells), -1)
     return np.asarray(
@@ -30,7 +30,7 @@ class GlyphClassifier:
         with (files("endpoint") / "data" / WEIGHTS).open("rb") as opened, np.load(opened) as stored:
             self._layers = [stored[name].astype(np.float32) for name in ("w1", "b1", "w2", "b2")]
 
-    def __call__(self, cells: Cells) -> Probabilities:
+    def __call__(self, cells: CellImages) -> Probabilities:
         """(n, 24, 16) -> (n, 37), each row summing to 1."""
         w1, b1, w2, b2 = self._layers
         scores = np.maximum(normalised(cells) @ w1 + b1, 0) @ w2 + b2

@@ -85,12 +85,12 @@ def _corrected(best: npt.NDArray[np.intp], masked: Probabilities, layout: Format
 
 def _filled(lines: tuple[str, ...], names: Span) -> tuple[str, ...]:
     """Names end where three fillers stand; what is read beyond is no letter (ICAO 9303 part 3, 4.6: padding)."""
-    said = text_at(lines, names)
-    end = said.find("<<<", 1)
+    stated = text_at(lines, names)
+    end = stated.find("<<<", 1)
     if end < 0:
         return lines
     line = lines[names.line]
-    padded = line[: names.start + end] + "<" * (len(said) - end) + line[names.stop :]
+    padded = line[: names.start + end] + "<" * (len(stated) - end) + line[names.stop :]
     return tuple(padded if index == names.line else text for index, text in enumerate(lines))
 
 
@@ -124,17 +124,17 @@ def _confidence(sure: npt.NDArray[np.float32], checked: bool) -> float:
 
 
 def _holder(lines: Sequence[str], layout: Format, today: date) -> Holder:
-    said = {name: text_at(lines, span) for name, span in layout.fields.items()}
-    surname, _, given = said["names"].partition("<<")
-    person_number = said["person_number"].rstrip("<")
+    stated = {name: text_at(lines, span) for name, span in layout.fields.items()}
+    surname, _, given = stated["names"].partition("<<")
+    person_number = stated["person_number"].rstrip("<")
     return Holder(
-        country=said["country"].strip("<"),
-        nationality=said["nationality"].strip("<"),
-        document_number=said["document_number"].strip("<"),
+        country=stated["country"].strip("<"),
+        nationality=stated["nationality"].strip("<"),
+        document_number=stated["document_number"].strip("<"),
         person_number=person_number,
-        dob=_day(said["dob"], _birth_century(said["dob"], person_number, today)),
-        due_date=_day(said["due_date"], 2000),
-        gender=said["gender"].strip("<"),
+        dob=_day(stated["dob"], _birth_century(stated["dob"], person_number, today)),
+        due_date=_day(stated["due_date"], 2000),
+        gender=stated["gender"].strip("<"),
         sur_name=" ".join(surname.replace("<", " ").split()),
         given_name=" ".join(given.replace("<", " ").split()),
     )

@@ -20,7 +20,7 @@ from endpoint.mrz.locate import Band, Ink, ink_of
 
 CELL_WIDTH, CELL_HEIGHT = 16, 24
 """A cell as the glyph classifier takes it: width is 1.0 pitch, height 1.5 pitches."""
-Cells = npt.NDArray[np.float32]
+CellImages = npt.NDArray[np.float32]
 """(n, CELL_HEIGHT, CELL_WIDTH): ink 1, paper 0."""
 GLYPH_HIGH, GLYPH_WIDE = (0.7, 1.6), (0.08, 1.1)
 """Least and most of a glyph's size in pitches, blurred and as bold as zones are printed; a joined pair is wider."""
@@ -37,7 +37,7 @@ class _Grid:
     middles: tuple[float, ...]
 
 
-def zone_cells(grey: Pixels, bands: Sequence[Band], layout: Format) -> Cells | None:
+def zone_cells(grey: Pixels, bands: Sequence[Band], layout: Format) -> CellImages | None:
     """The last bands cut into the format's cells, (lines * cells, 24, 16); None where they don't fit."""
     wanted, count = len(layout.masks), len(layout.masks[0])
     if len(bands) < wanted:
@@ -149,7 +149,7 @@ def _middle(glyphs: npt.NDArray[np.float64], usual: float, before: float) -> flo
     return float(np.median(top + tall / 2)) if len(top) >= 3 else before
 
 
-def _cut(strip: Ink, grid: _Grid, middle: float, count: int) -> Cells:
+def _cut(strip: Ink, grid: _Grid, middle: float, count: int) -> CellImages:
     across = grid.pitch / CELL_WIDTH
     columns = grid.start + (np.arange(count * CELL_WIDTH) + 0.5) * across - 0.5
     lines = middle + (np.arange(CELL_HEIGHT) + 0.5 - CELL_HEIGHT / 2) * across

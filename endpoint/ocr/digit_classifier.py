@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from endpoint.imaging.decode import Pixels
 from endpoint.mrz.classifier import normalised
-from endpoint.mrz.segment import CELL_HEIGHT, CELL_WIDTH, Cells
+from endpoint.mrz.segment import CELL_HEIGHT, CELL_WIDTH, CellImages
 from endpoint.ocr.field_values import Box
 
 WEIGHTS = "digits.npz"
@@ -23,7 +23,7 @@ DIGITS = "0123456789"
 ZOOM = 2
 PAD = 0.25
 """Room around the number's box, in its heights."""
-LEAST_TALL = 0.68
+MIN_HEIGHT = 0.68
 """Height of a digit in that of the tallest glyph; what is lower is a dot, a dash or a speck."""
 BLEED_PX = 1
 """So far beyond the ink of a digit, enlarged, its blur is still its own."""
@@ -55,14 +55,14 @@ class DigitReader:
         best = sure.argmax(axis=1)
         return Number("".join(DIGITS[index] for index in best), tuple(float(value) for value in sure.max(axis=1)))
 
-    def _probabilities(self, cells: Cells) -> npt.NDArray[np.float32]:
+    def _probabilities(self, cells: CellImages) -> npt.NDArray[np.float32]:
         w1, b1, w2, b2 = self._layers
         scores = np.maximum(normalised(cells) @ w1 + b1, 0) @ w2 + b2
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def cut_digits(card: Pixels, box: Box) -> Cells | None:
+def cut_digits(card: Pixels, box: Box) -> CellImages | None:
     """Ink of each digit, left to right, as cells (n, 24, 16) of 0 to 1. Red print is darkest in the green channel."""
     left, top, right, bottom = box
     pad = PAD * (bottom - top)
@@ -89,7 +89,7 @@ def _glyphs(mask: Pixels) -> list[tuple[int, int, int, int]]:
     if not shapes:
         return []
     tallest = sorted(shape[3] for shape in shapes)[-min(3, len(shapes))]
-    tall = sorted(shape for shape in shapes if LEAST_TALL * tallest <= shape[3] <= 1.3 * tallest)
+    tall = sorted(shape for shape in shapes if MIN_HEIGHT * tallest <= shape[3] <= 1.3 * tallest)
     widths = sorted(shape[2] for shape in tall)
     usual = widths[len(widths) * 2 // 3]
     parted: list[tuple[int, int, int, int]] = []
@@ -100,7 +100,7 @@ def _glyphs(mask: Pixels) -> list[tuple[int, int, int, int]]:
     return parted
 
 
-def _cell(ink: npt.NDArray[np.float32], glyph: tuple[int, int, int, int]) -> Cells:
+def _cell(ink: npt.NDArray[np.float32], glyph: tuple[int, int, int, int]) -> CellImages:
     """A digit with its own height made that of the cell; a 1 stays narrow."""
     left, top, width, height = glyph
     scale = (CELL_HEIGHT - 4) / height

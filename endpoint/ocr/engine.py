@@ -12,6 +12,7 @@ from pathlib import Path
 import tesserocr  # type: ignore[import-untyped]  # ships no types
 from PIL import Image
 
+from endpoint.errors import EndpointError
 from endpoint.imaging.decode import Pixels
 from endpoint.ocr.normalize import nfc
 
@@ -37,7 +38,7 @@ class Word:
         return self.bottom - self.top
 
 
-class LanguageMissing(FileNotFoundError):
+class LanguageMissing(EndpointError, FileNotFoundError):
     """No vie.traineddata on this machine; the message names the Debian package."""
 
 

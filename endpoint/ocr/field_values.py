@@ -29,7 +29,7 @@ START_GAP = 4.0
 """A line further right than that of where the label ends, in line heights, is no part of the value: a speck, a seal."""
 
 
-MOST_LABEL_WORDS = 8
+MAX_LABEL_WORDS = 8
 _ENGLISH = frozenset("address birth class date full name nationality no of origin place residence sex".split())  # noqa: SIM905  # words
 _CAPITAL = "A-Z" + "".join(char for char in map(chr, (*range(0xC0, 0x1B1), *range(0x1EA0, 0x1EFA))) if char.isupper())
 _BY_PLACE: dict[str, re.Pattern[str]] = {
@@ -44,7 +44,7 @@ _ABOVE: dict[str, tuple[str, ...]] = {
 }
 """Fields that stand above a place on every front."""
 _BELOW = ("address", "due_date")
-FEWEST_COMMAS, MOST_PLACE_LINES = 1, 2
+FEWEST_COMMAS, MAX_PLACE_LINES = 1, 2
 """Of a line that may begin a place without its label, and the lines that a place has at most."""
 _DAY_IN_WORDS = re.compile(r"ngay\D{0,6}\d{1,2}\D{0,3}th")
 """A row that gives a day in words is the issue date, never a line of another value."""
@@ -109,7 +109,7 @@ def _between(label: Label, sheet: Labelled, readings: dict[str, Reading]) -> Rea
             break
         if lines or sum("," in word.text for word in words) >= FEWEST_COMMAS:
             lines.append(words)
-    return read_words([word for line in lines[:MOST_PLACE_LINES] for word in line], label) if lines else None
+    return read_words([word for line in lines[:MAX_PLACE_LINES] for word in line], label) if lines else None
 
 
 def _by_place(label: Label, sheet: Labelled, readings: dict[str, Reading]) -> Reading | None:
@@ -236,7 +236,7 @@ def _without_label(words: Sequence[Word], label: Label) -> Sequence[Word]:
         return words
     own = {plain(part) for text in label.texts for part in text.split()}
     start = 0
-    for index, word in enumerate(words[:MOST_LABEL_WORDS]):
+    for index, word in enumerate(words[:MAX_LABEL_WORDS]):
         letters = plain(word.text).strip(".:,/")
         is_end = word.text.endswith(":") and any(fuzz.ratio(letters, one) >= LABEL_LIKE for one in own)
         if is_end or (letters in own & _ENGLISH and index == start) or (not letters and index == start):

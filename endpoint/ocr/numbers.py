@@ -15,11 +15,11 @@ LENGTHS: dict[str, int] = {
     "driving_license": 12,
 }
 """Digits of the number of each type (Decree 137/2015/ND-CP, Circular 12/2017/TT-BGTVT)."""
-MOST_OF_ANOTHER_LENGTH = 0.5
+MAX_WRONG_LENGTH_CONFIDENCE = 0.5
 """How sure a number may be said to be at most that has fewer or more digits than its type has."""
 
 
-MOST_OF_TEXT = 0.97
+MAX_TEXT_CONFIDENCE = 0.97
 """Tesseract is never surer than that."""
 DISAGREED = 0.9
 """What a digit's sureness is multiplied by that shape and text do not agree on."""
@@ -43,7 +43,7 @@ def merged(reading: Reading, number: Number) -> Reading:
     they differ. Tesseract reads a flat-topped 3 as a 5 at any confidence, so there the shape decides.
     """
     text = reading.value if len(reading.value) == len(number.digits) else ""
-    text_sure = min(MOST_OF_TEXT, *(word.confidence for word in reading.words))
+    text_sure = min(MAX_TEXT_CONFIDENCE, *(word.confidence for word in reading.words))
     digits, sure = "", 1.0
     for index, (by_shape, shape_sure) in enumerate(zip(number.digits, number.confidence, strict=True)):
         by_text = text[index] if text else by_shape
@@ -55,11 +55,11 @@ def merged(reading: Reading, number: Number) -> Reading:
             digits, sure = digits + by_text, min(sure, text_sure * DISAGREED)
     if not text:
         sure *= DISAGREED
-    words = tuple(replace(word, confidence=min(sure, MOST_OF_TEXT)) for word in reading.words)
+    words = tuple(replace(word, confidence=min(sure, MAX_TEXT_CONFIDENCE)) for word in reading.words)
     return Reading(digits, reading.box, words)
 
 
 def limited(document_type: str, number: str, confidence: float) -> float:
     """How sure a number may be said to be."""
     length = LENGTHS.get(document_type)
-    return confidence if length is None or len(number) == length else min(confidence, MOST_OF_ANOTHER_LENGTH)
+    return confidence if length is None or len(number) == length else min(confidence, MAX_WRONG_LENGTH_CONFIDENCE)

@@ -1,6 +1,6 @@
 """Unsure or missing readings -> readings of the same lines cropped and enlarged, wherever those are surer.
 
-Costs 15 to 25 ms a line, so only what the page pass was unsure of is looked at again: lines in which a label
+Costs 15 to 25 ms a line, so only what the page pass was unsure of is read again: lines in which a label
 may have been lost, then values.
 """
 
@@ -30,15 +30,15 @@ ZOOM = 1.6
 PAD = 0.35
 """Room above and below a line, in its heights: less loses tone marks, more lets the next line in."""
 MAX_ROWS = 5
-"""Lines looked at again for a lost label at most."""
+"""Lines read again for a lost label at most."""
 INK_BELOW, INKED_SHARE = 120, 0.02
 """A place is written on if so much of it is darker than that."""
-MOST_SMALL_ROWS, WORTH_READING = 10, 3
+MAX_SMALL_ROWS, WORTH_READING = 10, 3
 """Lines read again for small labels at most, and letters of a line that is worth it."""
 PORTRAIT_SHARE = 0.27
 """Share of a card's width that a portrait may take at its left."""
 MAX_LINES = 8
-"""Lines looked at again on one card at most, so that a hopeless image does not cost seconds."""
+"""Lines read again on one card at most, so that a hopeless image does not cost seconds."""
 
 
 def with_small_print(engine: TextEngine, grey: Pixels, rows: Sequence[Row]) -> list[Row]:
@@ -46,7 +46,7 @@ def with_small_print(engine: TextEngine, grey: Pixels, rows: Sequence[Row]) -> l
     margin = _left_margin(rows, grey.shape[1])
     again = list(rows)
     tall = [index for index, row in enumerate(rows) if len(row.text) >= WORTH_READING and row.words[-1].left > margin]
-    for index in tall[:MOST_SMALL_ROWS]:
+    for index in tall[:MAX_SMALL_ROWS]:
         left, top, right, bottom = box_around(rows[index].words)
         fresh = rows_of(_read_line(engine, grey, (min(left, margin), top, right, bottom)))
         again[index] = max(fresh, key=lambda row: len(row.text), default=rows[index])
@@ -199,9 +199,9 @@ def _empty_places(label: Label, rows: Sequence[Row], placed: Sequence[Placed], w
     step = 1.5 * row.height
     right_of = (start, top, end, bottom)
     below = (left, top + step, end, bottom + step)
-    room = 3 * row.height
-    places = [[right_of]] if end - start > room else []
-    if label.value is Value.LINES or end - start <= room:
+    space = 3 * row.height
+    places = [[right_of]] if end - start > space else []
+    if label.value is Value.LINES or end - start <= space:
         places.append([below])
     return places
 

@@ -93,7 +93,7 @@ class CardReader:
         try:
             cards: list[Card] = []
             for sheet in open_sheets(image, self._make_room):
-                cards += [self.card(read, get_thumb=get_thumb) for read in self.look(sheet)]
+                cards += [self.card(read, get_thumb=get_thumb) for read in self.read_sheet(sheet)]
                 del sheet  # before the next page is drawn: one takes 12 MB
             return cards
         finally:
@@ -104,7 +104,7 @@ class CardReader:
         self._engine.release()
         give_back()
 
-    def look(self, sheet: Sheet) -> Iterator[Read]:
+    def read_sheet(self, sheet: Sheet) -> Iterator[Read]:
         """Sheet -> what stands on its cards: those with an outline; if no such thing is a card, the whole may be."""
         short, long = sorted(sheet.pixels.shape[:2])
         if short < MIN_PX or long > MAX_LONG * short:
@@ -185,8 +185,8 @@ def _judged(read: Read, sheet: Pixels) -> Read:
 def _trusted(reading: Reading, card: RectifiedCard, sheet: Pixels) -> Reading:
     """The reading, less sure if the image ends where its line does: letters beyond may be missing."""
     left, top, right, bottom = to_source_box(card, 1.0, reading.box)
-    room = reading.words[0].height
-    if left > room and right < sheet.shape[1] - room and top > 0 and bottom < sheet.shape[0]:
+    space = reading.words[0].height
+    if left > space and right < sheet.shape[1] - space and top > 0 and bottom < sheet.shape[0]:
         return reading
     return replace(reading, words=tuple(replace(word, confidence=word.confidence / 3) for word in reading.words))
 

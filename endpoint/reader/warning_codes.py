@@ -15,7 +15,7 @@ PROVINCE_CODES = frozenset(
 )  # fmt: skip
 """Provinces in 12-digit numbers (Circular 59/2021/TT-BCA, annex I)."""
 ID_FORMAT = "3"
-_SURE = {"id": 0.97, "dob": 0.9}
+_MIN_CONFIDENCE = {"id": 0.97, "dob": 0.9}
 NUMBERED = ("12_id_card_front", "chip_id_card_front")
 """Types whose number follows rules that can be checked."""
 
@@ -28,7 +28,7 @@ def warnings_of(document_type: str, info: dict[str, object], flags: Set[str]) ->
 def _number_warnings(document_type: str, info: dict[str, object]) -> Set[str]:
     """A slip of reading breaks the rules more often than a false card does: all digits and the birth must be sure."""
     number, dob, gender = (str(info.get(name, "")) for name in ("id", "dob", "gender"))
-    sure = all(float(str(info.get(f"{name}_confidence", 0.0))) >= least for name, least in _SURE.items())
+    sure = all(float(str(info.get(f"{name}_confidence", 0.0))) >= least for name, least in _MIN_CONFIDENCE.items())
     if document_type not in NUMBERED or not sure or len(number) != 12 or is_number_12(number, dob, gender):
         return frozenset()
     return {ID_FORMAT}

@@ -37,7 +37,7 @@ _HTTP_CODES: dict[type[Exception], tuple[int, str]] = {
     ClientDisconnect: (400, "the client went away"),
 }
 _UNREADABLE: dict[type[BaseException], str] = {
-    WorkerLost: "the reader died on an image, twice",
+    WorkerLost: "the reader crashed on an image, twice",
     ReaderFailed: "the reader failed on an image",
 }
 """What counts as an image that cannot be read, code 3: sent again, it would end in the same way."""

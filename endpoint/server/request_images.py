@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartParser
 from starlette.types import Message
 
+from endpoint.errors import EndpointError
 from endpoint.server.url_fetch import FetchBounds, UrlUnavailable, fetch
 
 _DATA_PREFIX = re.compile(r"data:[^,]{0,200},")  # RFC 2397; what it says of the type is not needed
@@ -24,7 +25,7 @@ MultiPartParser.spool_max_size = 1 << 40  # never to a disk: cards are private, 
 _WHITESPACE = {ord(character): None for character in " \t\r\n"}  # base64.encodebytes breaks lines
 
 
-class Refused(Exception):
+class Refused(EndpointError):
     """A request that one of the contract's codes answers."""
 
     def __init__(self, error_code: str) -> None:

@@ -20,6 +20,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
+from endpoint.errors import EndpointError
+
 Resolve = Callable[[str, int], list[str]]
 """Host name and port -> its addresses as text. Raises OSError where there are none."""
 
@@ -38,7 +40,7 @@ _CHUNK_BYTES = 65536
 _HEADERS = {"User-Agent": "cardbeam", "Accept": "image/*, application/pdf", "Accept-Encoding": "identity"}
 
 
-class UrlUnavailable(Exception):
+class UrlUnavailable(EndpointError):
     """The URL can't or may not be fetched (the contract's errorCode 2). The message never holds the URL."""
 
 

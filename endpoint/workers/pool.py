@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from endpoint.answers import ImageAnswer
+from endpoint.errors import EndpointError
 from endpoint.workers.process import ProcessBounds, WorkerDied, WorkerProcess
 from endpoint.workers.worker_main import MakeReader
 
@@ -17,15 +18,15 @@ _TRIES = 2
 _REOPEN_AFTER_S = 1.0
 
 
-class QueueFull(Exception):
+class QueueFull(EndpointError):
     """As many images as may wait are waiting, or this one has waited as long as it may."""
 
 
-class WorkerLost(Exception):
-    """The workers that read an image died, both of them."""
+class WorkerLost(EndpointError):
+    """The workers that read an image crashed, both of them."""
 
 
-class PoolClosed(Exception):
+class PoolClosed(EndpointError):
     """The workers were stopped with the server; the image may be sent again, to another one."""
 
 
@@ -76,7 +77,7 @@ class WorkerPool:
     async def read(self, image: bytes, *, get_thumb: bool, says_valid: bool) -> ImageAnswer:
         """One image -> its answer, again on another worker if the first one dies of it or with it.
 
-        Raises QueueFull where no worker comes free, WorkerLost where both died, PoolClosed, CardTimeout, and
+        Raises QueueFull where no worker comes free, WorkerLost where both crashed, PoolClosed, CardTimeout, and
         ReaderFailed where the reader has a bug.
         """
         for _ in range(_TRIES):
@@ -84,7 +85,7 @@ class WorkerPool:
             try:
                 return await worker.read(image, get_thumb, says_valid)
             except WorkerDied:
-                _logger.warning("a worker died while it read an image")
+                _logger.warning("a worker crashed while it read an image")
             finally:
                 self._give_back(worker)
         raise PoolClosed if self._closed else WorkerLost
@@ -102,7 +103,7 @@ class WorkerPool:
         return False
 
     async def _living_worker(self) -> WorkerProcess:
-        """The next free one; those that died while idle are replaced, and cost no image a try."""
+        """The next free one; those that crashed while idle are replaced, and cost no image a try."""
         while not self._closed:
             try:
                 worker = await asyncio.wait_for(self._free.get(), self._bounds.max_wait_s)

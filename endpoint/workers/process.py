@@ -19,10 +19,11 @@ import psutil
 from loky.process_executor import ShutdownExecutorError  # type: ignore[import-untyped]  # as above
 
 from endpoint.answers import ImageAnswer
+from endpoint.errors import EndpointError
 from endpoint.workers.worker_main import MakeReader, Reading, init_worker, read_image, receive_chunk
 
 WorkerDied = (BrokenProcessPool, ShutdownExecutorError)
-"""What waiting for a process raises once it has died, or was killed here."""
+"""What waiting for a process raises once it has crashed, or was killed here."""
 
 PIECE_BYTES = 4 << 20
 """Images are handed over in pieces of that size; most are one."""
@@ -31,7 +32,7 @@ _ENVIRONMENT = {"OMP_THREAD_LIMIT": "1", "OPENBLAS_NUM_THREADS": "1"}
 """One core per worker: libraries that start a thread per core only get in each other's way."""
 
 
-class CardTimeout(Exception):
+class CardTimeout(EndpointError):
     """An image took longer than allowed without computing much: stuck, or the machine is overloaded."""
 
 
@@ -67,7 +68,7 @@ class WorkerProcess:
         try:
             self._process = psutil.Process(pid)
         except psutil.NoSuchProcess:
-            raise BrokenProcessPool("died as soon as it was open") from None
+            raise BrokenProcessPool("crashed as soon as it was open") from None
         self._cpu_s = self._computed_s()  # what opening took is on no image's account
         self.usable = True
 
@@ -84,7 +85,7 @@ class WorkerProcess:
             )  # one process takes them in turn; if it ends, so does the reading
         reading = self._call(read_image, last, get_thumb, says_valid)
         try:
-            for _ in range(self._looks()):
+            for _ in range(self._polls()):
                 await asyncio.wait({reading}, timeout=_LOOK_EVERY_S)
                 if reading.done():
                     return self._recent(reading.result()).answer
@@ -115,8 +116,8 @@ class WorkerProcess:
     def _call(self, function: Any, *arguments: Any) -> asyncio.Future[Any]:
         return asyncio.wrap_future(self._executor.submit(function, *arguments))
 
-    def _looks(self) -> int:
-        """The time of an image in looks at its process: time in which the server itself stood still is no look."""
+    def _polls(self) -> int:
+        """The time of an image in polls of its process: time in which the server itself stood still is no poll."""
         return math.ceil(self._bounds.card_timeout_s / _LOOK_EVERY_S)
 
     def _uses_too_much(self) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import psutil
 
 from endpoint.answers import ImageAnswer, answer_of
+from endpoint.errors import EndpointError
 
 if TYPE_CHECKING:
     from endpoint.answers import Card
@@ -33,7 +34,7 @@ MakeReader = str | Callable[[], Reader]
 """The reader's class or a function that makes one; as text, its importable name ("package.module:Name")."""
 
 
-class ReaderFailed(Exception):
+class ReaderFailed(EndpointError):
     """The reader broke on an image. The message says what broke and where, never what stood on the card."""
 
 

@@ -35,7 +35,7 @@ class FolderFiles(AbstractFileSystem):
 
     @contextmanager
     def read_ends(self) -> Iterator[None]:
-        """Within it the ends of all files are there: DuckDB asks for a few at a time, too slow for a year of nights."""
+        """Within it the ends of all files are there: DuckDB asks for a few at a time, too slow for a year of runs."""
         with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
             ends = pool.map(lambda file: read_end(self._at(file[0]), file[1]), self._sizes_bytes.items())
             self._ends = dict(zip(self._sizes_bytes, ends, strict=True))

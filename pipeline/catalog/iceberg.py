@@ -111,7 +111,7 @@ def register(catalog: Catalog, namespace: str, folder: Folder, run_ids: Sequence
 
 
 def _register_run(tables: Mapping[str, _OneTable], folder: Folder, receipt: Receipt) -> None:
-    """All files are looked at before the first table changes; `runs` is last, for it says that the others are done."""
+    """All files are checked before the first table changes; `runs` is last, for it says that the others are done."""
     sources = {
         name: [
             file_source(folder, file["path"])

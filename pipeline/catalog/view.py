@@ -1,4 +1,4 @@
-"""A view: its name, a comment for those who look at the database, and its query in DuckDB's SQL."""
+"""A view: its name, a comment for those who read the database, and its query in DuckDB's SQL."""
 
 from __future__ import annotations
 

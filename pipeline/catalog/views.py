@@ -151,7 +151,7 @@ def _with_tables(folder: Folder, files: _Files, scratch: str, names: Collection[
 
     connection = duckdb.connect(config={**_CLOSED, "temp_directory": scratch})
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET parquet_metadata_cache = true")  # each view looks at every file again
+    connection.execute("SET parquet_metadata_cache = true")  # each view opens every file again
     with _reachable(connection, folder, files) as root:
         for name in names:
             table = TABLES[name]

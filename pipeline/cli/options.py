@@ -51,7 +51,7 @@ _HIDDEN_RUNNER_OPTIONS = frozenset({"-h", "--help"})
 _EXPERIMENTS = (
     # else Beam asks pip at each launch what is installed on this machine, for the workers' log: half a second and more
     "--experiments=disable_logging_submission_environment",
-    # else a worker hands on what a step gives by 10 MB, held several times over: 27 MB for a night of 300,000 images
+    # else a worker hands on what a step gives by 10 MB, held several times over: 27 MB for a run of 300,000 images
     f"--experiments={BUFFER_LIMIT}",
 )
 """Of several values of one experiment Beam takes the first, so a user's own goes before these."""
@@ -67,7 +67,7 @@ def parse_run(command: str, description: str, arguments: Sequence[str]) -> tuple
 
 
 def refuse_overlap(settings: Settings) -> None:
-    """See whether the tables would be taken for images: more of them each night, and no end of them in a watch.
+    """See whether the tables would be taken for images: more of them each run, and no end of them in a watch.
 
     Raises:
         UsageError: an input holds the output.

@@ -11,9 +11,9 @@ from cardbeam.storage.uris import redact
 
 CONTROLS = "".join(map(chr, (*range(0x01, 0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F))))
 """Control characters but line feed and tab, and those that turn the direction of what follows."""
-PICTURES = "".join(chr(0x2400 + ord(letter)) if letter < " " else "\ufffd" for letter in CONTROLS)
+SYMBOLS = "".join(chr(0x2400 + ord(letter)) if letter < " " else "\ufffd" for letter in CONTROLS)
 """What is shown for each: its Unicode picture, where there is one."""
-_TABLE = str.maketrans(CONTROLS, PICTURES)
+_TABLE = str.maketrans(CONTROLS, SYMBOLS)
 
 
 def plain(text: str) -> str:

@@ -36,7 +36,7 @@ class _Step:
 
 
 @dataclass(slots=True)
-class Ending:
+class Shutdown:
     """Whether a signal came, and which."""
 
     number: int | None = None
@@ -53,7 +53,7 @@ class _State:
 
     status: int | None = None
     """The exit status of a command that ends in order, where it is not the signal's."""
-    ending: Ending = field(default_factory=Ending)
+    ending: Shutdown = field(default_factory=Shutdown)
     steps: list[_Step] = field(default_factory=list)
     cleanups: list[Callable[[], None]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -93,7 +93,7 @@ def handled_signals(blocked: frozenset[signal.Signals], status: int | None = Non
 
 
 @contextmanager
-def ending_in_order(act: Callable[[int], None], within_s: float = 0.0) -> Iterator[Ending]:
+def ending_in_order(act: Callable[[int], None], within_s: float = 0.0) -> Iterator[Shutdown]:
     """Have the first signal call `act` with its number, in a thread of its own, instead of ending the process.
 
     The process ends `within_s` after the signal at the latest. Of nested blocks, the inner one acts first.

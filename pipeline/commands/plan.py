@@ -33,7 +33,7 @@ class Plan:
     duplicates: int
     to_call: int
     possible_duplicates: int
-    """Of those to call, how many are of the same size as another: only reading tells whether they are copies."""
+    """Of those to call, how many are of the same size as another: only reading tells whether they are duplicates."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -91,7 +91,7 @@ def _lines(plan: Plan, rate: RateSettings) -> Iterator[str]:
     yield f"skipped          {plan.answered_before:>12,}"
     yield f"duplicates       {plan.duplicates:>12,}"
     yield f"to call, at most {plan.to_call:>12,}" + (
-        f"  ({plan.possible_duplicates:,} share their size with another and may be copies)"
+        f"  ({plan.possible_duplicates:,} share their size with another and may be duplicates)"
         if plan.possible_duplicates
         else ""
     )

@@ -30,7 +30,7 @@ _ADVICE = "unfinished: its process is gone; the next launch over this --output p
 
 @dataclass(frozen=True, slots=True)
 class RunsSettings:
-    """Which output is looked at."""
+    """Which output is shown."""
 
     output: str = option("", help="The output folder of the runs.")
     stop: str = option(

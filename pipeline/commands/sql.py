@@ -21,7 +21,7 @@ from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.layered_options import layer
 from pipeline.cli.options import add_config, known_options
 from pipeline.cli.parser import Parser
-from pipeline.cli.plain_text import CONTROLS, PICTURES
+from pipeline.cli.plain_text import CONTROLS, SYMBOLS
 from pipeline.cli.private_folder import private_folder
 from pipeline.cli.program import program
 
@@ -177,7 +177,7 @@ def _neutral(name: str, kind: str) -> str:
     column = '"' + name.replace('"', '""') + '"'
     if _PLAIN.fullmatch(kind):
         return column
-    text = f"translate(CAST({column} AS VARCHAR), {_sql_text(CONTROLS)}, {_sql_text(PICTURES)})"
+    text = f"translate(CAST({column} AS VARCHAR), {_sql_text(CONTROLS)}, {_sql_text(SYMBOLS)})"
     return f"CASE WHEN regexp_matches({text}, '^[-=+@\\t]') THEN chr(39) || {text} ELSE {text} END AS {column}"
 
 

@@ -30,7 +30,7 @@ RUNNING, DEAD = "running", "dead"
 
 @dataclass(frozen=True, slots=True)
 class StatusSettings:
-    """Which run is looked at, and how often."""
+    """Which run is shown, and how often."""
 
     output: str = option("", help="The output folder of the run.")
     run_id: str = option("", help="Name of the run; default the newest.")

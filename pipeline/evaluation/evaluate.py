@@ -74,11 +74,11 @@ def _partner(card: TrueCard, documents: Iterable[_Document], taken: set[int]) ->
 
 
 def _score(number: int, card: TrueCard, name: str, document: _Document | None) -> FieldScore:
-    said = document or {}
-    value = said.get(f"{name}_text", said.get(name))
-    document_type = card.document_type or said.get("type", "")
-    confidence = said.get(f"{name}_confidence")
-    return score(number, document_type, name, truth=card.values[name], said=value, confidence=confidence)
+    fields = document or {}
+    value = fields.get(f"{name}_text", fields.get(name))
+    document_type = card.document_type or fields.get("type", "")
+    confidence = fields.get(f"{name}_confidence")
+    return score(number, document_type, name, truth=card.values[name], stated_text=value, confidence=confidence)
 
 
 def _cost(connection: DuckDBPyConnection) -> float | None:

@@ -61,9 +61,9 @@ def plot_reliability(bins: Sequence[Bin]) -> str:
     figure, axes = drawn(3.0)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
     most = max(one.n for one in bins)
-    told, right = [one.told for one in bins], [one.right for one in bins]
-    axes.plot(told, right, color=BLUE, linewidth=1)
-    axes.scatter(told, right, [20 + 120 * one.n / most for one in bins], color=BLUE, zorder=3)
+    stated, right = [one.stated for one in bins], [one.right for one in bins]
+    axes.plot(stated, right, color=BLUE, linewidth=1)
+    axes.scatter(stated, right, [20 + 120 * one.n / most for one in bins], color=BLUE, zorder=3)
     axes.set(xlabel="mean confidence", ylabel="share right", xlim=(0, 1.05), ylim=(-0.05, 1.05))
     return svg(figure, "reliability")
 

@@ -47,10 +47,10 @@ class FieldScore:
 
 
 def score(
-    card: int, document_type: str, field: str, *, truth: str, said: str | None, confidence: float | None
+    card: int, document_type: str, field: str, *, truth: str, stated_text: str | None, confidence: float | None
 ) -> FieldScore:
     """Hold one value against the truth: spaces, and how a date is written, make no difference."""
-    expected, found = normal(truth), normal(said or "")
+    expected, found = normal(truth), normal(stated_text or "")
     edits = Levenshtein.distance(found, expected)
     return FieldScore(
         card, document_type, field, _result(expected, found, edits), edits, len(expected), confidence if found else None
@@ -112,7 +112,7 @@ class Bin:
     low: float
     high: float
     n: int
-    told: float
+    stated: float
     right: float
 
 
@@ -127,7 +127,7 @@ def reliability(readings: Iterable[tuple[float, bool]]) -> list[Bin]:
             EDGES[index],
             ends[index],
             len(held),
-            sum(told for told, _ in held) / len(held),
+            sum(stated for stated, _ in held) / len(held),
             sum(is_right for _, is_right in held) / len(held),
         )
         for index, held in sorted(bins.items())
@@ -137,7 +137,7 @@ def reliability(readings: Iterable[tuple[float, bool]]) -> list[Bin]:
 def calibration_error(bins: Sequence[Bin]) -> float:
     """Expected calibration error: the mean distance of confidence and share right, weighed by readings."""
     readings = sum(one.n for one in bins)
-    return sum(one.n * abs(one.told - one.right) for one in bins) / readings if readings else 0.0
+    return sum(one.n * abs(one.stated - one.right) for one in bins) / readings if readings else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def tables_of(found: Evaluation, precision: float) -> Iterator[Table]:
     yield Table(
         f"Calibration (expected calibration error {calibration_error(bins):.3f})",
         ("confidence", "values", "mean confidence", "share right"),
-        tuple((f"{one.low:.2f} to {one.high:.2f}", one.n, round(one.told, 3), round(one.right, 3)) for one in bins),
+        tuple((f"{one.low:.2f} to {one.high:.2f}", one.n, round(one.stated, 3), round(one.right, 3)) for one in bins),
     )
     yield Table(
         f"Lowest confidence to accept, for a precision of {precision:g}",
@@ -83,8 +83,8 @@ def _overview(found: Evaluation) -> Table:
 
 def _types(found: Evaluation) -> Table:
     counts: dict[tuple[str, str], int] = {}
-    for true, said in found.types:
-        key = (true or "(not told)", said or "(no document)")
+    for true, stated_text in found.types:
+        key = (true or "(not told)", stated_text or "(no document)")
         counts[key] = counts.get(key, 0) + 1
     rows = tuple((*key, count) for key, count in sorted(counts.items()))
     return Table("Types", ("true type", "type read", "cards"), rows, texts=2)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from cardbeam.config.settings import Settings
 from cardbeam.run_state.stop_signal import interrupted, stop_run
 from cardbeam.storage.folder import Folder
-from pipeline.cli.signals import Ending, ending_in_order, exit_status_of_signal
+from pipeline.cli.signals import Shutdown, ending_in_order, exit_status_of_signal
 
 _PUBLISHES_WITHIN_S = 30.0
 """So long the tables and the receipt may take, once the last call has ended. The next launch makes what is missing."""
@@ -21,7 +21,7 @@ def ends_within_s(settings: Settings) -> float:
 
 
 @contextmanager
-def stopped_by_signals(folder: Folder, run_id: str, within_s: float = 0.0) -> Iterator[Ending]:
+def stopped_by_signals(folder: Folder, run_id: str, within_s: float = 0.0) -> Iterator[Shutdown]:
     """Have the first signal stop the run, which then ends as one that ran out of its quota does."""
 
     def stop(number: int) -> None:

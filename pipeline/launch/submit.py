@@ -84,8 +84,8 @@ def accepted_job(
     until_s = clock() + _ACCEPTED_WITHIN_S
     while (state := result.state) in _NOT_YET:
         if clock() > until_s:
-            raise NotAccepted(f"job {job_id} is {state} after {_ACCEPTED_WITHIN_S:.0f} s. Look at the runner's log")
+            raise NotAccepted(f"job {job_id} is {state} after {_ACCEPTED_WITHIN_S:.0f} s. See the runner's log")
         sleep(_POLL_S)
     if state in _FAILED:
-        raise NotAccepted(f"job {job_id} is {state}. Look at the runner's log")
+        raise NotAccepted(f"job {job_id} is {state}. See the runner's log")
     return str(job_id)

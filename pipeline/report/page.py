@@ -1,4 +1,4 @@
-"""`report`: one page about a run, to look at in the morning, and the list of all runs.
+"""`report`: one page about a run, to read in the morning, and the list of all runs.
 
 Made from the receipt and the tables; it shows counts, quantiles and ids, and nothing that was read from a card.
 """

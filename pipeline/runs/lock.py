@@ -1,4 +1,4 @@
-"""The lock of an output: one command writes to it at a time, and the lock of a dead one is taken over.
+"""The lock of an output: one command writes to it at a time, and the lock of a killed one is taken over.
 
 Two runs at once would pay for the same image twice and send at twice the rate. The lock belongs to the run: its
 launching process renews it, and its workers keep it by their heartbeats (see `cardbeam.run_state.run_lock`). On a
@@ -179,7 +179,7 @@ def _object_lock(lock: _Lock, when_orphaned: Callable[[Folder], None], when_lost
 
 
 def _take(lock: _Lock, when_orphaned: Callable[[Folder], None], sleep: Callable[[float], None] = time.sleep) -> None:
-    """Take the lock: a free one, one that comes free while it is watched, or one whose owner is dead."""
+    """Take the lock: a free one, one that comes free while it is watched, or one whose owner was killed."""
     for _ in range(_TRIES):
         silent = _silent_lock(lock.folder, sleep)
         when_orphaned(lock.folder)

@@ -80,6 +80,6 @@ def _bar(bar: tqdm) -> Callable[[Status], None]:  # type: ignore[type-arg]  # ge
     def show(status: Status) -> None:
         bar.total = status.found
         bar.n = status.answered_before + sum(status.completed.values())
-        bar.set_postfix_str(f"{status.rate_per_s:.1f} calls/s, {status.completed['failed']:,} dead")
+        bar.set_postfix_str(f"{status.rate_per_s:.1f} calls/s, {status.completed['failed']:,} failed")
 
     return show

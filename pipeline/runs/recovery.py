@@ -85,7 +85,7 @@ def _closed(folder: Folder, run_id: str) -> Receipt:
         ) from error
     requests = receipt.requests
     _LOG.info(
-        "run %s: %s, %d found, %d answered, %d dead, %d deferred",
+        "run %s: %s, %d found, %d answered, %d failed, %d deferred",
         run_id,
         receipt.status,
         *(

@@ -57,7 +57,7 @@ class RecordCounter:
     _called_at_s: dict[int, int] = field(default_factory=dict)
     _warned: set[str] = field(default_factory=set)
     _journal_from_us: int | None = None
-    """When the first record was made that the journal holds, or held when it was looked at."""
+    """When the first record was made that the journal holds, or held when it was read."""
 
     def poll(self, now_s: float) -> Status:
         """How the run stands now."""
@@ -136,7 +136,7 @@ def _words(run: Run, status: Status) -> Iterator[str]:
         yield "listing the inputs"
         return
     yield f"{done:,} of {status.found:,}" if status.found is not None else f"{done:,} so far"
-    yield f"{status.completed['succeeded']:,} answered, {status.completed['failed']:,} dead"
+    yield f"{status.completed['succeeded']:,} answered, {status.completed['failed']:,} failed"
     allowed = f" of {run.allowed_per_s:g}" if run.allowed_per_s else ""
     yield f"{status.rate_per_s:.1f}{allowed} calls/s"
     if status.left is not None and status.rate_per_s:

@@ -103,9 +103,9 @@ def _meet() -> None:
 
 
 def _first_time() -> bool:
-    note = _notes() / "died-once"
-    first = not note.exists()
-    note.touch()
+    record = _notes() / "died-once"
+    first = not record.exists()
+    record.touch()
     return first
 
 

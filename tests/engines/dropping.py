@@ -29,7 +29,7 @@ class Seen:
     largest_files: int = 0
     _read: set[str] = field(default_factory=set)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Read the files that are new in the receipts."""
         receipts = [read_receipt(self.folder, run_id) for run_id in ended_runs(self.folder)]
         paths = [file["path"] for one in receipts if one for file in one.files if file["path"].startswith(TABLE)]
@@ -66,15 +66,15 @@ def beside(work: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def beside_again(look: Callable[[], None]) -> Iterator[None]:
+def beside_again(poll: Callable[[], None]) -> Iterator[None]:
     """Do something again and again beside the block."""
     over = threading.Event()
 
-    def looks() -> None:
+    def polls() -> None:
         while not over.wait(LOOK_S):
-            look()
+            poll()
 
-    with beside(looks):
+    with beside(polls):
         try:
             yield
         finally:

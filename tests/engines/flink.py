@@ -91,7 +91,7 @@ class FlinkCluster:
         write_config(self.folder, self._rest_port, self._rpc_port, self._slots)
         self._worker_options = worker_options(self.folder / "tmp", installs=not self._stands_ready)
         try:
-            self._job_manager = self._start("job-manager", _JOB_MANAGER, "256m", *self._told)
+            self._job_manager = self._start("job-manager", _JOB_MANAGER, "256m", *self._options)
             self._wait("the job manager", lambda: self.rest("/overview") is not None)
             for _ in range(self._count):
                 self.start_task_manager()
@@ -111,7 +111,7 @@ class FlinkCluster:
         """One more; back when the job manager knows it."""
         self._started += 1
         name = f"task-manager-{self._started}"
-        message = [*self._told, "-D", f"taskmanager.resource-id={name}"]
+        message = [*self._options, "-D", f"taskmanager.resource-id={name}"]
         self.task_managers.append(self._start(name, _TASK_MANAGER, "384m", *message))
         self._wait(name, lambda: name in self._known())
 
@@ -175,7 +175,7 @@ class FlinkCluster:
         return [manager["id"] for manager in text["taskmanagers"]] if text else []
 
     @property
-    def _told(self) -> list[str]:
+    def _options(self) -> list[str]:
         return ["--configDir", str(self.folder / "conf")]
 
     def _start_job_service(self) -> list[str]:

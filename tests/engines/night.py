@@ -228,9 +228,9 @@ def main(arguments: Sequence[str]) -> int:
                 latency_s=asked.latency_s,
             )
     print(night.report())
-    if problems := [*night.validate(), *night.problems_in_time()]:
-        print("not kept: " + ", ".join(problems))
-    return 1 if problems else 0
+    if failures := [*night.validate(), *night.problems_in_time()]:
+        print("not kept: " + ", ".join(failures))
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Soak:
     ends: list[int] = field(default_factory=list)
     end_s: float = 0.0
     """From the last response, or SIGTERM if that is later, to the end of the watch."""
-    problems: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     counts: dict[str, object] = field(default_factory=dict)
 
 
@@ -147,7 +147,7 @@ def soak(scratch: Path, options: Sequence[str], asked: Asked) -> Soak:
             began_s, drawn = time.monotonic(), scratch / "drawn"
             with beside(lambda: _drop(drawn, inputs, asked, dropped)), beside(lambda: _outage(endpoint, asked)):
                 _attend(watch, endpoint, result, scratch, began_s)
-            _settle(watch, endpoint, result, output, dropped)
+            _wait_for_rest(watch, endpoint, result, output, dropped)
             signalled_s = time.monotonic()
             watch.ends.append(watch.end())
             result.end_s = time.monotonic() - max(signalled_s, endpoint.last_s)
@@ -215,7 +215,7 @@ def _attend(watch: _Watch, endpoint: SoakEndpoint, result: Soak, scratch: Path, 
         time.sleep(0.5)
 
 
-def _settle(
+def _wait_for_rest(
     watch: _Watch, endpoint: SoakEndpoint, result: Soak, output: Path, dropped: dict[tuple[str, ...], str]
 ) -> None:
     """Wait until each image has its row or dead letter, and each that has healed its row; for a time, at the most."""
@@ -291,7 +291,7 @@ def _check(result: Soak, endpoint: SoakEndpoint, output: Path, dropped: dict[tup
         "launches beyond the kills": max(0, result.launches - expected) if not result.asked.kill_every_s else 0,
     }.items():
         if found:
-            result.problems.append(f"{problem}: {found}")
+            result.failures.append(f"{problem}: {found}")
     healed_s = [
         endpoint.answered_s[key] - endpoint.first_s[key] - SICK_FOR_S
         for key in endpoint.answered_s
@@ -352,7 +352,7 @@ def say(result: Soak) -> Iterator[str]:
     yield f"asked {asdict(result.asked)}"
     yield from (f"{name}: {value}" for name, value in result.counts.items())
     yield f"launches {result.launches}, ends {result.ends}; from the last response to the end {result.end_s:.1f} s"
-    yield f"problems: {result.problems or 'none'}"
+    yield f"problems: {result.failures or 'none'}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -388,7 +388,7 @@ def main(arguments: Sequence[str]) -> int:
         with RUNNERS[given.runner](scratch / "engine") as engine:
             result = soak(scratch, [*engine, "--max_requests_per_second=20", *options], asked)
     print("\n".join(say(result)))
-    return 1 if result.problems else 0
+    return 1 if result.failures else 0
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.pipeline.killing import answer
-from tests.servers import Answer, CardServer, Fault, failure
+from tests.servers import Answer, CardServer, InjectedFault, failure
 from tests.wire import Received
 
 LATENCY_S = 0.3
@@ -106,7 +106,7 @@ class SoakEndpoint:
         try:
             self._down.wait(LATENCY_S if kind not in ("stall", "slow") else _STALLS_FOR_S if kind == "stall" else 2.0)
             if self._down.is_set():
-                return Answer(fault=Fault.RESET)
+                return Answer(fault=InjectedFault.RESET)
             response = self._response(kind, got)
         finally:
             with self._lock:
@@ -132,10 +132,10 @@ class SoakEndpoint:
         if kind == "garbage":
             return Answer(b"<html>a proxy's page</html>", headers={"Content-Type": "text/html"})
         if kind in ("reset", "stall"):
-            return Answer(fault=Fault.RESET)
+            return Answer(fault=InjectedFault.RESET)
         response = answer(got, 0.0)
         if kind == "truncated":
-            return Answer(response.body, headers=response.headers, fault=Fault.TRUNCATE)
+            return Answer(response.body, headers=response.headers, fault=InjectedFault.TRUNCATE)
         with self._lock:
             now_s = time.monotonic()
             self.successes[got.key] += 1

@@ -29,5 +29,5 @@ def test_a_minute_of_it(tmp_path: Path) -> None:
         pairs=False,
     )
     result = soak(tmp_path, [prism, "--max_requests_per_second=20", "--poll_interval_s=1"], asked)
-    assert result.problems == [], "\n".join(say(result))
+    assert result.failures == [], "\n".join(say(result))
     assert (result.counts["rows"], len(result.samples), result.launches >= 3) == (90, 4, True)

@@ -29,7 +29,7 @@ _DISTRICTS = (("Quận Mẫu", 5), ("Huyện Thử", 3), ("Thị xã Ví Dụ", 
 _SURNAMES, _GIVEN = ("Nguyễn", "Trần", "Đặng"), ("Văn Mẫu", "Thị Thử", "Minh Ví Dụ")
 _ASCII = str.maketrans("ễầặẫịửíụĐ", "eaaaiuiuD")
 _WARNINGS = {"0": "Successful", "2": "The picture is a photocopy version of the id card"}
-_COUNTED = {"succeeded": "succeeded", "dead_lettered": "failed"}
+_STATUS_OF_COUNT = {"succeeded": "succeeded", "dead_lettered": "failed"}
 _FAILURES = (
     ("error_1", "The photo does not contain content", False),
     ("unreadable_image", "Not a whole image or PDF that can be sent", False),
@@ -159,7 +159,7 @@ def write_run(folder: LocalFolder, run_id: str, records: Iterable[JournalRecord]
     """A whole run, as its last stage leaves it."""
     records = list(records)
     parts, files = write_tables(folder, run_id, records)
-    outcomes = {name: sum(record.outcome == status for record in records) for name, status in _COUNTED.items()}
+    outcomes = {name: sum(record.outcome == status for record in records) for name, status in _STATUS_OF_COUNT.items()}
     settings = Settings(
         InputSettings(("s3://photos/2026/11/**/*.jpg",)),
         EndpointSettings(),

@@ -36,12 +36,12 @@ def test_a_moved_output_works_from_its_new_place(
     """Nothing is paid again, and tables, report, status and the old receipt are there."""
     images = draw_all(tmp_path / "in", draw, 3)
     with CardServer(lambda got: success(("passport", {"id": got.key[:12]}))) as server:
-        told = [images, f"--endpoint_url={server.base_url}"]
-        assert main(["backfill", *told, f"--output={tmp_path}/out", "--run_id=first"]) == 0
+        shown = [images, f"--endpoint_url={server.base_url}"]
+        assert main(["backfill", *shown, f"--output={tmp_path}/out", "--run_id=first"]) == 0
         shutil.move(tmp_path / "out", tmp_path / "moved")
         draw_all(tmp_path / "in", draw, 4)
         moved = f"--output={tmp_path}/moved"
-        assert main(["backfill", *told, moved, "--run_id=second"]) == 0
+        assert main(["backfill", *shown, moved, "--run_id=second"]) == 0
         assert len(server.received) == 4
     assert query(tmp_path / "moved", "SELECT count(*), count(DISTINCT item_id) FROM passport") == [(4, 4)]
     capsys.readouterr()
@@ -68,8 +68,8 @@ def test_an_output_of_an_older_format_is_refused_by_name(
             ["sql", old, "SELECT 1"],
         ):
             assert main(command) == 4, command
-            assert "runs/old/" in (said := capsys.readouterr().err)
-            assert "is of an older format, that this version does not read" in said
+            assert "runs/old/" in (stated := capsys.readouterr().err)
+            assert "is of an older format, that this version does not read" in stated
         assert server.received == []
     found = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
     assert {path: found[path] for path in before} == before

@@ -17,7 +17,7 @@ import trustme
 from PIL import Image
 
 from cardbeam.storage.web import HttpSourceError, describe_web, read_web
-from tests.misbehaviour import ALL, NO_ANSWER, STILL_RIGHT, TOO_SLOW, Answers
+from tests.misbehaviour import ALL, NO_ANSWER, STILL_RIGHT, TOO_SLOW, ScriptedResponses
 from tests.pipeline import cli
 from tests.raw_server import RawServer, Request
 from tests.servers import success
@@ -59,7 +59,7 @@ def answer_of(name: str) -> bytes:
 def endpoint(ways: dict[str, str]) -> RawServer:
     def answer(connection: Any, request: Request) -> None:
         name = request.body.partition(b"NAME=")[2].partition(b";")[0].decode()
-        answers = Answers(answer_of(name), answer_of(SOMEBODY_ELSE))
+        answers = ScriptedResponses(answer_of(name), answer_of(SOMEBODY_ELSE))
         misbehave = ALL.get(ways.get(name, ""))
         if misbehave is None:
             connection.sendall(answers.right)
@@ -106,7 +106,9 @@ def web_server(ways: dict[str, str], tls: ssl.SSLContext | None) -> RawServer:
 
     def answer(connection: Any, request: Request) -> None:
         name = Path(request.target).stem
-        answers = Answers(image_of(name), image_of(SOMEBODY_ELSE), f'ETag: "{name}"\r\n', 'ETag: "another"\r\n')
+        answers = ScriptedResponses(
+            image_of(name), image_of(SOMEBODY_ELSE), f'ETag: "{name}"\r\n', 'ETag: "another"\r\n'
+        )
         misbehave = ALL.get(ways.get(name, ""))
         if misbehave is not None:
             misbehave(connection, answers)

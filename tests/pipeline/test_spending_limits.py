@@ -55,10 +55,10 @@ def test_a_run_never_costs_more_than_it_may(tmp_path: Path, draw: Callable[..., 
         return answer(got)
 
     with CardServer(sometimes) as server:
-        told = [images, f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}", "--price_per_call=0.1"]
-        first = backfill.main([*told, "--max_cost=1.25", "--max_requests_per_second=0", "--run_id=first"])
+        shown = [images, f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}", "--price_per_call=0.1"]
+        first = backfill.main([*shown, "--max_cost=1.25", "--max_requests_per_second=0", "--run_id=first"])
         assert (first, billed[0]) == (3, 12)
-        assert backfill.main([*told, "--max_requests_per_second=0", "--run_id=second"]) == 0
+        assert backfill.main([*shown, "--max_requests_per_second=0", "--run_id=second"]) == 0
     receipt = receipt_of(tmp_path / "out", "first")
     assert (receipt["status"], receipt["stopped_by"], receipt["cost"]) == ("budget", "max_cost", 1.2)
     assert cli.query(tmp_path / "out", "SELECT count(*) FROM passport") == [(30,)]
@@ -76,9 +76,9 @@ def test_nothing_is_in_flight_when_the_window_ends(tmp_path: Path, draw: Callabl
 
     with CardServer(slowly) as server:
         until = datetime.now().astimezone() + timedelta(seconds=20)
-        told = [images, f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}", "--timeout_s=2"]
-        told += ["--max_requests_per_second=8", "--run_id=first", f"--until={until.isoformat(timespec='seconds')}"]
-        status = backfill.main(told)  # in this process: a new one takes longer than that to begin on a busy machine
+        shown = [images, f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}", "--timeout_s=2"]
+        shown += ["--max_requests_per_second=8", "--run_id=first", f"--until={until.isoformat(timespec='seconds')}"]
+        status = backfill.main(shown)  # in this process: a new one takes longer than that to begin on a busy machine
     receipt = receipt_of(tmp_path / "out", "first")
     assert (status, receipt["status"], receipt["stopped_by"]) == (3, "time_window", "until")
     assert 0 < len(ended_s) < 300

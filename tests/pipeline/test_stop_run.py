@@ -39,15 +39,15 @@ def test_a_backfill_stops(
         assert runs.main([f"--output={tmp_path}/out", "--stop=first"]) == 0
 
     with CardServer(answer) as server:
-        told = [f"--input={tmp_path}/in/*.jpg", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
+        shown = [f"--input={tmp_path}/in/*.jpg", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
         operator = threading.Thread(target=stop)
         operator.start()
-        status = backfill.main([*told, "--max_requests_per_second=5", "--run_id=first"])
+        status = backfill.main([*shown, "--max_requests_per_second=5", "--run_id=first"])
         operator.join()
         sent, last_s = len(server.received), max(got.at_s for got in server.received)
         assert last_s - stopped_s[0] < STOPS_WITHIN_S
         assert 10 <= sent < 100
-        assert backfill.main([*told, "--max_requests_per_second=0", "--run_id=second"]) == 0
+        assert backfill.main([*shown, "--max_requests_per_second=0", "--run_id=second"]) == 0
     receipt = read_receipt(LocalFolder(f"{tmp_path}/out"), "first")
     assert receipt is not None
     assert (status, receipt.status, receipt.stopped_by, receipt.reconciled) == (130, "interrupted", "stopped", True)

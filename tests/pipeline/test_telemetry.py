@@ -49,8 +49,8 @@ def test_a_backfill_sends_every_metric(tmp_path: Path, draw: Callable[..., bytes
         return success(("passport", {"id": "B1"}))
 
     with CardServer(answer) as server:
-        told = [f"--input={tmp_path}/in/*.jpg", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
-        assert backfill.main([*told, "--price_per_call=0.5", "--max_requests_per_second=20"]) == 0
+        shown = [f"--input={tmp_path}/in/*.jpg", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
+        assert backfill.main([*shown, "--price_per_call=0.5", "--max_requests_per_second=20"]) == 0
     found = receiver.found
     assert set(telemetry.NAMES) == set(found)
     assert receiver.services == {"cardbeam"}

@@ -231,13 +231,13 @@ def test_a_short_response_may_hold_any_number_of_values() -> None:
 @given(st.text(min_size=1, max_size=20))
 def test_bad_response_says_what_is_wrong_and_quotes_nothing(text: str) -> None:
     """The message of a BadReply is one of ours, made for its case: it never holds a part of the response."""
-    said = {
+    stated = {
         json.dumps(text): "the response is JSON, but not an object",
         json.dumps({"x": text}): "the response has no errorCode",
         json.dumps({"errorCode": "0", "data": text}): "the response's data is neither a list nor an object",
         f"<{text}": "the response is not JSON",
     }
-    for body, message in said.items():
+    for body, message in stated.items():
         with pytest.raises(BadResponse) as raised:
             parse_response(body.encode())
         assert str(raised.value) == message

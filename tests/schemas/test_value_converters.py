@@ -86,11 +86,11 @@ def test_what_is_lost_from_a_column_is_named(kind: Kind, values: list[object]) -
 @given(kind=KINDS, values=COLUMNS)
 def test_values_are_read_alone_as_among_others(kind: Kind, values: list[object]) -> None:
     """The cells of a column are those of its values read one at a time."""
-    together = read_values(kind, values)
+    batched = read_values(kind, values)
     alone = [read_values(kind, [value]) for value in values]
-    for number, array in enumerate(together.arrays):
+    for number, array in enumerate(batched.arrays):
         assert array.to_pylist() == [cells.arrays[number][0].as_py() for cells in alone]
-    assert together.invalid_rows == tuple(row for row, cells in enumerate(alone) if cells.invalid_rows)
+    assert batched.invalid_rows == tuple(row for row, cells in enumerate(alone) if cells.invalid_rows)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from cardbeam.storage.object_store import connect
 from tests.pipeline import cli
 from tests.pipeline.killing import Kills, answer, backfill_arguments, draw_images, kill_everything, say
 from tests.servers import CardServer
-from tests.stores.proxy import Fault, FaultProxy, StoreRequest
+from tests.stores.proxy import FaultProxy, InjectedFault, StoreRequest
 from tests.stores.servers import KINDS, StoreServer
 
 Moment = Callable[[StoreRequest], bool]
@@ -39,12 +39,12 @@ def run_killed_at(moment: Moment, proxy: FaultProxy, command: str, *arguments: s
     """Run a command and kill it when it sends such a request, which the store does not get; whether there was one."""
     children: list[subprocess.Popen[str]] = []
 
-    def kill(request: StoreRequest) -> Fault | None:
+    def kill(request: StoreRequest) -> InjectedFault | None:
         if not moment(request):
             return None
         with suppress(ProcessLookupError):
             os.killpg(children[0].pid, signal.SIGKILL)
-        return Fault.RESET
+        return InjectedFault.RESET
 
     children.append(cli.start(command, *arguments))
     proxy.decide = kill

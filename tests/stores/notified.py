@@ -107,10 +107,10 @@ def measure(scratch: Path, asked: argparse.Namespace, options: Sequence[str]) ->
         engine = running.enter_context(RUNNERS[asked.runner](scratch / "engine"))
         inputs = open_folder(f"{S3.uri}/in")
         inputs.write(first.name, first.read_bytes())
-        looks = running.enter_context(_begun("looking", [f"--input={inputs.root}", *engine, *options]))
-        hear = [f"--notifications=kafka://{broker.secret_address}/{TOPIC}"]
-        hear.append(f"--kafka_config_uri={broker.client_config(scratch / 'client.json')}")
-        hears = running.enter_context(_begun("notification", [f"--input={inputs.root}", *hear, *engine, *options]))
+        polls = running.enter_context(_begun("looking", [f"--input={inputs.root}", *engine, *options]))
+        receive = [f"--notifications=kafka://{broker.secret_address}/{TOPIC}"]
+        receive.append(f"--kafka_config_uri={broker.client_config(scratch / 'client.json')}")
+        hears = running.enter_context(_begun("notification", [f"--input={inputs.root}", *receive, *engine, *options]))
 
         def fall_over() -> None:
             hears.kill()
@@ -119,8 +119,8 @@ def measure(scratch: Path, asked: argparse.Namespace, options: Sequence[str]) ->
             hears.start()
 
         put = dict(_put(others, inputs, asked.over_s, asked.kills, fall_over))
-        _wait(lambda: len(looks.seen.at_s) == len(hears.seen.at_s) == asked.images + 1)
-        for way in (looks, hears):
+        _wait(lambda: len(polls.seen.at_s) == len(hears.seen.at_s) == asked.images + 1)
+        for way in (polls, hears):
             way.end()
             yield way.say(put)
 
@@ -158,11 +158,11 @@ def _again(look: Callable[[], None]) -> Iterator[None]:
     """Look again and again beside the block."""
     over = threading.Event()
 
-    def looks() -> None:
+    def polls() -> None:
         while not over.wait(_LOOK_S):
             look()
 
-    thread = threading.Thread(target=looks, daemon=True)
+    thread = threading.Thread(target=polls, daemon=True)
     thread.start()
     try:
         yield

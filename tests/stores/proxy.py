@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"})
 
 
-class Fault(Enum):
+class InjectedFault(Enum):
     """What goes wrong with one request: HTTP status, whether the store gets it, what is sent back."""
 
     SLOW_DOWN = (503, "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>")
@@ -67,7 +67,7 @@ class FaultProxy:
     def __init__(
         self,
         upstream: str,
-        decide: Callable[[StoreRequest], Fault | None] = lambda request: None,
+        decide: Callable[[StoreRequest], InjectedFault | None] = lambda request: None,
         *,
         speaks_xml: bool = True,
     ) -> None:
@@ -85,13 +85,13 @@ class FaultProxy:
         """Scheme, host and port."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def reset(self, decide: Callable[[StoreRequest], Fault | None] = lambda request: None) -> None:
+    def reset(self, decide: Callable[[StoreRequest], InjectedFault | None] = lambda request: None) -> None:
         """Forget what was seen, and break other requests from now on."""
         with self._lock:
             self._numbers.clear()
             self.seen, self.decide = [], decide
 
-    def take(self, method: str, path: str) -> Fault | None:
+    def take(self, method: str, path: str) -> InjectedFault | None:
         """Note one request; what is to go wrong with it."""
         kind, key = _kind(method, path), _key(path)
         with self._lock:
@@ -150,9 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.proxy.take(self.command, self.path)
-        if fault is Fault.SILENCE:
+        if fault is InjectedFault.SILENCE:
             self.proxy.closing.wait()
-        if fault in (Fault.RESET, Fault.SILENCE):
+        if fault in (InjectedFault.RESET, InjectedFault.SILENCE):
             self._reset()
         elif fault is not None and isinstance(fault.value, tuple):
             status, text = fault.value
@@ -160,10 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             message = _Message(self.command, self.path, dict(self.headers.items()), body)
             response = self._forward(message) if self.proxy.speaks_xml else _put_as_json(message, self._as_upstream)
-            if fault is Fault.LOST_RESPONSE:
+            if fault is InjectedFault.LOST_RESPONSE:
                 self._reset()
             else:
-                self._response(response, is_cut=fault is Fault.TRUNCATED)
+                self._response(response, is_cut=fault is InjectedFault.TRUNCATED)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
 

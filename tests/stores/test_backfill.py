@@ -11,7 +11,7 @@ from tests.pipeline.killing import kill_and_resume
 from tests.servers import Answer, CardServer
 from tests.stores.conftest import Bucket
 from tests.stores.killing import MOMENTS, run_killed_at
-from tests.stores.proxy import Fault
+from tests.stores.proxy import InjectedFault
 from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends
 from tests.wire import Received, key_of
 
@@ -167,7 +167,7 @@ def test_credentials_that_run_out_stop_the_run_and_nothing_dies(ends: Ends, buck
 
     def then_refuse(got: Received) -> Answer:
         if server.calls.total() == 20:
-            bucket.proxy.decide = lambda request: Fault.EXPIRED if "/in/" in request.key else None
+            bucket.proxy.decide = lambda request: InjectedFault.EXPIRED if "/in/" in request.key else None
         return answer(got)
 
     ends.put(hundred)
@@ -189,7 +189,7 @@ def test_one_image_that_is_refused_is_a_dead_letter(
 ):
     contents = {f"{number}.jpg": draw(number) for number in range(5)}
     ends.put(contents)
-    bucket.proxy.reset(lambda request: Fault.DENIED if request.key.endswith("/in/3.jpg") else None)
+    bucket.proxy.reset(lambda request: InjectedFault.DENIED if request.key.endswith("/in/3.jpg") else None)
     assert cli.run("backfill", *ends.arguments(server), "--run_id=first").returncode == 0
     assert [row["code"] for row in ends.rows("dead_letters")] == ["forbidden"]
     assert len(_ids(ends)) == 4
@@ -217,7 +217,9 @@ def test_pairs_by_pattern(ends: Ends, server: CardServer, draw: Callable[..., by
 def test_while_no_journal_can_be_put_nobody_calls(ends: Ends, bucket: Bucket, hundred: dict[str, bytes]):
     latency_s, in_flight = 0.1, 4
     ends.put(hundred)
-    bucket.proxy.reset(lambda request: Fault.SLOW_DOWN if "journal" in request.key and request.kind == "put" else None)
+    bucket.proxy.reset(
+        lambda request: InjectedFault.SLOW_DOWN if "journal" in request.key and request.kind == "put" else None
+    )
     with CardServer(answer_by_content(latency_s), keeps_content=False) as server:
         arguments = ends.arguments(server, f"--max_in_flight={in_flight}")
         stopped = cli.run("backfill", *arguments, "--run_id=first")

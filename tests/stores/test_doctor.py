@@ -9,7 +9,7 @@ import pytest
 from cardbeam.storage.folder import open_folder
 from pipeline.launch.check_setup import FAILED, OK, check_store
 from tests.stores.conftest import Bucket
-from tests.stores.proxy import Fault
+from tests.stores.proxy import InjectedFault
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ def test_all_rights_of_a_run_are_tried(bucket: Bucket) -> None:
 @pytest.mark.parametrize(("kind", "right"), [("list", "list"), ("put", "write"), ("get", "read"), ("delete", "delete")])
 def test_a_refused_right_is_named(bucket: Bucket, kind: str, right: str) -> None:
     """With the exit status of refused credentials."""
-    bucket.proxy.reset(lambda request: Fault.DENIED if request.kind == kind else None)
+    bucket.proxy.reset(lambda request: InjectedFault.DENIED if request.kind == kind else None)
     found = [one for one in check_store(open_folder(f"{bucket.uri}/{uuid4().hex}")) if one.status == FAILED]
     assert f"output: {right}" in [one.check for one in found]
     assert {one.exit_status for one in found} == {5}

@@ -15,7 +15,7 @@ from cardbeam.storage.folder import open_folder
 from pipeline.__main__ import main
 from tests.servers import CardServer
 from tests.stores.conftest import Bucket
-from tests.stores.proxy import Fault, StoreRequest
+from tests.stores.proxy import InjectedFault, StoreRequest
 from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends
 from tests.stores.servers import KINDS
 
@@ -29,7 +29,13 @@ pytestmark = [
 ]
 
 IMAGES = 50
-FAULTS = (Fault.SLOW_DOWN, Fault.RESET, Fault.INTERNAL, Fault.LOST_RESPONSE, Fault.TRUNCATED)
+FAULTS = (
+    InjectedFault.SLOW_DOWN,
+    InjectedFault.RESET,
+    InjectedFault.INTERNAL,
+    InjectedFault.LOST_RESPONSE,
+    InjectedFault.TRUNCATED,
+)
 FAULTS_FOR_GOOD = FAULTS[:3]
 Target = tuple[str, str]
 
@@ -40,18 +46,18 @@ _VARYING = re.compile(r"[0-9a-f]{32}|type=[^/]*|\d{5}\.jpg|\d{8}T\d{6}Z|-\d{6}(?
 class Walk:
     """Breaks one target of a run for good, or each target once; a target is a kind of request and its key."""
 
-    def __init__(self, fault: Callable[[Target, int, int], Fault | None]) -> None:
+    def __init__(self, fault: Callable[[Target, int, int], InjectedFault | None]) -> None:
         self.targets: dict[Target, int] = {}
         self._fault, self._lock = fault, threading.Lock()
 
-    def __call__(self, request: StoreRequest) -> Fault | None:
+    def __call__(self, request: StoreRequest) -> InjectedFault | None:
         target = (request.kind, request.key)
         with self._lock:
             self.targets[target] = self.targets.get(target, 0) + 1
             return self._fault(target, list(self.targets).index(target), self.targets[target])
 
 
-def _nth(number: int, fault: Fault) -> Walk:
+def _nth(number: int, fault: InjectedFault) -> Walk:
     return Walk(lambda target, index, times: fault if index == number else None)
 
 
@@ -91,7 +97,11 @@ def _ids(ends: Ends) -> list[str]:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_each_request_fails_once(
-    bucket: Bucket, backfill: Callable[[Ends], int], server: CardServer, contents: dict[str, bytes], fault: Fault
+    bucket: Bucket,
+    backfill: Callable[[Ends], int],
+    server: CardServer,
+    contents: dict[str, bytes],
+    fault: InjectedFault,
 ):
     ends = new_ends(bucket)
     ends.put(contents)
@@ -103,7 +113,7 @@ def test_each_request_fails_once(
     assert set(server.calls.values()) == {1}
     assert ends.paths("journal", "runs/lock.json") == []
     has_body = [times for (kind, key), times in walk.targets.items() if kind == "get" and "/in/" in key]
-    assert min(has_body if fault is Fault.TRUNCATED else walk.targets.values()) > 1
+    assert min(has_body if fault is InjectedFault.TRUNCATED else walk.targets.values()) > 1
 
 
 def test_each_request_fails_for_good(
@@ -150,7 +160,7 @@ def test_a_store_that_says_nothing_is_given_up(bucket: Bucket, monkeypatch: pyte
     monkeypatch.setenv(RETRY_S_VARIABLE, "1")
     folder = new_ends(bucket).output
     folder.write("file", b"x")
-    bucket.proxy.reset(lambda request: Fault.SILENCE)
+    bucket.proxy.reset(lambda request: InjectedFault.SILENCE)
     uses = (lambda: folder.read("file"), lambda: folder.write("file", b"y"), lambda: list(folder.list("")))
     with ThreadPoolExecutor(len(uses)) as pool:
         for ending in [pool.submit(use) for use in uses]:

@@ -11,7 +11,7 @@ import pytest
 from cardbeam.storage.folder import Folder, StoredFile, open_folder
 from cardbeam.storage.object_store import object_at
 from tests.stores.conftest import Bucket
-from tests.stores.proxy import Fault
+from tests.stores.proxy import InjectedFault
 
 pytestmark = pytest.mark.slow
 
@@ -103,10 +103,16 @@ def test_more_than_a_page_is_listed_whole(folder: Folder):
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault.SLOW_DOWN, Fault.INTERNAL, Fault.RESET, Fault.LOST_RESPONSE, Fault.TRUNCATED],
+    [
+        InjectedFault.SLOW_DOWN,
+        InjectedFault.INTERNAL,
+        InjectedFault.RESET,
+        InjectedFault.LOST_RESPONSE,
+        InjectedFault.TRUNCATED,
+    ],
     ids=lambda fault: fault.name,
 )
-def test_a_fault_that_passes_is_not_noticed(folder: Folder, bucket: Bucket, fault: Fault):
+def test_a_fault_that_passes_is_not_noticed(folder: Folder, bucket: Bucket, fault: InjectedFault):
     bucket.proxy.reset(lambda request: fault if request.number == 1 else None)
     assert folder.create("claim", b"mine")
     folder.write("file", b"x" * 100_000)
@@ -117,8 +123,10 @@ def test_a_fault_that_passes_is_not_noticed(folder: Folder, bucket: Bucket, faul
     assert list(folder.list("")) == []
 
 
-@pytest.mark.parametrize("fault", [Fault.SLOW_DOWN, Fault.INTERNAL, Fault.RESET], ids=lambda fault: fault.name)
-def test_a_fault_that_lasts_is_an_error_that_names_the_object(folder: Folder, bucket: Bucket, fault: Fault):
+@pytest.mark.parametrize(
+    "fault", [InjectedFault.SLOW_DOWN, InjectedFault.INTERNAL, InjectedFault.RESET], ids=lambda fault: fault.name
+)
+def test_a_fault_that_lasts_is_an_error_that_names_the_object(folder: Folder, bucket: Bucket, fault: InjectedFault):
     folder.write("file", b"x")
     bucket.proxy.reset(lambda request: fault)
     for use in (lambda: folder.read("file"), lambda: folder.write("file", b"y"), lambda: list(folder.list(""))):
@@ -127,8 +135,8 @@ def test_a_fault_that_lasts_is_an_error_that_names_the_object(folder: Folder, bu
         assert not isinstance(raised.value, (FileNotFoundError, PermissionError))
 
 
-@pytest.mark.parametrize("fault", [Fault.DENIED, Fault.EXPIRED], ids=lambda fault: fault.name)
-def test_refused_credentials_are_told_apart(folder: Folder, bucket: Bucket, fault: Fault):
+@pytest.mark.parametrize("fault", [InjectedFault.DENIED, InjectedFault.EXPIRED], ids=lambda fault: fault.name)
+def test_refused_credentials_are_told_apart(folder: Folder, bucket: Bucket, fault: InjectedFault):
     bucket.proxy.reset(lambda request: fault)
     for use in (lambda: folder.read("file"), lambda: folder.write("file", b"y"), lambda: list(folder.list(""))):
         with pytest.raises(PermissionError, match="refused"):

@@ -68,7 +68,7 @@ def wait(is_there: Callable[[], bool], within_s: float = 60.0) -> None:
         time.sleep(0.1)
 
 
-def hear(topic: KafkaConsumer, count: int) -> list[ReceivedMessage]:
+def receive(topic: KafkaConsumer, count: int) -> list[ReceivedMessage]:
     """The next messages, in the order of their partitions."""
     heard: list[ReceivedMessage] = []
     until_s = time.monotonic() + 30
@@ -146,7 +146,7 @@ def test_a_topic_is_heard_from_what_was_committed_on(place: Place) -> None:
     broker.tell("resumed", b"before")
     topic = place.topic("resumed")
     broker.tell("resumed", b"1", b"2", b"3", headers={"bucketId": "cards"})
-    heard = hear(topic, 3)
+    heard = receive(topic, 3)
     assert [(one.offset, one.content, one.attributes) for one in heard] == [
         (offset, content, {"bucketId": "cards"}) for offset, content in ((1, b"1"), (2, b"2"), (3, b"3"))
     ]
@@ -157,7 +157,7 @@ def test_a_topic_is_heard_from_what_was_committed_on(place: Place) -> None:
     broker.tell("resumed", b"4", partition=1)
     topic = place.topic("resumed")
     broker.tell("resumed", b"5", partition=1)
-    heard = hear(topic, 2)
+    heard = receive(topic, 2)
     topic.close()
     assert [one.content for one in heard] == [b"3", b"5"], "4 came before the topic was opened, and is listed"
 
@@ -174,18 +174,18 @@ def test_a_message_that_nobody_takes_is_kept_without_haste(place: Place) -> None
 
 
 @pytest.mark.parametrize(
-    ("topic", "config", "said"),
+    ("topic", "config", "stated"),
     [
         ("nowhere", {}, "(UNKNOWN_TOPIC_OR_PART): create the topic first"),
         (TOPIC, {"sasl.password": "wrong-3f8a"}, "(_AUTHENTICATION): check security.protocol"),
         (TOPIC, {"ssl.ca.location": "/etc/ssl/certs/ca-certificates.crt"}, "(_SSL): check security.protocol"),
     ],
 )
-def test_what_waiting_does_not_mend_is_refused(place: Place, topic: str, config: dict[str, str], said: str) -> None:
+def test_what_waiting_does_not_mend_is_refused(place: Place, topic: str, config: dict[str, str], stated: str) -> None:
     found = place.topic(topic, **config)
     assert found.is_unavailable
     assert found.refusal is not None
-    assert said in found.refusal
+    assert stated in found.refusal
     assert "3f8a" not in found.refusal
     found.close()
     with pytest.raises(TopicError, match=r"look at security\.protocol"):
@@ -203,7 +203,7 @@ def test_brokers_that_are_away_are_waited_for(place: Place, caplog: pytest.LogCa
     assert (topic.is_unavailable, topic.refusal) == (True, None)
     place.broker.start()
     place.broker.tell("away", b"1")
-    assert [one.content for one in hear(topic, 1)] == [b"1"]
+    assert [one.content for one in receive(topic, 1)] == [b"1"]
     topic.wait(0.1)
     assert not topic.is_unavailable
     topic.close()

@@ -15,7 +15,7 @@ from cardbeam.inputs.listing import list_requests
 from cardbeam.model.request import ImageRef
 from cardbeam.storage.folder import open_folder
 from tests.stores.conftest import Bucket
-from tests.stores.proxy import Fault
+from tests.stores.proxy import InjectedFault
 
 pytestmark = pytest.mark.slow
 on_s3 = pytest.mark.parametrize("running", ["s3"], indirect=True)
@@ -65,5 +65,5 @@ def test_sparse(listed: list[ImageRef], bucket: Bucket, tmp_path: Path) -> None:
 @on_s3
 def test_no_right_to_list(listed: list[ImageRef], bucket: Bucket, tmp_path: Path) -> None:
     """Where the bucket may not be listed, its images are looked at."""
-    bucket.proxy.reset(lambda request: Fault.DENIED if request.kind == "list" else None)
+    bucket.proxy.reset(lambda request: InjectedFault.DENIED if request.kind == "list" else None)
     assert _read(listed, tmp_path) == listed

@@ -16,9 +16,9 @@ from cardbeam.storage.object_store import connect, object_at
 from cardbeam.storage.presign import LIFETIME, presign
 from tests.pipeline import cli
 from tests.servers import Answer, CardServer
-from tests.servers import Fault as CallFault
+from tests.servers import InjectedFault as CallFault
 from tests.stores.conftest import Bucket
-from tests.stores.proxy import Fault
+from tests.stores.proxy import InjectedFault
 from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends
 
 pytestmark = pytest.mark.slow
@@ -116,7 +116,9 @@ def test_urls_that_die_with_the_credentials_stop_the_run(
 ):
     contents = {f"{number}.jpg": draw(number) for number in range(8)}
     ends.put(contents)
-    bucket.proxy.reset(lambda request: Fault.EXPIRED if "/in/" in request.key and len(server.received) > 3 else None)
+    bucket.proxy.reset(
+        lambda request: InjectedFault.EXPIRED if "/in/" in request.key and len(server.received) > 3 else None
+    )
     stopped = cli.run("backfill", *ends.arguments(server, "--transfer=url"), "--max_attempts=1", "--run_id=first")
     (receipt,) = ends.receipts()
     assert (stopped.returncode, receipt["requests"]["dead_lettered"]) == (5, 0), stopped.stderr

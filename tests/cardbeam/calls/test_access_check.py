@@ -14,9 +14,9 @@ class Store:
 
     def __init__(self, *uris: str) -> None:
         self.uris, self.refused, self.can_list = list(uris), set[str](), True
-        self.access = AccessCheck(self._look, self._list)
+        self.access = AccessCheck(self._probe, self._list)
 
-    def _look(self, uri: str) -> None:
+    def _probe(self, uri: str) -> None:
         if uri in self.refused:
             raise PermissionError(uri)
         if uri not in self.uris:

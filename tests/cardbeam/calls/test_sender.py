@@ -25,7 +25,7 @@ from cardbeam.run_state.layout import run_file
 from cardbeam.run_state.stop_signal import BUDGET, STOP_FILE, StopReason, StopSignal, read_stop, suspects
 from cardbeam.storage.folder import LocalFolder
 from schemas.outcomes import OUTCOMES, outcome_of_status
-from tests.servers import Answer, CardServer, Fault, failure, success
+from tests.servers import Answer, CardServer, InjectedFault, failure, success
 from tests.wire import Received, key_of
 
 ANSWERED = success(("passport", {"id": "B0000001"}))
@@ -202,7 +202,7 @@ def test_what_all_images_there_are_meet_stops_the_run(
         (failure("6"), "error_6"),
         (Answer(status=403), "http_403"),
         (BUSY, "http_503"),
-        (Answer(fault=Fault.RESET), "timeout"),
+        (Answer(fault=InjectedFault.RESET), "timeout"),
     ],
 )
 def test_images_that_failed_in_an_earlier_run_stop_nothing(
@@ -281,7 +281,7 @@ def test_an_empty_account_stops_a_run_at_any_time(number: int, rig_of: Callable[
 
 
 @pytest.mark.parametrize(
-    "bad", [Answer(status=400), Answer(status=403), failure("5"), failure("6"), Answer(fault=Fault.RESET), BUSY]
+    "bad", [Answer(status=400), Answer(status=403), failure("5"), failure("6"), Answer(fault=InjectedFault.RESET), BUSY]
 )
 def test_one_bad_image_does_not_stop_a_run(bad: Answer, rig_of: Callable[..., Rig]) -> None:
     """First, last, or again and again: as long as other images are answered between, each failure is its own."""
@@ -451,7 +451,7 @@ def test_the_first_request_goes_alone(first: Answer, sent: int, rig_of: Callable
 
 def test_one_request_is_in_flight_in_an_outage(rig_of: Callable[..., Rig]) -> None:
     """Of sixteen threads that fail together one sends at a time from then on, with all its attempts, until it trips."""
-    together, failed = threading.Barrier(16), threading.Barrier(16)
+    batched, failed = threading.Barrier(16), threading.Barrier(16)
     waits = iter([lambda: failed.wait(30)] * 16)
     lock = threading.Lock()
     in_flight, most = 0, []
@@ -462,7 +462,7 @@ def test_one_request_is_in_flight_in_an_outage(rig_of: Callable[..., Rig]) -> No
         if number == 99:
             return ANSWERED
         if server.calls[got.key] == 1:
-            together.wait(30)
+            batched.wait(30)
             return Answer(status=500)
         with lock:
             in_flight += 1

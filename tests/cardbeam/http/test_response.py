@@ -23,7 +23,7 @@ from schemas.outcomes import OUTCOMES, Outcome, Signal, outcome_of_error_code, o
 from schemas.response import MAX_RESPONSE_BYTES
 from tests import misbehaviour
 from tests.raw_server import RawServer, Request, response
-from tests.servers import Answer, CardServer, Fault, envelope, failure, success
+from tests.servers import Answer, CardServer, InjectedFault, envelope, failure, success
 
 ANSWERED = success(("passport", {"id": "B0000001"}))
 RESPONSE = ANSWERED.body
@@ -34,7 +34,7 @@ def response_of(what: bytes) -> bytes:
     return success(("passport", {"id": what.decode()})).body
 
 
-ANSWERS = misbehaviour.Answers(response_of(b"bad"), response_of(b"somebody else"))
+ANSWERS = misbehaviour.ScriptedResponses(response_of(b"bad"), response_of(b"somebody else"))
 
 
 def misbehaving(name: str, tls: ssl.SSLContext | None = None) -> RawServer:
@@ -118,10 +118,11 @@ def test_a_bad_response_is_kept(body: bytes, client_of: Callable[..., CardClient
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "kept"), [(Fault.RESET, None, None), (Fault.TRUNCATE, 200, RESPONSE[: len(RESPONSE) // 2])]
+    ("fault", "status", "kept"),
+    [(InjectedFault.RESET, None, None), (InjectedFault.TRUNCATE, 200, RESPONSE[: len(RESPONSE) // 2])],
 )
 def test_a_broken_connection_is_a_connection_fault(
-    fault: Fault, status: int | None, kept: bytes | None, client_of: Callable[..., CardClient]
+    fault: InjectedFault, status: int | None, kept: bytes | None, client_of: Callable[..., CardClient]
 ) -> None:
     """A reset, and a body that ends before its length, are faults of the connection; what came is kept."""
     with CardServer(lambda got: replace(ANSWERED, fault=fault)) as server:
@@ -252,17 +253,17 @@ def test_silence_is_a_time_out(client_of: Callable[..., CardClient]) -> None:
 
 def test_a_response_that_trickles_is_a_time_out(client_of: Callable[..., CardClient]) -> None:
     """A response of which each byte comes in time but the whole does not is given up after the timeout."""
-    answer = Answer(RESPONSE + b" " * 2000, latency_s=TIME_OUT_S / 20, fault=Fault.TRICKLE)
+    answer = Answer(RESPONSE + b" " * 2000, latency_s=TIME_OUT_S / 20, fault=InjectedFault.TRICKLE)
     with CardServer(lambda got: answer) as server:
         result = client_of(server.base_url, timeout_s=TIME_OUT_S).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
     assert timeless(result) == CallResult(OUTCOMES["timeout"])
     assert result.latency_s >= TIME_OUT_S
 
 
-@pytest.mark.parametrize(("said", "seconds"), [("7", 7.0), ("0", 0.0), ("-3", 0.0), ("0.5", 0.5), ("soon", None)])
-def test_retry_after_in_seconds(said: str, seconds: float | None, client_of: Callable[..., CardClient]) -> None:
+@pytest.mark.parametrize(("stated", "seconds"), [("7", 7.0), ("0", 0.0), ("-3", 0.0), ("0.5", 0.5), ("soon", None)])
+def test_retry_after_in_seconds(stated: str, seconds: float | None, client_of: Callable[..., CardClient]) -> None:
     """Retry-After comes with the attempt, never below zero; what is no time is none."""
-    with CardServer(lambda got: Answer(status=503, headers={"Retry-After": said})) as server:
+    with CardServer(lambda got: Answer(status=503, headers={"Retry-After": stated})) as server:
         result = client_of(server.base_url).call("ekyc/card", [ImagePayload(b"x", "image/jpeg")])
     assert timeless(result) == CallResult(outcome_of_status(503), 503, retry_after_s=seconds)
 

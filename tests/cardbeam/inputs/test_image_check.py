@@ -224,5 +224,5 @@ def test_damage_never_raises(draw: Callable[..., bytes], image_format: str, data
         content[at : at + length] = data.draw(st.binary(max_size=8))
         if not content:
             break
-    look = check_image(bytes(content))
-    assert look in (UNREADABLE, TOO_LARGE) or (look.refused is None and look.content_type)
+    check = check_image(bytes(content))
+    assert check in (UNREADABLE, TOO_LARGE) or (check.refused is None and check.content_type)

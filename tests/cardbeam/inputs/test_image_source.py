@@ -16,7 +16,7 @@ from cardbeam.inputs.image_source import ImageContent, ImageError, describe, lis
 from cardbeam.model.request import ImageRef
 from cardbeam.storage.open_uri import SourceError, open_source
 from cardbeam.storage.uris import local_path, normal_uri
-from tests.servers import Answer, CardServer, Fault
+from tests.servers import Answer, CardServer, InjectedFault
 
 
 def seen(path: Path, uri: str | None = None) -> ImageRef:
@@ -246,7 +246,7 @@ def test_a_redirected_uri_is_described_by_what_it_leads_to(jpeg: bytes) -> None:
         assert describe(uri) == ImageRef(uri, len(jpeg), '"v1"')
 
 
-@pytest.mark.parametrize("answer", [Answer(status=403), Answer(status=404), Answer(fault=Fault.RESET)])
+@pytest.mark.parametrize("answer", [Answer(status=403), Answer(status=404), Answer(fault=InjectedFault.RESET)])
 def test_what_a_look_cannot_see_has_no_version(answer: Answer) -> None:
     """A server that refuses a look, or gives no response, says nothing of the image."""
     with CardServer(lambda got: answer) as server:
@@ -260,7 +260,7 @@ def test_what_a_look_cannot_see_has_no_version(answer: Answer) -> None:
         (Answer(status=410), "not_found"),
         (Answer(status=403), "unreadable_source"),
         (Answer(status=500), "unreadable_source"),
-        (Answer(b"x" * 100, fault=Fault.TRUNCATE), "unreadable_source"),
+        (Answer(b"x" * 100, fault=InjectedFault.TRUNCATE), "unreadable_source"),
     ],
 )
 def test_what_a_server_refuses_is_a_fault(answer: Answer, code: str) -> None:

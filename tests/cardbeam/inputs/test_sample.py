@@ -54,11 +54,11 @@ def test_a_run_takes_the_sample_of_all_inputs(
             (tmp_path / name / f"{number}.jpg").write_bytes(draw(number + 100 * (name == "b")))
         globs.append(f"{tmp_path}/{name}/*.jpg")
     with CardServer(lambda got: failure("1")) as server:
-        told = [*(f"--input={one}" for one in globs), f"--output={tmp_path}/out", "--sample=5"]
-        assert plan.main([*told, "--format=json", "--price_per_call=2"]) == 0
+        shown = [*(f"--input={one}" for one in globs), f"--output={tmp_path}/out", "--sample=5"]
+        assert plan.main([*shown, "--format=json", "--price_per_call=2"]) == 0
         planned = json.loads(capsys.readouterr().out)
-        assert backfill.main([*told, f"--endpoint_url={server.base_url}", "--run_id=first"]) == 0
-        assert backfill.main([*told, f"--endpoint_url={server.base_url}", "--run_id=second"]) == 0
+        assert backfill.main([*shown, f"--endpoint_url={server.base_url}", "--run_id=first"]) == 0
+        assert backfill.main([*shown, f"--endpoint_url={server.base_url}", "--run_id=second"]) == 0
         sent = len(server.received)
     assert (planned["found"], planned["to_call"], planned["max_price"]) == (5, 5, 10.0)
     first, second = (read_receipt(LocalFolder(f"{tmp_path}/out"), run_id) for run_id in ("first", "second"))

@@ -104,11 +104,11 @@ def test_a_worker_leaves_as_soon_as_it_may() -> None:
         done.wait(10)  # else it may look before the request has ended, and again only a beat later
         return 0.2
 
-    def leave() -> None:
+    def release() -> None:
         left_at_s.append(time.monotonic())
         left.set()
 
-    with BackgroundTasks([], leave, 30.0, idle_timeout_s):
+    with BackgroundTasks([], release, 30.0, idle_timeout_s):
         ended_at_s = time.monotonic()
     done.set()
     assert left.wait(10)

@@ -37,8 +37,8 @@ FILES = [
 COUNTS = {"found": 14, "succeeded": 7, "dead_lettered": 2, "duplicates": 3, "skipped": 2}
 
 
-def receipt_of(tally: dict[str, int], stop: object = None) -> Receipt:
-    return make_receipt(SETTINGS, tally, PARTS, FILES, stop, started_at=STARTED, finished_at=FINISHED)
+def receipt_of(counts: dict[str, int], stop: object = None) -> Receipt:
+    return make_receipt(SETTINGS, counts, PARTS, FILES, stop, started_at=STARTED, finished_at=FINISHED)
 
 
 def test_a_receipt_adds_up() -> None:

@@ -171,7 +171,7 @@ def test_a_connection_that_breaks_is_tried_again() -> None:
         if misbehave is None:
             connection.sendall(IMAGE)
         else:
-            misbehave(connection, misbehaviour.Answers(b"jpeg", b"other"))
+            misbehave(connection, misbehaviour.ScriptedResponses(b"jpeg", b"other"))
 
     with RawServer(answer) as server:
         assert read_web(f"{server.url}/a.jpg", MOST)[0] == b"jpeg"
@@ -184,7 +184,7 @@ def test_a_connection_that_breaks_is_tried_again() -> None:
 @pytest.mark.parametrize("ask", [describe_web, read_web, open_web])
 def test_each_look_and_each_reading_has_a_deadline(name: str, ask: Callable[..., Any]) -> None:
     """However soon each byte comes, a look ends in time and tells nothing, and a reading ends as a fault."""
-    answers = misbehaviour.Answers(b"jpeg", b"other")
+    answers = misbehaviour.ScriptedResponses(b"jpeg", b"other")
     with RawServer(lambda connection, _: misbehaviour.TOO_SLOW[name](connection, answers)) as server:
         uri = f"{server.url}/a.jpg"
         if ask is describe_web:

@@ -54,12 +54,12 @@ def check(bodies: list[bytes], retried: int = 1) -> list[int]:
     """The responses that were not read together; of the others each row is the exact one, and none is missing."""
     middle = len(bodies) // 2
     responses = pa.chunked_array([bodies[:middle], bodies[middle:]], pa.binary())
-    together, left = batched_by_type(responses, retried)
+    batched, left = batched_by_type(responses, retried)
     exact, failures = parse_single(bodies)
     expected = {key: row for key, row in rows_of(exact).items() if key[1] not in left}
-    assert rows_of(together) == expected
+    assert rows_of(batched) == expected
     assert {response for response, _ in failures} <= set(left)
-    for name, pieces in together.items():
+    for name, pieces in batched.items():
         for one in pieces:
             schema = {column: array.type for column, array in exact[name][0].columns.items()}
             assert {column: array.type for column, array in one.columns.items()} == schema

@@ -124,12 +124,12 @@ def test_a_dead_letter_quotes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "valid"),
+    ("stated", "valid"),
     [("True", True), ("False", False), (True, True), (False, False), ("true", True), ("", None), (None, None)],
 )
-def test_valid_may_be_text_or_a_truth_value(said: object, valid: bool | None) -> None:
+def test_valid_may_be_text_or_a_truth_value(stated: object, valid: bool | None) -> None:
     """The judgement is read from text and from JSON's own truth values; blank and null are none."""
-    parsed = parse([document(valid=said, invalidCode=0)])
+    parsed = parse([document(valid=stated, invalidCode=0)])
     (row,) = parsed.documents[PASSPORT].select(["valid", "invalid_code", "invalid_message", "extra"]).to_pylist()
     assert row == {"valid": valid, "invalid_code": "0", "invalid_message": None, "extra": []}
 

@@ -148,7 +148,9 @@ def test_tables_show_each_request_once(tmp_path_factory: pytest.TempPathFactory,
             folder.delete([file.path for file in folder.list(JOURNAL)])
         else:
             ledger = [path for path in files if path.startswith(LEDGER)]
-            folder.delete([path for path, is_lost in zip(ledger, session.ledger_files_lost, strict=False) if is_lost])
+            folder.delete(
+                [path for path, is_missing in zip(ledger, session.ledger_files_lost, strict=False) if is_missing]
+            )
     check(publish(folder), folder, list(records.values()))
 
 

@@ -148,7 +148,7 @@ def test_a_blurred_zone_with_several_wrong_cells_is_hardly_ever_valid_and_wrong(
     zone = read_zone(cells, layout, TODAY)
     wrong_cells = sum(
         one != other
-        for said, message in zip(zone.lines, lines, strict=True)
-        for one, other in zip(said, message, strict=True)
+        for stated, message in zip(zone.lines, lines, strict=True)
+        for one, other in zip(stated, message, strict=True)
     )
     assert not zone.checked or wrong_cells == 0 or zone.confidence < 0.6

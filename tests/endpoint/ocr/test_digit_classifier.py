@@ -37,7 +37,7 @@ def test_an_empty_place_has_no_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "confidence", "shape", "sureness", "number", "least", "most"),
+    ("text", "confidence", "shape", "confidences", "number", "least", "most"),
     [
         ("012", 0.96, "012", (1.0, 0.99, 0.98), "012", 0.96, 0.97),
         ("052", 0.96, "032", (1.0, 0.80, 1.0), "032", 0.7, 0.73),
@@ -48,9 +48,9 @@ def test_an_empty_place_has_no_digits() -> None:
     ids=["agreed", "flat-topped 3", "text surer", "shape surer", "another length"],
 )
 def test_text_and_shape_decide_together(
-    text: str, confidence: float, shape: str, sureness: tuple[float, ...], number: str, least: float, most: float
+    text: str, confidence: float, shape: str, confidences: tuple[float, ...], number: str, least: float, most: float
 ) -> None:
-    reading = merged(given(text, confidence), Number(shape, sureness))
+    reading = merged(given(text, confidence), Number(shape, confidences))
     assert reading.value == number
     assert least <= reading.words[0].confidence <= most
 

@@ -60,14 +60,14 @@ def peak_memory(endpoint: RunningEndpoint) -> Iterator[list[float]]:
     """What its workers hold together, looked at all the time in which the context is open."""
     seen, done = [0.0], threading.Event()
 
-    def look() -> None:
+    def poll() -> None:
         while not done.wait(0.05):
             try:
                 seen.append(sum(worker.memory_info().rss for worker in endpoint.workers()) / 1e6)
             except psutil.NoSuchProcess:
                 continue  # replaced in this moment
 
-    looking = threading.Thread(target=look)
+    looking = threading.Thread(target=poll)
     looking.start()
     try:
         yield seen

@@ -162,7 +162,7 @@ def test_every_answer_is_held_back_by_the_latency_asked_for(start: Start) -> Non
 
 def test_the_log_tells_nothing_of_images_or_queries(start: Start) -> None:
     endpoint = start("--workers=1")
-    endpoint.post_file("ekyc/card", image_of(FRONT), note="a-query-value")
+    endpoint.post_file("ekyc/card", image_of(FRONT), record="a-query-value")
     endpoint.post_file("ekyc/card", image_of(BROKEN))
     endpoint.process.terminate()
     assert endpoint.process.wait(timeout=60) == 0

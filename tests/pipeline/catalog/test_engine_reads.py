@@ -86,13 +86,13 @@ def _pandas(root: str) -> list[Row]:
 
 def _chdb(root: str) -> list[Row]:
     chdb = pytest.importorskip("chdb")
-    told = chdb.query(
+    shown = chdb.query(
         "SELECT extract(_path, 'run_id=([^/]+)') AS run_id, id, toString(dob), tupleElement(dob_box, 'left'), class, "
         f"labels['customer_id'], uris[1] FROM file('{root}/documents/type=driving_license/*/*.parquet', Parquet) "
         "ORDER BY run_id",
         "JSONCompactEachRow",
     )
-    rows = [json.loads(line) for line in str(told).splitlines()]
+    rows = [json.loads(line) for line in str(shown).splitlines()]
     return [(*row[:2], date.fromisoformat(row[2]), *row[3:]) for row in rows]
 
 

@@ -14,7 +14,7 @@ from schemas.documents import DOCUMENTS
 from tests.pipeline import histories
 from tests.pipeline.nights import write_run
 
-FEW, MANY, TOGETHER = 20, 90, 35
+FEW, MANY, BATCH = 20, 90, 35
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> set[tuple[object, ...]]:
@@ -31,10 +31,10 @@ def test_views(seed: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(FEW, MANY, TOGETHER))
+@pytest.mark.parametrize("first", range(FEW, MANY, BATCH))
 def test_views_of_many_histories(first: int, tmp_path: Path) -> None:
     """The same for more histories."""
-    for seed in range(first, min(first + TOGETHER, MANY)):
+    for seed in range(first, min(first + BATCH, MANY)):
         _check(seed, tmp_path / str(seed))
         shutil.rmtree(tmp_path / str(seed))
 

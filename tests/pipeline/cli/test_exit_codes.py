@@ -106,5 +106,5 @@ def test_what_reads_responses_is_not_quoted() -> None:
     """An error on the way from response to rows may hold a value: its kind and place are told."""
     with pytest.raises(TypeError) as raised:
         read_values(Kind.TEXT, 7)  # type: ignore[arg-type]
-    told = cause(raised.value)
-    assert (told.startswith("TypeError at "), "value_converters.py:" in told) == (True, True)
+    shown = cause(raised.value)
+    assert (shown.startswith("TypeError at "), "value_converters.py:" in shown) == (True, True)

@@ -45,6 +45,6 @@ def test_help_needs_no_package(tmp_path: Path) -> None:
     shutil.copy(ROOT / "run.sh", tmp_path)
     path = {"PATH": f"{Path(sys.base_prefix)}/bin:{os.environ['PATH']}"}
     command = [tmp_path / "run.sh", "--help"]
-    told = subprocess.run(command, env=path, capture_output=True, text=True, timeout=120, check=False)
-    assert (told.returncode, "backfill" in told.stdout, told.stderr) == (0, True, "")
+    shown = subprocess.run(command, env=path, capture_output=True, text=True, timeout=120, check=False)
+    assert (shown.returncode, "backfill" in shown.stdout, shown.stderr) == (0, True, "")
     assert not (tmp_path / ".venv").exists()

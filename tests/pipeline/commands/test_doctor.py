@@ -18,7 +18,7 @@ from pipeline.launch import check_setup as checkup
 from pipeline.launch.check_endpoint import check_clock
 from pipeline.launch.check_setup import FAILED, Finding, check_disk, check_store
 from tests.pipeline.nights import SECOND, ledger_record, write_run
-from tests.servers import Answer, CardServer, Fault, failure
+from tests.servers import Answer, CardServer, InjectedFault, failure
 from tests.wire import Received
 
 pytestmark = pytest.mark.usefixtures("credentials")
@@ -90,7 +90,7 @@ def answering(**answer: object) -> Callable[[Received], Answer]:
         (answering(body=b"<html>Sign in</html>"), 4, "(bad_reply)", "a proxy or a login page"),
         (answering(status=429), 4, "HTTP 429", "Wait until other users of these credentials send less"),
         (answering(status=503), 4, "HTTP 503", "Ask the vendor"),
-        (answering(fault=Fault.RESET), 4, "connection was lost", "Ask the vendor"),
+        (answering(fault=InjectedFault.RESET), 4, "connection was lost", "Ask the vendor"),
     ],
 )
 def test_what_the_endpoint_answers_is_named(

@@ -85,7 +85,7 @@ def test_printed_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "shown"),
     [
         ("url,name\na.jpg,LÊ\n", "must have a column 'uri' (found: url, name)"),
         ("uri,nmae\na.jpg,LÊ\n", "columns that are no fields of the contract: nmae"),
@@ -96,11 +96,11 @@ def test_printed_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ("uri,name\nz.jpg,LÊ\n", "no image of --truth is in the tables"),
     ],
 )
-def test_mistakes(text: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes(text: str, shown: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each mistake in a truth is told in a line, with its place, and ends with status 2."""
     output = _output(tmp_path)
     assert main(["evaluate", f"--output={output}", f"--truth={_truth(tmp_path, text)}"]) == 2
-    assert told in capsys.readouterr().err
+    assert shown in capsys.readouterr().err
 
 
 def test_an_end_of_two_uris(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

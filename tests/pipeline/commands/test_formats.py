@@ -35,8 +35,8 @@ def read(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
 def test_plan(tmp_path: Path, jpeg: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(5):
         (tmp_path / f"{number}.jpg").write_bytes(jpeg)
-    told = [f"--input={tmp_path}/*.jpg", f"--output={tmp_path}/out", "--price_per_call=0.5", "--max_cost=1.6"]
-    assert plan.main([*told, "--format=json"]) == 0
+    shown = [f"--input={tmp_path}/*.jpg", f"--output={tmp_path}/out", "--price_per_call=0.5", "--max_cost=1.6"]
+    assert plan.main([*shown, "--format=json"]) == 0
     assert read(capsys) == {
         **{"found": 5, "answered_before": 0, "duplicates": 0, "to_call": 5, "possible_duplicates": 4},
         **{"calls": 3, "deferred": 2, "deferred_by": "--max_cost", "max_price": 1.5, "seconds": 0.3},
@@ -59,8 +59,8 @@ def test_status(output: str, capsys: pytest.CaptureFixture[str]) -> None:
     ended = status.status_facts(folder, Run(FIRST, "backfill", ""), 0.0)
     assert (ended["status"], ended["cost"], "files" in ended) == ("complete", 2.44, False)
     assert status.main([output, f"--run_id={HALF}", "--format=json"]) == 4
-    dead = read(capsys)
-    assert (dead["status"], dead["completed"]) == (
+    failed = read(capsys)
+    assert (failed["status"], failed["completed"]) == (
         "dead", {"succeeded": 1, "failed": 0, "duplicate": 0, "retry": 0, "deferred": 0}
     )  # fmt: skip
 

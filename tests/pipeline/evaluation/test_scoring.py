@@ -21,12 +21,12 @@ from pipeline.evaluation.scoring import (
 READINGS = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.55, 0.8, 0.9, 0.99, 1.0]), st.booleans()), max_size=12)
 
 
-def _scored(truth: str, said: str | None) -> FieldScore:
-    return score(0, "passport", "name", truth=truth, said=said, confidence=0.9)
+def _scored(truth: str, stated_text: str | None) -> FieldScore:
+    return score(0, "passport", "name", truth=truth, stated_text=stated_text, confidence=0.9)
 
 
 @pytest.mark.parametrize(
-    ("truth", "said", "result", "edits"),
+    ("truth", "stated_text", "result", "edits"),
     [
         ("ĐẶNG VĂN MẪU", "ĐẶNG  VĂN MẪU ", Result.EXACT, 0),
         ("ĐẶNG VĂN MẪU", "ĐĂNG VĂN MẪU", Result.PARTLY, 1),
@@ -38,9 +38,9 @@ def _scored(truth: str, said: str | None) -> FieldScore:
         ("1990", "1991", Result.PARTLY, 1),
     ],
 )
-def test_results(truth: str, said: str | None, result: Result, edits: int) -> None:
+def test_results(truth: str, stated_text: str | None, result: Result, edits: int) -> None:
     """Spaces and the form of a date make no difference; a quarter of the characters may be wrong in what is near."""
-    found = _scored(truth, said)
+    found = _scored(truth, stated_text)
     assert (found.result, found.edits, found.characters) == (result, edits, len(truth))
 
 
@@ -56,7 +56,7 @@ def test_reliability_holds_every_reading(readings: list[tuple[float, bool]]) -> 
     """Each reading is in one bin, whose mean confidence lies within it, and no bin is empty."""
     bins = reliability(readings)
     assert sum(one.n for one in bins) == len(readings)
-    assert all(one.n and one.low <= one.told <= one.high for one in bins)
+    assert all(one.n and one.low <= one.stated <= one.high for one in bins)
     assert round(sum(one.right * one.n for one in bins)) == sum(is_right for _, is_right in readings)
     assert 0 <= calibration_error(bins) <= 1
 

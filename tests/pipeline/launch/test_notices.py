@@ -20,7 +20,7 @@ from tests.pipeline.nights import FIRST, ledger_record, write_run
 RUN = Run(FIRST, "backfill", "2026-11-21T01:00:00+00:00")
 
 
-def told(hook: Hook) -> list[dict[str, object]]:
+def shown(hook: Hook) -> list[dict[str, object]]:
     """The notices that came, but for their time."""
     assert all(str(one.pop("at")).endswith("+00:00") for one in hook.received)
     return hook.received
@@ -44,7 +44,7 @@ def test_a_run_tells_its_start_its_budget_its_checks_and_its_end(tmp_path: Path)
         notices.observe(Status(10, 0, {"succeeded": 9}, 9, 1.0))
         notices.tell_end(receipt)
         notices.close()
-        found = told(hook)
+        found = shown(hook)
     about = {"run_id": FIRST, "command": "backfill", "output": "out"}
     assert [one["event"] for one in found] == ["started", "budget", "check_failed", "ended"]
     assert found[0] == {"event": "started", **about, "text": f"cardbeam backfill {FIRST}: started"}
@@ -61,7 +61,7 @@ def test_a_notice_is_sent_again(caplog: pytest.LogCaptureFixture) -> None:
         notices = Notices(hook.url, RUN, "out", RateSettings(), wait_s=0.01)
         notices.tell("started", "started")
         notices.close()
-        assert [one["event"] for one in told(hook)] == 3 * ["started"]
+        assert [one["event"] for one in shown(hook)] == 3 * ["started"]
     assert caplog.messages == []
 
 
@@ -82,4 +82,4 @@ def test_an_interrupted_run_tells_it() -> None:
     with Hook() as hook:
         with pytest.raises(KeyboardInterrupt), opened_notices(hook.url, RUN, "out", RateSettings()):
             raise KeyboardInterrupt
-        assert [one["event"] for one in told(hook)] == ["started", "stopped"]
+        assert [one["event"] for one in shown(hook)] == ["started", "stopped"]

@@ -144,9 +144,9 @@ def test_a_run_that_nobody_waits_for(
         while (receipt := read_receipt(folder, "night")) is None:
             assert time.monotonic() < until_s
             time.sleep(0.2)
-    said = capsys.readouterr()
-    assert (first, status, second) == (0, 0, 2), said
-    assert "of PortableRunner goes on" in said.out and "  job        " in said.out
-    assert "run night is in progress: job" in said.err
+    stated = capsys.readouterr()
+    assert (first, status, second) == (0, 0, 2), stated
+    assert "of PortableRunner goes on" in stated.out and "  job        " in stated.out
+    assert "run night is in progress: job" in stated.err
     assert (receipt.status, receipt.documents) == ("complete", {"passport": 1})
     assert not list(folder.list(run_file("again", "")))

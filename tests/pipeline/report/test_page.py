@@ -187,13 +187,13 @@ def test_browser(name: str, width_px: int, root: Path) -> None:
     if chromium is None:
         pytest.skip("no Chromium here")
     heard: list[str] = []
-    hear: Callable[[Any], None] = lambda event: heard.append(str(event))  # noqa: E731
+    receive: Callable[[Any], None] = lambda event: heard.append(str(event))  # noqa: E731
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width_px, "height": 900})
-        page.on("console", hear)
-        page.on("pageerror", hear)
-        page.on("request", lambda asked: None if asked.url.startswith(("file:", "data:")) else hear(asked.url))
+        page.on("console", receive)
+        page.on("pageerror", receive)
+        page.on("request", lambda asked: None if asked.url.startswith(("file:", "data:")) else receive(asked.url))
         page.goto(Path(root, "runs", name).as_uri())
         wide = page.evaluate("document.documentElement.scrollWidth")
         drawn = page.evaluate(

@@ -25,21 +25,21 @@ class Seen:
 
     def __init__(self, path: Path, *, is_local: bool = True) -> None:
         self.folder = LocalFolder(str(path), is_local)
-        self.now_s, self.beats = 0.0, 0
+        self.now_s, self.heartbeats = 0.0, 0
 
     def hold(self, content: object) -> None:
         self.folder.write(LOCK_FILE, orjson.dumps(content))
 
     def beat(self) -> None:
-        self.beats += 1
-        write_watch_heartbeat(self.folder, RUN, WatchHeartbeat("s", 0, is_ending=False, number=self.beats))
+        self.heartbeats += 1
+        write_watch_heartbeat(self.folder, RUN, WatchHeartbeat("s", 0, is_ending=False, number=self.heartbeats))
 
-    def lives(self, *, beats: bool = False, run_id: str = RUN) -> tuple[bool, float]:
+    def lives(self, *, heartbeats: bool = False, run_id: str = RUN) -> tuple[bool, float]:
         """The answer, and how long it took."""
 
         def sleep(seconds: float) -> None:
             self.now_s += seconds
-            if beats:
+            if heartbeats:
                 self.beat()
 
         began_s = self.now_s
@@ -81,7 +81,7 @@ def test_elsewhere_a_heartbeat_tells(tmp_path: Path, is_local: bool) -> None:
     seen = Seen(tmp_path, is_local=is_local)
     seen.hold({"run_id": RUN, "host": "another", "beat": 1})
     seen.beat()
-    lives, took_s = seen.lives(beats=True)
+    lives, took_s = seen.lives(heartbeats=True)
     failed_record, waited_s = seen.lives()
     assert (lives, failed_record, took_s < 5.0, HEARTBEAT_TIMEOUT_S < waited_s < HEARTBEAT_TIMEOUT_S + 2) == (
         True,
