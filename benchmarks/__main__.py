@@ -27,6 +27,7 @@ BENCHMARKS = {
     "calls": _Benchmark("benchmarks.calls", "where the CPU of a call goes, step by step"),
     "tail": _Benchmark("benchmarks.tail", "how long a run goes on after its last call has started"),
     "paid_once": _Benchmark("benchmarks.paid_once", "what planning over past nights and publishing cost"),
+    "quick_start": _Benchmark("benchmarks.quick_start", "one image, all set up, against the import of Beam and Arrow"),
     "tables": _Benchmark("benchmarks.tables", "publishing, and queries of the tables, for up to a million documents"),
     "journal": _Benchmark("benchmarks.journal", "what making each answer durable costs"),
     "reading": _Benchmark("benchmarks.reading", "how well the embedded endpoint reads"),
