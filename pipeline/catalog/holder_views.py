@@ -34,6 +34,10 @@ _HOLDERS = {
     "officer_id_card_front": _Holder("NULL", "id"),
 }
 """The types that name their holder; other backs have no name."""
+HOLDER_NUMBERS = {name: holder.number for name, holder in _HOLDERS.items() if holder.number != "NULL"}
+"""The column of the personal number, of the types that have one."""
+HOLDER_NUMBERS = {name: holder.number for name, holder in _HOLDERS.items() if holder.number != "NULL"}
+"""The column of the personal number, of the types that have one."""
 _SHARED = {"gender": "VARCHAR", "dob": "DATE", "issue_date": "DATE", "due_date": "DATE", "due_date_text": "VARCHAR",
            "address": "VARCHAR", "address_town": "VARCHAR", "address_district": "VARCHAR", "address_ward": "VARCHAR",
            "address_town_code": "VARCHAR"}  # fmt: skip

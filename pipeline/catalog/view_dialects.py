@@ -81,6 +81,7 @@ def translated(view: View, engine: str, database: str) -> str:
         query = query.transform(_ordered_array)
     if engine == "bigquery":
         query = query.transform(_labels_as_text)
+    query = query.transform(_hmac, engine)
     return query.sql(dialect=engine, identify=True, pretty=True, unsupported_level=sqlglot.ErrorLevel.IGNORE)
 
 
@@ -92,6 +93,26 @@ def _write_out(node: exp.Expr) -> exp.Expr:
         return node
     arguments = [one.transform(_write_out).sql(dialect="duckdb") for one in node.expressions]
     return parse_one(_WRITTEN_OUT[node.name.lower()](*arguments), read="duckdb")
+
+
+_HMACS = {
+    "duckdb": "sha256(unhex({outer}) || unhex(sha256(unhex({inner}) || encode({text}))))",
+    "trino": "lower(to_hex(sha256(concat(from_hex({outer}), sha256(concat(from_hex({inner}), to_utf8({text})))))))",
+    "spark": "sha2(concat(unhex({outer}), unhex(sha2(concat(unhex({inner}), encode({text}, 'utf-8')), 256))), 256)",
+    "bigquery": "to_hex(sha256(concat(from_hex({outer}), sha256(concat(from_hex({inner}), CAST({text} AS BYTES))))))",
+}
+_HMACS["athena"] = _HMACS["trino"]
+"""HMAC-SHA256 in each engine's SQL."""
+
+
+def _hmac(node: exp.Expr, engine: str) -> exp.Expr:
+    """Each call of the macro of `person_key` in the engine's words."""
+    from sqlglot import exp, parse_one  # noqa: PLC0415  # an extra
+
+    if not isinstance(node, exp.Anonymous) or node.name.lower() != "hmac_sha256_of":
+        return node
+    text, inner, outer = (one.sql(dialect=engine) for one in node.expressions)
+    return parse_one(_HMACS[engine].format(text=text, inner=inner, outer=outer), read=engine)
 
 
 def _name_tables(query: exp.Expr, database: str) -> None:

@@ -23,10 +23,11 @@ from cardbeam.run_state.replaced_files import runs_with_replaced, unnamed_files
 from cardbeam.storage.damaged_file import DamagedFile, warn
 from cardbeam.storage.folder import Folder, LocalFolder, open_folder
 from cardbeam.storage.read_parquet import opened_parquet
-from pipeline.catalog.card_views import MACROS
+from pipeline.catalog.card_views import CARD_NUMBER, MACROS
 from pipeline.catalog.cost_view import COST
 from pipeline.catalog.dialects import DIALECTS
 from pipeline.catalog.dimensions import add_dimensions
+from pipeline.catalog.masked_views import HMAC, MASKED_TABLES, masked_view
 from pipeline.catalog.table_ddl import RUN_ID, TABLES, Table, read_files
 from pipeline.catalog.view import View
 from pipeline.catalog.view_sql import RUNS_TABLE, TABLE_COMMENTS, VIEWS
@@ -55,6 +56,7 @@ def connect(
     unfinished: bool = False,
     only_run: str = "",
     only_tables: Collection[str] | None = None,
+    masked_by: bytes | None = None,
     scratch: str = "",
 ) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection, times in UTC, with a view for each table of the output.
@@ -62,7 +64,8 @@ def connect(
     The views are each document type, `documents`, `dead_letters`, `dead_letters_open`, `ledger`, `cost`, `cards` and
     `latest_…`; `runs` is a table. `unfinished` shows runs without a receipt too, as far as they are written;
     with `only_run` the views but `runs` show that one, and no other file is opened; with `only_tables` there are these
-    tables and `runs` alone, without the comments of their columns, which takes a tenth of the time.
+    tables and `runs` alone, without the comments of their columns, which takes a tenth of the time. With `masked_by`,
+    the key of `person_key`, there are the masked views alone.
 
     Queries reach no file but those of the output. `scratch` is a folder for what does not fit into memory, and the only
     other one that they may write to; without it what does not fit is an error.
@@ -79,6 +82,8 @@ def connect(
         raise UsageError("DuckDB is not installed; pip install 'cardbeam[sql]'") from None
     folder = open_folder(output)
     make = _with_views if only_tables is None else partial(_with_tables, names=only_tables)
+    if masked_by is not None:
+        make = partial(_with_masked, key=masked_by)
     for attempt in range(1, _ATTEMPTS + 1):
         receipts = _receipts(folder)
         files = _listed_files(folder) if unfinished else _files_of(receipts, only_run)
@@ -97,10 +102,11 @@ def connect(
                 raise UsageError(f"--output {output} is not whole: {str(error).splitlines()[0]}") from None
             connection = make(folder, whole, scratch)
             break
-    connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
-    connection.execute("COMMENT ON TABLE runs IS 'The receipts, one row for each run'")
-    if only_tables is None:
-        _create(connection, COST)
+    if masked_by is None:
+        connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
+        connection.execute("COMMENT ON TABLE runs IS 'The receipts, one row for each run'")
+        if only_tables is None:
+            _create(connection, COST)
     _lock(connection, folder, scratch)
     return connection
 
@@ -146,12 +152,29 @@ def _with_views(folder: Folder, files: _Files, scratch: str) -> duckdb.DuckDBPyC
     return connection
 
 
-def _with_tables(folder: Folder, files: _Files, scratch: str, names: Collection[str]) -> duckdb.DuckDBPyConnection:
+def _with_masked(folder: Folder, files: _Files, scratch: str, key: bytes) -> duckdb.DuckDBPyConnection:
+    connection = _opened(scratch)
+    for statement in (CARD_NUMBER, HMAC):
+        connection.execute(statement)
+    with _reachable(connection, folder, files) as root:
+        for name in MASKED_TABLES:
+            table = TABLES[name]
+            paths = [f"{root}/{path}" for path in files.get(table.folder, ())]
+            _create(connection, masked_view(table, f"({_rows_of(table, paths)})", key))
+    return connection
+
+
+def _opened(scratch: str) -> duckdb.DuckDBPyConnection:
     import duckdb  # noqa: PLC0415  # an extra
 
     connection = duckdb.connect(config={**_CLOSED, "temp_directory": scratch})
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET parquet_metadata_cache = true")  # each view opens every file again
+    return connection
+
+
+def _with_tables(folder: Folder, files: _Files, scratch: str, names: Collection[str]) -> duckdb.DuckDBPyConnection:
+    connection = _opened(scratch)
     with _reachable(connection, folder, files) as root:
         for name in names:
             table = TABLES[name]
@@ -243,9 +266,13 @@ def _reachable(connection: duckdb.DuckDBPyConnection, folder: Folder, files: _Fi
 
 
 def _make_view(connection: duckdb.DuckDBPyConnection, table: Table, paths: list[str]) -> None:
+    _create(connection, View(table.name, TABLE_COMMENTS[table.name], _rows_of(table, paths)))
+
+
+def _rows_of(table: Table, paths: list[str]) -> str:
     """The columns of the installed version, null where a file has none, then what only other versions' files have.
 
-    Without a file the view is empty.
+    Without a file there is no row.
     """
     fields = [*table.schema, RUN_ID]
     nulls = ", ".join(f"NULL::{_DUCKDB.type_of(field.type)} AS {_DUCKDB.name(field.name)}" for field in fields)
@@ -253,7 +280,7 @@ def _make_view(connection: duckdb.DuckDBPyConnection, table: Table, paths: list[
     if paths:
         listed = ", ".join(map(_DUCKDB.text, paths))
         read = f" UNION ALL BY NAME {read_files(f'[{listed}]')}"
-    _create(connection, View(table.name, TABLE_COMMENTS[table.name], f"(SELECT {nulls} WHERE false){read}"))
+    return f"(SELECT {nulls} WHERE false){read}"
 
 
 def _comment_columns(connection: duckdb.DuckDBPyConnection, table: Table) -> None:

@@ -11,6 +11,7 @@ from cardbeam.run_state.replaced_files import named_files, replaced_files
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.uris import local_path
 from pipeline.catalog.dialects import DIALECTS
+from pipeline.catalog.masked_views import masked_views, read_key
 from pipeline.catalog.table_ddl import statements
 from pipeline.catalog.view_dialects import statements as view_statements
 from pipeline.catalog.view_sql import VIEWS
@@ -29,6 +30,11 @@ class DdlSettings:
     output: str = option("", help="The output folder of the runs, by the URI that the engine knows it by.")
     engine: str = option("duckdb", help="The engine that is to read the tables.", choices=tuple(DIALECTS))
     database: str = option("cardbeam", help="Schema, database or data set that holds the tables.")
+    masked: bool = option(
+        False,
+        help="Print views without numbers, names, addresses, boxes and images instead, named masked_…; with "
+        "CARDBEAM_PSEUDONYM_KEY set they have person_key, and the printed text holds what that key gives.",
+    )
     views: bool = option(False, help="Print the views of `sql` too, all but `runs`; they read the tables.")
 
     def validate(self) -> Iterator[SettingError]:
@@ -41,6 +47,10 @@ class DdlSettings:
 def main(arguments: Sequence[str]) -> int:
     """Print what makes the tables in an engine, over the Parquet files where they are."""
     (asked,), _ = parse("ddl", str(main.__doc__), arguments, DdlSettings, runner=None)
+    if asked.masked:
+        for statement in view_statements(tuple(masked_views(read_key())), asked.engine, asked.database):
+            print(f"{statement};\n")
+        return EXIT_COMPLETE
     folder = open_folder(asked.output)
     ended = [one for one in receipts(folder, ended_runs(folder)).values() if one.has_ended]
     settled = [one.run_id for one in ended if not replaced_files(folder, one.run_id, named_files(one))]

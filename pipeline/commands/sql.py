@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from cardbeam.config.options import validate_output
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.uris import local_path
+from pipeline.catalog.masked_views import read_key
 from pipeline.catalog.views import connect, journals
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.layered_options import layer
@@ -46,7 +47,9 @@ def main(arguments: Sequence[str]) -> int:
         said = f"answers of run {', '.join(runs)} are still in the journal: a run's tables are made as it ends"
         print(f"{said}; rerun its command, and see status", file=sys.stderr)
     with private_folder() as scratch:
-        session = _Session(connect(asked.output, unfinished=asked.unfinished, scratch=scratch), scratch, asked.format)
+        key = read_key() if asked.masked else None
+        connection = connect(asked.output, unfinished=asked.unfinished, masked_by=key, scratch=scratch)
+        session = _Session(connection, scratch, asked.format)
         if asked.query is None and sys.stdin.isatty():
             _prompt(session)
         else:
@@ -68,6 +71,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--output", required=True, help="The output folder of a backfill, local or in a bucket.")
     parser.add_argument("--format", choices=tuple(_FORMATS), default="table", help="Default: %(default)s.")
     parser.add_argument("--unfinished", action="store_true", help="Show runs without a receipt too, as far as they go.")
+    parser.add_argument(
+        "--masked",
+        action="store_true",
+        help="Have views without numbers, names, addresses, boxes and images alone, named masked_…; person_key is an "
+        "HMAC of the personal number under CARDBEAM_PSEUDONYM_KEY.",
+    )
     parser.add_argument("query", nargs="?", help="SQL; SHOW TABLES lists the views. Default: a prompt.")
     add_config(parser)
     return parser.parse_all(layer("sql", arguments, known_options(parser, has_runner=False)).arguments)

@@ -1,0 +1,36 @@
+"""Each command of docs/privacy.md does what the page says, over an output of fictional people."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import main
+from tests.pipeline.nights import FIRST, write_nights
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "privacy.md").read_text()
+COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    ./run.sh")]
+_URI, _LABEL = "s3://photos/2026/11/1042-front.jpg", "customer_id=C-1042"
+
+
+def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, with values that the output holds."""
+    write_nights(tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "numbers.txt").write_text("024850331992\n")
+    for command in COMMANDS:
+        here = command.replace("s3://tables/cards", f"{tmp_path}/out")
+        here = here.replace(_URI, "s3://photos/2026/11/005-front.jpg").replace(_LABEL, "customer_id=C-007")
+        assert main(shlex.split(here)[1:]) == 0, command
+    receipt = json.loads((tmp_path / "out" / "runs" / FIRST / "receipt.json").read_text())
+    assert (len(COMMANDS), receipt["requests"]["erased"]) == (6, 3)
+
+
+def test_policy() -> None:
+    """The policy is JSON, and names neither ledger nor journal."""
+    text = PAGE[PAGE.index('    {"Version"') : PAGE.index("\n\nIn Google Cloud Storage")]
+    resources = json.loads(text)["Statement"][0]["Resource"]
+    assert [one.rpartition("cards/")[2] for one in resources] == ["documents/*", "dead_letters/*"]
