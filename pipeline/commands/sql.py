@@ -44,8 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     if (path := local_path(asked.output)) is not None and not path.exists():
         raise UsageError(f"--output {asked.output} does not exist")
     if asked.unfinished and (runs := journals(open_folder(asked.output))):
-        said = f"answers of run {', '.join(runs)} are still in the journal: a run's tables are made as it ends"
-        print(f"{said}; rerun its command, and see status", file=sys.stderr)
+        text = f"answers of run {', '.join(runs)} are still in the journal: a run's tables are made as it ends"
+        print(f"{text}; rerun its command, and see status", file=sys.stderr)
     with private_folder() as scratch:
         key = read_key() if asked.masked else None
         connection = connect(asked.output, unfinished=asked.unfinished, masked_by=key, scratch=scratch)
