@@ -77,9 +77,13 @@ class RunPublisher:
         return receipt
 
     def _ended(self) -> Receipt | None:
-        """The receipt of a run that has ended before."""
+        """The receipt of a run that has ended before: in order, or because another launch took its job for dead."""
         receipt = read_receipt(self._folder, self._run_id)
-        return receipt if receipt is not None and receipt.has_ended else None
+        if receipt is None or not receipt.has_ended:
+            return None
+        if not self._is_drained():
+            raise TakenOver(f"another launch closed run {self._run_id}")
+        return receipt
 
     def _is_drained(self) -> bool:
         try:

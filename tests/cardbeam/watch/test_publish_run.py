@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.run_state.drained import mark_drained
 from cardbeam.run_state.layout import JOURNAL, of_run, run_file
-from cardbeam.run_state.receipt import WATCHING, read_receipt
+from cardbeam.run_state.receipt import INTERRUPTED, WATCHING, read_receipt, write_receipt
 from cardbeam.run_state.run_lock import TakenOver
 from cardbeam.run_state.stop_signal import STOP_FILE
 from cardbeam.storage.folder import LocalFolder
@@ -158,3 +158,15 @@ def test_a_run_that_another_launch_has_is_left_alone(published: Published) -> No
         published.another().step()
     assert published.shown() == (WATCHING, 1)
     assert not (Path(published.folder.root) / run_file(RUN, STOP_FILE)).exists()
+
+
+def test_a_run_that_another_launch_closed_is_taken_over(published: Published) -> None:
+    """Its job was taken for dead, and comes back: those that list and call must end too."""
+    published.answer(1)
+    published.publisher.step()
+    receipt = read_receipt(published.folder, RUN)
+    assert receipt is not None
+    write_receipt(published.folder, replace(receipt, status=INTERRUPTED))
+    with pytest.raises(TakenOver, match=f"another launch closed run {RUN}"):
+        published.another().step()
+    assert published.shown() == (INTERRUPTED, 1)
