@@ -50,7 +50,7 @@ def test_it_needs_no_launching_process(tmp_path: Path) -> None:
     try:
         with (
             CardServer(lambda got: answer(got, 0.3), keeps_content=False) as server,
-            beside_again(seen.look),
+            beside_again(seen.poll),
             FlinkCluster(tmp_path / "engine", cli.ENVIRONMENT, stands_ready=True) as flink,
         ):
             given = [f"--input={inputs}", f"--output={output}", f"--endpoint_url={server.base_url}"]

@@ -84,7 +84,7 @@ def watch(
         got_at_s.append(time.monotonic())
         return answer(got, _LATENCY_S)
 
-    with CardServer(counted, keeps_content=False) as server, beside_again(seen.look), ExitStack() as started:
+    with CardServer(counted, keeps_content=False) as server, beside_again(seen.poll), ExitStack() as started:
         given = [f"--input={inputs}", f"--output={output}", f"--endpoint_url={server.base_url}", *options]
         exits: list[int] = []
         starts_s: list[float] = []

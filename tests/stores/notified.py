@@ -143,7 +143,7 @@ def _begun(name: str, given: Sequence[str]) -> Iterator[Way]:
     """A watch with an endpoint of its own, from its first row on; killed at the end of the block if it still runs."""
     output = open_folder(f"{S3.uri}/{name}")
     way = Way(f"by {name}", Seen(output))
-    with CardServer(way.response, keeps_content=False) as server, _again(way.seen.look):
+    with CardServer(way.response, keeps_content=False) as server, _again(way.seen.poll):
         way.given = (f"--output={output.root}", f"--endpoint_url={server.base_url}", *given)
         way.start()
         try:
