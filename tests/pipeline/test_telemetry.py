@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pytest import MonkeyPatch
 
 pytest.importorskip("opentelemetry.sdk", reason="OpenTelemetry is not installed: pip install 'cardbeam[otel]'")
 
@@ -14,7 +16,9 @@ from cardbeam.watch.watch_status import WatchStatus
 from pipeline.commands import backfill
 from pipeline.runs.registry import Run
 from pipeline.runs.run_metrics import observe_watch
+from tests.engines import install
 from tests.otlp import Receiver
+from tests.pipeline import cli
 from tests.servers import Answer, CardServer, Received, failure, success
 
 
@@ -78,6 +82,48 @@ def test_a_watch_sends_its_backlog_and_lag(receiver: Receiver) -> None:
     assert found == {
         **{"cardbeam.backlog": 5, "cardbeam.lag": 10, "cardbeam.oldest_unprocessed": 90, "cardbeam.rate.allowed": 20}
     }
+
+
+@pytest.mark.slow
+def test_a_watch_sends_every_metric(tmp_path: Path, draw: Callable[..., bytes], monkeypatch: MonkeyPatch) -> None:
+    """A real one, from its processes: three images, of which one has no card and one is asked twice."""
+    try:
+        prism = install.prism()
+    except install.NotInstalled as error:
+        pytest.skip(str(error))
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        (tmp_path / "in" / f"{number}.jpg").write_bytes(draw(number))
+    keys: dict[str, int] = {}
+
+    def answer(got: Received) -> Answer:
+        number = keys.setdefault(got.key, len(keys))
+        if number == 0:
+            return failure("1")
+        if number == 1 and server.calls[got.key] == 1:
+            return Answer(status=500)
+        return success(("passport", {"id": "B1"}))
+
+    with Receiver() as receiver, CardServer(answer) as server:
+        monkeypatch.setitem(cli.ENVIRONMENT, "OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
+        monkeypatch.setitem(cli.ENVIRONMENT, "OTEL_METRIC_EXPORT_INTERVAL", "500")
+        told = [f"--input={tmp_path}/in", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
+        told += ["--price_per_call=0.5", "--poll_interval_s=1", "--publish_interval_s=1"]
+        child = cli.start("watch", *told, f"--prism_location={prism}")
+        until_s = time.monotonic() + 240
+        while not any((tmp_path / "out").glob("documents/type=passport/*/*.parquet")):
+            assert child.poll() is None, child.communicate()
+            assert time.monotonic() < until_s
+            time.sleep(0.1)
+        child.terminate()
+        _, err = child.communicate(timeout=240)
+    assert child.returncode == 0, err
+    found = receiver.found
+    assert set(found) == set(telemetry.NAMES)
+    outcomes = {attributes[0][1]: count for attributes, count in found["cardbeam.calls"].items()}
+    assert outcomes == {"succeeded": 2, "error_1": 1, "http_500": 1}
+    assert found["cardbeam.dead_letters"] == {(("code", "error_1"),): 1}
+    assert (found["cardbeam.images.found"][()], found["cardbeam.cost"][()]) == (3, 1.0)
 
 
 def test_without_an_endpoint_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
