@@ -57,6 +57,8 @@ setup(
             "pytest-xdist>=3.8",
             "sqlglot>=27",
             "hypothesis>=6.100",
+            "pandas>=2.3",
+            "polars>=1.35",
             "kubernetes-validate>=1.31",
             "trustme>=1.2",
             "azure-storage-blob>=12.25",

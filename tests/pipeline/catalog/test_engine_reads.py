@@ -63,7 +63,8 @@ def _pyarrow(root: str) -> list[Row]:
 
 
 def _polars(root: str) -> list[Row]:
-    pl = pytest.importorskip("polars")
+    import polars as pl
+
     files = f"{root}/documents/type=driving_license/*/*.parquet"
     rows = pl.scan_parquet(files, hive_schema={"type": pl.String, "run_id": pl.String}, missing_columns="insert")
     return sorted(
@@ -74,7 +75,7 @@ def _polars(root: str) -> list[Row]:
 
 
 def _pandas(root: str) -> list[Row]:
-    pd = pytest.importorskip("pandas")
+    import pandas as pd
     import pyarrow as pa
 
     schema = schema_of("driving_license").append(pa.field("run_id", pa.string()))
@@ -85,7 +86,7 @@ def _pandas(root: str) -> list[Row]:
 
 
 def _chdb(root: str) -> list[Row]:
-    chdb = pytest.importorskip("chdb")
+    chdb = pytest.importorskip("chdb", reason="chdb, of half a GB, is in no extra: pip install chdb")
     shown = chdb.query(
         "SELECT extract(_path, 'run_id=([^/]+)') AS run_id, id, toString(dob), tupleElement(dob_box, 'left'), class, "
         f"labels['customer_id'], uris[1] FROM file('{root}/documents/type=driving_license/*/*.parquet', Parquet) "
