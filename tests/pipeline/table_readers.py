@@ -1,12 +1,14 @@
-"""Readers of the Iceberg tables beside a writer that publishes every second: `python -m tests.pipeline.table_readers`.
+"""Readers of the tables beside a writer that publishes every second: `python -m tests.pipeline.table_readers`.
 
-The writer adds runs and replaces them. Each reader, in a process of its own, counts the rows of a table again and
-again: no query may fail, no row be there twice, and no count be smaller than the one before.
+By Iceberg, the writer adds runs and replaces them; by receipts, it publishes a run that goes on, as `watch` does, and
+merges its files. Each reader, in a process of its own, counts the rows of a table again and again: no query may fail,
+no row be there twice, and no count be smaller than the one before.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import random
@@ -15,17 +17,26 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from cardbeam.run_state.layout import JOURNAL, of_run
 from cardbeam.storage.folder import LocalFolder
+from cardbeam.tables.publisher import Publisher
+from pipeline.catalog.current_files import current_files
 from pipeline.catalog.iceberg import register
+from pipeline.catalog.table_ddl import RUN_ID
+from pipeline.catalog.views import connect
+from schemas.document_tables import schema_of
 from tests.pipeline.catalog.test_iceberg import rewrite
 from tests.pipeline.nights import ledger_record, person, response, write_run
 from tests.pipeline.spark import session
+from tests.records import write_segment
 
 _NAME = "readers"
 _TABLE = "cards.passport"
@@ -34,6 +45,7 @@ _RUNS = 12
 _KEY = "run_id, item_id, document_index"
 _COUNT = f"SELECT count(*), count(DISTINCT struct({_KEY})) FROM {{}}"
 _ENDS_WITHIN_S = 120.0
+_BEGUN_AGAIN_EACH = 50
 
 
 @dataclass
@@ -100,13 +112,58 @@ def _spark(root: Path) -> Iterator[Callable[[], tuple[int, int]]]:
         yield count
 
 
-_ENGINES = {"pyarrow": _pyarrow, "duckdb": _duckdb, "spark": _spark}
+def _files(root: Path) -> list[str]:
+    return current_files(str(root / "output"), "passport")
 
 
-def read(engine: str, root: Path, until_s: float) -> None:
+@contextmanager
+def _pyarrow_files(root: Path) -> Iterator[Callable[[], tuple[int, int]]]:
+    import pyarrow.dataset as ds
+
+    schema = schema_of("passport").append(RUN_ID)
+
+    def count() -> tuple[int, int]:
+        rows = ds.dataset(_files(root), schema=schema, partitioning="hive").to_table(_KEY.split(", "))
+        return len(rows), len(rows.group_by(_KEY.split(", ")).aggregate([]))
+
+    yield count
+
+
+@contextmanager
+def _duckdb_files(root: Path) -> Iterator[Callable[[], tuple[int, int]]]:
+    def count() -> tuple[int, int]:
+        with connect(str(root / "output"), only_tables=["passport"]) as connection:
+            query = f"SELECT count(*), count(DISTINCT ({_KEY})) FROM passport"
+            ((rows, different),) = connection.sql(query).fetchall()
+        return rows, different
+
+    yield count
+
+
+@contextmanager
+def _spark_files(root: Path) -> Iterator[Callable[[], tuple[int, int]]]:
+    with session(root / "spark") as spark:
+
+        def count() -> tuple[int, int]:
+            spark.read.option("basePath", str(root / "output/documents/type=passport")).parquet(
+                *_files(root)
+            ).createOrReplaceTempView("passport")
+            (row,) = spark.sql(_COUNT.format("passport")).collect()
+            return int(row[0]), int(row[1])
+
+        yield count
+
+
+_ENGINES = {
+    "iceberg": {"pyarrow": _pyarrow, "duckdb": _duckdb, "spark": _spark},
+    "receipts": {"pyarrow": _pyarrow_files, "duckdb": _duckdb_files, "spark": _spark_files},
+}
+
+
+def read(by: str, engine: str, root: Path, until_s: float) -> None:
     """Count until the time is over, and leave what was met in a file."""
     seen = Seen(engine)
-    with _ENGINES[engine](root) as count:
+    with _ENGINES[by][engine](root) as count:
         while time.time() < until_s:
             seen.queries += 1
             try:
@@ -121,12 +178,10 @@ def read(engine: str, root: Path, until_s: float) -> None:
             (root / f"{engine}.json").write_text(json.dumps(asdict(seen)))
 
 
-def write(root: Path, until_s: float) -> int:
-    """Publish every second; how often that was."""
+def _registering(root: Path) -> Iterator[None]:
+    """Publish runs, and register each."""
     folder, catalog, rng = LocalFolder(str(root / "output")), _catalog(root), random.Random(20)
-    published = 0
-    while time.time() < until_s or not published:
-        began_s = time.time()
+    for published in itertools.count():
         run_id = f"202611{1 + published % _RUNS:02}T010000Z"
         if published < _RUNS:
             records = (
@@ -137,10 +192,41 @@ def write(root: Path, until_s: float) -> int:
         else:
             rewrite(folder, run_id, f"publication {published}")
         register(catalog, "cards", folder, [run_id])
+        yield
+
+
+def _watching(root: Path) -> Iterator[None]:
+    """Publish a run that goes on, and begin it again as a killed watch does."""
+    folder, rng = LocalFolder(str(root / "output")), random.Random(20)
+    run_id = "20261101T010000Z"
+    settings = Settings(InputSettings(), EndpointSettings(), RateSettings(), OutputSettings(folder.root, run_id))
+    publisher = Publisher(folder, settings, datetime(2026, 11, 1, 1, tzinfo=timezone.utc))
+    for published in itertools.count():
+        if published % _BEGUN_AGAIN_EACH == _BEGUN_AGAIN_EACH - 1:
+            publisher = Publisher(folder, settings, datetime(2026, 11, 1, 1, tzinfo=timezone.utc))
+            publisher.publish_all()
+        answer = response(rng, ("passport", person(rng)))
+        record = ledger_record(run_id, published, (f"{published}.jpg",), response=answer)
+        write_segment(folder, f"{of_run(JOURNAL, run_id)}/a-{published:06}.journal", [record])
+        publisher.publish_new()
+        publisher.write_receipt(0, datetime.now(timezone.utc))
+        yield
+
+
+_WRITERS = {"iceberg": _registering, "receipts": _watching}
+
+
+def write(by: str, engines: Sequence[str], root: Path, until_s: float) -> int:
+    """Publish every second; how often that was."""
+    publications = _WRITERS[by](root)
+    published = 0
+    while time.time() < until_s or not published:
+        began_s = time.time()
+        next(publications)
         published += 1
         print(f"publication {published} took {time.time() - began_s:.1f} s", file=sys.stderr)
         if published == 1:
-            start(root, until_s)
+            start(by, engines, root, until_s)
         time.sleep(max(0.0, 1.0 - (time.time() - began_s)))
     return published
 
@@ -148,11 +234,11 @@ def write(root: Path, until_s: float) -> int:
 _READERS: list[Any] = []
 
 
-def start(root: Path, until_s: float) -> None:
+def start(by: str, engines: Sequence[str], root: Path, until_s: float) -> None:
     """Start the readers, now that there is a table."""
     spawn = multiprocessing.get_context("spawn")
-    for engine in _ENGINES:
-        reader = spawn.Process(target=read, args=(engine, root, until_s), daemon=True)
+    for engine in engines:
+        reader = spawn.Process(target=read, args=(by, engine, root, until_s), daemon=True)
         reader.start()
         _READERS.append(reader)
 
@@ -161,22 +247,25 @@ def main() -> int:
     """Print what each reader met; 1 where it is not what it should be."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--by", choices=tuple(_ENGINES), default="iceberg")
+    parser.add_argument("--engines", default="pyarrow,duckdb,spark")
     asked = parser.parse_args()
+    engines = asked.engines.split(",")
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         (root / "warehouse").mkdir()
         with sqlite3.connect(root / "catalog.db") as connection:
             connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer of the catalog do not wait
-        published = write(root, time.time() + 60 * asked.minutes)
+        published = write(asked.by, engines, root, time.time() + 60 * asked.minutes)
         for reader in _READERS:
             reader.join(_ENDS_WITHIN_S)
-        print(f"{published} publications in {asked.minutes:g} minutes, of {_RUNS} runs")
+        print(f"{published} publications in {asked.minutes:g} minutes, by {asked.by}")
         all_seen = [json.loads(path.read_text()) for path in sorted(root.glob("*.json"))]
         for seen in all_seen:
             error = seen.pop("error")
             print(", ".join(f"{name} {value}" for name, value in seen.items()) + (f"\n{error}" if error else ""))
         is_good = all(one["queries"] and not (one["failed"] or one["with_repeats"] or one["falls"]) for one in all_seen)
-        return 0 if is_good and len(all_seen) == len(_ENGINES) else 1
+        return 0 if is_good and len(all_seen) == len(engines) else 1
 
 
 if __name__ == "__main__":
