@@ -113,7 +113,8 @@ class _Reader:
         is_answered = np.asarray(pc.equal(ledger["outcome"], RecordStatus.SUCCEEDED.value))
         is_dead = np.asarray(pc.equal(ledger["outcome"], RecordStatus.FAILED.value))
         answered = _rows(ledger.select(RESPONSE_COLUMNS), shown & is_answered)
-        failed = redacted_dead_letters(_rows(ledger.select(DEAD_LETTERS_SCHEMA.names), shown & is_dead))
+        letters = ledger.select(DEAD_LETTERS_SCHEMA.names).replace_schema_metadata().cast(DEAD_LETTERS_SCHEMA)
+        failed = redacted_dead_letters(_rows(letters, shown & is_dead))
         kept = _rows(ledger, keep)
         counts = replace(
             _calls(part, kept),

@@ -61,7 +61,7 @@ def test_status(output: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert status.main([output, f"--run_id={HALF}", "--format=json"]) == 4
     failed = read(capsys)
     assert (failed["status"], failed["completed"]) == (
-        "dead", {"succeeded": 1, "failed": 0, "duplicate": 0, "retry": 0, "deferred": 0}
+        "dead", {"succeeded": 1, "failed": 0, "duplicate": 0, "retry": 0, "deferred": 0, "erased": 0, "forgotten": 0}
     )  # fmt: skip
 
 
