@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cardbeam.model.record import RecordStatus
+from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import opened_parquet
 
@@ -55,9 +56,16 @@ def parquet_paths(folder: Folder, prefix: str) -> list[str]:
 
 
 def read_columns(folder: Folder, path: str, names: Iterable[str]) -> pa.Table:
-    """Those of some columns that a file has, in the order of the names. Raises as `opened_parquet`."""
+    """Those of some columns that a file has, in the order of the names, `item_id` among them.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        DamagedFile: it is no whole file of a table.
+    """
     with opened_parquet(folder, path) as file:
         known = [name for name in names if name in file.schema_arrow.names]
+        if "item_id" not in known:
+            raise DamagedFile.of(path, "has no column 'item_id'")
         return file.read(known).select(known)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,6 +18,7 @@ from cardbeam.erasure.apply_plan import apply_plan, finish_erasures
 from cardbeam.erasure.plan import write_plan
 from cardbeam.erasure.select_items import Selection, select_items
 from cardbeam.run_state.receipt import read_receipt
+from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import LocalFolder, StoredFile
 from cardbeam.tables.check_output import check_output
 from pipeline.catalog.views import connect
@@ -146,6 +148,13 @@ def test_killed_at_any_step(nights: LocalFolder, tmp_path: Path, is_behind: bool
         if not was_killed:
             assert step > 12
             break
+
+
+def test_a_file_of_another_program(nights: LocalFolder) -> None:
+    """Is named, and nothing is erased."""
+    pq.write_table(pa.table({"a": [1]}), Path(nights.root, f"ledger/run_id={FIRST}/other.parquet"))
+    with pytest.raises(DamagedFile, match=f"^ledger/run_id={FIRST}/other.parquet has no column"):
+        select_items(nights, Selection(item_ids=("0" * 32,)))
 
 
 def test_who_is_found(nights: LocalFolder) -> None:
