@@ -35,11 +35,11 @@ class RunningEndpoint:
     def root_url(self) -> str:
         return self.base_url.removesuffix("/api/v2")
 
-    def post_file(self, operation: str, *images: bytes, **params: str) -> requests.Response:
+    def post_file(self, operation: str, *images: bytes, timeout_s: float = 60, **params: str) -> requests.Response:
         names = ["img"] if len(images) == 1 else [f"img{n}" for n, _ in enumerate(images, 1)]
         files = {name: ("card.png", image) for name, image in zip(names, images, strict=True)}
         params = {"format_type": "file", **params}
-        return requests.post(f"{self.base_url}/{operation}", params=params, files=files, auth=AUTH, timeout=60)
+        return requests.post(f"{self.base_url}/{operation}", params=params, files=files, auth=AUTH, timeout=timeout_s)
 
     def wait_until_reading(self) -> None:
         """Return once a worker reads the SLOW or ENDLESS image that was sent."""
