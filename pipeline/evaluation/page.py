@@ -46,8 +46,9 @@ def plot_results(scores: Sequence[FieldScore]) -> str:
                   linewidth=0, label=result.value)  # fmt: skip
         left = [one + more for one, more in zip(left, wide, strict=True)]
     axes.invert_yaxis()
+    axes.margins(y=0.5 / len(names))
     axes.set(xlabel="% of values", xlim=(0, 100))
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1.0), ncols=4, frameon=False)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, columnspacing=1.2, handlelength=1.6)
     return svg(figure, "results")
 
 
