@@ -1,8 +1,8 @@
 """Requests -> those to process in this run, by groups of likely duplicates; the others end here.
 
-What an earlier run processed is known by its source and labels, without opening an image. The rest
-meets by the size of its images: duplicates have equal sizes, so they land in one group and
-one worker can find them, while only URIs are shuffled, packed.
+What an earlier run processed is known by its source and labels, without opening an image: the requests are joined with
+the index on disk in the order of their URIs. The rest meets by the size of its images: duplicates have equal sizes, so
+they land in one group and one worker can find them, while only URIs are shuffled, packed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from cardbeam.config.settings import InputSettings
 from cardbeam.index.processed_index import ProcessedIndex
+from cardbeam.index.source_join import SourceJoin
 from cardbeam.model.grouping import group_of, key_of
-from cardbeam.model.request import Request, input_id_of
+from cardbeam.model.request import Request
 from cardbeam.model.request_codec import Packer
 from cardbeam.model.result import RequestOutcome, StatusCount
 from cardbeam.process import configure_process
@@ -77,19 +78,17 @@ class _LookUpFn(beam.DoFn):
         self._index: ProcessedIndex = self._shared.get()
 
     def start_bundle(self) -> None:
-        self._before = 0
+        self._join = SourceJoin(self._index)
 
     def process(self, request: Request) -> Iterator[Request]:
-        if is_known(request, self._index):
-            self._before += 1
-        else:
-            yield request
+        return self._join.add(request)
 
-    def finish_bundle(self) -> Iterator[TaggedOutput]:
+    def finish_bundle(self) -> Iterator[WindowedValue | TaggedOutput]:
         """One count a bundle, not one a request: there are millions."""
-        if self._before:
-            metrics.count("requests_skipped", self._before)
-            yield TaggedOutput(_COUNTS, GlobalWindows.windowed_value((RequestOutcome.SKIPPED.value, self._before)))
+        yield from map(GlobalWindows.windowed_value, self._join.rest())
+        if before := self._join.known:
+            metrics.count("requests_skipped", before)
+            yield TaggedOutput(_COUNTS, GlobalWindows.windowed_value((RequestOutcome.SKIPPED.value, before)))
 
 
 @with_input_types(Request)
@@ -106,18 +105,3 @@ class _PackFn(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         return map(GlobalWindows.windowed_value(None).with_value, self._packer.rest())
-
-
-def is_known(request: Request, index: ProcessedIndex) -> bool:
-    """Whether an earlier run processed the image, and its labels are recorded.
-
-    One with other labels goes on, so that these are recorded too, and so does one that was replaced and is put back:
-    they are neither opened nor sent.
-    """
-    source_id = request.source_id
-    prior, item_id = index.of_source(source_id)
-    if not prior.is_earlier_run or index.is_superseded(source_id):
-        return False
-    if not request.labels:
-        return True
-    return index.has_input(source_id, input_id_of(source_id, item_id, request.uris, request.labels))

@@ -20,6 +20,7 @@ from cardbeam.calls.duplicates import InFlightDuplicates, InFlightResult
 from cardbeam.calls.load_request import LoadedRequest, is_refused, load_request
 from cardbeam.calls.sender import Sender, SendResult, Verdict
 from cardbeam.index.failures import FINAL_AFTER_RUNS
+from cardbeam.index.history import RequestHistory, history_of
 from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.status import PriorStatus
 from cardbeam.inputs.image_source import StorageRefused
@@ -66,7 +67,7 @@ class RequestProcessor:
     A run that `watches` records whatever it defers, so that the watch gives it out again.
     """
 
-    index: ProcessedIndex
+    index: ProcessedIndex | RequestHistory
     sender: Sender
     journal: Journal
     transfer_by_url: bool = False
@@ -85,6 +86,14 @@ class RequestProcessor:
         `duplicates` are those of all requests that may be its duplicates.
         It is held where other requests decide whose failure it is, or where it is a duplicate of one that is held.
         """
+        if isinstance(self.index, ProcessedIndex) and self.index.stored is not None:
+            known = replace(self, index=history_of(self.index, request))
+            return known._process(request, duplicates, is_superseded)
+        return self._process(request, duplicates, is_superseded)
+
+    def _process(
+        self, request: Request, duplicates: InFlightDuplicates, is_superseded: Callable[[], bool]
+    ) -> RequestResult | Held[RequestResult]:
         started_at = self._now_us()
         prior, item_id = self.index.of_source(request.source_id)
         loaded = LoadedRequest(request)
@@ -98,7 +107,7 @@ class RequestProcessor:
                 return RequestResult(RequestOutcome.DEFERRED)
             request = loaded.request
             item_id = self._item_id(request, loaded)
-            prior = self.index.of_item(item_id)
+            prior = self.index.of_item(item_id, None if item_id == request.fallback_id else loaded.size_bytes)
         is_first, first = duplicates.take(item_id)
         if is_first:
             go_first = partial(self._go_first, request, item_id, prior, loaded, started_at, is_superseded=is_superseded)

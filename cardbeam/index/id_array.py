@@ -19,7 +19,7 @@ Ids = npt.NDArray[np.uint64]
 _HEX_DIGITS = 32
 _OWN_PAGES_BYTES = 128 * 1024
 
-Numbers = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.int64]
 
 
 def to_ids(hex_ids: pa.Array | pa.ChunkedArray | list[str]) -> Ids:
@@ -130,7 +130,7 @@ class Index:
     @classmethod
     def empty(cls) -> Index:
         """No ids."""
-        return cls(np.empty((0, 2), np.uint64), np.empty(0, np.int32))
+        return cls(np.empty((0, 2), np.uint64), np.empty(0, np.int64))
 
     def merged(self, ids: Ids, numbers: Numbers, *, is_higher_better: bool = False) -> Index:
         """These ids and more; of equal ids the lower number is kept, or the higher.

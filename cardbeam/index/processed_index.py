@@ -1,7 +1,7 @@
-"""Ledger + journals -> what is processed already, by source and by content.
+"""Records -> what is processed already, by source and by content: the part of it that a process holds in memory.
 
-Ledger files are read by their key columns alone, and an id takes 16 bytes: a processed image
-takes 56, ten million some 560 MB in each worker.
+That are the records of its own run, and those of earlier runs that the index on disk does not hold (see
+`history.py`). Of each, 64 bytes are held.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from cardbeam.index.failures import Failure, Failures
 from cardbeam.index.id_array import Ids, IdSet, Index, Numbers, mmap_array, to_hex, to_ids
 from cardbeam.index.record_keys import RecordKeys, key_table
 from cardbeam.index.status import PriorStatus
+from cardbeam.index.stored_index import StoredIndex
 from cardbeam.journal.follower import RecordKey
 from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.model.request import place_of
@@ -54,12 +55,13 @@ class ProcessedIndex:
         *,
         is_replay: bool = False,
         max_recent: int = _MAX_RECENT,
+        stored: StoredIndex | None = None,
     ) -> None:
-        """Takes the key columns of all records, each table with the run that wrote it.
+        """Takes the key columns of records, each table with the run that wrote it.
 
-        In a replay what failed before is new.
+        In a replay what failed before is new. `stored` holds the records of other runs, all of them earlier.
         """
-        self._run_id, self._is_replay = run_id, is_replay
+        self._run_id, self.is_replay, self.stored = run_id, is_replay, stored
         self._max_recent = max_recent
         self._lock = threading.Lock()
         self._merger = ThreadPoolExecutor(1, thread_name_prefix="merge")
@@ -80,11 +82,17 @@ class ProcessedIndex:
         self._failures.forget(lambda key: self._number_of(key) != _NEW or bool(self._item_of(key)))
 
     def count_items(self) -> int:
-        """How many items it knows; those of this run as far as they are merged."""
-        return len(self._items.ids)
+        """How many items are known; those of this run as far as they are merged."""
+        return len(self._items.ids) + (self.stored.rows if self.stored else 0)
 
-    def of_item(self, item_id: str) -> PriorStatus:
-        """What is known by content."""
+    @property
+    def holds_any(self) -> bool:
+        """Whether a source is held here, beside what is on disk."""
+        return bool(self._recent_sources) or bool(len(self._sources.ids))
+
+    def of_item(self, item_id: str, image_bytes: int | None = None) -> PriorStatus:
+        """What is known by content; its size tells nothing here."""
+        del image_bytes
         status = self._standing(item_id)
         return self._failed_here(item_id) if status is PriorStatus.UNKNOWN else status
 
@@ -103,13 +111,14 @@ class ProcessedIndex:
         if input_id is None:
             return self.of_source(source_id)[0] is not PriorStatus.UNKNOWN
         is_held = input_id in self._noted_inputs or self._inputs.has_one(input_id)
-        return is_held or self._failed_here(input_id) is not PriorStatus.UNKNOWN or self._is_erased_source(source_id)
+        return is_held or self._failed_here(input_id) is not PriorStatus.UNKNOWN or self.is_erased_source(source_id)
 
     def is_erased(self, item_id: str) -> bool:
         """Whether what was read of an item was erased: then no label and no URI of it is recorded again."""
         return self._number_of(item_id) % _CODES == _ERASED_CODE
 
-    def _is_erased_source(self, source_id: str | None) -> bool:
+    def is_erased_source(self, source_id: str | None) -> bool:
+        """Whether a source holds an item that was erased."""
         item_id = self._item_of(source_id) if source_id is not None else ""
         return bool(item_id) and self.is_erased(item_id)
 
@@ -118,16 +127,26 @@ class ProcessedIndex:
 
         Runs count in the order of their names.
         """
-        if source_id is None:
-            return False
+        is_newest = source_id is None or self.newest_at(source_id) in ("", source_id)
+        return not is_newest and not self.is_erased_source(source_id)
+
+    def newest_at(self, source_id: str) -> str:
+        """The version that was processed last where this one is; empty where none was."""
         place = place_of(source_id)
-        newest = self._recent_places.get(place) or self._sources.last_with_high(place)
-        return newest not in ("", source_id) and not self._is_erased_source(source_id)
+        return self._recent_places.get(place) or self._sources.last_with_high(place)
 
     def failures_of(self, item_id: str, source_id: str | None) -> int:
         """In how many earlier runs the image failed."""
         is_over = self._number_of(item_id) // _CODES == PriorStatus.FAILED_EARLIER_RUN
         return max(self._failures.runs(item_id, source_id), int(is_over))
+
+    def is_final(self, item_id: str) -> bool:
+        """Whether an item has a final result, in a replay too."""
+        return self._number_of(item_id) != _NEW
+
+    def is_answered(self, item_id: str) -> bool:
+        """Whether an item has an answer."""
+        return self._number_of(item_id) // _CODES <= PriorStatus.SUCCEEDED_EARLIER_RUN
 
     def failure_of(self, item_id: str) -> Failure | None:
         """Why an item has no answer; None where it has one, or none was tried."""
@@ -145,9 +164,9 @@ class ProcessedIndex:
             if processed.retriable:
                 self._failures.record((item_id, source_id, processed.code, input_id))
                 return
-            if processed.outcome != RecordStatus.DUPLICATE.value:
-                number = self._number(processed.outcome in _ENDED, processed.code)
-                self._recent_items[item_id] = min(number, self._number_of(item_id))
+            is_copy = processed.outcome == RecordStatus.DUPLICATE.value
+            if not is_copy or self.stored is not None:
+                self._recent_items[item_id] = min(self._number(processed, is_copy=is_copy), self._number_of(item_id))
             if source_id is not None:
                 self._recent_sources[source_id] = item_id
                 self._recent_places[place_of(source_id)] = source_id
@@ -162,7 +181,7 @@ class ProcessedIndex:
     def _standing(self, item_id: str) -> PriorStatus:
         """What is final."""
         status = PriorStatus(self._number_of(item_id) // _CODES)
-        return PriorStatus.UNKNOWN if self._is_replay and status is PriorStatus.FAILED_EARLIER_RUN else status
+        return PriorStatus.UNKNOWN if self.is_replay and status is PriorStatus.FAILED_EARLIER_RUN else status
 
     def _number_of(self, item_id: str) -> int:
         if (recent := self._recent_items.get(item_id)) is not None:
@@ -182,11 +201,12 @@ class ProcessedIndex:
     def _failed_here(self, key: str) -> PriorStatus:
         return PriorStatus.FAILED_THIS_RUN if self._failures.is_here(key) else PriorStatus.UNKNOWN
 
-    def _number(self, is_answered: bool, code: str | None) -> int:
+    def _number(self, processed: JournalRecord | RecordKey, *, is_copy: bool) -> int:
         """Of a record of this run that is final."""
-        if is_answered:
-            return PriorStatus.SUCCEEDED_THIS_RUN * _CODES + _ERASED_CODE * (code == RecordStatus.ERASED.value)
-        return PriorStatus.FAILED_THIS_RUN * _CODES + self._code_number(code or "")
+        if processed.outcome in _ENDED or (is_copy and processed.code is None):
+            is_erased = processed.code == RecordStatus.ERASED.value
+            return (PriorStatus.SUCCEEDED_THIS_RUN + is_copy) * _CODES + _ERASED_CODE * is_erased
+        return (PriorStatus.FAILED_THIS_RUN + is_copy) * _CODES + self._code_number(processed.code or "")
 
     def _merge_recent(self) -> None:
         self._add([(self._run_id, key_table(self._recent))])
@@ -205,7 +225,7 @@ class ProcessedIndex:
         processed = item_ids[is_processed]
         item_of_source = mmap_array(len(self._item_of_source) + len(processed), processed)
         np.concatenate([self._item_of_source, processed], out=item_of_source)
-        rows = np.arange(len(self._item_of_source), len(item_of_source), dtype=np.int32)
+        rows = np.arange(len(self._item_of_source), len(item_of_source), dtype=np.int64)
         # of two records of one source the later is preferred: an answer follows a failure, never the reverse
         sources = self._sources.merged(source_ids[is_processed], rows, is_higher_better=True)
         # readers take no lock: the sources come last, and their rows stay where they are
@@ -221,16 +241,12 @@ class ProcessedIndex:
         if len(failed):
             self._add_failures(run_id, failed)
             keys = keys.filter(pc.invert(keys["retriable"]))
-        is_answered = pc.is_in(keys["outcome"], value_set=pa.array(_ENDED))
         is_copy = pc.equal(keys["outcome"], RecordStatus.DUPLICATE.value)
-        final = keys.append_column("is_answered", is_answered).filter(pc.invert(is_copy))
-        statuses = np.where(final["is_answered"], PriorStatus.SUCCEEDED_THIS_RUN, PriorStatus.FAILED_THIS_RUN).astype(
-            np.int32
-        )
-        statuses += np.int32(run_id != self._run_id)
+        final = keys if self.stored is not None else keys.filter(pc.invert(is_copy))
+        statuses = _statuses(final, is_here=run_id == self._run_id)
         return _Numbers(
             to_ids(final["item_id"]),
-            statuses * np.int32(_CODES) + self._code_numbers(final["code"]),
+            statuses * np.int64(_CODES) + self._code_numbers(final["code"]),
             to_ids(sourced["item_id"]),
             to_ids(sourced["source_id"]),
             to_ids(keys["input_id"].drop_null()),
@@ -246,12 +262,21 @@ class ProcessedIndex:
 
     def _code_numbers(self, codes: pa.ChunkedArray) -> Numbers:
         encoded = pc.fill_null(codes, "").combine_chunks().dictionary_encode()
-        numbers = np.array([*map(self._code_number, encoded.dictionary.to_pylist())], np.int32)
+        numbers = np.array([*map(self._code_number, encoded.dictionary.to_pylist())], np.int64)
         of_rows: Numbers = numbers[encoded.indices.to_numpy()]
         return of_rows
 
     def _code_number(self, code: str) -> int:
         return self._codes.setdefault(code, len(self._codes)) if len(self._codes) < _CODES else self._codes.get(code, 0)
+
+
+def _statuses(final: pa.Table, *, is_here: bool) -> Numbers:
+    """Of records that are final. That an image is a duplicate tells of an earlier one: of its failure by the code."""
+    is_copy = pc.equal(final["outcome"], RecordStatus.DUPLICATE.value)
+    is_answer = pc.is_in(final["outcome"], value_set=pa.array(_ENDED))
+    is_answered = pc.or_(is_answer, pc.and_(is_copy, pc.is_null(final["code"])))
+    first = np.where(is_answered, PriorStatus.SUCCEEDED_THIS_RUN, PriorStatus.FAILED_THIS_RUN).astype(np.int64)
+    return first + (is_copy.to_numpy() if is_here else 1)
 
 
 @dataclass(frozen=True, slots=True)

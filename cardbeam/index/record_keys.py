@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from operator import itemgetter
 from typing import Any
@@ -33,17 +33,19 @@ _COMPLETED_AT = FIELDS.index("completed_at")
 _of_row = itemgetter(*map(FIELDS.index, [*KEYS.names[:-1], "uris", "labels"]))
 
 
-def ledger_keys(folder: Folder, since_us: int = 0) -> Iterator[tuple[str, pa.Table]]:
-    """Every ledger file of the output, with its run; records that were completed before a time are left out."""
+def ledger_keys(folder: Folder, since_us: int = 0, left_out: Collection[str] = ()) -> Iterator[tuple[str, pa.Table]]:
+    """Every ledger file of the output but for those of some runs, with its run; records that were completed before a
+    time are left out."""
     listed: set[str] = set()
     must_list = True
     while must_list:
         must_list = False
         for file in folder.list(LEDGER):
-            if file.path.endswith(".parquet") and file.path not in listed:
+            run_id = run_id_of(file.path) or ""
+            if file.path.endswith(".parquet") and file.path not in listed and run_id not in left_out:
                 listed.add(file.path)
                 if (keys := _keys_of_file(folder, file.path, since_us)) is not None:
-                    yield run_id_of(file.path) or "", keys
+                    yield run_id, keys
                 else:  # merged into another, which is not in this listing
                     must_list = True
 

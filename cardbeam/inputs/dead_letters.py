@@ -7,22 +7,28 @@ is not sent again: the response is held, and `publish` parses it again.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cardbeam.config.settings import ReplaySettings
+from cardbeam.index.history import RequestHistory, history_of
 from cardbeam.index.load import load_index
+from cardbeam.index.processed_index import ProcessedIndex
+from cardbeam.index.source_join import looked_up
 from cardbeam.index.status import PriorStatus
 from cardbeam.inputs.image_source import describe
 from cardbeam.model.record import RecordStatus
-from cardbeam.model.request import Request
+from cardbeam.model.request import ImageRef, Request
 from cardbeam.run_state.layout import LEDGER, run_id_of
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import read_ledger
 
-_COLUMNS = ["item_id", "source_id", "outcome", "operation", "uris", "labels", "code"]
+_COLUMNS = ["item_id", "source_id", "outcome", "operation", "uris", "labels", "code", "image_bytes"]
+_WINDOW = 1000
 
 
 def list_dead_letter_requests(
@@ -34,12 +40,25 @@ def list_dead_letter_requests(
     """
     index = load_index(folder, run_id)
     seen = {_key(row) for row in _dead_rows(folder, run_id, ReplaySettings(run_id=resumes))} if resumes else set()
-    for row in _dead_rows(folder, run_id, replay):
-        statuses = (index.of_item(row["item_id"]), index.of_source(row["source_id"])[0])
-        key = _key(row)
-        if key not in seen and PriorStatus.SUCCEEDED_EARLIER_RUN not in statuses:
-            seen.add(key)
-            yield Request(row["operation"], tuple(map(describe, row["uris"])), tuple(row["labels"]))
+    rows = _dead_rows(folder, run_id, replay)
+    while window := list(islice(rows, _WINDOW)):
+        for row, asked in zip(window, looked_up(map(_request, window), index), strict=True):
+            key = _key(row)
+            if key not in seen and not _is_answered(row, history_of(index, asked)):
+                seen.add(key)
+                yield replace(asked, images=tuple(map(describe, row["uris"])), earlier=())
+
+
+def _request(row: dict[str, Any]) -> Request:
+    return Request(row["operation"], tuple(map(ImageRef, row["uris"])), tuple(row["labels"]))
+
+
+def _is_answered(row: dict[str, Any], known: ProcessedIndex | RequestHistory) -> bool:
+    """Whether an earlier run answered the image after all, as its record names it."""
+    item_id, source_id = row["item_id"], row["source_id"]
+    size_bytes = None if item_id == source_id else row["image_bytes"]
+    statuses = (known.of_source(source_id)[0], known.of_item(item_id, size_bytes))
+    return PriorStatus.SUCCEEDED_EARLIER_RUN in statuses
 
 
 def has_dead_letters(folder: Folder, replay: ReplaySettings) -> bool:

@@ -33,3 +33,14 @@ def group_key(batch: str, key: str) -> str:
 def batch_of(group: str) -> str:
     """The batch that a group was dispatched with."""
     return group.partition("/")[0]
+
+
+_GROUP_DIGITS = 3
+
+
+def content_group(item_id: str, image_bytes: int | None) -> str:
+    """The group of an item in the index: that of requests of the same size, as they are shuffled.
+
+    Of an item whose images were not read the id tells it.
+    """
+    return f"{int(group_of(str(image_bytes) if image_bytes else item_id)):0{_GROUP_DIGITS}x}"

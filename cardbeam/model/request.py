@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -33,6 +34,18 @@ class ImageRef:
     """The store's etag, or the time of the last change."""
 
 
+class EarlierRecord(NamedTuple):
+    """What a record of an earlier run says of a request: the key columns of its row in the ledger."""
+
+    run_id: str
+    item_id: str
+    source_id: str | None
+    outcome: str
+    retriable: bool
+    code: str | None
+    input_id: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One call to make: an operation on one or two images (front, back)."""
@@ -44,6 +57,8 @@ class Request:
     """Whether this run gives it out again if it fails for now, so that it is no dead letter yet."""
     failed_before: str = ""
     """The code of its last failure of its own, where this watch sends it again."""
+    earlier: tuple[EarlierRecord, ...] = ()
+    """Records of earlier runs about the same URI, as the index on disk holds them."""
 
     @property
     def uris(self) -> tuple[str, ...]:
@@ -67,6 +82,10 @@ class Request:
     def fallback_id(self) -> str:
         """A key for requests that are told apart by their source alone."""
         return self.source_id or _digest("uris", self.operation, *self.uris)
+
+    def input_id(self, item_id: str) -> str | None:
+        """The key of this input, where the source id does not identify it."""
+        return input_id_of(self.source_id, item_id, self.uris, self.labels)
 
 
 def place_of(source_id: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
-from cardbeam.model.request import ImageRef, Request
+from cardbeam.model.request import EarlierRecord, ImageRef, Request
 
 _PACKED_BYTES = 2048
 """Of JSON in one pack, a dozen requests and more; so much waits for each group at the most."""
@@ -22,12 +22,12 @@ _END = b"\n"
 
 def pack(requests: Iterable[Request]) -> bytes:
     """Some requests as one element."""
-    return _pack(b"".join(map(_encode, requests)))
+    return _pack(b"".join(map(encode, requests)))
 
 
 def unpack(packed: bytes) -> Iterator[Request]:
     """The requests of one element, as they were."""
-    return map(_decode, zlib.decompress(packed).split(_END)[:-1])
+    return map(decode, zlib.decompress(packed).split(_END)[:-1])
 
 
 class Packer:
@@ -39,7 +39,7 @@ class Packer:
     def add(self, group: str, request: Request) -> Iterator[tuple[str, bytes]]:
         """Take one; a pack, if that makes one full."""
         waiting = self._waiting[group]
-        waiting += _encode(request)
+        waiting += encode(request)
         if len(waiting) >= _PACKED_BYTES:
             yield group, _pack(self._waiting.pop(group))
 
@@ -54,13 +54,18 @@ def _pack(encoded: bytes | bytearray) -> bytes:
     return zlib.compress(encoded, _LEVEL)
 
 
-def _encode(request: Request) -> bytes:
+def encode(request: Request) -> bytes:
+    """A request as a line."""
     images = [(image.uri, image.size_bytes, image.version) for image in request.images]
-    more = (request.may_retry, request.failed_before) if request.may_retry or request.failed_before else ()
+    has_more = request.may_retry or request.failed_before or request.earlier
+    more = (request.may_retry, request.failed_before, request.earlier) if has_more else ()
     return orjson.dumps((request.operation, images, request.labels, *more)) + _END
 
 
-def _decode(encoded: bytes) -> Request:
+def decode(encoded: bytes) -> Request:
+    """The request of a line, with its end or without."""
     operation, images, labels, *more = orjson.loads(encoded)
     labels = tuple((key, value) for key, value in labels)
+    if more:
+        more[2] = tuple(EarlierRecord(*one) for one in more[2])
     return Request(operation, tuple(ImageRef(*one) for one in images), labels, *more)

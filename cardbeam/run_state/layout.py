@@ -9,6 +9,7 @@ DEAD_LETTERS = "dead_letters"
 LEDGER = "ledger"
 JOURNAL = "journal"
 RUNS = "runs"
+INDEX = "index"
 
 DOCUMENT_TABLES: dict[str, str] = {f"{DOCUMENTS}/type={name}": name for name in DOCUMENT_TYPES}
 """Table folder -> document type."""

@@ -138,7 +138,7 @@ def _duplicates_by_part(drafts: list[_PartPlan], shown_ids: Ids, shown_parts: Ro
     """Duplicates, by the part that shows their original; those of an earlier run's answers are in none."""
     found: dict[int, _Duplicates] = defaultdict(list)
     duplicates = sorted({duplicate for draft in drafts for duplicate in draft.duplicates})
-    parts = shown_parts.astype(np.int32)
+    parts = shown_parts.astype(np.int64)
     index = Index.of(shown_ids, parts, parts)
     for duplicate, at in zip(duplicates, index.find(to_ids([item_id for item_id, _ in duplicates])), strict=True):
         if at >= 0:

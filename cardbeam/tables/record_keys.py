@@ -99,10 +99,10 @@ class Keys:
         the source alone tells that both records are of one image. A duplicate of what failed processes nothing.
         """
         is_failure = self.ranks == FAILED
-        failed = Index.of(self.items[is_failure], *[np.zeros(np.count_nonzero(is_failure), np.int32)] * 2)
+        failed = Index.of(self.items[is_failure], *[np.zeros(np.count_nonzero(is_failure), np.int64)] * 2)
         is_of_other = (self.ranks == DUPLICATE) & (failed.find(self.items) < 0)
         processed = self.sources[((self.ranks == SUCCEEDED) | is_of_other) & self.has_source]
-        index = Index.of(processed, *[np.zeros(len(processed), np.int32)] * 2)
+        index = Index.of(processed, *[np.zeros(len(processed), np.int64)] * 2)
         was_processed: Mask = is_failure & (index.find(self.sources) >= 0)
         return was_processed
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 
 from cardbeam.config.settings import Settings, WatchSettings
+from cardbeam.index.history import history_of
 from cardbeam.index.refresh import IndexFollower
+from cardbeam.index.source_join import looked_up
 from cardbeam.index.status import PriorStatus
 from cardbeam.inputs.stat_many import stat_many
 from cardbeam.journal.follower import JournalFollower, RecordKey
@@ -109,7 +111,7 @@ class Watcher:
         self._pending = PendingRequests(
             (one for one in open_still if one.number < number), by_source=self._pending.by_source
         )
-        self._again = [one.request for one in open_still if one.number >= number]
+        self._again = self._looked_up(one.request for one in open_still if one.number >= number)
         self._unpaired.load()
         self._status.note_found(chain(self._retries.uris(), (one.request.uris for one in open_still)))
 
@@ -186,7 +188,7 @@ class Watcher:
         must_list = self._feed.is_unavailable or (is_of_two and bool(uris))
         if uris and not is_of_two:
             try:
-                requests = stat_many(Request(operation, (ImageRef(uri),)) for uri in uris)
+                requests = self._looked_up(stat_many(Request(operation, (ImageRef(uri),)) for uri in uris))
                 self._notified |= {request.uris: request for request in requests if request.source_id is not None}
                 self._status.note_found(self._notified)
             except SourceError as error:
@@ -209,7 +211,7 @@ class Watcher:
             self._listing = self._inputs.requests()
             self._unpaired.begin_listing()
         while self._listing is not None and len(self._waiting) < _MAX_QUEUED and self._clock() - began_s < _STEP_S:
-            listed = list(islice(self._listing, _LISTING_BATCH))
+            listed = self._looked_up(islice(self._listing, _LISTING_BATCH))
             if not listed:
                 self._end_listing()
             for request in listed:  # what an earlier listing showed of it may be no longer so
@@ -237,6 +239,10 @@ class Watcher:
         if self._refusals >= _REFUSALS:
             self._stop.set(STORAGE_REFUSED)
 
+    def _looked_up(self, requests: Iterable[Request]) -> list[Request]:
+        """Requests with what earlier runs recorded of them."""
+        return looked_up(requests, self._follower.index)
+
     def _learn(self, records: Iterator[RecordKey]) -> Iterator[RecordKey]:
         """Dead letters that a later run tries again are left alone in this one."""
         for known in records:
@@ -246,7 +252,7 @@ class Watcher:
             yield known
 
     def _is_processed(self, request: Request) -> bool:
-        prior, _ = self._follower.index.of_source(request.source_id)
+        prior, _ = history_of(self._follower.index, request).of_source(request.source_id)
         return prior is not PriorStatus.UNKNOWN or request.source_id in self._failed_here
 
     def _is_known(self, request: Request) -> bool:

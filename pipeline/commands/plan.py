@@ -9,8 +9,10 @@ from datetime import timedelta
 from cardbeam.config.prices import affordable_calls
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.config.time_window import moment_us
+from cardbeam.index.history import history_of
 from cardbeam.index.load import load_index
 from cardbeam.index.processed_index import ProcessedIndex
+from cardbeam.index.source_join import SourceJoin
 from cardbeam.inputs.listing import check_inputs
 from cardbeam.inputs.sample import list_all
 from cardbeam.model.request import Request
@@ -55,13 +57,21 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def make_plan(requests: Iterator[Request], index: ProcessedIndex) -> Plan:
-    """Count requests by what would come of them."""
+    """Count requests by what would come of them; holds those in memory that would be called."""
     found = before = duplicates = 0
     to_call: set[str] = set()
     sizes: dict[tuple[int | None, ...], int] = {}
-    for request in requests:
-        found += 1
-        standing, _ = index.of_source(request.source_id)
+    join = SourceJoin(index)
+
+    def counted() -> Iterator[Request]:
+        nonlocal found
+        for request in requests:
+            found += 1
+            yield from join.add(request)
+        yield from join.rest()
+
+    for request in counted():
+        standing, _ = history_of(index, request).of_source(request.source_id)
         if standing.is_earlier_run:
             before += 1
         elif (key := request.fallback_id) in to_call:
@@ -70,7 +80,7 @@ def make_plan(requests: Iterator[Request], index: ProcessedIndex) -> Plan:
             to_call.add(key)
             size = tuple(image.size_bytes for image in request.images)
             sizes[size] = sizes.get(size, 0) + 1
-    return Plan(found, before, duplicates, len(to_call), sum(count - 1 for count in sizes.values()))
+    return Plan(found, before + join.known, duplicates, len(to_call), sum(count - 1 for count in sizes.values()))
 
 
 def plan_facts(plan: Plan, rate: RateSettings) -> dict[str, int | float | str | None]:

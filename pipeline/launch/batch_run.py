@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, TypeOptions
 from cardbeam import telemetry
 from cardbeam.config.credentials import read_credentials
 from cardbeam.config.settings import LaunchSettings, ReportingSettings, Settings, with_moments
+from cardbeam.index.update import keep_index
 from cardbeam.run_state.detached_job import DetachedJob, write_job
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import Folder
@@ -91,6 +92,7 @@ def launch(
             return fail(f"run {run.run_id} left no receipt")
         observe_receipt(receipt)
         telemetry.flush()
+        keep_index(folder)
         receipt = check_run(folder, receipt, checks, reporting.max_failed_share)
         notices.tell_end(receipt)
         tell(summarize(receipt, settings.output.output))

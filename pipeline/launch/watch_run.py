@@ -21,6 +21,7 @@ from apache_beam.runners.runner import PipelineResult
 
 from cardbeam import telemetry
 from cardbeam.config.settings import Settings, WatchSettings
+from cardbeam.index.update import keep_index
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
 from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, WatchHeartbeat, write_watch_heartbeat
 from cardbeam.run_state.layout import RUNS, run_file
@@ -98,6 +99,7 @@ def watch_a_run(
             return fail(f"run {run.run_id} left no receipt")
         observe_receipt(receipt)
         telemetry.flush()
+        keep_index(folder)
         receipt = check_run(folder, receipt, checks, max_failed_share)
         notices.tell_end(receipt)
         tell(summarize(receipt, settings.output.output))

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 
 from cardbeam.config.settings import KEEP_REPLACED_S, Settings
 from cardbeam.erasure.apply_plan import finish_erasures
+from cardbeam.index.update import keep_index
 from cardbeam.run_state.receipt import Receipt
 from cardbeam.run_state.replaced_files import sweep_replaced
 from cardbeam.storage.folder import Folder
@@ -54,6 +55,8 @@ def locked_output(
         closed = close_unfinished_runs(folder)
         finish_erasures(folder, datetime.now(timezone.utc))
         sweep_replaced(folder, time.time(), keep_replaced_s)
+        if run_id:
+            keep_index(folder)
         yield closed
 
 

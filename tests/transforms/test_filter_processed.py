@@ -12,6 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from cardbeam.index.history import is_known
 from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.record_keys import key_table
 from cardbeam.journal.local_writer import LocalJournal
@@ -19,7 +20,7 @@ from cardbeam.model.request import ImageRef, Request
 from cardbeam.model.request_codec import unpack
 from cardbeam.storage.folder import LocalFolder
 from tests.records import answered, failed_record, keys_of
-from transforms.filter_processed import FilterProcessed, is_known
+from transforms.filter_processed import FilterProcessed
 from transforms.shared_index import SharedIndex
 
 
