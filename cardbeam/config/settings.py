@@ -76,6 +76,11 @@ class InputSettings:
     )
 
     allow_empty: bool = option(False, help="An --input without an image is a run with nothing to do, not an error.")
+    trust_manifest: bool = option(
+        False,
+        help="Take size and version of each image from the columns size and etag of a manifest (of two sides from "
+        "front_size, front_etag, back_size and back_etag), and look none of these up in the store.",
+    )
 
     def validate(self) -> Iterator[SettingError]:
         """What is wrong with it, in words."""

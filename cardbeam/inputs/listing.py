@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -32,7 +32,7 @@ def list_requests(source: str, settings: InputSettings) -> Iterator[Request]:
 def _requests(source: str, settings: InputSettings) -> Iterator[Request]:
     sides = len(OPERATIONS[settings.operation].image_params)
     if is_manifest(source):
-        found = read_manifest(source, settings.operation, sides)
+        found = read_manifest(source, settings.operation, sides, is_trusted=settings.trust_manifest)
     elif sides == 1:
         found = (Request(settings.operation, (image,)) for image in list_images(source))
     else:
@@ -43,8 +43,10 @@ def _requests(source: str, settings: InputSettings) -> Iterator[Request]:
     return (replace(one, operation=_ONE_SIDED) if len(one.images) < sides else one for one in found)
 
 
-def check_inputs(settings: InputSettings) -> None:
+def check_inputs(settings: InputSettings, *, reads_manifests: bool = True) -> None:
     """Check each input once before the graph is built: every manifest whole, every glob for one file.
+
+    Whoever lists all of them next and fails there as well need not have the manifests read.
 
     Raises:
         SourceError: an input cannot be listed or read, or holds nothing.
@@ -52,7 +54,21 @@ def check_inputs(settings: InputSettings) -> None:
     for source in settings.input:
         if (error := unknown_list(source)) is not None:
             raise SourceError(error)
-        found = _requests(source, settings)
-        count = sum(1 for _ in (found if is_manifest(source) else islice(found, 1)))
-        if not count and not settings.allow_empty:
-            raise SourceError(f"--input {source} holds no image: correct it, or give --allow_empty")
+        if reads_manifests or not is_manifest(source):
+            found = _requests(source, settings)
+            for _ in unless_empty(source, found if is_manifest(source) else islice(found, 1), settings):
+                pass
+
+
+def unless_empty(source: str, requests: Iterable[Request], settings: InputSettings) -> Iterator[Request]:
+    """The requests of an input.
+
+    Raises:
+        SourceError: there is none, and that is not allowed.
+    """
+    is_empty = True
+    for request in requests:
+        is_empty = False
+        yield request
+    if is_empty and not settings.allow_empty:
+        raise SourceError(f"--input {source} holds no image: correct it, or give --allow_empty")

@@ -209,8 +209,10 @@ def unknown_list(uri: str) -> str | None:
     )
 
 
-def read_manifest(uri: str, operation: str, sides: int) -> Iterator[Request]:
+def read_manifest(uri: str, operation: str, sides: int, *, is_trusted: bool = False) -> Iterator[Request]:
     """The requests of a manifest, in its order; their images are not checked yet.
+
+    Where it `is_trusted`, its sizes and etags are those of the images, and no labels.
 
     Raises:
         SourceError: it cannot be opened, or a line is not as expected; names the line.
@@ -222,7 +224,7 @@ def read_manifest(uri: str, operation: str, sides: int) -> Iterator[Request]:
         with open_source(uri) as stored, _decompressed(uri, stored) as file:
             for numbered in rows(file):
                 number, row = numbered
-                yield _request(number, row, names, operation)
+                yield _request(number, row, names, operation, is_trusted=is_trusted)
     except UnicodeDecodeError as error:
         raise SourceError(f"--input {uri}, after line {number}: not UTF-8 text") from error
     except FileNotFoundError as error:
@@ -251,14 +253,32 @@ def _decompressed(uri: str, stored: IO[bytes]) -> Iterator[IO[bytes]]:
             yield file
 
 
-def _request(number: int, row: _Row, names: tuple[str, ...], operation: str) -> Request:
+def _request(number: int, row: _Row, names: tuple[str, ...], operation: str, *, is_trusted: bool) -> Request:
     if not any(name in row for name in names):
         raise _BadRow(number, f"expected {' and '.join(names)}, got {', '.join(map(str, row)) or 'nothing'}")
-    uris = [value for name in names if isinstance(value := row.get(name), str) and value.strip()]
-    if not uris:
+    sides = [(name, value) for name in names if isinstance(value := row.get(name), str) and value.strip()]
+    if not sides:
         raise _BadRow(number, f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} empty, or no text")
-    labels = tuple((name, _label(value)) for name, value in row.items() if name not in names and value is not None)
-    return Request(operation, tuple(ImageRef(normal_uri(uri)) for uri in uris), labels)
+    images = tuple(ImageRef(normal_uri(uri), *(_told(number, row, name) if is_trusted else ())) for name, uri in sides)
+    no_labels = {*names, *(column for name in names for column in _TOLD_IN[name])} if is_trusted else names
+    labels = tuple((name, _label(value)) for name, value in row.items() if name not in no_labels and value is not None)
+    return Request(operation, images, labels)
+
+
+_TOLD_IN = {name: (name.replace("uri", "size"), name.replace("uri", "etag")) for name in (*ONE_SIDE, *TWO_SIDES)}
+"""The columns of size and etag beside that of a URI."""
+
+
+def _told(number: int, row: _Row, name: str) -> tuple[int | None, str | None]:
+    """Size and version of an image as a manifest tells them; none where it tells only one of them."""
+    size_name, etag_name = _TOLD_IN[name]
+    size, etag = row.get(size_name), row.get(etag_name)
+    if size in (None, "") or not etag:
+        return None, None
+    try:
+        return int(_label(size)), _label(etag).removeprefix("W/").strip('"')
+    except ValueError:
+        raise _BadRow(number, f"{size_name} is no number of bytes") from None
 
 
 def _label(value: object) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from cardbeam.config.settings import InputSettings
-from cardbeam.inputs.listing import list_requests
+from cardbeam.inputs.listing import list_requests, unless_empty
 from cardbeam.model.request import Request
 
 
@@ -29,7 +29,8 @@ def list_all(sources: Sequence[str], settings: InputSettings) -> Iterator[Reques
     """The requests of all inputs, or the sample of them that is asked for.
 
     Raises:
-        SourceError: an input cannot be listed or read.
+        SourceError: an input cannot be listed or read, or holds nothing.
     """
-    requests = chain.from_iterable(list_requests(source, settings) for source in sources)
+    listed = (unless_empty(source, list_requests(source, settings), settings) for source in sources)
+    requests = chain.from_iterable(listed)
     yield from sample_requests(requests, settings.sample) if settings.sample else requests

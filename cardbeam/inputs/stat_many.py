@@ -31,7 +31,7 @@ _KnownImages = Mapping[str, ImageRef]
 
 
 def stat_many(requests: Iterable[Request]) -> Iterator[Request]:
-    """Stat the images of each request, in order.
+    """Stat the images of each request whose version is not known yet, in order.
 
     Raises:
         SourceError: a bucket cannot be reached.
@@ -45,7 +45,7 @@ def stat_many(requests: Iterable[Request]) -> Iterator[Request]:
 def _stat_window(window: Sequence[Request], known: _KnownImages, executor: ThreadPoolExecutor) -> Iterator[Request]:
     stats: deque[Future[Request]] = deque()
     for request in window:
-        if not stats and all(uri in known or local_name(uri) is not None for uri in request.uris):
+        if not stats and all(_is_told(image, known) or local_name(image.uri) is not None for image in request.images):
             yield _stat_request(request, known)
             continue
         stats.append(executor.submit(_stat_request, request, known))
@@ -55,14 +55,24 @@ def _stat_window(window: Sequence[Request], known: _KnownImages, executor: Threa
         yield stats.popleft().result()
 
 
+def _is_told(image: ImageRef, known: _KnownImages) -> bool:
+    return image.version is not None or image.uri in known
+
+
 def _stat_request(request: Request, known: _KnownImages) -> Request:
-    return replace(request, images=tuple(known.get(uri) or describe(uri) for uri in request.uris))
+    if all(image.version is not None for image in request.images):
+        return request
+    return replace(request, images=tuple(_stat(image, known) for image in request.images))
+
+
+def _stat(image: ImageRef, known: _KnownImages) -> ImageRef:
+    return image if image.version is not None else known.get(image.uri) or describe(image.uri)
 
 
 def _find_in_listings(window: Iterable[Request]) -> _KnownImages:
     """The images that listings tell of at less cost than looks; of the others nothing is said."""
     keys: dict[str, set[str]] = defaultdict(set)
-    for uri in (uri for request in window for uri in request.uris):
+    for uri in (image.uri for request in window for image in request.images if image.version is None):
         if uri.partition("://")[0] in _LISTED_FROM_ANYWHERE:
             place = object_at(uri)
             keys[place.bucket].add(place.key)

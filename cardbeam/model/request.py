@@ -15,13 +15,21 @@ _PLACE_DIGITS = 16
 
 
 def _digest(*parts: str | bytes) -> str:
-    """A 128-bit id of some parts; their lengths are hashed too, so no two lists run together."""
-    hasher = hashlib.sha256()
-    for part in parts:
-        raw = part.encode() if isinstance(part, str) else part
-        hasher.update(len(raw).to_bytes(8, "big"))
-        hasher.update(raw)
-    return hasher.digest()[:_ID_BYTES].hex()
+    """A 128-bit id of some parts."""
+    return _id_of(b"".join(map(_framed, parts)))
+
+
+def _framed(part: str | bytes) -> bytes:
+    """A part with its length before it, so that no two lists of parts run together."""
+    raw = part.encode() if isinstance(part, str) else part
+    return len(raw).to_bytes(8, "big") + raw
+
+
+def _id_of(framed: bytes) -> str:
+    return hashlib.sha256(framed).digest()[:_ID_BYTES].hex()
+
+
+_PLACE, _SOURCE = _framed("place"), _framed("source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +79,14 @@ class Request:
 
         Its first half tells where the images are, the same for all versions: see `place_of`.
         """
-        parts = [self.operation]
+        places, sources = _framed(self.operation), _framed(self.operation)
         for image in self.images:
             if image.version is None:
                 return None
-            parts += [image.uri, str(image.size_bytes), image.version]
-        return place_of(_digest("place", self.operation, *self.uris)) + _digest("source", *parts)[_PLACE_DIGITS:]
+            uri = _framed(image.uri)
+            places += uri
+            sources += uri + _framed(str(image.size_bytes)) + _framed(image.version)
+        return _id_of(_PLACE + places)[:_PLACE_DIGITS] + _id_of(_SOURCE + sources)[_PLACE_DIGITS:]
 
     @property
     def fallback_id(self) -> str:

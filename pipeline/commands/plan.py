@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     since_us = moment_us(settings.input.reread_before)
     index = load_index(open_folder(settings.output.output), settings.output.run_id or _NO_RUN, since_us=since_us)
     try:
-        check_inputs(settings.input)
+        check_inputs(settings.input, reads_manifests=False)
         plan = make_plan(list_all(settings.input.input, settings.input), index)
     except SourceError as error:
         raise UsageError(str(error)) from error

@@ -265,3 +265,30 @@ def test_every_kind_reads_what_was_written(tmp_path_factory: pytest.TempPathFact
     read = [{"uri": request.uris[0], **dict(request.labels)} for request in requests(path)]
     is_text = suffix.startswith((".csv", ".tsv"))
     assert read == [{**row, "uri": row["uri"].strip() if is_text else row["uri"]} for row in rows]
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_a_trusted_manifest_tells_size_and_version(suffix: str, tmp_path: Path) -> None:
+    """Its columns size and etag are those of the image, and no labels; a row without one of them tells neither."""
+    rows = [
+        {"uri": "s3://b/a.jpg", "size": "10", "etag": '"abc"', "customer": "7"},
+        {"uri": "s3://b/b.jpg", "size": "", "etag": "def", "customer": "8"},
+    ]
+    path = write(tmp_path / f"list{suffix}", rows)
+    assert list(read_manifest(str(path), "ekyc/card", 1, is_trusted=True)) == [
+        Request("ekyc/card", (ImageRef("s3://b/a.jpg", 10, "abc"),), (("customer", "7"),)),
+        one("s3://b/b.jpg", customer="8"),
+    ]
+    assert dict(requests(path)[0].labels)["size"] == "10"
+
+
+def test_a_trusted_manifest_of_pairs(tmp_path: Path) -> None:
+    """Each side has its own size and etag; a size that is no number is an error that names the line."""
+    row = {"front_uri": "s3://b/f.jpg", "front_size": "1", "front_etag": "f"}
+    row |= {"back_uri": "s3://b/b.jpg", "back_size": "2", "back_etag": "b"}
+    path = write(tmp_path / "list.csv", [row])
+    images = (ImageRef("s3://b/f.jpg", 1, "f"), ImageRef("s3://b/b.jpg", 2, "b"))
+    assert list(read_manifest(str(path), "ekyc/cards", 2, is_trusted=True)) == [Request("ekyc/cards", images)]
+    write(path, [{**row, "back_size": "2 kB"}])
+    with pytest.raises(SourceError, match="line 2: back_size is no number of bytes"):
+        list(read_manifest(str(path), "ekyc/cards", 2, is_trusted=True))
