@@ -34,6 +34,7 @@ BENCHMARKS = {
     "runners": _Benchmark("benchmarks.runners", "local runners side by side: start, rate, memory"),
     "cluster": _Benchmark("benchmarks.cluster", "a Flink cluster, as images and workers grow in number"),
     "flink": _Benchmark("tests.engines.night", "a night on a Flink cluster whose task managers are killed"),
+    "scale": _Benchmark("benchmarks.scale", "start, plan and backfill over millions of processed images"),
     "storage": _Benchmark("benchmarks.storage", "listing, reading and journal on object storage"),
 }
 
