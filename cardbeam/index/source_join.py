@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 from cardbeam.index.history import history_of, is_known
 from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.stored_index import SourceRows, StoredIndex
-from cardbeam.model.request import Request, place_of
+from cardbeam.model.request import ImageRef, Request, place_of, source_ids
 from cardbeam.model.request_codec import decode, encode
 
 _WINDOW = 8192
@@ -54,6 +54,22 @@ class SourceJoin:
                 self._put_off.add(window)
             else:
                 yield from self._join(window, self._stored)
+
+    def add_images(self, operation: str, images: Sequence[tuple[str, int, str]]) -> Iterator[Request]:
+        """Take a window of requests of one image each, without labels, by URI, size and version.
+
+        Those that are plainly known, nearly all of a listing, never become objects.
+        """
+        if self._stored is None or self._index.holds_any or self._put_off is not None:
+            left: Iterable[tuple[str, int, str]] = images
+        else:
+            keys = [uri for uri, _, _ in images]
+            rows = self._stored.sources_at(sorted(set(keys)), is_replay=self._index.is_replay)
+            ids = source_ids(operation, images)
+            left = [one for one, found in zip(images, ids, strict=True) if rows.newest.get(place_of(found)) != found]
+            self.known += len(images) - len(left)
+        for image in left:
+            yield from self.add(Request(operation, (ImageRef(*image),)))
 
     def rest(self) -> Iterator[Request]:
         """Those that are new of all that was not joined yet."""

@@ -65,7 +65,10 @@ class StoredIndex:
             DamagedFile: a file of the index is damaged; the message says what to do.
             OSError: it cannot be read.
         """
-        keys = sorted({request.images[0].uri for request in requests})
+        return self.sources_at(sorted({request.images[0].uri for request in requests}), is_replay=is_replay)
+
+    def sources_at(self, keys: Sequence[str], *, is_replay: bool = False) -> SourceRows:
+        """The same by the URIs of first images, which are sorted."""
         rows = _named(lambda: pa.concat_tables([file.with_keys(keys) for file in self._by_source]))
         final = rows.filter(pc.invert(rows["retriable"]))
         newest = {place_of(source_id): source_id for source_id in _present(final["source_id"])}

@@ -16,7 +16,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO, Any, cast
@@ -260,13 +260,19 @@ def _request(number: int, row: _Row, names: tuple[str, ...], operation: str, *, 
     if not sides:
         raise _BadRow(number, f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} empty, or no text")
     images = tuple(ImageRef(normal_uri(uri), *(_told(number, row, name) if is_trusted else ())) for name, uri in sides)
-    no_labels = {*names, *(column for name in names for column in _TOLD_IN[name])} if is_trusted else names
-    labels = tuple((name, _label(value)) for name, value in row.items() if name not in no_labels and value is not None)
+    taken = _taken(names, is_trusted)
+    labels = tuple((name, _label(value)) for name, value in row.items() if name not in taken and value is not None)
     return Request(operation, images, labels)
 
 
 _TOLD_IN = {name: (name.replace("uri", "size"), name.replace("uri", "etag")) for name in (*ONE_SIDE, *TWO_SIDES)}
 """The columns of size and etag beside that of a URI."""
+
+
+@cache
+def _taken(names: tuple[str, ...], is_trusted: bool) -> frozenset[str]:
+    """The columns that are no labels."""
+    return frozenset((*names, *(column for name in names for column in _TOLD_IN[name] if is_trusted)))
 
 
 def _told(number: int, row: _Row, name: str) -> tuple[int | None, str | None]:

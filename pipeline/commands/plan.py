@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from itertools import chain
 
 from cardbeam.config.prices import affordable_calls
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
@@ -15,6 +16,7 @@ from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.source_join import SourceJoin
 from cardbeam.inputs.listing import check_inputs
 from cardbeam.inputs.sample import list_all
+from cardbeam.inputs.trusted_columns import Images, list_in_windows
 from cardbeam.model.request import Request
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.open_uri import SourceError
@@ -49,14 +51,20 @@ def main(arguments: Sequence[str]) -> int:
     index = load_index(open_folder(settings.output.output), settings.output.run_id or _NO_RUN, since_us=since_us)
     try:
         check_inputs(settings.input, reads_manifests=False)
-        plan = make_plan(list_all(settings.input.input, settings.input), index)
+        plan = make_plan(_listed(settings.input), index, settings.input.operation)
     except SourceError as error:
         raise UsageError(str(error)) from error
     print(as_json(plan_facts(plan, settings.rate)) if form.format == JSON else "\n".join(_lines(plan, settings.rate)))
     return EXIT_COMPLETE
 
 
-def make_plan(requests: Iterator[Request], index: ProcessedIndex) -> Plan:
+def _listed(settings: InputSettings) -> Iterator[Images | Request]:
+    if settings.sample:
+        return list_all(settings.input, settings)
+    return chain.from_iterable(list_in_windows(source, settings) for source in settings.input)
+
+
+def make_plan(listed: Iterator[Images | Request], index: ProcessedIndex, operation: str) -> Plan:
     """Count requests by what would come of them; holds those in memory that would be called."""
     found = before = duplicates = 0
     to_call: set[str] = set()
@@ -65,9 +73,9 @@ def make_plan(requests: Iterator[Request], index: ProcessedIndex) -> Plan:
 
     def counted() -> Iterator[Request]:
         nonlocal found
-        for request in requests:
-            found += 1
-            yield from join.add(request)
+        for one in listed:
+            found += 1 if isinstance(one, Request) else len(one)
+            yield from join.add(one) if isinstance(one, Request) else join.add_images(operation, one)
         yield from join.rest()
 
     for request in counted():
