@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cardbeam.index.failures import Failure
 from cardbeam.index.history import RequestHistory, history_of, is_known
 from cardbeam.index.load import load_index
 from cardbeam.index.processed_index import ProcessedIndex
@@ -114,30 +116,34 @@ def in_memory(folder: LocalFolder, *, is_replay: bool = False) -> ProcessedIndex
 
 
 def unsure(history: list[tuple[str, Seen]]) -> set[int]:
-    """Places where a version failed for now and another one was processed. Once a duplicate of the failed one has a
-    result elsewhere, it counts as the newest there in memory, and does not on disk: either way nothing is paid."""
-    failed = {one.place for _, one in history if one.outcome == "retriable"}
-    return {place for place in failed if len({one.version for _, one in history if one.place == place}) > 1}
+    """Places where a version failed for now. Once a duplicate of it has a result elsewhere, it counts as the newest
+    there in memory, and does not on disk: either way nothing is paid."""
+    return {one.place for _, one in history if one.outcome == "retriable"}
 
 
-def told(index: ProcessedIndex | RequestHistory, request: Request, item: int) -> list[object]:
+class Told(NamedTuple):
+    """All that an index tells of a request."""
+
+    source: object
+    newest: object
+    has_input: bool
+    item: PriorStatus
+    failures: int | None
+    failure: Failure | None
+
+
+def told(index: ProcessedIndex | RequestHistory, request: Request, item: int) -> Told:
     """All that an index tells of a request."""
     source_id = request.source_id
     prior, item_id = index.of_source(source_id)
-    found = (prior, item_id, is_known(request, index))
+    has_input = index.has_input(source_id, request.input_id(item_id))
+    newest = (is_known(request, index), index.is_superseded(source_id))
     status = index.of_item(hex_id(item), SIZES[item])
     failures = index.failures_of(hex_id(item), source_id) if prior is status is PriorStatus.UNKNOWN else None
-    return [
-        found,
-        index.has_input(source_id, request.input_id(item_id)),
-        index.is_superseded(source_id),
-        status,
-        failures,
-        index.failure_of(hex_id(item)),
-    ]
+    return Told((prior, item_id), newest, has_input, status, failures, index.failure_of(hex_id(item)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(HISTORY, st.sampled_from(["", "run-1", "run-3", "~"]), st.booleans(), st.integers(1, 4))
 def test_the_index_on_disk_is_an_index_of_all_records(
     tmp_path_factory: pytest.TempPathFactory,
@@ -146,17 +152,20 @@ def test_the_index_on_disk_is_an_index_of_all_records(
     is_replay: bool,
     chunk_rows: int,
 ) -> None:
-    """Of each request the same is known, however many runs the index on disk holds, and however it was merged."""
+    """Of each request the same is known, however many runs the index on disk holds, and however it was merged; but for
+    which version is the newest where one failed."""
     folder = LocalFolder(str(tmp_path_factory.mktemp("output")))
     build(folder, history, most_updated, chunk_rows)
     index, naive = load_index(folder, HERE, is_replay=is_replay), in_memory(folder, is_replay=is_replay)
     for request in looked_up(ALL, index):
         seen = Seen(int(request.uris[0][3]), int((request.images[0].version or "")[1]), (), "", "")
-        if seen.place not in unsure(history):
-            assert told(history_of(index, request), request, seen.item) == told(naive, request, seen.item)
+        found, expected = (told(one, request, seen.item) for one in (history_of(index, request), naive))
+        if seen.place in unsure(history):
+            found, expected = found._replace(newest=()), expected._replace(newest=())
+        assert found == expected
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(HISTORY, st.integers(1, 9), st.sampled_from([0.0, 1e9]), st.booleans(), st.randoms())
 def test_what_is_left_of_a_listing(
     tmp_path_factory: pytest.TempPathFactory,
