@@ -73,8 +73,9 @@ def _receipt(run_id: str, rows: int, files: list[dict[str, object]]) -> Receipt:
     none = ("skipped", "duplicates", "dead_lettered", "deferred")
     requests = {"found": rows, "called": rows, "succeeded": rows, **dict.fromkeys(none, 0)}
     calls = {"sent": rows, "retried": 0, "answered": rows}
+    rate = dict.fromkeys(("allowed_per_s", "achieved_per_s", "busy_s", "throttled_s"), 0.0)
     at = "2026-01-01T00:00:00Z"
-    return Receipt(run_id, "complete", requests, calls, {}, {}, files, {}, 0.0, at, at, {}, reconciled=True)
+    return Receipt(run_id, "complete", requests, calls, {}, {}, files, rate, 0.0, at, at, {}, reconciled=True)
 
 
 def _rows(numbers: range) -> pa.Table:

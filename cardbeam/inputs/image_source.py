@@ -20,8 +20,9 @@ from cardbeam.inputs.image_check import MAX_IMAGE_BYTES
 from cardbeam.model.request import ImageRef
 from cardbeam.storage.errors import StoreError
 from cardbeam.storage.globs import is_glob, list_names, parse_glob
-from cardbeam.storage.object_store import Listed, is_in_bucket, list_objects, object_at
+from cardbeam.storage.object_store import Listed, is_in_bucket, object_at
 from cardbeam.storage.open_uri import CANNOT_OPEN, SourceError, expect_regular, open_descriptor
+from cardbeam.storage.parallel_listing import list_in_parallel
 from cardbeam.storage.uris import local_name, local_path, uri_of_path
 from cardbeam.storage.web import HttpSourceError, describe_web, is_web, read_web
 from schemas.outcomes import OUTCOMES, Outcome
@@ -143,7 +144,7 @@ def _list_bucket(pattern: str) -> Iterator[Listed]:
     if is_glob(place.key):
         found = parse_glob(place.key)
         start = len(f"{place.bucket}/")
-        for listed in list_objects(f"{place.bucket}/{found.folder}", found.after):
+        for listed in list_in_parallel(f"{place.bucket}/{found.folder}", found.after):
             if found.matches.fullmatch(listed.uri, start):
                 yield listed
         return
@@ -154,7 +155,7 @@ def _list_bucket(pattern: str) -> Iterator[Listed]:
             pass
         else:
             return
-    yield from list_objects(pattern)
+    yield from list_in_parallel(pattern)
 
 
 def read_image(uri: str) -> ImageContent:

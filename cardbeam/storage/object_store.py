@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import tenacity
@@ -159,10 +160,24 @@ def object_at(uri: str) -> Object:
 
 def list_objects(uri: str, after: str | None = None) -> Iterator[Listed]:
     """Every object below a URI as a stream, a page in memory at a time; `after` is a key to start behind."""
+    return chain.from_iterable(list_pages(uri, after))
+
+
+def list_pages(uri: str, after: str | None = None) -> Iterator[list[Listed]]:
+    """The same, page by page."""
     place = object_at(uri)
     pages = _Pages(connect(place.bucket), uri, place.key or None, after)
     while page := pages.next():
-        yield from (_listed(place.bucket, meta) for meta in page)
+        yield [_listed(place.bucket, meta) for meta in page]
+
+
+@_until_answered
+def list_level(uri: str) -> tuple[list[str], list[Listed]]:
+    """The folders right below a URI, as keys without a slash at the end, and the objects right below it."""
+    place = object_at(uri)
+    with store_errors(uri):
+        found = connect(place.bucket).list_with_delimiter(place.key or None)
+    return list(found["common_prefixes"]), [_listed(place.bucket, meta) for meta in found["objects"]]
 
 
 class _Pages:
