@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -39,7 +40,7 @@ def list_in_windows(source: str, settings: InputSettings) -> Iterator[Images | R
     if settings.trust_manifest and source.lower().endswith(".parquet") and _is_of_one_side(settings):
         with suppress(*CANNOT_OPEN, pa.ArrowException), open_source(source) as file:  # the long way says what is wrong
             opened = pq.ParquetFile(file)
-            for window in _windows(opened):
+            for window in _windows(file, opened.metadata, opened.schema_arrow.names):
                 yield window
                 taken += len(window)
             if taken == opened.metadata.num_rows > 0:
@@ -52,14 +53,16 @@ def _is_of_one_side(settings: InputSettings) -> bool:
     return len(OPERATIONS[settings.operation].image_params) == 1
 
 
-def _windows(opened: pq.ParquetFile) -> Iterator[Images]:
+def _windows(file: IO[bytes], metadata: pq.FileMetaData, names: list[str]) -> Iterator[Images]:
     """Rows from the first on, as long as all of a window are plain."""
-    if sorted(opened.schema_arrow.names) != sorted(_COLUMNS):
+    if sorted(names) != sorted(_COLUMNS):
         return
-    for batch in opened.iter_batches(_BATCH_ROWS, columns=_COLUMNS, use_threads=False):
-        if not _is_plain(batch):
-            return
-        yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
+    for number in range(metadata.num_row_groups):
+        group = pq.ParquetFile(file, metadata=metadata)  # one for all groups keeps what it has read of each
+        for batch in group.iter_batches(_BATCH_ROWS, row_groups=[number], columns=_COLUMNS, use_threads=False):
+            if not _is_plain(batch):
+                return
+            yield list(zip(*(batch.column(name).to_pylist() for name in _COLUMNS), strict=True))
 
 
 def _is_plain(batch: pa.RecordBatch) -> bool:
