@@ -1,8 +1,8 @@
 """`bench cluster`: a backfill on a Flink cluster of processes, as images and workers grow in number.
 
 Figures that must not grow with the images: memory of a worker (in all, until the last call and until the first one),
-of a task manager, of the launching process. Figures of the model in docs/scale.md: bytes through shuffles for each
-image, files written, bytes of the graph; and calls a second beside what the model says of them.
+of a task manager, of the launching process. Figures of the model in benchmarks/results/cluster.md: bytes through
+shuffles for each image, files written, bytes of the graph; and calls a second beside what the model says of them.
 
 Where times count, let nothing else run: cluster, workers and endpoint share the cores of this machine.
 """
@@ -126,7 +126,7 @@ def _measure(images: int, workers: int, asked: argparse.Namespace) -> dict[str, 
 
 
 def _beside_the_model(asked: argparse.Namespace, workers: int, ran: Ran, sampler: _Sampler) -> dict[str, float]:
-    """Calls a second as they were and as each term of docs/scale.md allows; the least is what is to be expected.
+    """Calls a second as they were and as each term of the model allows; the least is what is to be expected.
 
     In the middle half of the calls all workers are at it; before, one begins seconds after another.
     """

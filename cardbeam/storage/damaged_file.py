@@ -12,7 +12,7 @@ from collections.abc import Callable
 from cardbeam.errors import CardbeamError
 
 _LOG = logging.getLogger("cardbeam")
-_ADVICE = "Restore the file, or see docs/nightly.md"
+_ADVICE = "Restore the file, or see docs/operations.md"
 
 
 class DamagedFile(CardbeamError, OSError):

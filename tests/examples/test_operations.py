@@ -1,4 +1,4 @@
-"""What docs/operations.md and the examples say is taken by this version, and by the tools that read them."""
+"""What docs/operations.md, docs/monitoring.md and the examples say is taken, by us and by the tools that read them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from pipeline.report.default_checks import default_checks
 from tests.pipeline.nights import write_nights
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "operations.md").read_text()
-COMMANDS = [shlex.split(line.strip()) for line in PAGE.splitlines() if line.startswith("    ./run.sh ")]
+PAGES = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("operations", "monitoring")}
+COMMANDS = [shlex.split(line) for page in PAGES.values() for line in page.splitlines() if line.startswith("./run.sh ")]
 DUE = {"INPUT": "in/*.jpg", "OUTPUT": "out"}
 
 
@@ -40,7 +40,8 @@ def test_each_command_of_a_run_is_taken(words: list[str], monkeypatch: pytest.Mo
 
 
 def test_the_other_commands_are_there() -> None:
-    assert {words[1] for words in COMMANDS} == {"config", "backfill", "doctor", "plan", "sql", "runs"}
+    runs = {"backfill", "plan", "doctor", "config"}
+    assert {words[1] for words in COMMANDS} == runs | {"sql", "runs", "status", "report"}
 
 
 def test_the_file_holds_for_a_watch_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +65,7 @@ def test_the_checks_of_the_examples_are_valid() -> None:
 
 def test_the_page_names_every_metric_and_every_default_check() -> None:
     telemetry = pytest.importorskip("cardbeam.telemetry")
-    named = set(re.findall(r"`([a-z_.]+)`", PAGE))
+    named = set(re.findall(r"`([a-z_.]+)`", PAGES["monitoring"]))
     assert set(telemetry.NAMES) <= named
     assert {check.name for check in default_checks([])} <= named
 

@@ -1,4 +1,4 @@
-"""Each command of the page on buckets does what the page says."""
+"""Each command of the page on object storage does what the page says."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.stores.runs import answer_by_content
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("running", ["s3"], indirect=True)]
 
-PAGE = (cli.ROOT / "docs" / "buckets.md").read_text()
-COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    ./run.sh")]
+PAGE = (cli.ROOT / "docs" / "object-storage.md").read_text().replace("\\\n", "")
+COMMANDS = [line for line in PAGE.splitlines() if line.startswith("./run.sh")]
 CALLS = (0, 3, 0, 0, 2, 1, 1, 2, 0)
 """How many calls each makes: what is answered by then is not called again, by whichever transfer."""
 
@@ -27,7 +27,7 @@ def test_the_page(bucket: Bucket, draw: Callable[..., bytes]):
     images = open_folder(bucket.uri)
     for number, name in enumerate((*names, *sides)):
         images.write(name, draw(number, "PDF" if name.endswith(".pdf") else "JPEG"))
-    images.write("lists/night.csv", f"uri,customer\n{bucket.uri}/lists/f.jpg,c1\n".encode())
+    images.write("lists/images.csv", f"uri,customer\n{bucket.uri}/lists/f.jpg,c1\n".encode())
     calls = []
     with CardServer(answer_by_content()) as server:
         for command in COMMANDS:

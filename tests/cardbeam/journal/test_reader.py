@@ -213,7 +213,7 @@ def test_damage_is_an_error_unless_told_otherwise(folder: LocalFolder) -> None:
     with pytest.raises(DamagedFile) as raised:
         list(read_stored(folder, PATH, 0, len(content)))
     assert str(raised.value) == (
-        f"{PATH} is damaged at byte {bounds[1]:,}, 1 record is lost. Restore the file, or see docs/nightly.md"
+        f"{PATH} is damaged at byte {bounds[1]:,}, 1 record is lost. Restore the file, or see docs/operations.md"
     )
 
 

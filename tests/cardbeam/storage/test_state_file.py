@@ -84,7 +84,7 @@ def test_what_is_wrong_is_told_by_name(content: bytes, what: str) -> None:
     """Truncated, garbage, empty, another program's, of an older and of a newer format."""
     with pytest.raises(DamagedFile) as raised:
         decode_state(PATH, content, State)
-    assert str(raised.value) == f"{PATH} {what}. Restore the file, or see docs/nightly.md"
+    assert str(raised.value) == f"{PATH} {what}. Restore the file, or see docs/operations.md"
 
 
 @pytest.mark.parametrize("content", [changed(share=1), changed(more=[1]), changed(uris=..., owner=None, files=...)])

@@ -15,7 +15,7 @@ from cardbeam.tables.check_output import check_journal, check_ledger, check_outp
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 from tests.records import answered, segment, write_segment
 
-ADVICE = "Restore the file, or see docs/nightly.md"
+ADVICE = "Restore the file, or see docs/operations.md"
 SEGMENT = f"journal/run_id={HALF}/0a-000000.journal"
 
 

@@ -141,7 +141,7 @@ def test_a_file_that_is_gone_or_damaged(
     what = "is missing" if content is None else "is no whole file of its table"
     name = path.relative_to(root).as_posix()
     runs = connect(root).sql("SELECT DISTINCT run_id FROM passport").fetchall()
-    assert (runs, caplog.messages) == ([(SECOND,)], [f"{name} {what}. Restore the file, or see docs/nightly.md"])
+    assert (runs, caplog.messages) == ([(SECOND,)], [f"{name} {what}. Restore the file, or see docs/operations.md"])
     assert main(["report", f"--output={root}", f"--run_id={FIRST}"]) == 0
 
 

@@ -1,8 +1,7 @@
-"""The README's example of ReadCards runs as it stands there."""
+"""The example of ReadCards in docs/own-pipeline.md runs as it stands there."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,15 +10,13 @@ import pytest
 
 from tests.servers import CardServer, success
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-pipeline.md"
 URL = "http://localhost:8000"
 
 
 def example() -> str:
-    """The code block that imports ReadCards."""
-    blocks = README.read_text().split("\n\n    import apache_beam as beam\n")
-    code, _, _ = ("    import apache_beam as beam\n" + blocks[1]).partition("\n\nThe folder")
-    return textwrap.dedent(code)
+    """The code block of the page."""
+    return PAGE.read_text().split("```python\n")[1].split("```")[0]
 
 
 @pytest.mark.usefixtures("credentials")
@@ -34,7 +31,7 @@ def test_the_example_runs(tmp_path: Path, draw: Callable[..., bytes], monkeypatc
         code = example().replace(URL, server.base_url)
         assert (code.count("\n") <= 10, URL in example()) == (True, True)
         for _ in range(2):
-            exec(compile(code, "README.md", "exec"), {})
+            exec(compile(code, str(PAGE), "exec"), {})
         assert sorted(server.calls.values()) == [1, 1, 1]
     rows = {
         name: sum(pq.read_metadata(file).num_rows for file in tmp_path.glob(f"{name}-*"))
