@@ -190,6 +190,7 @@ case ${wants_help:-$command} in
     want java default-jre-headless "Spark and Kafka"
     want mvn maven "Flink, Kafka, and Iceberg in Spark"
     want go golang "Prism and object stores"
+    install dev
     ;;
   bench)
     if [ "${2:-}" = reading ]; then
@@ -224,6 +225,7 @@ case $command in
     "$venv/bin/ruff" format --check .
     "$venv/bin/mypy"
     "$venv/bin/lint-imports"
+    NO_MKDOCS_2_WARNING=1 "$python" -m mkdocs build --strict --quiet
     exec "$python" -m pytest "${@:2}"
     ;;
   bench) exec "$python" -m benchmarks "${@:2}" ;;

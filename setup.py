@@ -9,7 +9,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["schemas*", "cardbeam*", "transforms*", "pipeline*", "endpoint*"]),
-    package_data={"endpoint": ["data/*"], "pipeline": ["templates/*.html", "catalog/data/*"]},
+    package_data={
+        "": ["py.typed"],
+        "endpoint": ["data/*"],
+        "pipeline": ["templates/*.html", "catalog/data/*"],
+    },
     entry_points={"console_scripts": ["cardbeam=pipeline.__main__:run_program"]},
     install_requires=[
         "apache-beam>=2.77,<3",
@@ -74,6 +78,7 @@ setup(
             "shapely>=2",
             "six>=1.16",
         ],
+        "dev": ["mkdocs>=1.6,<2", "mkdocs-material>=9.7", "pytest-cov>=7"],
         "sbom": ["cyclonedx-bom>=7"],
         "check": ["import-linter>=2.5", "mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests", "types-tqdm"],
     },

@@ -18,6 +18,7 @@ PYTHON = "3.10"
 TOOLS = ("pip", "setuptools>=77")
 """What installs and builds; pinned too."""
 EXTRAS = (
+    "dev",
     *("aws", "azure", "bench", "browser", "check", "endpoint"),
     *("heic", "iceberg", "kafka", "otel", "peers", "report", "sbom", "spark", "sql", "test"),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 import zipfile
@@ -30,6 +29,7 @@ from cardbeam.config.settings import (
 )
 from pipeline import graph
 from pipeline.cli.options import parse_run
+from tests.docs import pages
 from tests.engines import install, secrets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,18 +197,19 @@ print(*{pathlib.Path(module.__file__).relative_to(sys.argv[1]) and sys.argv[1] f
 
 
 def _commands() -> dict[str, list[str]]:
-    """The options that docs/engines.md gives for each runner, as a shell reads them."""
-    page = (ROOT / "docs" / "engines.md").read_text().replace("\\\n", " ")
-    lines = [
-        shlex.split(line.replace("…", "--input=in --output=out"), comments=True)
-        for line in page.splitlines()
-        if line.startswith("    ./run.sh backfill")
-    ]
-    return {next(word for word in words if word.startswith("--runner=")): words[2:] for words in lines}
+    """The options that the pages give for each runner, as a shell reads them."""
+    return {
+        f"{command.page} {word}": list(command.words[2:])
+        for command in pages.commands()
+        for word in command.words[1:]
+        if word.startswith("--runner=") and command.words[1] == "backfill"
+    }
 
 
-@pytest.mark.parametrize("options", [pytest.param(options, id=runner) for runner, options in _commands().items()])
-def test_the_options_that_are_documented(options: list[str]) -> None:
-    """Each command of docs/engines.md holds options that we and this version of Beam know, with values that can be."""
+@pytest.mark.parametrize("options", [pytest.param(options, id=name) for name, options in _commands().items()])
+def test_the_options_that_are_documented(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command of the pages holds options that we and this version of Beam know, with values that can be."""
+    monkeypatch.setenv("INPUT", "in")
+    monkeypatch.setenv("OUTPUT", "s3://tables/cards")
     settings, _ = parse_run("backfill", "", options)  # which raises for any other
     assert settings.input.input and settings.output.output
