@@ -119,7 +119,7 @@ REMEDIES: dict[str, str] = {
     "error_3": "ask the customer for a new photo: it is not a whole image",
     "unreadable_image": "ask the customer for a new photo: it is not a whole image",
     "password_protected": "ask for the PDF without a password",
-    "unsupported_format": "HEIC or AVIF: run replay --codes=unsupported_format --transcode=jpeg; else ask for a JPEG",
+    "unsupported_format": "run replay --codes=unsupported_format --transcode=jpeg, or ask for a JPEG",
     "too_large": "shrink the image",
     "http_413": "shrink the image",
     "unpaired": "complete the manifest: a side is missing",
