@@ -11,12 +11,16 @@ COST = View(
 WITH prices AS (
     SELECT run_id, coalesce(CAST(settings ->> 'price_per_call' AS DOUBLE), 0) AS price FROM runs
 ),
+paid AS (  -- what was erased was paid all the same
+    SELECT * REPLACE (CASE WHEN outcome IN ('erased', 'forgotten') AND stage = 'succeeded' THEN 'succeeded'
+                           ELSE outcome END AS outcome) FROM ledger
+),
 calls AS (
     SELECT CAST(completed_at AS DATE) AS day, operation, labels, outcome, attempts, coalesce(price, 0) AS price,
            outcome = 'succeeded'
            AND row_number() OVER (PARTITION BY operation, item_id, outcome ORDER BY completed_at, run_id) > 1
            AS is_again
-    FROM ledger LEFT JOIN prices USING (run_id)
+    FROM paid LEFT JOIN prices USING (run_id)
 )
 SELECT day, operation, labels,
        CAST(sum(attempts) AS BIGINT) AS calls,

@@ -109,9 +109,12 @@ def test_nothing_is_left_of_them_and_all_else_is_equal(nights: LocalFolder) -> N
     others = _rows(nights, set(plan.item_ids))
     requests = {one: read_receipt(nights, one).requests for one in plan.run_ids}  # type: ignore[union-attr]
     assert files_with(Path(nights.root), texts)
+    cost = "SELECT sum(calls), sum(succeeded), round(sum(cost), 6) FROM cost"
+    paid = connect(nights.root).sql(cost).fetchall()
     write_plan(nights, plan)
     apply_plan(nights, plan, NOW)
     assert files_with(Path(nights.root), texts) == {}
+    assert connect(nights.root).sql(cost).fetchall() == paid
     assert _rows(nights, set(plan.item_ids)) == others
     check_output(nights)
     for run_id, counts in requests.items():
