@@ -12,7 +12,7 @@ from pipeline.__main__ import main
 from tests.pipeline.nights import FIRST, write_nights
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "privacy.md").read_text()
-COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    ./run.sh")]
+COMMANDS = [line for line in PAGE.splitlines() if line.startswith("./run.sh")]
 _URI, _LABEL = "s3://photos/2026/11/1042-front.jpg", "customer_id=C-1042"
 
 
@@ -31,6 +31,6 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_policy() -> None:
     """The policy is JSON, and names neither ledger nor journal."""
-    text = PAGE[PAGE.index('    {"Version"') : PAGE.index("\n\nIn Google Cloud Storage")]
+    text = PAGE.partition("```json\n")[2].partition("```")[0]
     resources = json.loads(text)["Statement"][0]["Resource"]
     assert [one.rpartition("cards/")[2] for one in resources] == ["documents/*", "dead_letters/*"]
