@@ -70,7 +70,7 @@ def _write_run(folder: LocalFolder, first: int, end: int) -> None:
 
 
 def _receipt(run_id: str, rows: int, files: list[dict[str, object]]) -> Receipt:
-    none = ("skipped", "duplicates", "dead_lettered", "deferred")
+    none = ("skipped", "duplicates", "dead_lettered", "deferred", "erased")
     requests = {"found": rows, "called": rows, "succeeded": rows, **dict.fromkeys(none, 0)}
     calls = {"sent": rows, "retried": 0, "answered": rows}
     rate = dict.fromkeys(("allowed_per_s", "achieved_per_s", "busy_s", "throttled_s"), 0.0)
