@@ -146,11 +146,13 @@ def _local(word: str, folder: Path) -> str:
 
 
 @pytest.mark.slow
-def test_what_can_run_here_runs(place: Callable[[Command], list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_can_run_here_runs(
+    place: Callable[[Command], list[str]], capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
     """Over two of the demo's cards and a file that is not an image."""
     ended = {}
     for command in runnable():
-        ended[str(command)] = (front.main(place(command)), capsys.readouterr().err)
+        ended[str(command)] = (front.main(place(command)), capsysbinary.readouterr().err)
     assert len(ended) > 20
     assert {name: found for name, found in ended.items() if found[0] != 0} == {}
 
