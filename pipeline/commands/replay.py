@@ -29,7 +29,7 @@ from pipeline import graph
 from pipeline.cli.exit_codes import UsageError
 from pipeline.cli.options import parse
 from pipeline.launch.batch_run import launch
-from pipeline.runs.registry import read_run, receipts, run_ids, runs_with_answers
+from pipeline.runs.registry import check_runs, read_run, receipts, run_ids, runs_with_answers
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -70,7 +70,9 @@ def _check_transcode(chosen: ReplaySettings, endpoint: EndpointSettings) -> None
 
 
 def _check_runs(output: str, asked: Sequence[str]) -> None:
-    known = runs_with_answers(open_folder(output))
+    folder = open_folder(output)
+    check_runs(folder)
+    known = runs_with_answers(folder)
     if not known:
         raise UsageError(f"there is no run in --output {output} yet: begin one with backfill or watch")
     if unknown := [run_id for run_id in asked if run_id not in known]:
