@@ -165,7 +165,7 @@ def _added(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 def _help(call: ast.Call) -> str:
     text = next((word.value for word in call.keywords if word.arg == "help"), None)
-    return str(text.value) if isinstance(text, ast.Constant) else ""
+    return str(text.value).partition(" Default: %(")[0] if isinstance(text, ast.Constant) else ""
 
 
 if __name__ == "__main__":

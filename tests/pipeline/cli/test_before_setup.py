@@ -48,7 +48,7 @@ def test_the_source_tells_what_the_parser_tells(command: str, capsys: pytest.Cap
 
 
 def test_the_list_of_runner_options_is_beam_s() -> None:
-    """Where this fails: put the names that this test tells into pipeline/cli/runner_options.txt."""
+    """Where this fails: write the names that the assertion shows into pipeline/cli/runner_options.txt."""
     names = {name for name in _beam_parser().option_names() if name.startswith("--")} - {"--help"}
     assert set(runner_options()) ^ names == set()
 
