@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -63,9 +64,15 @@ def fn_api(folder: Path) -> Iterator[Engine]:
 
 @contextmanager
 def spark(folder: Path) -> Iterator[Engine]:
-    """Spark inside the job server that the launching process starts; its worker is a process of its own."""
+    """Spark inside the job server that the launching process starts; its worker is a process of its own.
+
+    It starts with the job server's environment, which holds no credentials: they come from a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    credentials = folder / "credentials.json"
+    credentials.touch(0o600)
+    credentials.write_text(json.dumps({"api_key": "key", "api_secret": "secret"}))
     options = ["--runner=SparkRunner", f"--spark_job_server_jar={install.job_server_jar('spark')}"]
-    options += ["--spark_master_url=local[2]", *worker_options(folder)]
+    options += ["--spark_master_url=local[2]", f"--credentials_uri={credentials}", *worker_options(folder)]
     yield Engine("Spark", 1, options, _again)
 
 
