@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
@@ -287,20 +288,19 @@ class Proxy:
         with socket.create_connection(("127.0.0.1", port)) as beyond:
             if self._forwards_to is not None:
                 beyond.sendall(head + b"\r\n\r\n" + request.body)  # type: ignore[attr-defined]
-            back = threading.Thread(target=self._pass_on, args=(beyond, connection), daemon=True)
-            back.start()
             self._pass_on(connection, beyond)
-            back.join(30)
 
     @staticmethod
-    def _pass_on(source: socket.socket, target: socket.socket) -> None:
-        try:
-            while more := source.recv(65536):
-                target.sendall(more)
-        except OSError:
-            pass
+    def _pass_on(near: socket.socket, far: socket.socket) -> None:
+        """Both ways in one thread: a TLS socket may not be read and written at once."""
+        target = {near: far, far: near}
         with suppress(OSError):
-            target.shutdown(socket.SHUT_RDWR)
+            while True:
+                is_buffered = isinstance(near, ssl.SSLSocket) and near.pending()
+                for source in [near] if is_buffered else select.select([near, far], [], [], 30)[0]:
+                    if not (more := source.recv(65536)):
+                        return
+                    target[source].sendall(more)
 
 
 @pytest.mark.parametrize("proxy_is_tls", [False, True])
