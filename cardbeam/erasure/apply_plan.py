@@ -53,14 +53,15 @@ def apply_plan(folder: Folder, plan: ErasurePlan, now: datetime) -> ErasurePlan:
 
 def _apply(folder: Folder, plan: ErasurePlan) -> None:
     items = ItemSet(plan.item_ids)
+    _, since = count_rows(folder, plan.item_ids)  # a run may have ended since it was planned
+    run_ids = sorted({*plan.run_ids, *since})
     if not plan.forget:
         delete_replaced(folder)  # they are kept for queries, and hold what is erased
-        scrub_control_files(folder, uris_of(folder, items))
+        scrub_control_files(folder, uris_of(folder, items), run_ids if plan.policy else None)
         erase_in_journal(folder, items)
-    _, run_ids = count_rows(folder, plan.item_ids)  # a run may have ended since it was planned
-    remove_derived(folder, sorted({*plan.run_ids, *run_ids}))
+    remove_derived(folder, run_ids)
     status = RecordStatus.FORGOTTEN if plan.forget else RecordStatus.ERASED
-    for run_id in sorted({*plan.run_ids, *run_ids}):
+    for run_id in run_ids:
         erase_in_run(folder, run_id, Erasing(plan.erasure_id, items, status))
 
 

@@ -6,7 +6,7 @@ They are written anew before the first row of a ledger goes, for the ledger tell
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -14,17 +14,23 @@ import orjson
 from cardbeam.run_state.layout import RUNS
 from cardbeam.storage.folder import TEMPORARY_SUFFIX, Folder
 from cardbeam.storage.uris import redact
+from cardbeam.watch.retry_schedule import RETRIES_FILE
 
 _WORD = "erased"
 _INDEX = "index"
 _PAGES = (f"{RUNS}/index.html", "evaluation.html")
 
 
-def scrub_control_files(folder: Folder, uris: set[str]) -> None:
-    """Take the URIs out of every JSON file about runs: entries of lists go, texts say that something was erased."""
+def scrub_control_files(folder: Folder, uris: set[str], run_ids: Iterable[str] | None = None) -> None:
+    """Take the URIs out of every JSON file about runs: entries of lists go, texts say that something was erased.
+
+    Given `run_ids`, it does so in files about these runs alone, and in what waits for a retry: elsewhere a URI is that
+    of a newer image under an old name, which is not processed yet.
+    """
     names = _matcher({*uris, *map(redact, uris)})
+    within = ("",) if run_ids is None else (RETRIES_FILE, *(f"{RUNS}/{run_id}/" for run_id in run_ids))
     for file in list(folder.list(RUNS)) if uris else ():
-        if file.path.endswith(".json"):
+        if file.path.endswith(".json") and file.path.startswith(within):
             _scrub(folder, file.path, names)
 
 

@@ -39,6 +39,8 @@ class ErasurePlan:
     """Whether the output is done, and the catalog alone is left."""
     unsearched: list[str] = field(default_factory=list)
     """Segments of the journal that are damaged: what their damaged bytes hold is not known."""
+    policy: str = ""
+    """Which retention policy asked for it, if one did; then `selected_by` has the items by rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Certificate:
     forget: bool
     catalog: str
     unsearched: list[str]
+    policy: str
 
 
 def plan_path(erasure_id: str) -> str:

@@ -82,7 +82,7 @@ def _in_ledger(folder: Folder, selection: Selection) -> Iterator[str]:
         if selection.uris:
             mask |= with_uris(rows["uris"], selection.uris)
         if selection.labels:
-            mask |= _with_labels(rows["labels"], selection.labels)
+            mask |= with_labels(rows["labels"], selection.labels)
         yield from rows["item_id"].filter(pa.array(mask)).to_pylist()
 
 
@@ -95,7 +95,8 @@ def with_uris(uris: pa.ChunkedArray, wanted: Iterable[str]) -> Mask:
     return mask
 
 
-def _with_labels(labels: pa.ChunkedArray, wanted: Iterable[tuple[str, str]]) -> Mask:
+def with_labels(labels: pa.ChunkedArray, wanted: Iterable[tuple[str, str]]) -> Mask:
+    """The rows that have one of some labels."""
     pairs = set(wanted)
     keys = {key for key, _ in pairs}
     found = [any(key in keys and (key, value) in pairs for key, value in row or ()) for row in _rows(labels)]

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from cardbeam.config.options import SettingError, option, validate_output
-from cardbeam.erasure.apply_plan import apply_plan, certify, count_rows
-from cardbeam.erasure.plan import ErasurePlan, certificate_path, open_plans, write_plan
+from cardbeam.erasure.apply_plan import apply_plan, count_rows
+from cardbeam.erasure.plan import ErasurePlan, open_plans, write_plan
 from cardbeam.erasure.select_items import Found, Selection, erased_items, select_items
-from cardbeam.journal.reader import list_segments
-from cardbeam.run_state.layout import JOURNAL
-from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import Folder, open_folder
 from cardbeam.storage.open_uri import SourceError, open_source
-from cardbeam.tables.check_output import check_journal
+from pipeline.catalog.erasure import finish, new_plan
 from pipeline.catalog.iceberg import CatalogSettings, open_catalog
-from pipeline.catalog.iceberg_erase import erase_from_catalog
-from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_FAILED, EXIT_LATER, UsageError
+from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_LATER, UsageError
 from pipeline.cli.options import parse
 from pipeline.cli.output import tell
 from pipeline.runs.lock import LockHeld
@@ -68,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with locked_output(folder, what="erase"):
             for plan in begun:
-                _finish(folder, plan)
+                finish(folder, plan)
             return _erase(folder, asked, selection, catalog, has_finished=bool(begun))
     except LockHeld as error:
         plan = _planned(folder, asked, selection, catalog)
@@ -123,30 +116,12 @@ def _planned(folder: Folder, asked: EraseSettings, selection: Selection, catalog
     if not found.item_ids:
         raise UsageError(f"no image in --output {asked.output} matches")
     _tell_found(folder, found, rows, run_ids)
-    now = datetime.now(timezone.utc)
     given = {"item_id": asked.item_id, "uri": asked.uri, "label": asked.label, "number_file": selection.numbers}
-    plan = ErasurePlan(
-        erasure_id=f"{now:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}",
-        requested_at=now.isoformat(timespec="seconds"),
-        requested_by=f"{getpass.getuser()}@{socket.gethostname()}",
-        item_ids=sorted(found.item_ids),
-        run_ids=sorted(run_ids),
-        selected_by={name: len(values) for name, values in given.items() if values},
-        before=rows,
-        forget=asked.forget,
-        catalog=catalog.catalog,
-        namespace=catalog.namespace if catalog.catalog else "",
-        unsearched=_damaged_segments(folder),
-    )
+    selected_by = {name: len(values) for name, values in given.items() if values}
+    plan = new_plan(folder, found.item_ids, selected_by, catalog, datetime.now(timezone.utc), counted=(rows, run_ids))
+    plan = replace(plan, forget=asked.forget)
     write_plan(folder, plan)
     return plan
-
-
-def _damaged_segments(folder: Folder) -> list[str]:
-    damaged: list[DamagedFile] = []
-    if any(True for _ in list_segments(folder, JOURNAL)):
-        check_journal(folder, on_damage=damaged.append)
-    return sorted({one.path for one in damaged})
 
 
 def _erase(
@@ -159,16 +134,4 @@ def _erase(
             raise
         tell(f"{error}: the erasure that was begun has ended")
         return EXIT_COMPLETE
-    return _finish(folder, apply_plan(folder, plan, datetime.now(timezone.utc)))
-
-
-def _finish(folder: Folder, plan: ErasurePlan) -> int:
-    """What is left once the output is done: the catalog, and the certificate of both."""
-    if plan.catalog:
-        erase_from_catalog(open_catalog(plan.catalog), plan.namespace, folder, plan.run_ids)
-        certify(folder, replace(plan, is_applied=True), datetime.now(timezone.utc))
-    rows, _ = count_rows(folder, plan.item_ids)
-    tell(f"erasure {plan.erasure_id}: see {folder.root.rstrip('/')}/{certificate_path(plan.erasure_id)}")
-    for path in plan.unsearched:
-        tell(f"{path} is damaged: what its damaged bytes hold is not known. Remove it once it is of no use")
-    return EXIT_FAILED if plan.unsearched or any(rows.values()) else EXIT_COMPLETE
+    return finish(folder, apply_plan(folder, plan, datetime.now(timezone.utc)))

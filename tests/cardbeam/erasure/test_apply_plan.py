@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -131,10 +131,21 @@ def test_nothing_is_left_of_them_and_all_else_is_equal(nights: LocalFolder) -> N
     assert json.loads(nights.read("runs/unpaired.json")) == [[2.0, "s3://photos/other.jpg"]]
 
 
-@pytest.mark.parametrize("is_behind", [False, True])
-def test_killed_at_any_step(nights: LocalFolder, tmp_path: Path, is_behind: bool) -> None:
+def test_what_a_policy_leaves_to_newer_images(nights: LocalFolder) -> None:
+    """A URI stays where it waits to be processed, for the image there is another one by now; it goes elsewhere."""
+    waiting, retries = nights.read("runs/unpaired.json"), [[1.0, uris_of_persons(nights)[0]]]
+    nights.write("runs/retries.json", json.dumps(retries).encode())
+    nights.write("runs/20261124T010000Z/pending.json", json.dumps(retries).encode())
+    apply_plan(nights, replace(plan_of(nights), policy="retention.toml"), NOW)
+    assert nights.read("runs/unpaired.json") == waiting
+    assert json.loads(nights.read("runs/20261124T010000Z/pending.json")) == retries
+    assert json.loads(nights.read("runs/retries.json")) == []
+
+
+@pytest.mark.parametrize(("is_behind", "policy"), [(False, ""), (True, ""), (False, "retention.toml")])
+def test_killed_at_any_step(nights: LocalFolder, tmp_path: Path, is_behind: bool, policy: str) -> None:
     """Whoever goes on leaves the same files, byte for byte."""
-    plan = plan_of(nights)
+    plan = replace(plan_of(nights), policy=policy)
     write_plan(nights, plan)
     whole = LocalFolder(shutil.copytree(nights.root, tmp_path / "whole"))
     apply_plan(whole, plan, NOW)

@@ -1,0 +1,197 @@
+"""`retain` removes what is too old from a real output, leaves what is younger, and nothing is called for again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cardbeam.storage.folder import LocalFolder
+from pipeline.__main__ import main
+from pipeline.catalog.views import connect
+from pipeline.commands.retain import main as retain
+from pipeline.runs.lock import run_lock
+from tests.byte_search import files_with
+from tests.servers import Answer, CardServer, failure, key_of, success
+from tests.wire import Received
+
+pytestmark = pytest.mark.usefixtures("credentials")
+_AGE = timedelta(days=10)
+_POLICY = """
+[[rule]]
+name = "passports"
+days = 10
+types = ["passport"]
+[[rule]]
+name = "failures"
+days = 10
+dead_letters = true
+"""
+
+
+class _Killed(BaseException):
+    """The process is gone: no handler of errors runs on."""
+
+
+class _Output:
+    """Two runs over images of fictional people, with the moment between them, at which the first is old enough."""
+
+    def __init__(self, root: Path, draw: Callable[..., bytes], server: CardServer) -> None:
+        self.images, self.output, self._draw, self._server = root / "in", root / "out", draw, server
+        self.images.mkdir()
+        self.rows: list[str] = []
+        for number in (0, 1, 2, 90):
+            self.put(f"old-{number}", number)
+        self.backfill("a")
+        self.old_at = datetime.now(timezone.utc) + _AGE
+        for number in (3, 4, 91):
+            self.put(f"young-{number}", number)
+        self.put("old-copy", 0)
+        self.backfill("b")
+        self.policy = root / "retention.toml"
+        self.policy.write_text(_POLICY)
+
+    def put(self, name: str, drawn: int) -> None:
+        """An image with a label."""
+        (self.images / f"{name}.jpg").write_bytes(self._draw(drawn))
+        self.rows.append(f"{self.images}/{name}.jpg,C-{name}")
+
+    def backfill(self, run_id: str) -> None:
+        """Process the manifest."""
+        manifest = self.images.parent / "manifest.csv"
+        manifest.write_text("\n".join(["uri,customer", *self.rows]))
+        told = [f"--input={manifest}", f"--output={self.output}", f"--endpoint_url={self._server.base_url}"]
+        assert main(["backfill", *told, f"--run_id={run_id}", "--max_requests_per_second=0"]) == 0
+
+    def retain(self, *more: str, clock: Callable[[], datetime] | None = None) -> int:
+        """Run the command at the moment at which the first run is old enough."""
+        told = [f"--output={self.output}", f"--policy={self.policy}", *more]
+        return retain(told, clock or (lambda: self.old_at))
+
+    def old_texts(self) -> list[str]:
+        """What is told of the images of the first run."""
+        return ["N00000", "N00001", "N00002", "old-0", "old-1", "old-2", "old-90", "old-copy"]
+
+    def young(self) -> list[Any]:
+        """The rows of all others."""
+        view = connect(str(self.output))
+        tables = ("documents", "passport", "dead_letters", "ledger")
+        rows = [row for table in tables for row in view.sql(f"FROM {table} ORDER BY ALL").fetchall()]
+        return [row for row in rows if "young" in str(row)]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """What each receipt counts."""
+        receipts = [json.loads(path.read_text()) for path in sorted(self.output.glob("runs/*/receipt.json"))]
+        assert all(one["reconciled"] for one in receipts)
+        return {
+            one["run_id"]: {name: n for name, n in one["requests"].items() if n and name != "called"}
+            for one in receipts
+        }
+
+    def calls(self) -> int:
+        """How many the endpoint got."""
+        return sum(self._server.calls.values())
+
+
+@pytest.fixture
+def output(tmp_path: Path, draw: Callable[..., bytes]) -> Any:
+    """An endpoint that reads a number off each image, and both runs."""
+    numbers = {key_of(draw(number)): number for number in (0, 1, 2, 3, 4, 90, 91)}
+
+    def answer(got: Received) -> Answer:
+        number = numbers[got.key]
+        return failure("1") if number >= 90 else success(("passport", {"id": f"N0000{number}"}))
+
+    with CardServer(answer) as server:
+        yield _Output(tmp_path, draw, server)
+
+
+def _files(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_what_is_too_old_goes(output: _Output, capsys: pytest.CaptureFixture[str]) -> None:
+    """From every byte; the rest is equal, receipts add up, views answer, and a backfill calls for nothing."""
+    before, young, calls = _files(output.output), output.young(), output.calls()
+    assert output.retain("--dry_run") == 0
+    assert _files(output.output) == before
+    told = capsys.readouterr().out
+    assert "passports: 3 images older than 10 days\nfailures: 1 images older than 10 days\n4 images of" in told
+    assert output.retain() == 0
+    assert files_with(output.output, output.old_texts()) == {}
+    assert output.young() == young
+    assert output.counts() == {
+        "a": {"found": 4, "erased": 4},
+        "b": {"found": 8, "skipped": 4, "succeeded": 2, "dead_lettered": 1, "erased": 1},
+    }
+    (path,) = output.output.glob("erasures/*/*")
+    certificate = json.loads(path.read_text())
+    assert certificate["policy"].startswith(f"{output.policy} sha256:")
+    assert certificate["selected_by"] == {"passports": 3, "failures": 1}
+    assert certificate["rows_after"] == {"documents": 0, "dead_letters": 0, "ledger": 0}
+    after = _files(output.output / "ledger")
+    assert output.retain() == 0
+    assert _files(output.output / "ledger") == after
+    assert main(["publish", f"--output={output.output}"]) == 0
+    output.backfill("c")
+    assert output.calls() == calls
+    assert output.counts()["c"] == {"found": 8, "skipped": 8}
+    assert files_with(output.output, output.old_texts()) == {}
+    assert output.young() == young
+
+
+def test_killed_once_it_is_planned(output: _Output) -> None:
+    """The same command finishes, and a second certificate is not written."""
+    moments = iter([output.old_at])
+
+    def clock() -> datetime:
+        if (now := next(moments, None)) is None:
+            raise _Killed
+        return now
+
+    young = output.young()
+    with pytest.raises(_Killed):
+        output.retain(clock=clock)
+    assert files_with(output.output, ["N00001"])
+    assert output.retain() == 0
+    assert files_with(output.output, output.old_texts()) == {}
+    assert output.young() == young
+    assert [path.name for path in output.output.glob("erasures/*/*")] == ["certificate.json"]
+
+
+def test_planned_while_a_run_is_in_progress(output: _Output, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was read goes with the next command; dead letters, which may be sent again meanwhile, stay."""
+    with run_lock(LocalFolder(str(output.output)), "watch"):
+        assert output.retain() == 3
+    assert "carries it out" in capsys.readouterr().out
+    output.backfill("c")
+    assert set(files_with(output.output, output.old_texts())) != set()
+    assert files_with(output.output, ["N00000", "N00001", "N00002", "old-0.jpg", "old-copy"]) == {}
+    assert len(connect(str(output.output)).sql("FROM dead_letters").fetchall()) == 2
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (None, "--policy is missing"),
+        ("/nowhere.toml", "--policy /nowhere.toml cannot be read: No such file"),
+        ("[[rule]]\nage = 3", "policy.toml: rule 1: unknown key 'age'"),
+        ("[[rule]]", "policy.toml: rule 1: no age"),
+    ],
+)
+def test_what_cannot_be_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], policy: str | None, message: str
+) -> None:
+    """Is told in a line, and nothing is written."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "policy.toml").write_text(policy or "")
+    given = policy if policy and policy.startswith("/") else f"{tmp_path}/policy.toml"
+    assert main(["retain", f"--output={tmp_path}/out", *([f"--policy={given}"] if policy else [])]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert len(told.splitlines()) == 1
+    assert not list(tmp_path.glob("out/*"))
