@@ -23,7 +23,8 @@ def list_by_beam(pattern: str) -> Iterator[ImageRef]:
     except (BeamIOError, ValueError, OSError, ImportError) as error:
         raise SourceError(f"--input {pattern} cannot be listed: {_reason(error)}") from error
     for found in matched.metadata_list:
-        yield ImageRef(found.path, found.size_in_bytes, str(found.last_updated_in_seconds))
+        changed_s = found.last_updated_in_seconds
+        yield ImageRef(found.path, found.size_in_bytes, str(changed_s), changed_s or None)
 
 
 def _reason(error: BaseException) -> str:

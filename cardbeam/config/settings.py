@@ -75,6 +75,12 @@ class InputSettings:
         "2026-11-01T18:00, local time: after the vendor improved the endpoint, for example.",
     )
 
+    modified_since: str = option(
+        "",
+        help="Consider only images that were changed at or after this date, 2026-11-01 or 2026-11-01T18:00, local "
+        "time; of a pair, one side is enough. An image whose time its store does not tell is considered too.",
+    )
+
     allow_empty: bool = option(False, help="An --input without an image is a run with nothing to do, not an error.")
     trust_manifest: bool = option(
         False,
@@ -91,19 +97,21 @@ class InputSettings:
             yield "--input is empty: give a glob, a folder or a manifest"
         for source in self.input:
             yield from validate_uri("input", source)
-        yield from _validate_past(self.reread_before)
+        again, none = "each run until then would pay for all images again", "no image would be considered"
+        yield from _validate_past("reread_before", self.reread_before, again)
+        yield from _validate_past("modified_since", self.modified_since, none)
         try:
             compile_sides(self.side_pattern)
         except ValueError as error:
             yield f"--side_pattern: {error}"
 
 
-def _validate_past(date: str) -> Iterator[SettingError]:
+def _validate_past(name: str, date: str, else_: str) -> Iterator[SettingError]:
     try:
         if moment_us(date) > time.time() * 1_000_000:
-            yield f"--reread_before is {date}, which is to come: each run until then would pay for all images again"
+            yield f"--{name} is {date}, which is to come: {else_}"
     except (ValueError, OverflowError):
-        yield f"--reread_before is {date!r}, expected a date, 2026-11-01 or 2026-11-01T18:00"
+        yield f"--{name} is {date!r}, expected a date, 2026-11-01 or 2026-11-01T18:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,11 +405,15 @@ class Settings:
 
 
 def with_moments(settings: Settings, now: datetime) -> Settings:
-    """The settings with `--until` and `--reread_before` as moments, the same for all workers wherever they are."""
-    if settings.input.reread_before:
-        before = parse_moment(settings.input.reread_before).astimezone().isoformat()
-        settings = replace(settings, input=replace(settings.input, reread_before=before))
+    """The settings with every time as a moment, the same for all workers wherever they are."""
+    inputs = settings.input
+    before, since = map(_moment, (inputs.reread_before, inputs.modified_since))
+    settings = replace(settings, input=replace(inputs, reread_before=before, modified_since=since))
     if not settings.rate.until:
         return settings
     until = end_of(settings.rate.until, now).isoformat(timespec="seconds")
     return replace(settings, rate=replace(settings.rate, until=until))
+
+
+def _moment(date: str) -> str:
+    return parse_moment(date).astimezone().isoformat() if date else ""

@@ -84,12 +84,12 @@ def _describe_local(uri: str, name: str) -> ImageRef:
 
 
 def _of_stat(uri: str, found: os.stat_result) -> ImageRef:
-    return ImageRef(uri, found.st_size, str(found.st_mtime_ns))
+    return ImageRef(uri, found.st_size, str(found.st_mtime_ns), found.st_mtime)
 
 
 def as_image_ref(listed: Listed) -> ImageRef:
     """What a listing tells, as a Image."""
-    return ImageRef(listed.uri, listed.size_bytes, listed.version)
+    return ImageRef(listed.uri, listed.size_bytes, listed.version, listed.modified_s)
 
 
 def _unknown_scheme(pattern: str) -> Iterator[ImageRef]:

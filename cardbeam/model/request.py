@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
@@ -40,6 +40,8 @@ class ImageRef:
     size_bytes: int | None = None
     version: str | None = None
     """The store's etag, or the time of the last change."""
+    modified_s: float | None = field(default=None, compare=False)
+    """When it was last changed, in seconds since 1970, where a listing or a look told it."""
 
 
 class EarlierRecord(NamedTuple):

@@ -75,6 +75,7 @@ class Listed:
     size_bytes: int
     version: str
     """The etag, or where there is none the time of the last change."""
+    modified_s: float | None = None
 
 
 def _version(meta: ObjectMeta) -> str:
@@ -142,7 +143,7 @@ class Object:
 
 
 def _listed(bucket: str, meta: ObjectMeta) -> Listed:
-    return Listed(f"{bucket}/{meta['path']}", meta["size"], _version(meta))
+    return Listed(f"{bucket}/{meta['path']}", meta["size"], _version(meta), meta["last_modified"].timestamp())
 
 
 def is_in_bucket(uri: str) -> bool:

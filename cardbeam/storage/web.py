@@ -9,6 +9,7 @@ import gzip
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from email.utils import mktime_tz, parsedate_tz
 from functools import lru_cache
 from typing import IO, Any, TypeVar, cast
 from urllib.parse import urldefrag, urljoin, urlsplit
@@ -152,7 +153,17 @@ def _image(uri: str, headers: Mapping[str, str]) -> ImageRef:
     version = headers.get("etag") or headers.get("last-modified")
     size = headers.get("content-length", "")
     is_encoded = "content-encoding" in headers  # the length is then not the image's
-    return ImageRef(uri, int(size) if size.isdecimal() and not is_encoded else None, version)
+    size_bytes = int(size) if size.isdecimal() and not is_encoded else None
+    return ImageRef(uri, size_bytes, version, _modified_s(headers.get("last-modified", "")))
+
+
+def _modified_s(told: str) -> float | None:
+    """A time as headers have it; None where it is none."""
+    try:
+        parsed = parsedate_tz(told)
+        return None if parsed is None else float(mktime_tz(parsed))
+    except (ValueError, OverflowError):
+        return None
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from cardbeam.index.history import history_of
 from cardbeam.index.refresh import IndexFollower
 from cardbeam.index.source_join import looked_up
 from cardbeam.index.status import PriorStatus
+from cardbeam.inputs.listing import modified_since
 from cardbeam.inputs.stat_many import stat_many
 from cardbeam.journal.follower import JournalFollower, RecordKey
 from cardbeam.model.record import LEFT, RecordStatus
@@ -188,7 +189,8 @@ class Watcher:
         must_list = self._feed.is_unavailable or (is_of_two and bool(uris))
         if uris and not is_of_two:
             try:
-                requests = self._looked_up(stat_many(Request(operation, (ImageRef(uri),)) for uri in uris))
+                found = stat_many(Request(operation, (ImageRef(uri),)) for uri in uris)
+                requests = self._looked_up(modified_since(found, self._settings.input.modified_since))
                 self._notified |= {request.uris: request for request in requests if request.source_id is not None}
                 self._status.note_found(self._notified)
             except SourceError as error:
