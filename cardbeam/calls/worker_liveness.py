@@ -1,7 +1,7 @@
 """How a worker shows that it lives, and what its permissions to send are asked of.
 
-A worker that shares the rate shows life by its lease, another one by a heartbeat. One that is alone has neither: it
-lives and dies with the process that holds the run's lock.
+A worker that shares the rate within its run shows life by its lease, another one by a heartbeat. One that is alone has
+neither, but where outputs share the rate: it lives and dies with the process that holds the run's lock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Callable
 from cardbeam.config.settings import RateSettings
 from cardbeam.ratelimit.envoy import OpenLimiter, asker
 from cardbeam.ratelimit.lease import Lease
+from cardbeam.ratelimit.shared_limit import agree_on_limit
 from cardbeam.ratelimit.throttle import Quota, Throttle
+from cardbeam.run_state.layout import LEASES, run_file
 from cardbeam.run_state.run_lock import Hold, boottime_s, end_process
 from cardbeam.run_state.stop_signal import StopSignal
 from cardbeam.run_state.worker_heartbeat import Heartbeat
@@ -32,15 +34,28 @@ class Liveness:
         is_alone: bool,
         begins_soon: bool = False,
     ) -> None:
-        """`stop` is pulled where another run has the lock; who is alone ends its process."""
+        """`stop` is pulled where another run has the lock; who is alone ends its process.
+
+        Raises:
+            OtherLimit: the folder of `rate_uri` is for another limit.
+        """
         self._lease: Lease | None = None
         self._heartbeat: Heartbeat | None = None
         self._hold: Hold | None = None
-        worker, shares_rate = uuid.uuid4().hex, rate.max_requests_per_second and not rate.rate_uri
-        if not is_alone and shares_rate:
-            quota = Quota.of(rate.max_requests_per_second)
-            self._lease = Lease(folder, run_id, quota, worker, boottime_s, begins_soon=begins_soon)
-        elif not is_alone:
+        worker, shared = uuid.uuid4().hex, rate.rate_folder(folder.file_mode)
+        if rate.max_requests_per_second and not rate.rate_service and (shared or not is_alone):
+            self._lease = Lease(
+                shared or folder,
+                LEASES if shared else run_file(run_id, LEASES),
+                Quota.of(rate.max_requests_per_second),
+                worker,
+                boottime_s,
+                begins_soon=begins_soon,
+                clears_lost=shared is not None,
+            )
+        if shared:
+            agree_on_limit(shared, rate.max_requests_per_second)
+        if not is_alone and (shared or not self._lease):
             self._heartbeat = Heartbeat(folder, run_id, worker)
         if not is_alone or not folder.is_local:  # on this machine's disk the system holds the lock for its process
             when_lost = end_process if is_alone else stop.abandon
@@ -74,8 +89,8 @@ class Liveness:
     def throttle(self, rate: RateSettings, open_limiter: OpenLimiter | None = None) -> Throttle:
         """A throttle whose permissions are asked of the run's lock, and of the rate limit service, if there is one."""
         asked = [self._hold.confirm] if self._hold else []
-        if rate.rate_uri and open_limiter:
-            asked.append(asker(rate.rate_uri, open_limiter))
+        if rate.rate_service and open_limiter:
+            asked.append(asker(rate.rate_service, open_limiter))
 
         def ask() -> None:
             for confirm in asked:

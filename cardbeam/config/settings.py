@@ -18,6 +18,8 @@ from cardbeam.config.side_pattern import DEFAULT_SIDES, compile_sides
 from cardbeam.config.time_window import end_of, moment_us
 from cardbeam.model.moment import parse_moment
 from cardbeam.storage.folder import Folder, open_folder
+from cardbeam.storage.object_store import is_in_bucket
+from cardbeam.storage.uris import local_path
 from schemas.contract import DEFAULT_ENDPOINT_URL, OPERATIONS, TRANSFERS
 from schemas.outcomes import is_failure_code
 
@@ -190,8 +192,9 @@ class RateSettings:
     )
     rate_uri: str = option(
         "",
-        help="An Envoy rate limit service that is asked before each request: HOST:PORT/DOMAIN/KEY=VALUE[,KEY=VALUE]; "
-        "--max_requests_per_second then bounds each worker alone.",
+        help="A folder, by its absolute path or in a bucket, for runs of several outputs that keep one "
+        "--max_requests_per_second together; each gives the same. Or an Envoy rate limit service that is asked before "
+        "each request, HOST:PORT/DOMAIN/KEY=VALUE[,KEY=VALUE]; the limit then bounds each worker alone.",
     )
     max_cost: float = option(
         0.0,
@@ -218,8 +221,28 @@ class RateSettings:
                 end_of(self.until, datetime.now().astimezone())
             except ValueError as error:
                 yield str(error)
-        if self.rate_uri and not SERVICE.fullmatch(self.rate_uri):
-            yield f"--rate_uri is {self.rate_uri!r}, expected HOST:PORT/DOMAIN/KEY=VALUE"
+        if self.rate_uri and not self.rate_service:
+            yield from self._validate_rate_folder()
+
+    @property
+    def rate_service(self) -> str:
+        """The Envoy service, if there is one."""
+        return self.rate_uri if SERVICE.fullmatch(self.rate_uri) else ""
+
+    def rate_folder(self, file_mode: int) -> Folder | None:
+        """The folder that several outputs share for their leases, if there is one."""
+        return open_folder(self.rate_uri, file_mode) if self.rate_uri and not self.rate_service else None
+
+    def _validate_rate_folder(self) -> Iterator[SettingError]:
+        local = local_path(self.rate_uri)
+        if not (is_in_bucket(self.rate_uri) if local is None else local.is_absolute()):
+            yield (
+                f"--rate_uri is {self.rate_uri!r}, expected HOST:PORT/DOMAIN/KEY=VALUE, or a folder: an absolute path "
+                "or a URI of a bucket"
+            )
+        yield from validate_uri("rate_uri", self.rate_uri)
+        if not self.max_requests_per_second:
+            yield "--rate_uri names a folder to share a limit, and --max_requests_per_second is 0: there is none"
 
 
 @dataclass(frozen=True, slots=True)

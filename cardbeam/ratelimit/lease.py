@@ -1,4 +1,4 @@
-"""One quota for all workers of a run, by lease objects in its output folder: no service, no common clock.
+"""One quota for all workers of a run, or of several, by lease objects in a folder: no service, no common clock.
 
 Each worker writes a lease, writes it again every `RENEW_S`, and lists all leases after each
 write. Of the quota's Q slots (see `throttle`) the worker of rank r among n takes the slots k
@@ -39,6 +39,10 @@ after that write, and sends W later.
    shows. So each of them counts all of them, from its first permission on, and 4 holds for them.
 7. A worker that is not a first one waits as 1 says, and the first ones count it as 2 and 3 say:
    they list on without a gap. Who sent before them was gone by b, more than W before.
+8. All this holds for workers of several outputs over one folder (`rate_uri`) as well, if all have the
+   same Q and W, which `shared_limit` sees to: nothing above asks whose worker one is.
+9. There a lost worker's lease is removed, by name, a minute after it last changed: by 2 its worker
+   begins again as if it had just joined, with a lease of another name.
 
 **Costs.** A write, a listing and a removal for each worker and `RENEW_S`; a wait of L + D + W
 (6 s for whole rates) before a worker's first permission, less than 3 s of which its share is
@@ -55,7 +59,6 @@ from collections.abc import Callable
 
 from cardbeam.ratelimit.membership import FRESH_S, SHOWS_WITHIN_S, View, window_s
 from cardbeam.ratelimit.throttle import Quota
-from cardbeam.run_state.layout import LEASES, run_file
 from cardbeam.run_state.worker_heartbeat import counts_of
 from cardbeam.storage.folder import Folder
 
@@ -72,15 +75,21 @@ class Lease:
     def __init__(
         self,
         folder: Folder,
-        run_id: str,
+        path: str,
         quota: Quota,
         worker: str,
         clock: Callable[[], float],
         *,
         begins_soon: bool = False,
+        clears_lost: bool = False,
     ) -> None:
-        """`begins_soon`: as one of the first of a run it sends as soon as it may, not when all who join with it may."""
-        self._folder, self._path, self._begins_soon = folder, run_file(run_id, LEASES), begins_soon
+        """All who share the quota have their leases below `path` of one folder.
+
+        `begins_soon`: as one of the first of a run it sends as soon as it may, not when all who join with it may.
+        `clears_lost`: no end of a run removes what lost workers left.
+        """
+        self._folder, self._path, self._begins_soon = folder, path, begins_soon
+        self._clears_lost, self._listed = clears_lost, list[str]()
         self._worker, self._clock, self._quota = worker, clock, quota
         self._lock = threading.Lock()
         self._count = 0
@@ -127,6 +136,8 @@ class Lease:
             if ended_s >= self._begins_s:
                 self._view, self._known_s, self._begins_s = View(self._worker, self._quota), ended_s, math.inf
             self._view.take(counts, ended_s, self._clock())
+        if self._clears_lost and (lost := self._view.lost()):
+            self._folder.delete([one for one in self._listed if counts_of([one]).keys() & lost])
         if before in self._objects:  # it may be all that shows yet
             self._delete(self._objects[: self._objects.index(before)])
 
@@ -144,7 +155,8 @@ class Lease:
         self._delete(self._objects)
 
     def _list(self) -> dict[str, int]:
-        return counts_of(file.path for file in self._folder.list(self._path))
+        self._listed = [file.path for file in self._folder.list(self._path)]
+        return counts_of(self._listed)
 
     def _delete(self, paths: list[str]) -> None:
         if paths:

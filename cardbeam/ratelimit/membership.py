@@ -10,6 +10,8 @@ from cardbeam.ratelimit.throttle import Quota
 FRESH_S = 4.0
 SHOWS_WITHIN_S = 0.5
 DEAD_AFTER_S = 5.0
+CLEARED_AFTER_S = 60.0
+"""Where no end of a run removes leases of lost workers, they go when they have not changed for so long."""
 
 HELD_UP_S = 0.5
 """How long a request may be held up between its permission and its socket when shares change."""
@@ -53,6 +55,11 @@ class View:
                 other.is_alive = False
                 other.counts_until_s = ended_s + (window_s(self._quota) if is_dead else 0.0)
         self._forget(ended_s, counts)
+
+    def lost(self) -> set[str]:
+        """The workers whose leases can go: they gave up what they had long ago."""
+        until_s = self._listed_s - CLEARED_AFTER_S
+        return {w for w, other in self._others.items() if not other.is_alive and other.changed_s < until_s}
 
     def slots(self, now_s: float) -> int:
         """Slots of this worker by all that was seen in the last window; 0 where that is too little."""

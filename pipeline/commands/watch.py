@@ -32,7 +32,7 @@ from cardbeam.watch.notification_feed import check_feed
 from pipeline.cli.exit_codes import EXIT_CHECK_FAILED, EXIT_COMPLETE, UsageError
 from pipeline.cli.options import BUFFER_LIMIT, parse, refuse_overlap
 from pipeline.cli.signals import ending_in_order, exit_status_of_signal
-from pipeline.launch.batch_run import check_credentials
+from pipeline.launch.batch_run import check_credentials, check_shared_limit
 from pipeline.launch.interruption import ends_within_s
 from pipeline.launch.prism import PRISM, find_prism
 from pipeline.launch.watch_run import watch_a_run
@@ -69,6 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     except SourceError as error:
         raise UsageError(str(error)) from error
     check_credentials(settings, options)
+    check_shared_limit(settings)
     checks = read_checks(reporting.checks)
     _set_up(options)
     settings = with_moments(settings, datetime.now().astimezone())

@@ -14,6 +14,7 @@ from cardbeam import telemetry
 from cardbeam.config.credentials import read_credentials
 from cardbeam.config.settings import LaunchSettings, ReportingSettings, Settings, with_moments
 from cardbeam.index.update import keep_index
+from cardbeam.ratelimit.shared_limit import OtherLimit, agree_on_limit
 from cardbeam.run_state.detached_job import DetachedJob, write_job
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import Folder
@@ -62,6 +63,7 @@ def launch(
     if not waits:
         refuse_local(options)
     check_credentials(settings, options)
+    check_shared_limit(settings)
     checks = read_checks(reporting.checks)
     gc.freeze()  # what is loaded by now stays, and a collection that walks over it stops every thread
     options.view_as(TypeOptions).pipeline_type_check = False  # tests check it; it takes 0.2 s of CPU here
@@ -115,6 +117,22 @@ def _leave(folder: Folder, run: Run, job_id: str, options: PipelineOptions) -> i
     write_job(folder, run.run_id, DetachedJob(job_id, runner_name(options)))
     print(f"run {run.run_id}: job {job_id} of {runner_name(options)} goes on; see status --output={folder.root}")
     return EXIT_COMPLETE
+
+
+def check_shared_limit(settings: Settings) -> None:
+    """Whether the runs that share a rate have the same limit.
+
+    Raises:
+        UsageError: this one has another, or the folder cannot be used.
+    """
+    rate = settings.rate
+    try:
+        if (shared := rate.rate_folder(settings.output.folder().file_mode)) is not None:
+            agree_on_limit(shared, rate.max_requests_per_second)
+    except OtherLimit as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"--rate_uri {rate.rate_uri} cannot be used: {error}") from error
 
 
 def check_credentials(settings: Settings, options: PipelineOptions) -> None:

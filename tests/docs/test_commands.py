@@ -142,7 +142,8 @@ def _local(word: str, folder: Path) -> str:
     name, _, value = word.partition("=")
     if name == "--input":
         return f"--input={folder}/{'images.csv' if value.endswith('.csv') else '*.jpg'}"
-    return f"--output={folder}/out" if name == "--output" else word
+    places = {"--output": "out", "--rate_uri": "rate"}
+    return f"{name}={folder}/{places[name]}" if name in places else word
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ class Clock:
 
 
 def main(folder: str, rate_per_s: float, path: str) -> None:
-    lease = Lease(LocalFolder(folder), "run", Quota.of(rate_per_s), uuid.uuid4().hex, boottime_s)
+    lease = Lease(LocalFolder(folder), "runs/run/leases", Quota.of(rate_per_s), uuid.uuid4().hex, boottime_s)
     clock = Clock()
     throttle = Throttle(rate_per_s, clock, shares=lease)
     with BackgroundTasks([lease.renew], lease.release, RENEW_S), Path(path).open("w") as file:

@@ -86,7 +86,7 @@ class Worker:
         self._pause_chance, self._busy_until_s, self._sent_s = pause_chance, 0.0, -math.inf
         self.is_alive = self.is_sending = True
         folder = LateFolder(world, self._true_s, pause_chance)
-        self.lease = Lease(folder, "run", quota, self.name, self._clock, begins_soon=True)
+        self.lease = Lease(folder, "runs/run/leases", quota, self.name, self._clock, begins_soon=True, clears_lost=True)
         self.throttle = Throttle(rate_per_s, self._clock, shares=self.lease)
         world.at(world.now_s, self._renew)
         world.at(world.now_s, self._send)

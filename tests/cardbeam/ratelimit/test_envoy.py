@@ -83,4 +83,5 @@ def test_an_answer_that_is_neither_yes_nor_no_allows_nothing() -> None:
 @pytest.mark.parametrize("text", ["host/domain/key=value", "host:1/domain", "host:1/domain/key", "host:1/d/k=v,"])
 def test_what_is_no_service_is_a_problem_before_the_run(text: str) -> None:
     (problem,) = RateSettings(rate_uri=text).validate()
-    assert problem == f"--rate_uri is {text!r}, expected HOST:PORT/DOMAIN/KEY=VALUE"
+    expected = "expected HOST:PORT/DOMAIN/KEY=VALUE, or a folder: an absolute path or a URI of a bucket"
+    assert problem == f"--rate_uri is {text!r}, {expected}"

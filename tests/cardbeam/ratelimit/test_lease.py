@@ -18,6 +18,8 @@ from cardbeam.run_state.worker_heartbeat import counts_of
 from pipeline.runs.lock import HEARTBEAT_INTERVAL_S
 from tests.cardbeam.ratelimit.lease_simulation import LateFolder, Worker, World, most_in_a_window
 
+LEASES = "runs/run/leases"
+
 
 def _simulate(seed: int, rate_per_s: float, seconds: float, pause_chance: float) -> World:
     """Up to eight workers that come, often several at once, go and die every few seconds; at times all go."""
@@ -191,7 +193,7 @@ class SlowFolder(LateFolder):
 
 def test_a_lease_gives_nothing_when_its_last_write_started_too_long_ago() -> None:
     world = World(Random(3))
-    lease = Lease(SlowFolder(world, lambda: world.now_s, 0.0), "run", Quota(10, 1.0), "a1", lambda: world.now_s)
+    lease = Lease(SlowFolder(world, lambda: world.now_s, 0.0), LEASES, Quota(10, 1.0), "a1", lambda: world.now_s)
     for _ in range(4):
         lease.renew()
     assert [lease.slots(seconds) for seconds in (8.2, 9.6, 9.8)] == [10, 10, 0]
@@ -228,7 +230,7 @@ def test_a_worker_sends_when_all_others_must_know_of_it_and_no_sooner(
     folder.write_s = write_s
     if not is_alone:
         world.objects["runs/run/leases/b1-000000001.lease"] = (-1.0, math.inf)
-    lease = Lease(folder, "run", Quota(10, 1.0), "a1", lambda: world.now_s, begins_soon=begins_soon)
+    lease = Lease(folder, LEASES, Quota(10, 1.0), "a1", lambda: world.now_s, begins_soon=begins_soon)
     assert _first_slots_s(lease, world) == pytest.approx(expected_s, abs=0.011)
 
 
@@ -236,7 +238,7 @@ def test_a_worker_sends_when_all_others_must_know_of_it_and_no_sooner(
 def test_who_comes_back_is_a_newcomer_again(away_s: float) -> None:
     """However short it was away: the others may have shared out what it had. Whom it knew by then it sees again."""
     world = World(Random(6))
-    lease = Lease(LateFolder(world, lambda: world.now_s, 0.0), "run", Quota(10, 1.0), "a1", lambda: world.now_s)
+    lease = Lease(LateFolder(world, lambda: world.now_s, 0.0), LEASES, Quota(10, 1.0), "a1", lambda: world.now_s)
     world.objects["runs/run/leases/b1-000000001.lease"] = (-1.0, math.inf)
     _first_slots_s(lease, world)
     lease.release()
@@ -248,7 +250,7 @@ def test_who_comes_back_is_a_newcomer_again(away_s: float) -> None:
 
 def test_a_lease_that_was_left_is_gone_from_the_folder_and_gives_nothing() -> None:
     world = World(Random(4))
-    lease = Lease(LateFolder(world, lambda: world.now_s, 0.0), "run", Quota(10, 1.0), "a1", lambda: world.now_s)
+    lease = Lease(LateFolder(world, lambda: world.now_s, 0.0), LEASES, Quota(10, 1.0), "a1", lambda: world.now_s)
     for _ in range(10):
         lease.renew()
         world.now_s += 1.0
