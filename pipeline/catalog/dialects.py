@@ -67,6 +67,9 @@ def _scalars(*names: str) -> dict[pa.DataType, str]:
     return dict(zip(_ARROW, names, strict=True))
 
 
+_CLICKHOUSE = ("String", "Bool", "Int32", "Int64", "Float32", "Date32", "DateTime64(6, 'UTC')", "String")
+"""A list, a map and a tuple are never null there, their parts are; a Date32 is documented for 1900 to 2299."""
+
 DIALECTS: dict[str, Dialect] = {
     "duckdb": Dialect(
         _scalars("VARCHAR", "BOOLEAN", "INTEGER", "BIGINT", "FLOAT", "DATE", "TIMESTAMPTZ", "BLOB"),
@@ -106,6 +109,15 @@ DIALECTS: dict[str, Dialect] = {
         map_of="map<{},{}>".format,
         struct_field="`{}`:{}".format,
         struct_of="struct<{}>".format,
+        quote="`",
+        text_quote="\\'",
+    ),
+    "clickhouse": Dialect(
+        dict(zip(_ARROW, map("Nullable({})".format, _CLICKHOUSE), strict=True)),
+        list_of="Array({})".format,
+        map_of=lambda key, value: f"Map({key.removeprefix('Nullable(').removesuffix(')')}, {value})",
+        struct_field="`{}` {}".format,
+        struct_of="Tuple({})".format,
         quote="`",
         text_quote="\\'",
     ),

@@ -154,6 +154,24 @@ def _bigquery(place: _Place, table: Table) -> Iterator[str]:
     )
 
 
+def _clickhouse(place: _Place, table: Table) -> Iterator[str]:
+    """A view over the files of the runs that have ended; made again after each, for only these files are named."""
+    dialect, fields = place.dialect, list(table.schema)
+    rows = "s3" if "://" in place.output else "file"
+    files = dialect.text(f"{place.output}/{table.folder}/run_id=*/*.parquet")
+    structure = dialect.text(", ".join(f"{dialect.name(one.name)} {dialect.type_of(one.type)}" for one in fields))
+    steps = (path.removeprefix(f"{table.folder}/run_id=").split("/") for path in place.files
+             if path.startswith(f"{table.folder}/"))  # fmt: skip
+    named = ", ".join(f"({dialect.text(run_id)}, {dialect.text(file)})" for run_id, file in steps)
+    columns = column_lines(dialect, [*fields, RUN_ID], " COMMENT {}")
+    yield (
+        f"CREATE OR REPLACE VIEW {place.named(table)} (\n{columns}\n) AS\n"
+        f"SELECT *, extract(_path, {dialect.text('/run_id=([^/]+)/[^/]+$')}) AS `run_id`\n"
+        f"FROM {rows}({files}, 'Parquet', {structure})\n"
+        + (f"WHERE (run_id, _file) IN ({named})" if named else "WHERE false")
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Engine:
     database: str
@@ -167,6 +185,7 @@ _ENGINES: dict[str, _Engine] = {
     "spark": _Engine("CREATE DATABASE IF NOT EXISTS {}", _spark),
     "bigquery": _Engine("CREATE SCHEMA IF NOT EXISTS {}", _bigquery),
     "athena": _Engine("CREATE DATABASE IF NOT EXISTS {}", _athena),
+    "clickhouse": _Engine("CREATE DATABASE IF NOT EXISTS {}", _clickhouse),
 }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.run_state.replaced_files import named_files, replaced_files
 from cardbeam.storage.folder import open_folder
+from cardbeam.storage.object_store import is_in_bucket
 from cardbeam.storage.uris import local_path
 from pipeline.catalog.dialects import DIALECTS
 from pipeline.catalog.masked_views import masked_views, read_key
@@ -42,6 +43,11 @@ class DdlSettings:
         yield from validate_output(self.output)
         if not self.database.isidentifier():
             yield f"--database is {self.database!r}, expected letters, digits and '_'"
+        if self.engine == "clickhouse":
+            if self.views or self.masked:
+                yield "--engine=clickhouse prints tables only: give --views and --masked for another engine"
+            if is_in_bucket(self.output) and not self.output.startswith(("s3://", "gs://")):
+                yield f"--engine=clickhouse reads s3://, gs:// and local folders, and --output is {self.output}"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -85,7 +85,7 @@ def test_printed_views_are_those_of_sql(
     assert main(["sql", f"--output={folder.root}", "--masked", "SELECT count(person_key) FROM masked_passport"]) == 0
 
 
-@pytest.mark.parametrize("engine", DIALECTS)
+@pytest.mark.parametrize("engine", sorted(DIALECTS.keys() - {"clickhouse"}))
 def test_every_engine_has_them(engine: str) -> None:
     """In its own words; none names a macro of DuckDB's."""
     for view in masked_views(_KEY.encode()):

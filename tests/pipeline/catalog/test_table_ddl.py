@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,48 @@ def test_published_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert FIRST in _printed("spark", root, capsys)
 
 
+def test_clickhouse(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """ClickHouse takes them and reads every row of ended runs alone, types, nested values and comments included."""
+    session = pytest.importorskip("chdb.session", reason="chdb, of half a GB, is in no extra: pip install chdb")
+    clickhouse = session.Session()
+
+    def rows(query: str) -> list[Any]:
+        return [json.loads(line) for line in str(clickhouse.query(query, "JSONCompactEachRow")).splitlines()]
+
+    for statement in _printed("clickhouse", root, capsys).split(";\n\n")[:-1]:
+        clickhouse.query(statement)
+    assert rows("SELECT run_id, toInt32(count()) FROM cardbeam.passport GROUP BY ALL ORDER BY ALL") == [
+        [FIRST, 30],
+        [SECOND, 29],
+    ]
+    assert rows(
+        "SELECT dob, dob_box.right, labels['customer_id'], uris[1], toString(called_at) FROM cardbeam.passport "
+        "ORDER BY called_at LIMIT 1"
+    ) == [["1981-10-03", 110, "C-060", "s3://photos/2026/11/060.jpg", "2026-11-21 01:00:03.000000"]]
+    connection = duckdb.connect()
+    connection.execute("; ".join(statements("duckdb", "cardbeam", root, [])))
+    counts = " UNION ALL ".join(f"SELECT '{name}', count(*)::INT FROM cardbeam.\"{name}\"" for name in TABLES)
+    assert sorted(map(tuple, rows(counts))) == sorted(connection.sql(counts).fetchall())
+    for name, table in TABLES.items():
+        found = rows(
+            f"SELECT name, comment FROM system.columns WHERE database = 'cardbeam' AND table = '{name}' "
+            "ORDER BY position"
+        )
+        assert found == [[field.name, field.metadata[b"doc"].decode()] for field in [*table.schema, RUN_ID]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--output=s3://t", "--views"], "--engine=clickhouse prints tables only: give --views and --masked for"),
+        (["--output=az://t/o"], "--engine=clickhouse reads s3://, gs:// and local folders, and --output is az://t/o"),
+    ],
+)
+def test_what_clickhouse_cannot(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ddl", "--engine=clickhouse", *arguments]) == 2
+    assert says in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_spark(root: str, spark: Any) -> None:
     """Spark takes them and reads every row of ended runs, types and nested values included."""
@@ -147,7 +190,7 @@ def test_spark(root: str, spark: Any) -> None:
     assert sorted(map(tuple, spark.sql(counts).collect())) == sorted(expected)
 
 
-@pytest.mark.parametrize("engine", DIALECTS)
+@pytest.mark.parametrize("engine", sorted(DIALECTS.keys() - {"clickhouse"}))
 def test_views_parse(engine: str, root: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With --views each view of `sql` is there in the engine's words, after those that it reads."""
     assert main(["ddl", f"--engine={engine}", f"--output={root}", "--views"]) == 0
@@ -213,6 +256,7 @@ def test_views_in_duckdb(seed: int, tmp_path: Path) -> None:
         ("spark", r"'a\\b\'c'"),
         ("bigquery", r"'a\\b\'c'"),
         ("athena", r"'a\\b\'c'"),
+        ("clickhouse", r"'a\\b\'c'"),
         ("duckdb", r"'a\b''c'"),
         ("trino", r"'a\b''c'"),
     ],
