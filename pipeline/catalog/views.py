@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from cardbeam.journal.reader import list_segments
-from cardbeam.run_state.layout import JOURNAL, run_file, run_id_of
+from cardbeam.run_state.layout import JOURNAL, LEDGER, run_file, run_id_of
 from cardbeam.run_state.receipt import RECEIPT_FILE, decode_receipt, read_receipt
 from cardbeam.run_state.replaced_files import runs_with_replaced, unnamed_files
 from cardbeam.storage.damaged_file import DamagedFile, warn
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _DUCKDB = DIALECTS["duckdb"]
 _READ_AT_ONCE = 16
 _ATTEMPTS = 3
+_ASIDE = " set aside"
 
 
 _CLOSED = {
@@ -106,7 +107,8 @@ def connect(
         connection.execute(RUNS_TABLE, [[receipt.decode() for receipt in receipts]])
         connection.execute("COMMENT ON TABLE runs IS 'The receipts, one row for each run'")
         if only_tables is None:
-            _create(connection, COST)
+            with _set_aside(connection, [LEDGER]):
+                _create(connection, COST)
     _lock(connection, folder, scratch)
     return connection
 
@@ -146,8 +148,9 @@ def _with_views(folder: Folder, files: _Files, scratch: str) -> duckdb.DuckDBPyC
         _comment_columns(connection, table)
     for statement in MACROS:
         connection.execute(statement)
-    for view in VIEWS:
-        _create(connection, view)
+    with _set_aside(connection, TABLES):
+        for view in VIEWS:
+            _create(connection, view)
     add_dimensions(connection)
     return connection
 
@@ -169,7 +172,6 @@ def _opened(scratch: str) -> duckdb.DuckDBPyConnection:
 
     connection = duckdb.connect(config={**_CLOSED, "temp_directory": scratch})
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET parquet_metadata_cache = true")  # each view opens every file again
     return connection
 
 
@@ -252,10 +254,17 @@ def _by_table(files: Iterable[tuple[str, int | None]]) -> _Files:
 
 @contextmanager
 def _reachable(connection: duckdb.DuckDBPyConnection, folder: Folder, files: _Files) -> Iterator[str]:
-    """What stands before a path for DuckDB to open it; within it, views are made at little cost."""
+    """What stands before a path for DuckDB to open it; within it, views are made at little cost.
+
+    Queries keep the ends of the files that they open. A view opens all of its table's to be made: of local files these
+    are not kept, which would take a gigabyte after years.
+    """
+    keep_ends = "SET parquet_metadata_cache = true"
     if folder.is_local:
         yield str(Path(folder.root).absolute())
+        connection.execute(keep_ends)
         return
+    connection.execute(keep_ends)
     from pipeline.catalog.duckdb_files import SCHEME, FolderFiles  # noqa: PLC0415  # fsspec is of the extra
 
     sizes_bytes = {path: size_bytes for of_table in files.values() for path, size_bytes in of_table.items()}
@@ -281,6 +290,35 @@ def _rows_of(table: Table, paths: list[str]) -> str:
         listed = ", ".join(map(_DUCKDB.text, paths))
         read = f" UNION ALL BY NAME {read_files(f'[{listed}]')}"
     return f"(SELECT {nulls} WHERE false){read}"
+
+
+@contextmanager
+def _set_aside(connection: duckdb.DuckDBPyConnection, names: Collection[str]) -> Iterator[None]:
+    """Have empty tables of the same columns in the place of views: what is made over these opens no file.
+
+    DuckDB binds a view again as it is used, and refuses it if its columns are others by then.
+    """
+    columns = {name: _columns_of(connection, name) for name in names}
+    for name, given in columns.items():
+        connection.execute(f'ALTER VIEW "{name}" RENAME TO "{name}{_ASIDE}"')
+        connection.execute(f'CREATE TABLE "{name}" ({given})')
+    yield
+    for name in names:
+        connection.execute(f'DROP TABLE "{name}"')
+        connection.execute(f'ALTER VIEW "{name}{_ASIDE}" RENAME TO "{name}"')
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """Names and types, as CREATE TABLE takes them and as the view was made: it is not bound for it."""
+    found = connection.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index", [name]
+    )
+    return ", ".join(f"{_quoted(column)} {kind}" for column, kind in found.fetchall())
+
+
+def _quoted(column: str) -> str:
+    """Whatever it is: a file of another version, or of a stranger, may have any."""
+    return _DUCKDB.name(column.replace('"', '""'))
 
 
 def _comment_columns(connection: duckdb.DuckDBPyConnection, table: Table) -> None:

@@ -59,6 +59,8 @@ def test_duckdb(root: str) -> None:
         ("A0000001", "1990-02-01", None, "Huyện Thử"),
         ("B0000002", "1990-02-01", "Tỉnh Mẫu", None),
     ]
+    newest = connect(root).sql("SELECT id, place_of_birth, birthplace FROM latest_passport ORDER BY id")
+    assert newest.fetchall() == [("A0000001", None, "Huyện Thử"), ("B0000002", "Tỉnh Mẫu", None)]
 
 
 def test_duckdb_ddl(root: str) -> None:
