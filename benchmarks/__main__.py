@@ -35,6 +35,7 @@ BENCHMARKS = {
     "cluster": _Benchmark("benchmarks.cluster", "a Flink cluster, as images and workers grow in number"),
     "flink": _Benchmark("tests.engines.night", "a night on a Flink cluster whose task managers are killed"),
     "scale": _Benchmark("benchmarks.scale", "start, plan and backfill over millions of processed images"),
+    "sql": _Benchmark("benchmarks.sql_runs", "opening sql over a thousand runs: CPU and memory"),
     "storage": _Benchmark("benchmarks.storage", "listing, reading and journal on object storage"),
 }
 
