@@ -188,7 +188,7 @@ def test_what_waiting_does_not_mend_is_refused(place: Place, topic: str, config:
     assert stated in found.refusal
     assert "3f8a" not in found.refusal
     found.close()
-    with pytest.raises(TopicError, match=r"look at security\.protocol"):
+    with pytest.raises(TopicError, match=r"check security\.protocol"):
         place.topic(topic, **{"security.protocol": "wrong"})
 
 
