@@ -25,7 +25,7 @@ def test_a_minute_of_it(tmp_path: Path) -> None:
         sick=False,
         outage_s=0.0,
         kill_every_s=18.0,
-        settle_s=60.0,
+        settle_s=180.0,
         pairs=False,
     )
     result = soak(tmp_path, [prism, "--max_requests_per_second=20", "--poll_interval_s=1"], asked)

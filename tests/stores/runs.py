@@ -13,6 +13,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cardbeam.run_state.replaced_files import runs_with_replaced, unnamed_files
 from cardbeam.storage.folder import Folder, open_folder
 from tests.servers import Answer, CardServer, failure, success
 from tests.stores.conftest import Bucket
@@ -46,8 +47,10 @@ class Ends:
         ]
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """All rows of a table, of every run."""
-        found = [file for file in self.output.list(table) if file.path.endswith(".parquet")]
+        """All rows of a table, of every run, without files that were replaced and are kept for queries."""
+        runs = runs_with_replaced(self.output)
+        replaced = frozenset[str]().union(*(unnamed_files(self.output, run_id) for run_id in runs))
+        found = [one for one in self.output.list(table) if one.path.endswith(".parquet") and one.path not in replaced]
         tables = [pq.read_table(pa.BufferReader(self.output.read(file.path))) for file in found]
         return pa.concat_tables(tables).to_pylist() if tables else []
 
