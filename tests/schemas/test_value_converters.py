@@ -164,3 +164,11 @@ def test_images_are_base64_in_any_dress() -> None:
     plain, broken = base64.b64encode(raw).decode(), base64.encodebytes(raw).decode()
     cells = read_values(Kind.IMAGE, [plain, broken, f"data:image/jpeg;base64,{plain}", "", None, "%%%", "é", 7])
     assert cells == ColumnValues((pa.array([raw, raw, raw, *[None] * 5], pa.binary()),), invalid_rows=(5, 6, 7))
+
+
+def test_days_are_read_together_as_one_by_one() -> None:
+    """Texts of ten characters that are no usual date, and every change of one character of a usual one."""
+    usual = "01-02-2020"
+    changed = [usual[:at] + one + usual[at + 1 :] for at in range(10) for one in "0139-/.: a"]
+    texts = [" 1/2/2020 ", "1/12/2020 ", *changed]
+    assert read_days(pa.array(texts)).to_pylist() == [read_date(text) for text in texts]
