@@ -20,21 +20,19 @@ _PAGES_AHEAD = 4
 """Of a folder, some 300 kB each: 40 MB in all, at the most."""
 _LEVELS = 8
 _POLL_S = 0.2
-_IN_KEY_ORDER = "s3://"
-"""Stores that list in the order of keys, and begin behind the key that they are asked to begin behind."""
 _Pages = Iterator[list[Listed]]
 
 
 def list_in_parallel(uri: str, after: str | None = None) -> Iterator[Listed]:
-    """Every object below a URI in the order of keys; `after` is a key to start behind.
+    """Every object below a URI once, in the order of keys where the store lists so; `after` is a key to start behind.
+
+    The folders are listed whole, and what the first pages gave is left out: not every store begins behind a key, or
+    lists in the order of keys.
 
     Raises:
         OSError: the bucket cannot be listed.
     """
     pages = list_pages(uri, after)
-    if not uri.startswith(_IN_KEY_ORDER):
-        yield from chain.from_iterable(pages)
-        return
     first = next(pages, None)
     if first is None:
         return
@@ -42,11 +40,11 @@ def list_in_parallel(uri: str, after: str | None = None) -> Iterator[Listed]:
     second = next(pages, None)  # with one page alone nothing is won
     if second is None:
         return
-    bucket = object_at(uri).bucket
-    last_key = second[-1].uri.removeprefix(f"{bucket}/")
     yield from second
+    bucket, given = object_at(uri).bucket, {one.uri for one in chain(first, second)}
     folders = _folders(uri, bucket, second)
-    yield from chain.from_iterable(pages if folders is None else _beside_each_other(bucket, folders, last_key))
+    rest = pages if folders is None else _beside_each_other(bucket, folders, after)
+    yield from (one for one in chain.from_iterable(rest) if one.uri not in given)
 
 
 def _folders(uri: str, bucket: str, page: list[Listed]) -> list[str | Listed] | None:
@@ -70,9 +68,9 @@ def _key_of(one: str | Listed, bucket: str) -> str:
     return f"{one}/" if isinstance(one, str) else one.uri.removeprefix(f"{bucket}/")
 
 
-def _beside_each_other(bucket: str, units: list[str | Listed], after: str) -> _Pages:
+def _beside_each_other(bucket: str, units: list[str | Listed], after: str | None) -> _Pages:
     """The pages of all folders behind a key, and the objects between them."""
-    left = [one for one in units if not _is_before(_key_of(one, bucket), after, is_folder=isinstance(one, str))]
+    left = [one for one in units if not _is_before(_key_of(one, bucket), after or "", is_folder=isinstance(one, str))]
     with _Ahead() as ahead:
         coming = [ahead.start(f"{bucket}/{one}", after) if isinstance(one, str) else iter([[one]]) for one in left]
         for pages in coming:
@@ -98,12 +96,12 @@ class _Ahead:
         self._is_over.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def start(self, uri: str, after: str) -> _Pages:
+    def start(self, uri: str, after: str | None) -> _Pages:
         """List a folder from behind a key on; its pages as they come."""
         queue: Queue[list[Listed]] = Queue(_PAGES_AHEAD)
         return _coming(queue, self._executor.submit(self._list, uri, after, queue))
 
-    def _list(self, uri: str, after: str, queue: Queue[list[Listed]]) -> None:
+    def _list(self, uri: str, after: str | None, queue: Queue[list[Listed]]) -> None:
         try:
             for page in list_pages(uri, after):
                 if not self._put(queue, page):

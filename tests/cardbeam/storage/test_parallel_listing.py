@@ -16,7 +16,7 @@ from cardbeam.storage.parallel_listing import list_in_parallel
 from tests import bucket_listing
 from tests.bucket_listing import BucketListing
 
-_STEPS = st.text("ab-0", min_size=1, max_size=2)
+_STEPS = st.text("ab-0%ẻ ", min_size=1, max_size=2)
 KEYS = st.sets(st.lists(_STEPS, min_size=1, max_size=3).map("/".join), max_size=40)
 
 
