@@ -20,6 +20,7 @@ from pipeline.catalog.table_ddl import TABLES
 from pipeline.catalog.views import connect
 from pipeline.cli.exit_codes import UsageError
 from tests.pipeline import cli
+from tests.pipeline.catalog.killed_commits import Killed, killed_at
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 from tests.pipeline.test_schema_evolution import root as two_versions  # noqa: F401  # a fixture
 
@@ -162,10 +163,6 @@ def test_values(catalog: Any, folder: LocalFolder) -> None:
         views.unregister("copied")
 
 
-class _Killed(BaseException):
-    """The process is gone: no handler of errors runs on."""
-
-
 @pytest.mark.parametrize("is_after", [False, True])
 @pytest.mark.parametrize("number", [1, 4, 5])
 def test_killed(
@@ -177,19 +174,9 @@ def test_killed(
     """
     register(catalog, "cards", folder, [FIRST])
     rewrite(folder, FIRST, "again")
-    commits, commit = [], catalog.commit_table
-
-    def killed(*arguments: Any) -> Any:
-        commits.append(arguments)
-        if len(commits) == number and not is_after:
-            raise _Killed
-        done = commit(*arguments)
-        if len(commits) == number:
-            raise _Killed
-        return done
-
-    with monkeypatch.context() as broken, suppress(_Killed):
-        broken.setattr(catalog, "commit_table", killed)
+    commit = killed_at(catalog.commit_table, number, is_after=is_after)
+    with monkeypatch.context() as broken, suppress(Killed):
+        broken.setattr(catalog, "commit_table", commit)
         register(catalog, "cards", folder, [SECOND, FIRST])
     shown = {run_id for run_id, _ in _counts(catalog, "runs")}
     passports = {run_id for run_id, _ in _counts(catalog, "passport")}

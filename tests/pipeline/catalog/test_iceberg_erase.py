@@ -17,14 +17,11 @@ from pipeline.catalog.views import connect
 from pipeline.runs.recovery import close_unfinished_runs
 from tests.byte_search import files_with
 from tests.cardbeam.erasure.persons import NOW, numbers_and_uris, plan_of
+from tests.pipeline.catalog.killed_commits import Killed, killed_at
 from tests.pipeline.catalog.test_iceberg import open_sqlite
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 
 _RUNS = [FIRST, SECOND, HALF]
-
-
-class _Killed(BaseException):
-    """The process is gone: no handler of errors runs on."""
 
 
 @pytest.fixture
@@ -73,19 +70,11 @@ def test_killed_at_any_commit(folder: LocalFolder, tmp_path: Path, monkeypatch: 
     register(catalog, "cards", folder, _RUNS)
     plan, commit = _erased(folder), catalog.commit_table
     for number in range(1, 8):
-        left = [number]
-
-        def killed(*arguments: Any, left: list[int] = left) -> Any:
-            left[0] -= 1
-            if left[0] == 0:
-                raise _Killed
-            return commit(*arguments)
-
         with monkeypatch.context() as broken:
-            broken.setattr(catalog, "commit_table", killed)
+            broken.setattr(catalog, "commit_table", killed_at(commit, number))
             try:
                 erase_from_catalog(catalog, "cards", folder, plan.run_ids)
-            except _Killed:
+            except Killed:
                 continue
     erase_from_catalog(catalog, "cards", folder, plan.run_ids)
     assert files_with(tmp_path / "warehouse", texts) == {}

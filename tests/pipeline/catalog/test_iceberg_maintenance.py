@@ -16,6 +16,7 @@ from pipeline.__main__ import main
 from pipeline.catalog.iceberg import register
 from pipeline.catalog.table_ddl import TABLES
 from pipeline.catalog.views import connect
+from tests.pipeline.catalog.killed_commits import Killed, killed_at
 from tests.pipeline.catalog.test_iceberg import open_sqlite, rewrite
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 from tests.pipeline.test_schema_evolution import root as two_versions  # noqa: F401  # a fixture
@@ -125,25 +126,13 @@ def test_compacted(catalog: Any, folder: LocalFolder, iceberg_spark: Any) -> Non
     assert _counts(iceberg_spark, catalog) == _expected(folder)
 
 
-class _Killed(BaseException):
-    """The process is gone: no handler of errors runs on."""
-
-
 def test_after_kills(catalog: Any, folder: LocalFolder, iceberg_spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor after registrations that were killed anywhere: files without a snapshot go, all others stay."""
     commit = catalog.commit_table
     before = _contents(folder)
     for number in (3, 19, 2, 4):
-        left = [number]
-
-        def killed(*arguments: Any, left: list[int] = left) -> Any:
-            left[0] -= 1
-            if left[0] == 0:
-                raise _Killed
-            return commit(*arguments)
-
-        with monkeypatch.context() as broken, pytest.raises(_Killed):
-            broken.setattr(catalog, "commit_table", killed)
+        with monkeypatch.context() as broken, pytest.raises(Killed):
+            broken.setattr(catalog, "commit_table", killed_at(commit, number))
             register(catalog, "cards", folder, [FIRST, SECOND])
     register(catalog, "cards", folder, [FIRST, SECOND])
     _by_java(iceberg_spark, catalog)
