@@ -158,6 +158,16 @@ def test_confidences_are_numbers() -> None:
     assert cells.invalid_rows == (5, 6, 7)
 
 
+def test_a_confidence_is_what_a_float32_holds() -> None:
+    """The first double whose nearest float32 is infinite is a misfit, on both paths; the one below it is a value."""
+    overflow = 2.0**128 - 2.0**103
+    below = math.nextafter(overflow, 0.0)
+    for others in ([], ["0.5"]):
+        cells = read_values(Kind.CONFIDENCE, [below, overflow, -below, -overflow, *others])
+        assert cells.arrays[0].to_pylist()[:4] == [FLOAT32_MAX, None, -FLOAT32_MAX, None]
+        assert cells.invalid_rows == (1, 3)
+
+
 def test_images_are_base64_in_any_dress() -> None:
     """Base64 with or without line breaks or a data: prefix gives the bytes; anything else is a misfit."""
     raw = bytes(range(256))

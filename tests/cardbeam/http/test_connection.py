@@ -104,8 +104,12 @@ def test_a_request_shows_nothing_of_itself() -> None:
 
 
 def test_nothing_is_sent_to_a_server_that_speaks_first(client_of: Callable[..., CardClient]) -> None:
-    """What says something before it is asked answers no request: none is sent, and its words are nobody's answer."""
+    """What says something before it is asked answers no request: none is sent, and its words are nobody's answer.
+
+    Each connection to it is closed.
+    """
     text = threading.Semaphore(0)
+    opened: list[socket.socket] = []
 
     def greet(connection: socket.socket) -> None:
         connection.sendall(response(RESPONSE))
@@ -117,9 +121,9 @@ def test_nothing_is_sent_to_a_server_that_speaks_first(client_of: Callable[..., 
         return lambda: None
 
     def connect_and_wait(timeout_s: float) -> socket.socket:
-        connected = server_of.connect(timeout_s)
+        opened.append(server_of.connect(timeout_s))
         wait()
-        return connected
+        return opened[-1]
 
     with RawServer(lambda to, _: to.sendall(response(RESPONSE)), greet=greet) as server:
         server_of = find_server(server.url, {})
@@ -131,6 +135,7 @@ def test_nothing_is_sent_to_a_server_that_speaks_first(client_of: Callable[..., 
         ):
             pytest.fail("a response")
     assert server.requests == []
+    assert [one.fileno() for one in opened] == [-1, -1]
 
 
 def test_each_request_has_a_connection_of_its_own(client_of: Callable[..., CardClient]) -> None:

@@ -197,6 +197,29 @@ def test_a_journal_is_cut_within_the_bounds(tmp_path: Path) -> None:
     assert len(plan_parts(folder, RUN)) == 1
 
 
+def test_bytes_of_a_part_are_those_of_its_spans(tmp_path: Path) -> None:
+    """A part that begins within a segment and goes on in others ends where its own bytes reach the bound."""
+    folder = LocalFolder(str(tmp_path))
+    paths = [f"journal/run_id=run-1/{number}.journal" for number in range(3)]
+    large = replace(answer(0, 1), response=b"[%s]" % (b" " * 1000))
+    segments = [[large, answer(1, 1)], [answer(2, 1)], [answer(3, 1), answer(4, 1)]]
+    for path, written in zip(paths, segments, strict=True):
+        write_segment(folder, path, written)
+    (_, after_large, first), (_, second), (_, _, fourth) = map(ends, paths, segments)
+    within = [Span(paths[0], after_large, first), Span(paths[1], 0, second), Span(paths[2], 0, fourth)]
+    parts = plan_parts(folder, RUN, part_bytes=after_large)
+    assert [part.spans for part in parts] == [(Span(paths[0], 0, after_large),), tuple(within)]
+
+
+def test_keys_are_counted_once(tmp_path: Path) -> None:
+    """One record more than is counted at once gives as many keys, none of them a repeated one."""
+    folder = LocalFolder(str(tmp_path))
+    records = [failed_record(item, completed_at=item) for item in range(1025)]
+    write_segment(folder, f"{of_run(JOURNAL, RUN)}/1.journal", records)
+    (part,) = plan_parts(folder, RUN)
+    assert (part.records, part.repeated, part.superseded) == (1025, frozenset(), frozenset())
+
+
 def test_a_part_says_what_is_repeated_and_replaced(tmp_path: Path) -> None:
     """Rows are counted over all records of the part; copies go to the part that shows their original."""
     folder = LocalFolder(str(tmp_path))
