@@ -58,6 +58,7 @@ setup(
         "bench": ["google-api-core>=2.20", "psutil>=7", "ray[data]>=2.50", "uvloop>=0.21"],
         "test": [
             "pytest>=9",
+            "pytest-timeout>=2.4",
             "pytest-xdist>=3.8",
             "sqlglot>=27",
             "hypothesis>=6.100",
