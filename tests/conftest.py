@@ -11,6 +11,7 @@ from hypothesis import settings
 from PIL import Image, ImageDraw
 
 from cardbeam.process import configure_process
+from tests.children import kill_children
 from transforms.beam_files import use_beam_files
 
 settings.register_profile("cardbeam", deadline=None)  # a shared machine is slow at times
@@ -29,6 +30,13 @@ def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _children() -> Iterator[None]:
+    """No child outlives its test."""
+    yield
+    kill_children()
 
 
 @pytest.fixture(scope="session")

@@ -43,8 +43,9 @@ def test_every_image_once_through_a_restart_and_a_kill(prism: str, tmp_path: Pat
     watched = watch(tmp_path, [prism, *FAST], images=IMAGES, over_s=10.0, restarts=restarts)
     assert (watched.rows, watched.different, watched.exits) == (IMAGES, IMAGES, (0, -signal.SIGKILL, 0))
     assert watched.paid_twice <= watched.in_flight_at_kill
-    statuses = [(receipt.status, receipt.reconciled) for receipt in watched.receipts]
-    assert statuses == [("complete", True), ("interrupted", True), ("complete", True)]
+    first, *others = [(receipt.status, receipt.reconciled) for receipt in watched.receipts]
+    assert first == ("interrupted" if watched.receipts[0].requests["deferred"] else "complete", True)
+    assert others == [("interrupted", True), ("complete", True)]
     requests = [receipt.requests for receipt in watched.receipts]
     assert sum(one["found"] - one["deferred"] for one in requests) == IMAGES
     assert watched.last_files <= 2

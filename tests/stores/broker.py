@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import trustme
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
@@ -97,25 +98,36 @@ class Broker:
 
     def ends(self, topic: str) -> dict[int, int]:
         """The offset after the last message of each partition."""
-        consumer = self._consumer("looks")
-        partitions = consumer.list_topics(topic, _WITHIN_S).topics[topic].partitions
-        found = {one: consumer.get_watermark_offsets(TopicPartition(topic, one), _WITHIN_S)[1] for one in partitions}
-        consumer.close()
-        return found
+        with self._consumer("reader of offsets") as consumer:
+            places = self._places(consumer, topic)
+            return {one.partition: consumer.get_watermark_offsets(one, _WITHIN_S)[1] for one in places}
 
     def committed(self, topic: str, group: str) -> dict[int, int]:
         """How far each partition is behind a group; nothing of one where nothing was committed."""
-        consumer = self._consumer(group)
-        places = [TopicPartition(topic, one) for one in consumer.list_topics(topic, _WITHIN_S).topics[topic].partitions]
-        found = {one.partition: one.offset for one in consumer.committed(places, _WITHIN_S) if one.offset >= 0}
-        consumer.close()
-        return found
+        with self._consumer(group) as consumer:
+            found = consumer.committed(self._places(consumer, topic), _WITHIN_S)
+        return {one.partition: one.offset for one in found if one.offset >= 0}
+
+    def is_committed(self, topic: str, group: str) -> bool:
+        """Whether a group has read every message; False also while a broker that has just started cannot say."""
+        try:
+            return self.committed(topic, group) == self.ends(topic)
+        except KafkaException:
+            return False
 
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.address})
 
-    def _consumer(self, group: str) -> Consumer:
-        return Consumer({"bootstrap.servers": self.address, "group.id": group, "enable.auto.commit": False})
+    @contextmanager
+    def _consumer(self, group: str) -> Iterator[Consumer]:
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": group, "enable.auto.commit": False})
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+
+    def _places(self, consumer: Consumer, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, one) for one in consumer.list_topics(topic, _WITHIN_S).topics[topic].partitions]
 
     def _settings(self) -> dict[str, Any]:
         controller_port = free_port()

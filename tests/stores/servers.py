@@ -23,7 +23,7 @@ from azure.storage.blob import BlobServiceClient
 BIN = Path(__file__).resolve().parents[2] / ".venv" / "stores"
 BUCKET = "cards"
 _INSTALL_WITHIN_S = 1200
-_START_WITHIN_S = 30.0
+_START_WITHIN_S = 120.0
 _KEY, _SECRET = "test-key", "test-secret"
 _AZURE_ACCOUNT = "devstoreaccount1"
 _AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="

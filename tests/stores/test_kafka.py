@@ -124,7 +124,7 @@ def test_each_image_once_through_a_restarted_broker_and_a_kill(
         wait(lambda: len(server.calls) == 10)
         put(*names[10:])
         wait(lambda: len(server.calls) == 12)
-        wait(lambda: broker.committed(TOPIC, group_of(ends.output.root)) == broker.ends(TOPIC))
+        wait(lambda: broker.is_committed(TOPIC, group_of(ends.output.root)))
         child.send_signal(signal.SIGTERM)
         out, err = child.communicate(timeout=60)
     assert child.returncode == 0, err

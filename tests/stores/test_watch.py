@@ -49,7 +49,7 @@ def test_objects_as_they_are_put(ends: Ends, draw: Callable[..., bytes]) -> None
         os.killpg(child.pid, signal.SIGKILL)
         child.communicate()
         child = cli.start("watch", *given)
-        wait(lambda: len(server.calls) == 20)
+        wait(lambda: requests_of(ends, "succeeded") == 20)  # a version that is gone is not sent
         ends.put({"000.jpg": draw(100), "copy-of-001.jpg": draw(1)})
         wait(lambda: requests_of(ends, "succeeded", "duplicates", "skipped") == 22)
         child.send_signal(signal.SIGTERM)

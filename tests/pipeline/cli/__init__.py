@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from pipeline.catalog.views import connect
+from tests.children import start_child
 
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {
@@ -22,15 +23,7 @@ ENVIRONMENT = {
 
 def start(command: str, *arguments: str) -> subprocess.Popen[str]:
     """Start a command in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", command, *arguments],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    return start_child([sys.executable, "-m", "pipeline", command, *arguments], ROOT, ENVIRONMENT)
 
 
 def run(command: str, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
