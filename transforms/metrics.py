@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
@@ -32,6 +33,13 @@ def _counter(name: str) -> Metrics.DelegatingCounter:
 def count(name: str, number: int = 1) -> None:
     """Add to a counter, from within a bundle."""
     _counter(name).inc(number)
+
+
+def record_publish_lags(lags_s: Iterable[float]) -> None:
+    """Show how long responses of a watch waited for the tables, from within a bundle."""
+    distribution = Metrics.distribution(NAMESPACE, "publish_lag_ms")
+    for lag_s in lags_s:
+        distribution.update(round(lag_s * 1000))
 
 
 class CallMetrics:

@@ -25,6 +25,7 @@ from cardbeam.watch.publish_run import RunPublisher
 from cardbeam.watch.publisher_lease import PublisherLease
 from transforms.beam_files import use_beam_files
 from transforms.call_endpoint import is_one_process
+from transforms.metrics import record_publish_lags
 from transforms.steps import END, STEPS
 
 
@@ -118,6 +119,7 @@ class _PublishFn(beam.DoFn):
         self._next_number = number + 1
         try:
             receipt = self._publisher.step()
+            record_publish_lags(self._publisher.take_lags_s())
         except TakenOver:  # whoever has the output closes the run; those that list and call end too
             stop_run(self._settings.output.folder(), self._settings.output.run_id, TAKEN_OVER)
             tracker.try_claim(END)

@@ -54,6 +54,8 @@ class RunPublisher:
         self._publisher = Publisher(folder, settings, started_at, confirm=self._right.confirm)
         self._has_begun = self._is_whole = False
         self._due_s = clock()
+        self._new_since_s: float | None = None
+        self._lags_s: list[float] = []
 
     def step(self) -> Receipt | None:
         """Publish what is new for some seconds; the receipt, once the run has ended.
@@ -76,6 +78,11 @@ class RunPublisher:
         self._right.end()
         return receipt
 
+    def take_lags_s(self) -> list[float]:
+        """How long responses waited for each publication since this was asked last, the first of each, in seconds."""
+        lags_s, self._lags_s = self._lags_s, []
+        return lags_s
+
     def _ended(self) -> Receipt | None:
         """The receipt of a run that has ended before: in order, or because another launch took its job for dead."""
         receipt = read_receipt(self._folder, self._run_id)
@@ -94,8 +101,9 @@ class RunPublisher:
     def _publish_if_due(self) -> None:
         try:
             self._begin()
-            if self._clock() >= self._due_s or self._is_quiet():
-                self._publish()
+            has_new = self._has_new()
+            if self._clock() >= self._due_s or (has_new and not pending_requests(self._folder, self._run_id)):
+                self._publish()  # early where nothing is in progress that would come a moment later
         except (PublisherSuperseded, TakenOver):
             raise
         except Exception as error:  # a store's client may raise anything, and the next time may be better
@@ -107,9 +115,11 @@ class RunPublisher:
             self._right.begin()
             self._has_begun = True
 
-    def _is_quiet(self) -> bool:
-        """Whether there is something to publish, and nothing in progress that would come a moment later."""
-        return self._is_whole and self._publisher.has_new() and not pending_requests(self._folder, self._run_id)
+    def _has_new(self) -> bool:
+        has_new = self._is_whole and self._publisher.has_new()
+        if has_new and self._new_since_s is None:
+            self._new_since_s = self._clock()
+        return has_new
 
     def _publish(self) -> None:
         self._right.confirm()
@@ -120,6 +130,9 @@ class RunPublisher:
         deferred = read_watch_status(self._folder, self._run_id).deferred
         self._publisher.write_receipt(len(pending_requests(self._folder, self._run_id)) + deferred, self._now())
         self._due_s = self._clock() + self._interval_s
+        if self._new_since_s is not None:
+            self._lags_s.append(self._clock() - self._new_since_s)
+            self._new_since_s = None
 
     def _end(self) -> Receipt:
         self._begin()

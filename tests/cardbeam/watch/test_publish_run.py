@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
+from cardbeam.model.request import ImageRef, Request
 from cardbeam.run_state.drained import mark_drained
 from cardbeam.run_state.layout import JOURNAL, of_run, run_file
 from cardbeam.run_state.receipt import INTERRUPTED, WATCHING, read_receipt, write_receipt
 from cardbeam.run_state.run_lock import TakenOver
 from cardbeam.run_state.stop_signal import STOP_FILE
 from cardbeam.storage.folder import LocalFolder
+from cardbeam.watch.pending import PENDING_FILE, PendingRequest, encode
 from cardbeam.watch.publish_run import RunPublisher
 from tests.records import answered, write_segment
 
@@ -50,6 +52,7 @@ class Published:
 
     def __init__(self, path: Path) -> None:
         self.folder, self.now_s, self.right = LocalFolder(str(path)), 0.0, Right()
+        self.answers_at_s: dict[float, int] = {}
         output = OutputSettings(self.folder.root, RUN)
         self.settings = Settings(InputSettings(("in",)), EndpointSettings(), RateSettings(), output)
         self.publisher = self.another()
@@ -69,6 +72,8 @@ class Published:
 
     def _sleep(self, seconds: float) -> None:
         self.now_s += seconds
+        if self.now_s in self.answers_at_s:
+            self.answer(self.answers_at_s[self.now_s])
 
     def answer(self, *numbers: int) -> None:
         records = [answered(number) for number in numbers]
@@ -103,6 +108,15 @@ def test_rows_come_in_steps_and_the_receipt_at_the_end(published: Published) -> 
     again = published.another().step()
     assert again is not None
     assert (again.requests, again.files, published.right.told) == (receipt.requests, receipt.files, ["begin", "end"])
+
+
+def test_a_publication_tells_how_long_its_first_answer_waited(published: Published) -> None:
+    """From the look that found it until it is in the tables: while an image is in flight, for the interval."""
+    in_flight = PendingRequest(1, Request("ekyc/card", (ImageRef("a.jpg", 1, "1"),)))
+    published.folder.write(run_file(RUN, PENDING_FILE), encode([in_flight]))
+    published.answers_at_s = {1.0: 1, 2.0: 2}
+    published.publisher.step()
+    assert (published.publisher.take_lags_s(), published.publisher.take_lags_s()) == ([1.0], [])
 
 
 def test_another_publisher_goes_on_from_what_the_folder_says(published: Published) -> None:
