@@ -2,7 +2,8 @@
 
 The launching process writes a beat every few seconds. A graph whose workers live in that process and that sees no new
 one for `HEARTBEAT_TIMEOUT_S` on its own clock, or another's, dispatches nothing more and comes to its end by itself. On
-a cluster it goes on: it ends where it is told to, or another launch takes the run over.
+a cluster it goes on: it ends where it is told to, or another launch takes the run over. A graph that no process waits
+for has no session, and ends by the run's stop file alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from cardbeam.storage.state_file import read_state, write_state
 HEARTBEAT_FILE = "heartbeat.json"
 HEARTBEAT_INTERVAL_S = 5.0
 HEARTBEAT_TIMEOUT_S = 60.0
+NO_SESSION = ""
+"""Of a graph that no process waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class HeartbeatMonitor:
         """Whether nothing more may be dispatched: told to end, stopped, silent, or another has taken over."""
         if read_stop(self._folder, run_file(self._run_id, STOP_FILE)) is not None:
             return True
+        if self._session == NO_SESSION:
+            return False
         try:
             control = read_watch_heartbeat(self._folder, self._run_id)
         except OSError:

@@ -11,11 +11,13 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import apache_beam as beam
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, StandardOptions
 
 from cardbeam.config.settings import (
     EndpointSettings,
     InputSettings,
+    LaunchSettings,
     OutputSettings,
     RateSettings,
     ReportingSettings,
@@ -25,16 +27,19 @@ from cardbeam.config.settings import (
 )
 from cardbeam.inputs.listing import list_requests
 from cardbeam.inputs.manifest import is_manifest
+from cardbeam.run_state.heartbeat import NO_SESSION
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.open_uri import SourceError
 from cardbeam.storage.uris import local_path
 from cardbeam.watch.notification_feed import check_feed
+from pipeline import graph
 from pipeline.cli.exit_codes import EXIT_CHECK_FAILED, EXIT_COMPLETE, UsageError
 from pipeline.cli.options import BUFFER_LIMIT, parse, refuse_overlap
 from pipeline.cli.signals import ending_in_order, exit_status_of_signal
-from pipeline.launch.batch_run import check_credentials, check_shared_limit
+from pipeline.launch.batch_run import check_credentials, check_shared_limit, write_request
 from pipeline.launch.interruption import ends_within_s
 from pipeline.launch.prism import PRISM, find_prism
+from pipeline.launch.submit import is_request_only, refuse_local
 from pipeline.launch.watch_run import watch_a_run
 from pipeline.report.checks import read_checks
 from pipeline.runs.lock import LockHeld
@@ -53,9 +58,9 @@ _RETRY_S = 1.0
 def main(arguments: Sequence[str]) -> int:
     """Read new images as they appear under the inputs; tables follow within seconds. SIGTERM or Ctrl-C ends it."""
     use_beam_files()
-    groups = (InputSettings, WatchSettings, EndpointSettings, RateSettings, OutputSettings, ReportingSettings)
-    (inputs, watching, *others, reporting), options = parse(
-        "watch", str(main.__doc__), arguments, *groups, runner=PRISM
+    groups = (InputSettings, WatchSettings, EndpointSettings, RateSettings, OutputSettings)
+    (inputs, watching, *others, reporting, launching), options = parse(
+        "watch", str(main.__doc__), arguments, *groups, ReportingSettings, LaunchSettings, runner=PRISM
     )
     settings = Settings(inputs, *others)
     refuse_overlap(settings)
@@ -73,10 +78,15 @@ def main(arguments: Sequence[str]) -> int:
     checks = read_checks(reporting.checks)
     _set_up(options)
     settings = with_moments(settings, datetime.now().astimezone())
+    if is_request_only(options):
+        return write_request("watch", settings, options, partial(_build, watching))
+    if launching.no_wait:
+        refuse_local(options)
     shutdown = threading.Event()
     with ending_in_order(lambda _: shutdown.set(), ends_within_s(settings)) as ending:
         run = partial(
             watch_a_run,
+            launching=launching,
             checks=checks,
             notify_url=reporting.notify_url,
             max_failed_share=reporting.max_failed_share,
@@ -85,11 +95,15 @@ def main(arguments: Sequence[str]) -> int:
         while True:
             if ending.number is not None and status == exit_status_of_signal(ending.number):
                 return EXIT_COMPLETE
-            if status not in (EXIT_COMPLETE, EXIT_CHECK_FAILED) or shutdown.is_set():
+            if status not in (EXIT_COMPLETE, EXIT_CHECK_FAILED) or shutdown.is_set() or launching.no_wait:
                 return status
             settings = replace(settings, output=replace(settings.output, run_id=""))
             following = partial(run, settings, watching, options, shutdown)
             status = _in_turn(following, settings.output.folder(), shutdown, status)
+
+
+def _build(watching: WatchSettings, pipeline: beam.Pipeline, settings: Settings, began: datetime) -> None:
+    graph.watch(pipeline, settings, watching, NO_SESSION, began)
 
 
 def _in_turn(run: Callable[[], int], folder: Folder, shutdown: threading.Event, status: int) -> int:

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TypeOptions
+from apache_beam.runners.runner import PipelineResult
 
 from cardbeam import telemetry
 from cardbeam.config.credentials import read_credentials
@@ -59,7 +60,7 @@ def launch(
     waits = not launching.no_wait
     reporting, settings = settings.reporting or ReportingSettings(), replace(settings, reporting=None, launch=None)
     if is_request_only(options):
-        return _build_request(command, settings, options, build)
+        return write_request(command, settings, options, build)
     if not waits:
         refuse_local(options)
     check_credentials(settings, options)
@@ -80,7 +81,7 @@ def launch(
                 build(pipeline, with_run(settings, run), run.began)
                 result = pipeline.run()
                 if not waits:
-                    return _leave(folder, run, accepted_job(result), options)
+                    return leave_to_job(folder, run, result, options)
                 result.wait_until_finish()
         except Exception as error:  # whatever a runner raises, the user gets one line
             notices.tell("stopped", f"failed: {cause(error)}" if ending.number is None else "interrupted")
@@ -103,8 +104,8 @@ def launch(
         return exit_status(folder, receipt)
 
 
-def _build_request(command: str, settings: Settings, options: PipelineOptions, build: Build) -> int:
-    """Have the runner make its request of the graph for a run that begins when somebody sends it."""
+def write_request(command: str, settings: Settings, options: PipelineOptions, build: Build) -> int:
+    """Have the runner make its request of the graph, for a run that begins when somebody sends it; the exit status."""
     run = new_run(settings.output.folder(), settings, command, datetime.now(timezone.utc))
     pipeline = beam.Pipeline(options=options)
     build(pipeline, with_run(settings, run), run.began)
@@ -112,8 +113,9 @@ def _build_request(command: str, settings: Settings, options: PipelineOptions, b
     return EXIT_COMPLETE
 
 
-def _leave(folder: Folder, run: Run, job_id: str, options: PipelineOptions) -> int:
-    """Leave a run to its job."""
+def leave_to_job(folder: Folder, run: Run, result: PipelineResult, options: PipelineOptions) -> int:
+    """Leave a run to its job, once the runner has taken it; the exit status."""
+    job_id = accepted_job(result)
     write_job(folder, run.run_id, DetachedJob(job_id, runner_name(options)))
     print(f"run {run.run_id}: job {job_id} of {runner_name(options)} goes on; see status --output={folder.root}")
     return EXIT_COMPLETE

@@ -20,10 +20,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
 from cardbeam import telemetry
-from cardbeam.config.settings import Settings, WatchSettings
+from cardbeam.config.settings import LaunchSettings, Settings, WatchSettings
 from cardbeam.index.update import keep_index
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
-from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, WatchHeartbeat, write_watch_heartbeat
+from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, NO_SESSION, WatchHeartbeat, write_watch_heartbeat
 from cardbeam.run_state.layout import RUNS, run_file
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.run_state.stop_signal import STOP_FILE, TAKEN_OVER, WATCH_STOPPED, StopSignal, read_stop
@@ -35,6 +35,7 @@ from pipeline import graph
 from pipeline.cli.flink_options import stays_open
 from pipeline.cli.logs import in_run
 from pipeline.cli.output import tell
+from pipeline.launch.batch_run import leave_to_job
 from pipeline.launch.failure import cause, exit_status, fail
 from pipeline.launch.interruption import stopped_by_signals
 from pipeline.launch.notices import opened_notices
@@ -64,18 +65,21 @@ def watch_a_run(
     watching: WatchSettings,
     options: PipelineOptions,
     ending: threading.Event,
+    launching: LaunchSettings,
     *,
     checks: Sequence[Check] = (),
     notify_url: str = "",
     max_failed_share: float = ALL_MAY_FAIL,
 ) -> int:
-    """One run, from its lock to its receipt; the exit status."""
+    """One run, from its lock to its receipt; the exit status. With `no_wait`, until the runner has taken the job."""
     folder = settings.output.folder()
     with (
-        started_run(folder, settings, "watch", when_orphaned=_end_orphans) as run,
+        started_run(folder, settings, "watch", when_orphaned=_end_orphans, wait_s=launching.lock_wait_s) as run,
         opened_notices(notify_url, run, folder.root, settings.rate) as notices,
     ):
         settings = with_run(settings, run)
+        if launching.no_wait:
+            return _leave_run(settings, watching, options, run)
         session = uuid.uuid4().hex
         try:
             with (
@@ -106,6 +110,17 @@ def watch_a_run(
         if not told.has_begun and (page := report_if_possible(folder, run.run_id)):
             tell(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return exit_status(folder, receipt)
+
+
+def _leave_run(settings: Settings, watching: WatchSettings, options: PipelineOptions, run: Run) -> int:
+    """Have a cluster watch until the run is told to stop; the exit status."""
+    try:
+        with opened_runner(options) as runner:
+            pipeline = beam.Pipeline(runner=runner, options=options)
+            graph.watch(pipeline, settings, watching, NO_SESSION, run.began)
+            return leave_to_job(settings.output.folder(), run, pipeline.run(), options)
+    except Exception as error:  # whatever a runner raises, the user gets one line
+        return fail(f"run {run.run_id} failed: {cause(error)}", error)
 
 
 def _run_graph(settings: Settings, watching: WatchSettings, options: PipelineOptions, session: str, run: Run) -> None:

@@ -84,14 +84,27 @@ def test_a_run_that_goes_on_is_in_the_way(tmp_path: Path) -> None:
     refuse_detached_jobs(folder)
 
 
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize("command", ["backfill", "watch"])
 def test_a_dry_run_begins_no_run(
-    tmp_path: Path, draw: Callable[..., bytes], capsys: pytest.CaptureFixture[str]
+    command: str, tmp_path: Path, draw: Callable[..., bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The graph is built and translated; nothing is written."""
     (tmp_path / "0.jpg").write_bytes(draw(0))
-    status = main([f"--input={tmp_path}/*.jpg", f"--output={tmp_path}/out", "--dry_run=True", "--run_id=night"])
+    given = [f"--input={tmp_path}/*.jpg", f"--output={tmp_path}/out", "--dry_run=True", "--run_id=night"]
+    status = main([command, *given, "--runner=FlinkRunner"])
     assert (status, capsys.readouterr().out) == (0, "run night: dry run: the job request builds; nothing was sent\n")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_watch_on_this_machine_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its runner ends with the process that would leave it."""
+    status = main(
+        ["watch", f"--input={tmp_path}/*.jpg", f"--output={tmp_path}/out", "--no_wait", "--runner=FlinkRunner"]
+    )
+    told = capsys.readouterr().err
+    assert (status, "--no_wait does not work with FlinkRunner" in told) == (2, True), told
 
 
 @pytest.fixture
