@@ -128,7 +128,7 @@ class Publisher:
             self._settings,
             outcome_counts,
             self._counts(),
-            self._files(),
+            self.files(),
             None,
             started_at=self._started_at,
             finished_at=now,
@@ -244,12 +244,13 @@ class Publisher:
     def _counts(self) -> list[PartCounts]:
         return [one.counts for one in self._parts.values()]
 
-    def _files(self) -> list[WrittenFile]:
+    def files(self) -> list[WrittenFile]:
+        """What the tables of the run are made of."""
         return list(chain.from_iterable(one.files for one in self._parts.values()))
 
     def _merged_files(self) -> Iterator[WrittenFile]:
         by_table: dict[str, list[WrittenFile]] = defaultdict(list)
-        for file in self._files():
+        for file in self.files():
             by_table[file.table].append(file)
         yield from by_table.pop(LEDGER, [])
         for files in by_table.values():

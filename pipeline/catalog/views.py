@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from cardbeam.journal.reader import list_segments
-from cardbeam.run_state.layout import JOURNAL, LEDGER, run_file, run_id_of
+from cardbeam.run_state.layout import LEDGER, run_file, run_id_of
 from cardbeam.run_state.receipt import RECEIPT_FILE, decode_receipt, read_receipt
 from cardbeam.run_state.replaced_files import runs_with_replaced, unnamed_files
 from cardbeam.storage.damaged_file import DamagedFile, warn
@@ -29,6 +28,7 @@ from pipeline.catalog.dialects import DIALECTS
 from pipeline.catalog.dimensions import add_dimensions
 from pipeline.catalog.masked_views import HMAC, MASKED_TABLES, masked_view
 from pipeline.catalog.table_ddl import RUN_ID, TABLES, Table, read_files
+from pipeline.catalog.unfinished_tables import make_tables, runs_in_journal
 from pipeline.catalog.view import View
 from pipeline.catalog.view_sql import RUNS_TABLE, TABLE_COMMENTS, VIEWS
 from pipeline.cli.exit_codes import UsageError
@@ -63,7 +63,8 @@ def connect(
     """A DuckDB connection, times in UTC, with a view for each table of the output.
 
     The views are each document type, `documents`, `dead_letters`, `dead_letters_open`, `ledger`, `cost`, `cards` and
-    `latest_…`; `runs` is a table. `unfinished` shows runs without a receipt too, as far as they are written;
+    `latest_…`; `runs` is a table. `unfinished` shows runs without a receipt too: what they answered so far is made
+    tables in `scratch`;
     with `only_run` the views but `runs` show that one, and no other file is opened; with `only_tables` there are these
     tables and `runs` alone, without the comments of their columns, which takes a tenth of the time. With `masked_by`,
     the key of `person_key`, there are the masked views alone.
@@ -87,8 +88,8 @@ def connect(
         make = partial(_with_masked, key=masked_by)
     for attempt in range(1, _ATTEMPTS + 1):
         receipts = _receipts(folder)
-        files = _listed_files(folder) if unfinished else _files_of(receipts, only_run)
-        if not files and not (unfinished and journals(folder)):
+        files = _unfinished_files(folder, scratch) if unfinished else _files_of(receipts, only_run)
+        if not files:
             for run_id in [only_run] if only_run else ended_runs(folder):
                 read_receipt(folder, run_id)
             raise UsageError(f"--output {output} holds no run that has ended; run a backfill into it first")
@@ -111,11 +112,6 @@ def connect(
                 _create(connection, COST)
     _lock(connection, folder, scratch)
     return connection
-
-
-def journals(folder: Folder) -> list[str]:
-    """The runs whose newest answers are in the journal, and in no table yet."""
-    return sorted({run_id_of(file.path) or "" for file in list_segments(folder, JOURNAL)})
 
 
 def connect_empty() -> duckdb.DuckDBPyConnection:
@@ -162,7 +158,7 @@ def _with_masked(folder: Folder, files: _Files, scratch: str, key: bytes) -> duc
     with _reachable(connection, folder, files) as root:
         for name in MASKED_TABLES:
             table = TABLES[name]
-            paths = [f"{root}/{path}" for path in files.get(table.folder, ())]
+            paths = [_at(root, path) for path in files.get(table.folder, ())]
             _create(connection, masked_view(table, f"({_rows_of(table, paths)})", key))
     return connection
 
@@ -180,13 +176,22 @@ def _with_tables(folder: Folder, files: _Files, scratch: str, names: Collection[
     with _reachable(connection, folder, files) as root:
         for name in names:
             table = TABLES[name]
-            _make_view(connection, table, [f"{root}/{path}" for path in files.get(table.folder, ())])
+            _make_view(connection, table, [_at(root, path) for path in files.get(table.folder, ())])
     return connection
+
+
+def _at(root: str, path: str) -> str:
+    """Where DuckDB opens a file of the output; one that was made beside it has a place of its own."""
+    return path if _is_beside(path) else f"{root}/{path}"
+
+
+def _is_beside(path: str) -> bool:
+    return path.startswith("/")
 
 
 def _whole(folder: Folder, files: _Files) -> _Files:
     """The files that are there and whole, as far as their ends tell; a warning names each of the others."""
-    paths = [path for of_table in files.values() for path in of_table]
+    paths = [path for of_table in files.values() for path in of_table]  # those made beside the output are absolute
     with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
         faults = dict(zip(paths, pool.map(partial(_fault, folder), paths), strict=True))
     for fault in filter(None, faults.values()):
@@ -199,7 +204,7 @@ def _whole(folder: Folder, files: _Files) -> _Files:
 
 def _fault(folder: Folder, path: str) -> DamagedFile | None:
     try:
-        with opened_parquet(folder, path):
+        with opened_parquet(LocalFolder("/") if _is_beside(path) else folder, path):
             return None
     except FileNotFoundError:
         return DamagedFile.of(path, "is missing")
@@ -236,6 +241,25 @@ def _files_of(receipts: list[bytes], only_run: str) -> _Files:
     return _by_table((file["path"], file["bytes"] if file["rows"] else None) for file in written)
 
 
+def _unfinished_files(folder: Folder, scratch: str) -> _Files:
+    """All that is written, and of runs whose answers are in a journal the tables made of it, if there is a place."""
+    found = {table: dict(of_table) for table, of_table in _listed_files(folder).items()}
+    for number, run_id in enumerate(runs_in_journal(folder) if scratch else ()):
+        beside = LocalFolder(f"{scratch}/unfinished/{number}")
+        try:
+            files = make_tables(folder, run_id, beside)
+        except DamagedFile as error:
+            warn(error)
+            continue
+        for of_table in found.values():
+            for path in [path for path in of_table if run_id_of(path) == run_id]:
+                del of_table[path]
+        for file in files:
+            of_table = found.setdefault(_table_of(file.path), {})
+            of_table[f"{beside.root}/{file.path}" if file.is_beside else file.path] = file.size_bytes
+    return found
+
+
 def _listed_files(folder: Folder) -> _Files:
     replaced = frozenset(path for run_id in runs_with_replaced(folder) for path in unnamed_files(folder, run_id))
     found = (file for table in TABLES.values() for file in folder.list(table.folder) if file.path not in replaced)
@@ -246,10 +270,14 @@ def _by_table(files: Iterable[tuple[str, int | None]]) -> _Files:
     """Files whose size is None are left out, their tables are not."""
     found: dict[str, dict[str, int]] = defaultdict(dict)
     for path, size_bytes in files:
-        of_table = found[path.split("/run_id=")[0]]
+        of_table = found[_table_of(path)]
         if size_bytes is not None:
             of_table[path] = size_bytes
     return found
+
+
+def _table_of(path: str) -> str:
+    return path.split("/run_id=", maxsplit=1)[0]
 
 
 @contextmanager
@@ -267,7 +295,9 @@ def _reachable(connection: duckdb.DuckDBPyConnection, folder: Folder, files: _Fi
     connection.execute(keep_ends)
     from pipeline.catalog.duckdb_files import SCHEME, FolderFiles  # noqa: PLC0415  # fsspec is of the extra
 
-    sizes_bytes = {path: size_bytes for of_table in files.values() for path, size_bytes in of_table.items()}
+    sizes_bytes = {
+        path: size_bytes for of_table in files.values() for path, size_bytes in of_table.items() if not _is_beside(path)
+    }
     in_bucket = FolderFiles(folder, sizes_bytes)
     connection.register_filesystem(in_bucket)
     with in_bucket.read_ends():

@@ -17,7 +17,8 @@ from cardbeam.config.options import validate_output
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.uris import local_path
 from pipeline.catalog.masked_views import read_key
-from pipeline.catalog.views import connect, journals
+from pipeline.catalog.unfinished_tables import runs_in_journal
+from pipeline.catalog.views import connect
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.layered_options import layer
 from pipeline.cli.options import add_config, known_options
@@ -43,9 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError(problem)
     if (path := local_path(asked.output)) is not None and not path.exists():
         raise UsageError(f"--output {asked.output} does not exist")
-    if asked.unfinished and (runs := journals(open_folder(asked.output))):
-        text = f"answers of run {', '.join(runs)} are still in the journal: a run's tables are made as it ends"
-        print(f"{text}; rerun its command, and see status", file=sys.stderr)
+    if asked.unfinished and (runs := runs_in_journal(open_folder(asked.output))):
+        print(f"not ended, shown as far as it is answered: run {', '.join(runs)}", file=sys.stderr)
     with private_folder() as scratch:
         key = read_key() if asked.masked else None
         connection = connect(asked.output, unfinished=asked.unfinished, masked_by=key, scratch=scratch)
@@ -70,7 +70,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog=f"{program()} sql", description=main.__doc__)
     parser.add_argument("--output", required=True, help="The output folder of a backfill, local or in a bucket.")
     parser.add_argument("--format", choices=tuple(_FORMATS), default="table", help="Default: %(default)s.")
-    parser.add_argument("--unfinished", action="store_true", help="Show runs without a receipt too, as far as they go.")
+    parser.add_argument(
+        "--unfinished", action="store_true", help="Show runs that have not ended too: what they answered until now."
+    )
     parser.add_argument(
         "--masked",
         action="store_true",

@@ -24,7 +24,7 @@ from pipeline.commands import sql
 from schemas.document_tables import schema_of
 from schemas.documents import DOCUMENT_TYPES
 from tests.pipeline.nights import FIRST, HALF, SECOND, ledger_record, response, write_nights, write_run
-from tests.records import answered
+from tests.records import answered, failed_record
 
 Front = dict[str, object]
 _FRONT: Front = {"id": "079300000001", "name": "ĐẶNG VĂN MẪU", "dob": "02-03-1990"}
@@ -439,16 +439,42 @@ def test_response_is_seeded() -> None:
 
 
 def test_what_is_in_a_journal_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--unfinished` names the run whose answers are in no table yet, and shows the empty tables."""
-    journal = LocalJournal(LocalFolder(str(tmp_path)), "night")
+    """`--unfinished` shows it as tables made beside the output, in which nothing changes."""
+    output = tmp_path / "out"
+    journal = LocalJournal(LocalFolder(str(output)), "night")
     journal.append(answered(1))
-    query = [f"--output={tmp_path}", "--format=csv", "SELECT count(*) AS rows FROM passport"]
+    journal.append(failed_record(2))
+    before = _all_files(output)
+    query = [f"--output={output}", "--format=csv", "SELECT run_id, id FROM passport"]
     assert main(["sql", "--unfinished", *query]) == 0
     shown = capsys.readouterr()
     assert (shown.out.split(), shown.err) == (
-        ["rows", "0"],
-        "answers of run night are still in the journal: a run's tables are made as it ends; rerun its command, and see "
-        "status\n",
+        ["run_id,id", "night,B0000001"],
+        "not ended, shown as far as it is answered: run night\n",
     )
     assert main(["sql", *query]) == 2
     assert "holds no run that has ended" in capsys.readouterr().err
+    connection = connect(str(output), unfinished=True, scratch=str(tmp_path / "scratch"))
+    for table, count in (("documents", 1), ("ledger", 2), ("dead_letters", 1), ("requests", 2)):
+        assert connection.sql(f"SELECT run_id, count(*) FROM {table} GROUP BY 1").fetchall() == [("night", count)]
+    assert _all_files(output) == before
+
+
+@pytest.mark.slow
+def test_a_run_that_published_a_part_of_what_it_answered(tmp_path: Path) -> None:
+    """Its ledger and what came to its journal since are shown once each, beside the runs that ended."""
+    output = LocalFolder(write_nights(tmp_path / "out").root)
+    journal = LocalJournal(output, SECOND)
+    journal.append(answered(1))
+    connection = connect(output.root, unfinished=True, scratch=str(tmp_path / "scratch"))
+    rows = "SELECT run_id, count(*), count(DISTINCT item_id) FROM {} GROUP BY 1 ORDER BY 1"
+    of_ended = {run: n for run, n, _ in connect(output.root).sql(rows.format("ledger")).fetchall()}
+    found = {run: (n, items) for run, n, items in connection.sql(rows.format("ledger")).fetchall()}
+    assert found[FIRST][0] == of_ended[FIRST]
+    assert found[SECOND] == (of_ended[SECOND] + 1,) * 2
+    passports = "SELECT count(*) FROM passport WHERE run_id = ?"
+    assert connection.execute(passports, [SECOND]).fetchall() == [(30,)]
+
+
+def _all_files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
