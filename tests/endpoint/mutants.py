@@ -1,6 +1,7 @@
 """Send files after accidents through the pipeline, and each of them to the embedded endpoint; print what came of them.
 
 python -m tests.endpoint.mutants --files=2000
+python -m tests.endpoint.mutants --files=200 --start=1800
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ class Found:
     wrong: list[str]
 
 
-def mutants(count: int) -> Iterator[tuple[str, bytes]]:
-    """Files of each kind that is sent, after an accident each; some are as good as before."""
+def mutants(count: int, start: int = 0) -> Iterator[tuple[str, bytes]]:
+    """Files of each kind that is sent, after an accident each; some are as good as before. `start` is the first's
+    number, by which the same accident happens to it each time."""
     with Image.open(_CARD) as opened:
         card = opened.convert("RGB").resize((_WIDTH_PX, round(_WIDTH_PX * opened.height / opened.width)))
     wholes = []
@@ -54,16 +56,16 @@ def mutants(count: int) -> Iterator[tuple[str, bytes]]:
         card.save(out, kind)
         wholes.append((kind.lower(), out.getvalue()))
     wholes.append(("heic", (ROOT / "tests" / "data" / "turned.heic").read_bytes()))
-    for seed in range(count):
+    for seed in range(start, start + count):
         kind, whole = wholes[seed % len(wholes)]
         yield f"{seed:05}.{kind}", mutated(whole, seed)
 
 
-def try_all(folder: Path, count: int) -> Found:
+def try_all(folder: Path, count: int, start: int = 0) -> Found:
     """Make the files in a folder, and have both take them."""
     images = folder / "in"
     images.mkdir()
-    for name, content in mutants(count):
+    for name, content in mutants(count, start):
         (images / name).write_bytes(content)
     dead_letters, wrong = _through_pipeline(images, folder / "out", count)
     with running_endpoint(folder, "--workers=1", reader="endpoint.reader.card_reader:CardReader") as endpoint:
@@ -117,10 +119,11 @@ def main(arguments: Sequence[str]) -> int:
     """Print what came of them; 1 where something is wrong."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--start", type=int, default=0, help="the number of the first")
     asked = parser.parse_args(list(arguments))
     with tempfile.TemporaryDirectory() as scratch:
-        found = try_all(Path(scratch), asked.files)
-    print(f"{asked.files} files: endpoint {found.codes}, longest {found.longest_cpu_s:.1f} s of CPU")
+        found = try_all(Path(scratch), asked.files, asked.start)
+    print(f"{asked.files} files from {asked.start}: endpoint {found.codes}, longest {found.longest_cpu_s:.1f} s of CPU")
     print(f"pipeline: dead letters {found.dead_letters}")
     print("\n".join(found.wrong) or "every receipt adds up, no HTTP 500, none beyond its CPU")
     return 1 if found.wrong else 0

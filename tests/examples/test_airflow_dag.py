@@ -31,10 +31,10 @@ def test_parsed() -> None:
 @pytest.mark.parametrize(
     ("status", "raised"),
     [(0, None), (2, "AirflowFailException"), (3, "AirflowException"), (4, "AirflowException"),
-     (5, "AirflowFailException")],
+     (5, "AirflowFailException"), (6, "AirflowFailException"), (143, "AirflowException")],
 )  # fmt: skip
 def test_exit_status(status: int, raised: str | None) -> None:
-    """0 is success, 3 and 4 are tried again, 2 and 5 are not."""
+    """0 is success, 3, 4 and 143 (told to end) are tried again, 2, 5 and 6 are not."""
     found = _dag()
     found["_RUN"] = sys.executable
     try:
