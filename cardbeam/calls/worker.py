@@ -104,7 +104,15 @@ class Worker:
         hold = SharedHold(folder, run_id, throttle, is_shared=not session.is_alone)
         polls = [stop.poll] if session.is_alone else [stop.poll, self._attempts.poll, self._owners.poll, hold.poll]
         idle_s = idle_timeout(folder, run_id, session, stop, life.quiet_s)
-        self._background = BackgroundTasks([*life.tasks, *polls], life.release, RENEW_S, idle_s)
+        allowance = _allowance(folder, settings, session)
+
+        def leave() -> None:
+            try:
+                life.release()
+            finally:
+                allowance.give_back()
+
+        self._background = BackgroundTasks([*life.tasks, *polls], leave, RENEW_S, idle_s)
         self._limit = ConcurrencyLimit(throttle.rate_per_s, throttle.backoff_factor)
         max_in_flight = rate.max_in_flight or MAX_LIMIT
         calls: Callable[[], int] = (lambda: max_in_flight) if rate.max_in_flight else self._limit.limit
@@ -125,7 +133,7 @@ class Worker:
             RetryPolicy(endpoint.max_attempts, _MAX_ELAPSED_S),
             jitter=random.random,
             sleep=stop.wait,
-            allowance=_allowance(folder, settings, session),
+            allowance=allowance,
             calls=calls,
             check=self.journal.check,
             pauses=session.watches,

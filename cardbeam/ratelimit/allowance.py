@@ -29,8 +29,9 @@ class Allowance:
         """
         if self.is_closed():
             return TIME_WINDOW
-        if not self._calls.acquire():
-            return BUDGET
+        while not self._calls.acquire():
+            if not self._calls.take_again():
+                return BUDGET
         try:
             has_cost = self._cost.acquire(should_stop)
         except OSError:
@@ -44,6 +45,15 @@ class Allowance:
         """A call that was taken is not made."""
         self._calls.release()
         self._cost.end(is_billed=False)
+
+    def give_back(self) -> None:
+        """This worker has no more to send for now: leave what it did not use to the others.
+
+        Raises:
+            OSError: the store did not take it.
+        """
+        self._cost.give_back()
+        self._calls.give_back()
 
     def end(self, outcome: Outcome) -> None:
         """A call was made, with this outcome."""

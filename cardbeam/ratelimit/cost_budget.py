@@ -41,11 +41,22 @@ class CostBudget:
         """
         with self._changed:
             while not self._calls.acquire():
-                if not self._in_flight or should_stop():
+                if should_stop():
                     return False
-                self._changed.wait(_LOOK_S)
+                if self._in_flight:
+                    self._changed.wait(_LOOK_S)
+                elif not self._calls.take_again():
+                    return False
             self._in_flight += 1
             return True
+
+    def give_back(self) -> None:
+        """Leave what is not used to the other workers.
+
+        Raises:
+            OSError: the store did not take it.
+        """
+        self._calls.give_back()
 
     def end(self, *, is_billed: bool) -> None:
         """A call that was taken has ended, or is not made."""

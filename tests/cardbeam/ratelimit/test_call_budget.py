@@ -32,9 +32,22 @@ def test_chunks_are_few(max_calls: int, count: int) -> None:
     assert len(list(chunks(max_calls))) == count
 
 
-def _ids() -> Callable[[], str]:
+def _ids(name: str = "") -> Callable[[], str]:
     numbers = count()
-    return lambda: str(next(numbers))
+    return lambda: f"{name}{next(numbers)}"
+
+
+@dataclass(frozen=True)
+class _InMemory(LocalFolder):
+    """Without a disk, which takes its time to flush."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        return iter([StoredFile(path, 0) for path in self.files if path.startswith(prefix)])
+
+    def create(self, path: str, content: bytes) -> bool:
+        return self.files.setdefault(path, content) is content
 
 
 def _taken(budget: Budget) -> int:
@@ -55,6 +68,42 @@ def test_what_a_killed_worker_had_in_hand_is_lost_and_a_new_session_begins_anew(
     assert killed.acquire()
     assert _taken(shared(folder, "run", "one", 320, new_id)) == 310  # its chunk was 10
     assert _taken(shared(folder, "run", "two", 320, new_id)) == 320
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=5))
+def test_what_a_worker_does_not_use_is_left_to_the_others(used: list[int]) -> None:
+    """Those that come to their end one after the other, and the last one, use all of it and no more."""
+    folder = _InMemory("")
+    budgets = [shared(folder, "run", "session", 400, _ids(name)) for name in "abcdef"]
+    begun = [sum(budget.acquire() for _ in range(calls)) for budget, calls in zip(budgets, used, strict=False)]
+    for budget in budgets[:-1]:
+        budget.give_back()
+    last = budgets[-1]
+    rest = _taken(last)
+    while last.take_again():
+        rest += _taken(last)
+    assert (begun, sum(begun) + rest) == (used, 400)
+
+
+def test_of_workers_that_want_what_was_given_back_one_has_it(tmp_path: Path) -> None:
+    """And it is had once, also where the store took it and said that it did not."""
+
+    class Lying(LocalFolder):
+        def create(self, path: str, content: bytes) -> bool:
+            created = super().create(path, content)
+            if "given-back" in path:
+                raise OSError("no answer")
+            return created
+
+    giving = shared(Lying(str(tmp_path)), "run", "session", 64, _ids("a"))
+    assert giving.acquire()
+    with pytest.raises(OSError, match="no answer"):
+        giving.give_back()
+    others = [shared(LocalFolder(str(tmp_path)), "run", "session", 64, _ids(name)) for name in "bcde"]
+    rest = sum(map(_taken, [giving, *others]))
+    with ThreadPoolExecutor(4) as threads:
+        again = [threads.submit(budget.take_again) for budget in others]
+    assert (sum(one.result() for one in again), rest + sum(map(_taken, others))) == (1, 63)
 
 
 def test_a_call_that_was_given_back_can_be_taken_again() -> None:

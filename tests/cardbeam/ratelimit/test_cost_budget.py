@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 
 from cardbeam.config.prices import affordable_calls
 from cardbeam.ratelimit.allowance import Allowance
-from cardbeam.ratelimit.call_budget import chunks, of_one
+from cardbeam.ratelimit.call_budget import chunks, of_one, shared
 from cardbeam.ratelimit.cost_budget import CostBudget, may_be_billed
 from cardbeam.run_state.stop_signal import BUDGET, COST, TIME_WINDOW
+from cardbeam.storage.folder import LocalFolder
 from schemas.outcomes import OUTCOMES, outcome_of_error_code, outcome_of_status
 from tests.servers import Answer, CardServer, failure
 from tests.wire import Received
@@ -85,6 +87,25 @@ def test_who_finds_none_left_waits_for_a_call_in_flight() -> None:
         assert waiting.result(timeout=5)
     budget.end(is_billed=True)
     assert not budget.acquire(lambda: False)
+
+
+def test_what_bounds_a_run_takes_what_another_worker_gave_back(tmp_path: Path) -> None:
+    """Calls and cost alike, before it is told that there is none left."""
+    ids = map(str, count())
+
+    def allowance() -> Allowance:
+        calls, cost = (shared(LocalFolder(str(tmp_path)), "r", name, 70, lambda: next(ids)) for name in "cd")
+        return Allowance(calls, CostBudget(cost))
+
+    one, other = allowance(), allowance()
+    assert one.acquire(lambda: False) is None
+    one.end(OUTCOMES["succeeded"])
+    one.give_back()  # a chunk is two calls
+    taken = 0
+    while other.acquire(lambda: False) is None:
+        taken += 1
+        other.end(OUTCOMES["succeeded"])
+    assert taken == 69
 
 
 def test_a_wait_ends_with_the_run() -> None:
