@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.engines import install
+from tests.engines.stopping import stop
 from tests.engines.watching import watch
 from tests.pipeline import cli
 from tests.pipeline.killing import answer, draw_images
@@ -141,6 +142,14 @@ def test_a_killed_watch_leaves_no_prism(prism: str, tmp_path: Path) -> None:
         asked = cli.run("status", f"--output={tmp_path}/out")
     assert gone == ([runner], [])
     assert (asked.returncode, "DEAD       its process is gone" in asked.stdout) == (4, True), asked
+
+
+@pytest.mark.parametrize(("command", "options"), [("watch", ()), ("backfill", ("--runner=PrismRunner",))])
+def test_it_is_stopped_from_anywhere(prism: str, tmp_path: Path, command: str, options: tuple[str, ...]) -> None:
+    """`runs --stop` has no call follow 10 s later, of a watch or a backfill, and the run end with its tables."""
+    stopped = stop(tmp_path, command, [prism, *options])
+    assert stopped.problems(command) == []
+    assert not stopped.receipt.requests["dead_lettered"]
 
 
 def test_a_waiting_replay_has_its_turn_between_two_runs(prism: str, tmp_path: Path) -> None:
