@@ -57,9 +57,7 @@ _COMMANDS = {
     ),
     "report": _Command("pipeline.commands.report", "writes a page about a run"),
     "erase": _Command("pipeline.commands.erase", "removes persons from all tables, files and runs", is_resumed=True),
-    "retain": _Command(
-        "pipeline.commands.retain", "removes images that are older than a policy keeps them", is_resumed=True
-    ),
+    "retain": _Command("pipeline.commands.retain", "removes what is older than a policy keeps it", is_resumed=True),
     "doctor": _Command("pipeline.commands.doctor", "checks a set-up, and says what to do about each fault"),
     "config": _Command("pipeline.commands.config", "config show: the merged options, and where each came from"),
     "evaluate": _Command(

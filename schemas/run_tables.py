@@ -70,7 +70,11 @@ LEDGER_SCHEMA = pa.schema(
         column(
             "input_id", pa.string(), "Hash of source and labels, hex; null where source_id alone identifies the input"
         ),
-        column("response", pa.binary(), "The response as it came; null where none was paid for"),
+        column(
+            "response",
+            pa.binary(),
+            "The response as it came; null where none was paid for, or (code response_dropped) it is no longer kept",
+        ),
     ]
 )
 """One row for each processed input, newest fields last; `response` stays the last column."""

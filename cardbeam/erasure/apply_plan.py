@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cardbeam.erasure.control_files import remove_derived, scrub_control_files
+from cardbeam.erasure.drops import Drop, count_values, totals
 from cardbeam.erasure.journal import erase_in_journal
 from cardbeam.erasure.plan import Certificate, ErasurePlan, certificate_path, open_plans, plan_path, write_plan
 from cardbeam.erasure.rewrite_run import Erasing, erase_in_run
@@ -52,28 +53,34 @@ def apply_plan(folder: Folder, plan: ErasurePlan, now: datetime) -> ErasurePlan:
 
 
 def _apply(folder: Folder, plan: ErasurePlan) -> None:
-    items = ItemSet(plan.item_ids)
+    items, drops = ItemSet(plan.item_ids), tuple(map(Drop.of, plan.drops))
     _, since = count_rows(folder, plan.item_ids)  # a run may have ended since it was planned
     run_ids = sorted({*plan.run_ids, *since})
     if not plan.forget:
         delete_replaced(folder)  # they are kept for queries, and hold what is erased
         scrub_control_files(folder, uris_of(folder, items), run_ids if plan.policy else None)
-        erase_in_journal(folder, items)
+        erase_in_journal(folder, items, drops)
     remove_derived(folder, run_ids)
     status = RecordStatus.FORGOTTEN if plan.forget else RecordStatus.ERASED
     for run_id in run_ids:
-        erase_in_run(folder, run_id, Erasing(plan.erasure_id, items, status))
+        erase_in_run(folder, run_id, Erasing(plan.erasure_id, items, status, drops))
 
 
 def certify(folder: Folder, plan: ErasurePlan, now: datetime) -> None:
     """Look for what is left, write the certificate, and take the plan away."""
-    rows_after, _ = count_rows(folder, plan.item_ids)
+    rows_after = count_left(folder, plan)
     text = {name: value for name, value in asdict(plan).items() if name in Certificate.__slots__}
     certificate = Certificate(
         completed_at=now.isoformat(timespec="seconds"), rows_before=plan.before, rows_after=rows_after, **text
     )
     write_state(folder, certificate_path(plan.erasure_id), certificate)
     folder.delete([plan_path(plan.erasure_id)])
+
+
+def count_left(folder: Folder, plan: ErasurePlan) -> dict[str, int]:
+    """What there is of a plan's items and values, by table or by what is dropped."""
+    drops = [Drop.of(one) for one in plan.drops]
+    return {**count_rows(folder, plan.item_ids)[0], **totals(zip(drops, count_values(folder, drops)[0], strict=True))}
 
 
 def count_rows(folder: Folder, item_ids: Iterable[str]) -> tuple[dict[str, int], set[str]]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any
 
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import read_state, write_state
@@ -40,7 +41,9 @@ class ErasurePlan:
     unsearched: list[str] = field(default_factory=list)
     """Segments of the journal that are damaged: what their damaged bytes hold is not known."""
     policy: str = ""
-    """Which retention policy asked for it, if one did; then `selected_by` has the items by rule."""
+    """Which retention policy asked for it, if one did; then `selected_by` has counts by rule."""
+    drops: list[dict[str, Any]] = field(default_factory=list)
+    """What goes of rows that stay, as `Drop` writes it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""TOML text -> how long images are kept: rules with an age in days, and what each is about.
+"""TOML text -> how long what is known of images is kept: rules with ages in days, and what each is about.
 
 A rule is about images that have any of its types and any of its labels; without either it is about all images.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from cardbeam.errors import CardbeamError
@@ -27,19 +28,39 @@ class PolicyError(CardbeamError):
     """A retention policy that cannot be followed; the message names the rule and what was expected."""
 
 
+class Kept(str, Enum):
+    """What has an age of its own, by the key of a rule."""
+
+    RESPONSES = "responses"
+    """The response in the ledger, alone."""
+    THUMBNAILS = "thumbnails"
+    """The image of a document, in its table and in the response."""
+    DOCUMENTS = "documents"
+    """Images with a document, as a whole: nothing but their ids stays."""
+    DEAD_LETTERS = "dead_letters"
+    """Images without a document, as a whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How long some images are kept."""
+    """How many days something is kept of some images; None where the rule says nothing of it."""
 
     name: str
-    days: int
+    responses: int | None = None
+    thumbnails: int | None = None
+    documents: int | None = None
+    dead_letters: int | None = None
     types: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
-    dead_letters: bool = False
-    """Whether it is about images without a document alone."""
+
+    def days_of(self, kept: Kept) -> int | None:
+        """The age of this."""
+        days: int | None = getattr(self, kept.value)
+        return days
 
 
-_KEYS = ("name", "days", "types", "labels", "dead_letters")
+_AGES = tuple(one.value for one in Kept)
+_KEYS = ("name", *_AGES, "types", "labels")
 
 
 def parse_policy(content: bytes) -> tuple[Rule, ...]:
@@ -69,26 +90,24 @@ def parse_policy(content: bytes) -> tuple[Rule, ...]:
 def _rule(where: str, table: dict[str, Any]) -> Rule:
     if unknown := [key for key in table if key not in _KEYS]:
         raise PolicyError(f"{where}: unknown key '{unknown[0]}', expected {', '.join(_KEYS)}")
-    name, dead_letters = table.get("name", where), table.get("dead_letters", False)
+    name = table.get("name", where)
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise PolicyError(f"{where}: name is not a text of one line")
-    if not isinstance(dead_letters, bool):
-        raise PolicyError(f"{where}: dead_letters is {dead_letters!r}, expected true or false")
+    ages = {key: _days(where, key, table[key]) for key in _AGES if key in table}
+    if not ages:
+        raise PolicyError(f"{where}: no age, expected one of {', '.join(_AGES)} = N days")
     types = tuple(_texts(where, table, "types"))
-    if dead_letters and types:
+    if Kept.DEAD_LETTERS.value in ages and types:
         raise PolicyError(f"{where}: dead letters have no type: leave out types or dead_letters")
     for one in types:
         if one not in DOCUMENT_TYPES:
             raise PolicyError(f"{where}: unknown type '{one}', expected one of {', '.join(DOCUMENT_TYPES)}")
-    return Rule(name, _days(where, table), types, tuple(_labels(where, table)), dead_letters)
+    return Rule(name, **ages, types=types, labels=tuple(_labels(where, table)))
 
 
-def _days(where: str, table: dict[str, Any]) -> int:
-    if "days" not in table:
-        raise PolicyError(f"{where}: no age, expected days = N")
-    days = table["days"]
+def _days(where: str, key: str, days: Any) -> int:
     if type(days) is not int or not 1 <= days <= _MAX_DAYS:  # a bool is an int, and no age
-        raise PolicyError(f"{where}: days is {days!r}, expected a whole number from 1 to {_MAX_DAYS:,}")
+        raise PolicyError(f"{where}: {key} is {days!r}, expected a whole number of days from 1 to {_MAX_DAYS:,}")
     return days
 
 

@@ -1,4 +1,4 @@
-"""One run without some items: new files beside the old ones, a receipt that names the new ones, then the old ones go.
+"""One run without some items or values: new files beside the old ones, a receipt that names them, then the old ones go.
 
 A kill before the receipt leaves the run as it was, one after it leaves files that the receipt does not name: both are
 removed by whoever goes on.
@@ -15,6 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cardbeam.erasure.drops import (
+    Drop,
+    is_hit,
+    items_with,
+    without_images,
+    without_responses,
+    without_thumbnail_responses,
+)
 from cardbeam.erasure.plan import base_name, rewritten_name
 from cardbeam.erasure.rows import GONE, ItemSet, Mask, as_mask, holds, read_columns, row_groups, tombstones
 from cardbeam.model.part import Part
@@ -40,10 +48,23 @@ class Erasing:
     erasure_id: str
     items: ItemSet
     status: RecordStatus = RecordStatus.ERASED
+    drops: tuple[Drop, ...] = ()
+    """Values of other items that go from rows that stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What is known of the run."""
+
+    run_id: str
+    erasing: Erasing
+    counting: _Counting
+    thumbnails_of: ItemSet
+    """Items whose thumbnails go from its documents: they go from its responses too."""
 
 
 def erase_in_run(folder: Folder, run_id: str, erasing: Erasing) -> list[str]:
-    """Rewrite the files of a run that hold any of the items; the paths of the new ones.
+    """Rewrite the files of a run that hold any of the items or values; the paths of the new ones.
 
     Raises:
         DamagedFile: a file is not whole.
@@ -52,11 +73,15 @@ def erase_in_run(folder: Folder, run_id: str, erasing: Erasing) -> list[str]:
     if receipt is None:
         return []
     _remove_unnamed(folder, receipt)
-    hit = [file for file in receipt.files if file["rows"] and _is_hit(folder, file["path"], erasing)]
+    files = [file for file in receipt.files if file["rows"]]
+    paths = [file["path"] for file in files]
+    thumbnails_of = ItemSet(item for path in paths for item in _with_thumbnail(folder, path, erasing))
+    hit = [path for path in paths if _is_hit(folder, path, erasing, thumbnails_of)]
     if not hit:
         return []
     counting = _Counting(folder, receipt, erasing)
-    written = {file["path"]: _rewritten(folder, run_id, file["path"], erasing, counting) for file in hit}
+    run = _Run(run_id, erasing, counting, thumbnails_of)
+    written = {path: _rewritten(folder, path, run) for path in hit}
     _replace_receipt(folder, receipt, written, counting)
     folder.delete(path for path in written if path != written[path]["path"])
     return [file["path"] for file in written.values()]
@@ -71,10 +96,19 @@ def _remove_unnamed(folder: Folder, receipt: Receipt) -> None:
         folder.delete(path for path in found if (path.rpartition("/")[0], base_name(path)) in bases)
 
 
-def _is_hit(folder: Folder, path: str, erasing: Erasing) -> bool:
+def _with_thumbnail(folder: Folder, path: str, erasing: Erasing) -> Iterator[str]:
+    """The items of a documents file whose thumbnails go."""
+    if not _is_ledger(path) and erasing.drops:
+        yield from items_with(folder, path, erasing.drops)
+
+
+def _is_hit(folder: Folder, path: str, erasing: Erasing, thumbnails_of: ItemSet) -> bool:
+    if erasing.drops and is_hit(folder, path, erasing.drops):
+        return True
     if not _is_ledger(path):
         return holds(folder, path, erasing.items)
-    return bool(_changes(read_columns(folder, path, ["item_id", "outcome"]), erasing).any())
+    rows = read_columns(folder, path, ["item_id", "outcome"])
+    return bool((_changes(rows, erasing) | thumbnails_of.mask(rows["item_id"])).any())
 
 
 def _changes(rows: pa.Table, erasing: Erasing) -> Mask:
@@ -145,23 +179,25 @@ def _shown_items(folder: Folder, run_id: str, parts: dict[str, Part], erasing: E
         yield from rows["item_id"].filter(pa.array(mask)).to_pylist()
 
 
-def _rewritten(folder: Folder, run_id: str, path: str, erasing: Erasing, counting: _Counting) -> _File:
-    """Write a file without the items under its next name."""
+def _rewritten(folder: Folder, path: str, run: _Run) -> _File:
+    """Write a file without the items and values under its next name."""
+    erasing = run.erasing
 
     def in_ledger(rows: pa.Table, start: int) -> pa.Table:
         mask = _changes(rows, erasing)
+        kept = without_thumbnail_responses(without_responses(rows, erasing.drops), run.thumbnails_of)
         if not mask.any():
-            return rows
-        return tombstones(rows, mask, erasing.status, counting.counted_as(path, rows, mask, start))
+            return kept
+        return tombstones(kept, mask, erasing.status, run.counting.counted_as(path, rows, mask, start))
 
     def elsewhere(rows: pa.Table, _: int) -> pa.Table:
         mask = erasing.items.mask(rows["item_id"])
         if path.startswith(f"{DEAD_LETTERS}/"):
-            counting.lost_letters.update(rows["code"].filter(pa.array(mask)).to_pylist())
-        return rows.filter(pa.array(~mask)) if mask.any() else rows
+            run.counting.lost_letters.update(rows["code"].filter(pa.array(mask)).to_pylist())
+        return without_images(rows.filter(pa.array(~mask)) if mask.any() else rows, path, erasing.drops)
 
     name = rewritten_name(path, erasing.erasure_id)
-    return write_edited(folder, run_id, path, name, in_ledger if _is_ledger(path) else elsewhere)
+    return write_edited(folder, run.run_id, path, name, in_ledger if _is_ledger(path) else elsewhere)
 
 
 def write_edited(folder: Folder, run_id: str, path: str, name: str, edit: _Edit) -> _File:

@@ -24,6 +24,8 @@ class RecordStatus(str, Enum):
     """It was erased, and may be sent again."""
 
 
+RESPONSE_DROPPED = "response_dropped"
+"""The code of a record that succeeded and whose response is no longer kept: nothing is published from it again."""
 LEFT = frozenset({RecordStatus.RETRY.value, RecordStatus.DEFERRED.value})
 """Records that process nothing: the request is sent again."""
 

@@ -25,6 +25,7 @@ from cardbeam.storage.damaged_file import DamagedFile, OnDamage
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import opened_ledger
 from cardbeam.tables.group_by_type import ResponsesByType
+from cardbeam.tables.kept_rows import has_dropped_response, kept_rows
 from cardbeam.tables.parquet_options import batched
 from cardbeam.tables.parse import RESPONSE_COLUMNS, parse_responses
 from cardbeam.tables.redacted import redacted_dead_letters
@@ -55,7 +56,7 @@ def read_part(
 
     None is held here while the next is read: whoever takes one lets it go before.
     """
-    reader = _Reader(part, with_ledger=with_ledger or bool(part.spans))
+    reader = _Reader(folder, part, with_ledger=with_ledger or bool(part.spans))
     from_journal = partial(_from_journal, on_damage=reader.note)
     ledger = (from_journal if part.spans else _from_ledger)(folder, part, slice_rows)
     return chain(chain.from_iterable(map(reader.read, ledger)), reader.rest())
@@ -90,8 +91,10 @@ def _merged(counted: Iterable[Iterable[tuple[Any, int]]]) -> tuple[tuple[Any, in
 class _Reader:
     """Reads the slices of a part, one after the other."""
 
-    def __init__(self, part: Part, *, with_ledger: bool) -> None:
-        self._part, self._at, self._responses = part, 0, ResponsesByType()
+    def __init__(self, folder: Folder, part: Part, *, with_ledger: bool) -> None:
+        self._folder, self._part, self._at, self._responses = folder, part, 0, ResponsesByType()
+        self._kept: set[str] = set()
+        """Items whose responses are no longer kept: their rows stay as they are."""
         self._with_ledger = with_ledger
         self._repeated, self._superseded = _in_order(part.repeated), _in_order(part.superseded)
         self._duplicates: dict[str, list[str]] = defaultdict(list)
@@ -112,13 +115,15 @@ class _Reader:
         self._at += len(ledger)
         is_answered = np.asarray(pc.equal(ledger["outcome"], RecordStatus.SUCCEEDED.value))
         is_dead = np.asarray(pc.equal(ledger["outcome"], RecordStatus.FAILED.value))
-        answered = _rows(ledger.select(RESPONSE_COLUMNS), shown & is_answered)
+        is_kept = shown & np.asarray(has_dropped_response(ledger))
+        self._kept.update(ledger["item_id"].filter(pa.array(is_kept)).to_pylist())
+        answered = _rows(ledger.select(RESPONSE_COLUMNS), shown & is_answered & ~is_kept)
         letters = ledger.select(DEAD_LETTERS_SCHEMA.names).replace_schema_metadata().cast(DEAD_LETTERS_SCHEMA)
         failed = redacted_dead_letters(_rows(letters, shown & is_dead))
         kept = _rows(ledger, keep)
         counts = replace(
             _calls(part, kept),
-            answered=len(answered),
+            answered=len(answered) + int(is_kept.sum()),
             failed=len(failed),
             erased=_count_erased(kept),
             dead_letters=_value_counts(failed["code"]),
@@ -137,8 +142,18 @@ class _Reader:
             path = part.spans[0].path if part.spans else parquet_file(LEDGER, part.run_id, part.name)
             raise DamagedFile.of(path, f"held {part.records:,} records when it was read first, now {self._at:,}")
         yield from starmap(self._documents, self._responses.rest())
+        yield from self._kept_rows()
         for path, records in self._damaged:
             yield Slice({}, PartCounts(part.run_id, part.spans, damaged=((path, records),)))
+
+    def _kept_rows(self) -> Iterator[Slice]:
+        part, without = self._part, set(self._kept)
+        for table, rows in kept_rows(self._folder, part.run_id, self._kept) if self._kept else ():
+            codes = _value_counts(rows["code"]) if table == DEAD_LETTERS else ()
+            if table != DEAD_LETTERS:
+                without.difference_update(rows["item_id"].to_pylist())
+            yield Slice(_filled({table: rows}), PartCounts(part.run_id, part.spans, dead_letters=codes))
+        yield Slice({}, PartCounts(part.run_id, part.spans, without_row=len(without)))
 
     def _documents(self, document_type: str, answered: pa.Table) -> Slice:
         parsed = parse_responses(answered, document_type, self._duplicates)

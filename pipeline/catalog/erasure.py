@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from cardbeam.erasure.apply_plan import certify, count_rows
+from cardbeam.erasure.apply_plan import certify, count_left, count_rows
 from cardbeam.erasure.plan import ErasurePlan, certificate_path
 from cardbeam.journal.reader import list_segments
 from cardbeam.run_state.layout import JOURNAL
@@ -59,7 +59,7 @@ def finish(folder: Folder, plan: ErasurePlan) -> int:
     if plan.catalog:
         erase_from_catalog(open_catalog(plan.catalog), plan.namespace, folder, plan.run_ids)
         certify(folder, replace(plan, is_applied=True), datetime.now(timezone.utc))
-    rows, _ = count_rows(folder, plan.item_ids)
+    rows = count_left(folder, plan)
     tell(f"erasure {plan.erasure_id}: see {folder.root.rstrip('/')}/{certificate_path(plan.erasure_id)}")
     for path in plan.unsearched:
         tell(f"{path} is damaged: what its damaged bytes hold is not known. Remove it once it is of no use")

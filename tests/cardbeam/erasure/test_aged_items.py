@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cardbeam.erasure.aged_items import aged_items
+from cardbeam.erasure.aged_items import aged_items, dues_of
 from cardbeam.erasure.policy import Rule
 from cardbeam.model.record import RecordStatus
 from cardbeam.storage.folder import LocalFolder
@@ -34,15 +35,24 @@ def _items(folder: LocalFolder, asked: str) -> set[str]:
     return {item_id for (item_id,) in connect(folder.root).sql(f"SELECT item_id FROM {asked}").fetchall()}
 
 
+def _aged(folder: LocalFolder, rules: Sequence[Rule], *, read_alone: bool = False) -> dict[str, set[str]]:
+    """The items that go as a whole, by rule."""
+    dues = dues_of(rules)
+    found: dict[str, set[str]] = {}
+    for due, items in zip(dues, aged_items(folder, dues, _NOW, read_alone=read_alone), strict=True):
+        found.setdefault(due.rule.name, set()).update(items)
+    return found
+
+
 def test_by_type_label_and_document(nights: LocalFolder) -> None:
     """Each rule has what no stricter one is about."""
     rules = (
-        Rule("all", 4),
-        Rule("passports", 3, types=("passport",)),
-        Rule("north", 1, types=("driving_license",), labels=(("branch", "north"), ("branch", "nowhere"))),
-        Rule("dead", 2, dead_letters=True),
+        Rule("all", documents=4),
+        Rule("passports", documents=3, types=("passport",)),
+        Rule("north", documents=1, types=("driving_license",), labels=(("branch", "north"), ("branch", "nowhere"))),
+        Rule("dead", dead_letters=2),
     )
-    found = aged_items(nights, rules, _NOW)
+    found = _aged(nights, rules)
     north = _items(nights, "driving_license WHERE labels['branch'] = 'north'")
     assert north
     assert found == {
@@ -51,7 +61,7 @@ def test_by_type_label_and_document(nights: LocalFolder) -> None:
         "north": north,
         "dead": _items(nights, "dead_letters"),
     }
-    alone = aged_items(nights, rules, _NOW, read_alone=True)
+    alone = _aged(nights, rules, read_alone=True)
     assert alone == {**found, "dead": set()}
 
 
@@ -59,7 +69,7 @@ def test_by_type_label_and_document(nights: LocalFolder) -> None:
 @given(days=st.lists(st.integers(1, 5), min_size=1, max_size=3))
 def test_any_ages(nights: LocalFolder, days: list[int]) -> None:
     """Of rules about all images the strictest alone holds."""
-    found = aged_items(nights, [Rule(f"{n}", age) for n, age in enumerate(days)], _NOW)
+    found = _aged(nights, [Rule(f"{n}", documents=age, dead_letters=age) for n, age in enumerate(days)])
     runs = [run_id for run_id, age in _AGE_DAYS.items() if age >= min(days)]
     listed = ", ".join(f"'{run_id}'" for run_id in runs) or "''"
     expected = _items(nights, f"ledger WHERE run_id IN ({listed})")
@@ -77,6 +87,7 @@ def test_newest_of_several_runs(tmp_path: Path) -> None:
     write_run(
         folder, SECOND, [ledger_record(SECOND, n, (f"s3://a/{n}",), item_id=f"{n}" * 32, **as_) for n, as_ in again]
     )
-    assert aged_items(folder, [Rule("all", 4)], _NOW) == {"all": {"3" * 32}}
-    assert aged_items(folder, [Rule("all", 3)], _NOW) == {"all": {f"{n}" * 32 for n in range(4)}}
-    assert aged_items(LocalFolder(str(tmp_path / "none")), [Rule("all", 3)], _NOW) == {"all": set()}
+    four, three = (Rule("all", documents=days, dead_letters=days) for days in (4, 3))
+    assert _aged(folder, [four]) == {"all": {"3" * 32}}
+    assert _aged(folder, [three]) == {"all": {f"{n}" * 32 for n in range(4)}}
+    assert _aged(LocalFolder(str(tmp_path / "none")), [three]) == {"all": set()}

@@ -3,73 +3,27 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cardbeam.erasure.apply_plan import apply_plan, finish_erasures
+from cardbeam.erasure.apply_plan import apply_plan
 from cardbeam.erasure.plan import write_plan
 from cardbeam.erasure.select_items import Selection, select_items
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.damaged_file import DamagedFile
-from cardbeam.storage.folder import LocalFolder, StoredFile
+from cardbeam.storage.folder import LocalFolder
 from cardbeam.tables.check_output import check_output
 from pipeline.catalog.views import connect
 from pipeline.runs.recovery import close_unfinished_runs
 from tests.byte_search import files_with
+from tests.cardbeam.erasure.mortal_folder import killed_at_each_step
 from tests.cardbeam.erasure.persons import NOW, numbers_and_uris, plan_of, uris_of_persons
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
-
-
-class _Killed(BaseException):
-    """The process is gone: no handler of errors runs on."""
-
-
-@dataclass
-class _Mortal:
-    """A folder whose process is killed before one of its writes, or behind it."""
-
-    folder: LocalFolder
-    left: int
-    is_behind: bool = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.folder, name)
-
-    def _step(self, work: Callable[[], Any]) -> Any:
-        self.left -= 1
-        if self.left == 0 and not self.is_behind:
-            raise _Killed
-        work()
-        if self.left == 0:
-            raise _Killed
-
-    def write(self, path: str, content: bytes | memoryview) -> None:
-        """Put a whole file in place."""
-        self._step(lambda: self.folder.write(path, content))
-
-    def delete(self, paths: Iterable[str]) -> None:
-        """Remove files; each is a step."""
-        for path in list(paths):
-            self._step(lambda path=path: self.folder.delete([path]))
-
-    @contextmanager
-    def writer(self, path: str) -> Iterator[BinaryIO]:
-        """A file to write piece by piece."""
-        self._step(lambda: None)
-        with self.folder.writer(path) as file:
-            yield file
-
-    def list(self, prefix: str) -> Iterator[StoredFile]:
-        """Every file under a folder."""
-        return self.folder.list(prefix)
 
 
 @pytest.fixture
@@ -97,10 +51,6 @@ def _rows(folder: LocalFolder, without: set[str]) -> dict[str, list[dict[str, An
             found.setdefault(file["path"].rpartition("/")[0], []).extend(others)
             assert (file["rows"], file["bytes"]) == (len(rows), Path(folder.root, file["path"]).stat().st_size)
     return found
-
-
-def _state(folder: LocalFolder) -> dict[str, bytes]:
-    return {file.path: folder.read(file.path) for file in folder.list("") if not file.path.startswith("runs/lock")}
 
 
 def test_nothing_is_left_of_them_and_all_else_is_equal(nights: LocalFolder) -> None:
@@ -146,22 +96,7 @@ def test_what_a_policy_leaves_to_newer_images(nights: LocalFolder) -> None:
 def test_killed_at_any_step(nights: LocalFolder, tmp_path: Path, is_behind: bool, policy: str) -> None:
     """Whoever goes on leaves the same files, byte for byte."""
     plan = replace(plan_of(nights), policy=policy)
-    write_plan(nights, plan)
-    whole = LocalFolder(shutil.copytree(nights.root, tmp_path / "whole"))
-    apply_plan(whole, plan, NOW)
-    for step in range(1, 1000):
-        killed = LocalFolder(shutil.copytree(nights.root, tmp_path / f"{step}"))
-        mortal = _Mortal(killed, step, is_behind)
-        with suppress(_Killed):
-            apply_plan(mortal, plan, NOW)  # type: ignore[arg-type]  # a Folder by its __getattr__
-        was_killed = mortal.left <= 0
-        check_output(killed)
-        finish_erasures(killed, NOW)
-        assert _state(killed) == _state(whole), step
-        shutil.rmtree(killed.root)
-        if not was_killed:
-            assert step > 12
-            break
+    assert killed_at_each_step(nights, plan, tmp_path, is_behind=is_behind) > 12
 
 
 def test_a_file_of_another_program(nights: LocalFolder) -> None:

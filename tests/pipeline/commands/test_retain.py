@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -24,13 +25,23 @@ _AGE = timedelta(days=10)
 _POLICY = """
 [[rule]]
 name = "passports"
-days = 10
+documents = 10
 types = ["passport"]
 [[rule]]
 name = "failures"
-days = 10
-dead_letters = true
+dead_letters = 10
 """
+_ALONE = """
+[[rule]]
+name = "all"
+responses = 10
+[[rule]]
+name = "some"
+thumbnails = 10
+types = ["passport"]
+labels = ["customer=C-old-1", "customer=C-young-3"]
+"""
+_THUMBNAIL = b"the face of a fictional person "
 
 
 class _Killed(BaseException):
@@ -60,12 +71,16 @@ class _Output:
         (self.images / f"{name}.jpg").write_bytes(self._draw(drawn))
         self.rows.append(f"{self.images}/{name}.jpg,C-{name}")
 
-    def backfill(self, run_id: str) -> None:
+    def backfill(self, run_id: str, *more: str) -> None:
         """Process the manifest."""
         manifest = self.images.parent / "manifest.csv"
         manifest.write_text("\n".join(["uri,customer", *self.rows]))
-        told = [f"--input={manifest}", f"--output={self.output}", f"--endpoint_url={self._server.base_url}"]
-        assert main(["backfill", *told, f"--run_id={run_id}", "--max_requests_per_second=0"]) == 0
+        assert main(["backfill", f"--input={manifest}", *self.options(), f"--run_id={run_id}", *more]) == 0
+
+    def options(self) -> list[str]:
+        """What each command that calls is told."""
+        told = [f"--output={self.output}", f"--endpoint_url={self._server.base_url}"]
+        return [*told, "--max_requests_per_second=0"]
 
     def retain(self, *more: str, clock: Callable[[], datetime] | None = None) -> int:
         """Run the command at the moment at which the first run is old enough."""
@@ -104,7 +119,8 @@ def output(tmp_path: Path, draw: Callable[..., bytes]) -> Any:
 
     def answer(got: Received) -> Answer:
         number = numbers[got.key]
-        return failure("1") if number >= 90 else success(("passport", {"id": f"N0000{number}"}))
+        image = base64.b64encode(_THUMBNAIL * 9 + str(number).encode()).decode()
+        return failure("1") if number >= 90 else success(("passport", {"id": f"N0000{number}", "image": image}))
 
     with CardServer(answer) as server:
         yield _Output(tmp_path, draw, server)
@@ -120,7 +136,8 @@ def test_what_is_too_old_goes(output: _Output, capsys: pytest.CaptureFixture[str
     assert output.retain("--dry_run") == 0
     assert _files(output.output) == before
     told = capsys.readouterr().out
-    assert "passports: 3 images older than 10 days\nfailures: 1 images older than 10 days\n4 images of" in told
+    assert "passports: 3 images with a document older than 10 days\nfailures: 1 images without" in told
+    assert "4 images, 0 responses and 0 thumbnails of" in told
     assert output.retain() == 0
     assert files_with(output.output, output.old_texts()) == {}
     assert output.young() == young
@@ -131,7 +148,7 @@ def test_what_is_too_old_goes(output: _Output, capsys: pytest.CaptureFixture[str
     (path,) = output.output.glob("erasures/*/*")
     certificate = json.loads(path.read_text())
     assert certificate["policy"].startswith(f"{output.policy} sha256:")
-    assert certificate["selected_by"] == {"passports": 3, "failures": 1}
+    assert certificate["selected_by"] == {"passports: documents": 3, "failures: dead_letters": 1}
     assert certificate["rows_after"] == {"documents": 0, "dead_letters": 0, "ledger": 0}
     after = _files(output.output / "ledger")
     assert output.retain() == 0
@@ -142,6 +159,78 @@ def test_what_is_too_old_goes(output: _Output, capsys: pytest.CaptureFixture[str
     assert output.counts()["c"] == {"found": 8, "skipped": 8}
     assert files_with(output.output, output.old_texts()) == {}
     assert output.young() == young
+
+
+def _tables(output: _Output) -> list[list[Any]]:
+    view = connect(str(output.output))
+    tables = ("passport", "dead_letters", "requests", "places", "latest_documents")
+    return [view.sql(f"FROM {table} ORDER BY ALL").fetchall() for table in tables]
+
+
+def _held(output: _Output) -> dict[str, tuple[bool, bool]]:
+    """Of each image with a document, whether its response and its thumbnail are there."""
+    asked = """
+        SELECT ledger.labels['customer'], response IS NOT NULL, image IS NOT NULL
+        FROM ledger JOIN passport USING (run_id, item_id) WHERE outcome = 'succeeded'
+    """
+    return {customer: (*held,) for customer, *held in connect(str(output.output)).sql(asked).fetchall()}
+
+
+def test_responses_and_thumbnails_alone(output: _Output, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is older is gone, what is younger is untouched; tables stay, and are published again; nothing is called."""
+    output.policy.write_text(_ALONE)
+    calls, counts, young = output.calls(), output.counts(), output.young()
+    view = "SELECT * EXCLUDE image FROM passport ORDER BY ALL"
+    documents = connect(str(output.output)).sql(view).fetchall()
+    assert output.retain("--dry_run") == 0
+    told = capsys.readouterr().out
+    assert "all: 4 responses older than 10 days\nsome: 1 thumbnails older than" in told
+    assert output.retain() == 0
+    expected = {f"C-old-{number}": (False, number != 1) for number in range(3)}
+    expected |= {f"C-young-{number}": (True, True) for number in (3, 4)}
+    assert _held(output) == expected
+    assert output.young() == young
+    assert connect(str(output.output)).sql(view).fetchall() == documents
+    assert output.counts() == counts
+    (path,) = output.output.glob("erasures/*/*")
+    certificate = json.loads(path.read_text())
+    assert certificate["item_ids"] == []
+    assert certificate["rows_before"] == {
+        "documents": 0,
+        "dead_letters": 0,
+        "ledger": 0,
+        "responses": 4,
+        "thumbnails": 1,
+    }
+    assert set(certificate["rows_after"].values()) == {0}
+    after, tables = _files(output.output / "ledger"), _tables(output)
+    assert output.retain() == 0
+    assert _files(output.output / "ledger") == after
+    assert main(["publish", f"--output={output.output}"]) == 0
+    assert (_tables(output), output.counts()) == (tables, counts)
+    output.backfill("c")
+    assert (output.calls(), output.counts()["c"]) == (calls, {"found": 8, "skipped": 8})
+    before_replay = f"--reread_before={datetime.now().isoformat(timespec='seconds')}"
+    assert main(["replay", *output.options()]) == 0
+    assert output.calls() == calls + 2  # both failures
+    output.backfill("d", before_replay)
+    assert output.calls() == calls + 2 + 5
+    (output.policy.parent / "numbers.txt").write_text("N00001")
+    assert main(["erase", f"--output={output.output}", f"--number_file={output.policy.parent}/numbers.txt"]) == 0
+    assert main(["publish", f"--output={output.output}"]) == 0
+    assert files_with(output.output, ["N00001", "C-old-1"]) == {}
+
+
+def test_a_document_whose_response_was_dropped_is_missing(output: _Output, capsys: pytest.CaptureFixture[str]) -> None:
+    """Publishing stops before anything is deleted, and names the file."""
+    output.policy.write_text("[[rule]]\nresponses = 10")
+    assert output.retain() == 0
+    (path,) = output.output.glob("documents/type=passport/run_id=a/*.parquet")
+    path.unlink()
+    before = _files(output.output / "documents")
+    assert main(["publish", f"--output={output.output}"]) == 4
+    assert f"{path.relative_to(output.output)} is missing, and the responses" in capsys.readouterr().err
+    assert _files(output.output / "documents").keys() >= before.keys()
 
 
 def test_killed_once_it_is_planned(output: _Output) -> None:
