@@ -1,4 +1,7 @@
-"""Each view shows what plain Python says of random histories."""
+"""Each view shows what plain Python says of random histories.
+
+`python -m tests.pipeline.catalog.view_histories` checks a thousand.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> set[tuple[object
 @pytest.mark.parametrize("seed", range(FEW))
 def test_views(seed: int, tmp_path: Path) -> None:
     """Documents, dead letters, cards, places and the latest of each, by what happened to each image."""
-    _check(seed, tmp_path)
+    check_history(seed, tmp_path)
 
 
 @pytest.mark.slow
@@ -35,11 +38,12 @@ def test_views(seed: int, tmp_path: Path) -> None:
 def test_views_of_many_histories(first: int, tmp_path: Path) -> None:
     """The same for more histories."""
     for seed in range(first, min(first + BATCH, MANY)):
-        _check(seed, tmp_path / str(seed))
+        check_history(seed, tmp_path / str(seed))
         shutil.rmtree(tmp_path / str(seed))
 
 
-def _check(seed: int, root: Path) -> None:
+def check_history(seed: int, root: Path) -> None:
+    """Write the runs of a history, and compare every view."""
     past = histories.history(seed)
     for run in past.runs:
         write_run(LocalFolder(str(root)), run.run_id, run.records)
