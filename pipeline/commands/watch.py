@@ -80,22 +80,30 @@ def main(arguments: Sequence[str]) -> int:
     settings = with_moments(settings, datetime.now().astimezone())
     if is_request_only(options):
         return write_request("watch", settings, options, partial(_build, watching))
+    run = partial(
+        watch_a_run,
+        launching=launching,
+        checks=checks,
+        notify_url=reporting.notify_url,
+        max_failed_share=reporting.max_failed_share,
+    )
     if launching.no_wait:
         refuse_local(options)
+        return run(settings, watching, options, threading.Event())
+    return _one_after_another(run, settings, watching, options)
+
+
+def _one_after_another(
+    run: Callable[..., int], settings: Settings, watching: WatchSettings, options: PipelineOptions
+) -> int:
+    """The status of the last of the runs that follow each other until one fails, or the watch is told to end."""
     shutdown = threading.Event()
     with ending_in_order(lambda _: shutdown.set(), ends_within_s(settings)) as ending:
-        run = partial(
-            watch_a_run,
-            launching=launching,
-            checks=checks,
-            notify_url=reporting.notify_url,
-            max_failed_share=reporting.max_failed_share,
-        )
         status = run(settings, watching, options, shutdown)
         while True:
             if ending.number is not None and status == exit_status_of_signal(ending.number):
                 return EXIT_COMPLETE
-            if status not in (EXIT_COMPLETE, EXIT_CHECK_FAILED) or shutdown.is_set() or launching.no_wait:
+            if status not in (EXIT_COMPLETE, EXIT_CHECK_FAILED) or shutdown.is_set():
                 return status
             settings = replace(settings, output=replace(settings.output, run_id=""))
             following = partial(run, settings, watching, options, shutdown)
