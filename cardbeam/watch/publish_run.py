@@ -12,14 +12,13 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from cardbeam.config.settings import Settings
-from cardbeam.errors import CardbeamError
+from cardbeam.periodic import RETRY_S, words
 from cardbeam.run_state.drained import is_drained
 from cardbeam.run_state.layout import run_file
 from cardbeam.run_state.receipt import Receipt, read_receipt
 from cardbeam.run_state.run_lock import TakenOver
 from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
 from cardbeam.storage.folder import Folder
-from cardbeam.storage.uris import redact
 from cardbeam.tables.publisher import Publisher
 from cardbeam.watch.publisher_lease import OfTheProcess, PublisherSuperseded, PublishingRight
 from cardbeam.watch.unprocessed import pending_requests, unprocessed
@@ -29,7 +28,6 @@ _LOG = logging.getLogger("cardbeam")
 _POLL_S = 1.0
 _HOLD_S = 4.0
 """How long a step lasts: a runner's checkpoints wait for its end."""
-_RETRY_S = 5.0
 
 
 class RunPublisher:
@@ -107,8 +105,8 @@ class RunPublisher:
         except (PublisherSuperseded, TakenOver):
             raise
         except Exception as error:  # a store's client may raise anything, and the next time may be better
-            _LOG.warning("retrying publish after error: %s", _words(error))
-            self._is_whole, self._due_s = False, self._clock() + _RETRY_S
+            _LOG.warning("retrying publish after error: %s", words(error))
+            self._is_whole, self._due_s = False, self._clock() + RETRY_S
 
     def _begin(self) -> None:
         if not self._has_begun:
@@ -142,8 +140,3 @@ class RunPublisher:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._now_s(), timezone.utc)
-
-
-def _words(error: Exception) -> str:
-    """Of an error that is not the operating system's or ours the kind alone: its words may be card text."""
-    return redact(str(error)) if isinstance(error, (OSError, CardbeamError)) else type(error).__name__

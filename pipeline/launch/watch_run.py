@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 import apache_beam as beam
@@ -22,6 +22,7 @@ from apache_beam.runners.runner import PipelineResult
 from cardbeam import telemetry
 from cardbeam.config.settings import LaunchSettings, Settings, WatchSettings
 from cardbeam.index.update import keep_index
+from cardbeam.periodic import repeated
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
 from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, NO_SESSION, WatchHeartbeat, write_watch_heartbeat
 from cardbeam.run_state.layout import RUNS, run_file
@@ -136,28 +137,23 @@ def _run_graph(settings: Settings, watching: WatchSettings, options: PipelineOpt
 @contextmanager
 def _cancelled_at_the_end(folder: Folder, run: Run, result: PipelineResult) -> Iterator[None]:
     """Cancel a job that stays open once its run has its receipt."""
-    over = threading.Event()
 
     def has_ended() -> bool:
         receipt = read_receipt(folder, run.run_id)
         return receipt is not None and receipt.has_ended
 
-    def cancel() -> None:
-        while not over.wait(_SOON_S):
-            if has_ended():
-                result.cancel()
-                return
+    def cancel() -> float | None:
+        if not has_ended():
+            return _SOON_S
+        result.cancel()
+        return None
 
-    thread = threading.Thread(target=cancel, name="cancel", daemon=True)
-    thread.start()
     try:
-        yield
+        with repeated("cancel", cancel, first_s=_SOON_S, ends_within_s=_CANCELLED_WITHIN_S):
+            yield
     except RuntimeError:  # Beam's, of a job that was cancelled
         if not has_ended():
             raise
-    finally:
-        over.set()
-        thread.join(_CANCELLED_WITHIN_S)
 
 
 def _end_orphans(folder: Folder) -> None:
@@ -181,53 +177,34 @@ def _sending_heartbeats(
     def is_ending() -> bool:
         return ending.is_set() or time.monotonic() >= until_s
 
-    def heartbeats() -> Iterator[float]:
-        for number in itertools.count():
-            is_last = is_ending()
-            write_watch_heartbeat(folder, run.run_id, WatchHeartbeat(session, int(time.time()), is_last, number))
-            for _ in range(round(HEARTBEAT_INTERVAL_S / _SOON_S)):
-                yield _SOON_S
-                if is_ending() and not is_last:
-                    break
+    written: WatchHeartbeat | None = None
+    numbers = itertools.count()
+    due_s = time.monotonic()
 
-    with _repeating("beat", heartbeats):
+    def heartbeat() -> float:
+        nonlocal written, due_s
+        is_last = is_ending()
+        if time.monotonic() >= due_s or written is None or is_last != written.is_ending:
+            written = WatchHeartbeat(session, int(time.time()), is_last, next(numbers))
+            write_watch_heartbeat(folder, run.run_id, written)
+            due_s = time.monotonic() + HEARTBEAT_INTERVAL_S
+        return _SOON_S
+
+    with repeated("heartbeat", heartbeat):
         yield
 
 
 @contextmanager
 def _logging_progress(folder: Folder, run: Run) -> Iterator[None]:
-    def log() -> Iterator[float]:
-        for number in itertools.count(1):
-            if telemetry.is_on():
-                watch, receipt = read_watch_status(folder, run.run_id), read_receipt(folder, run.run_id)
-                observe_watch(run, watch, receipt, time.time())
-            yield _MEASURE_EVERY_S
-            if number % _LOG_EACH == 0:
-                log_watch(folder, run.run_id, time.time())
+    numbers = itertools.count()
 
-    with _repeating("progress", log):
+    def log() -> float:
+        if telemetry.is_on():
+            watch, receipt = read_watch_status(folder, run.run_id), read_receipt(folder, run.run_id)
+            observe_watch(run, watch, receipt, time.time())
+        if (number := next(numbers)) and number % _LOG_EACH == 0:
+            log_watch(folder, run.run_id, time.time())
+        return _MEASURE_EVERY_S
+
+    with repeated("progress", log):
         yield
-
-
-@contextmanager
-def _repeating(name: str, steps: Callable[[], Iterator[float]]) -> Iterator[None]:
-    """Run steps beside the block, each followed by a wait; one that fails is begun again."""
-    over = threading.Event()
-
-    def run() -> None:
-        wait_s = 0.0
-        going = steps()
-        while not over.wait(wait_s):
-            try:
-                wait_s = next(going)
-            except Exception as error:  # a store's client may raise anything, and the next time may be better
-                _LOG.warning("retrying %s after error: %s", name, cause(error))
-                going, wait_s = steps(), HEARTBEAT_INTERVAL_S
-
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

@@ -12,7 +12,6 @@ import fcntl
 import itertools
 import os
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from typing import BinaryIO, cast
 
 import orjson
 
+from cardbeam.periodic import repeated
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
 from cardbeam.run_state.run_lock import CONFIRMED_FOR_S, LOCK_FILE, boottime_s, end_process, read_lock
 from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
@@ -155,24 +155,18 @@ def _acquired(file: BinaryIO, sleep: Callable[[float], None] = time.sleep) -> bo
 @contextmanager
 def _object_lock(lock: _Lock, when_orphaned: Callable[[Folder], None], when_lost: Callable[[], None]) -> Iterator[None]:
     _take(lock, when_orphaned)
-    over = threading.Event()
+    numbers = itertools.count(1)
 
-    def heartbeat() -> None:
-        for number in itertools.count(1):
-            if over.wait(HEARTBEAT_INTERVAL_S):
-                return
-            with suppress(OSError, ValueError):  # the next beat tries again; three silent ones let another take over
-                if not lock.renew(number):
-                    when_lost()
-                    return
+    def heartbeat() -> float | None:
+        if lock.renew(next(numbers)):
+            return HEARTBEAT_INTERVAL_S
+        when_lost()
+        return None
 
-    thread = threading.Thread(target=heartbeat, name="claim", daemon=True)
-    thread.start()
     try:
-        yield
+        with repeated("heartbeat", heartbeat, first_s=HEARTBEAT_INTERVAL_S):  # three silent ones let another take over
+            yield
     finally:
-        over.set()
-        thread.join()
         with suppress(OSError, ValueError):  # it stays: the next run waits until it shows no beat
             if lock.is_held():
                 lock.folder.delete([LOCK_FILE])

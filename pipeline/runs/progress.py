@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from functools import partial
 from tqdm import tqdm
 
 from cardbeam import telemetry
+from cardbeam.periodic import repeated
 from cardbeam.storage.folder import Folder
 from pipeline.cli.logs import in_run
 from pipeline.cli.plain_text import unfiltered
@@ -29,29 +29,26 @@ _LINE_EVERY_S = 30.0
 def show_progress(folder: Folder, run: Run, observe: Callable[[Status], None] = lambda status: None) -> Iterator[None]:
     """Show how the run stands until the block ends, and hand it to `observe`; nothing before the first interval."""
     is_terminal = sys.stderr.isatty()
-    stop = threading.Event()
+    counter = RecordCounter(folder, run.run_id)
     bar = tqdm(unit="image", file=unfiltered(sys.stderr), disable=not is_terminal, leave=False)
     show = _bar(bar) if is_terminal else partial(_log_status, run)
     every_s = _BAR_EVERY_S if is_terminal else _LINE_EVERY_S
 
-    def both(status: Status) -> None:
+    def step() -> float:
+        status = counter.poll(time.time())
         show(status)
         observe(status)
         observe_status(run, status, time.time())
+        return every_s
 
-    thread = threading.Thread(
-        target=_repeat, args=(RecordCounter(folder, run.run_id), both, stop, every_s), daemon=True
-    )
     in_run(run.run_id)
     _LOG.info("run %s: started", run.run_id, extra={"event": "started"})
-    thread.start()
     if telemetry.is_on():  # at once: most runs end before the first interval
         observe_status(run, RecordCounter(folder, run.run_id).poll(time.time()), time.time())
     try:
-        yield
+        with repeated("progress", step, first_s=every_s):
+            yield
     finally:
-        stop.set()
-        thread.join()
         bar.close()
 
 
@@ -66,14 +63,6 @@ def _log_status(run: Run, status: Status) -> None:
     }
     extra = {"event": "progress", "facts": facts}
     _LOG.info("run %s  %s", run.run_id, line(run, status), extra=extra)
-
-
-def _repeat(counter: RecordCounter, show: Callable[[Status], None], stop: threading.Event, every_s: float) -> None:
-    while not stop.wait(every_s):
-        try:
-            show(counter.poll(time.time()))
-        except OSError as error:  # a look that fails must not end the run
-            _LOG.debug("no status: %s", error)
 
 
 def _bar(bar: tqdm) -> Callable[[Status], None]:  # type: ignore[type-arg]  # generic only in its stubs
