@@ -29,7 +29,7 @@ from cardbeam.model.part import Part
 from cardbeam.model.record import RecordStatus
 from cardbeam.model.result import RequestOutcome
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES, LEDGER, TABLES, of_run
-from cardbeam.run_state.receipt import Receipt, read_receipt, write_receipt
+from cardbeam.run_state.receipt import Receipt, describe_file, read_receipt, write_receipt
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import opened_parquet
 from cardbeam.tables.part_plan import plan_parts
@@ -213,7 +213,7 @@ def write_edited(folder: Folder, run_id: str, path: str, name: str, edit: _Edit)
             if len(edited := edit(rows, start)):
                 file.write(edited)
             start += len(rows)
-    return {"path": file.written.path, "rows": file.written.rows, "bytes": file.written.size_bytes}
+    return describe_file(file.written)
 
 
 def _replace_receipt(folder: Folder, receipt: Receipt, written: dict[str, _File], counting: _Counting) -> None:

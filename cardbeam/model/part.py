@@ -80,3 +80,5 @@ class WrittenFile:
     path: str
     rows: int
     size_bytes: int
+    schema: str = ""
+    """Fingerprint of its columns: equal only where names and types are."""

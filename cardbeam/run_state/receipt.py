@@ -20,7 +20,7 @@ from cardbeam.run_state.layout import DOCUMENT_TABLES, TABLES, of_run, run_file
 from cardbeam.run_state.stop_signal import StopReason
 from cardbeam.storage.damaged_file import DamagedFile, OnDamage, lost_records, refuse
 from cardbeam.storage.folder import Folder
-from cardbeam.storage.state_file import decode_state, encode_state, is_of
+from cardbeam.storage.state_file import decode_state, encode_state
 from cardbeam.storage.uris import redact
 
 RECEIPT_FILE = "receipt.json"
@@ -32,6 +32,7 @@ _REQUESTS = (FOUND, *(outcome.value for outcome in RequestOutcome), "called")
 _CALLS = ("sent", "retried", "answered")
 _RATE = ("allowed_per_s", "achieved_per_s", "busy_s", "throttled_s")
 _FILE = {"path": str, "rows": int, "bytes": int}
+"""Fields of each file; older versions wrote no `schema`."""
 _LONGEST_PAUSE_S = 60
 """A longer silence between two answers is not time in which the run was busy."""
 
@@ -135,8 +136,12 @@ def _documents(files: Iterable[WrittenFile]) -> dict[str, int]:
 
 
 def _files(files: Iterable[WrittenFile]) -> list[dict[str, Any]]:
-    ordered = sorted(files, key=lambda file: file.path)
-    return [{"path": file.path, "rows": file.rows, "bytes": file.size_bytes} for file in ordered]
+    return [describe_file(file) for file in sorted(files, key=lambda file: file.path)]
+
+
+def describe_file(file: WrittenFile) -> dict[str, Any]:
+    """What a receipt says of a file."""
+    return {"path": file.path, "rows": file.rows, "bytes": file.size_bytes, "schema": file.schema}
 
 
 def _held(parts: Iterable[PartCounts]) -> dict[str, int]:
@@ -274,7 +279,7 @@ def _faults(receipt: Receipt, run_id: str) -> Iterator[str]:
             yield f"has no {name}.{missing[0]}"
     folders = tuple(f"{of_run(table, run_id)}/" for table in TABLES)
     for file in receipt.files:
-        if not is_of(file, dict[str, Any]) or not all(is_of(file.get(name), kind) for name, kind in _FILE.items()):
+        if not _is_file(file):
             yield "has a field 'files' of another type"
         elif not file["path"].startswith(folders) or ".." in file["path"].split("/"):
             yield "names a file that is none of its run's tables"
@@ -283,3 +288,8 @@ def _faults(receipt: Receipt, run_id: str) -> Iterator[str]:
             parse_moment(moment)
         except ValueError:
             yield "has a time that is none"
+
+
+def _is_file(file: dict[str, Any]) -> bool:
+    """There are many files in all receipts of an output, so no general check of types is used."""
+    return all(type(file.get(name)) is kind for name, kind in _FILE.items()) and type(file.get("schema", "")) is str

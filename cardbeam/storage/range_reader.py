@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from cardbeam.storage.object_store import Object
@@ -17,20 +18,21 @@ def read_end(place: Object, size_bytes: int) -> bytes:
     return place.read_range(max(0, size_bytes - _TAIL_BYTES), size_bytes)
 
 
-def open_object(place: Object, size_bytes: int | None = None, end: bytes = b"") -> BinaryIO:
-    """The object for reading from anywhere in it; who knows its size, or has read its end, saves requests.
+def open_object(place: Object, size_bytes: int | None = None, end: Callable[[], bytes] | None = None) -> BinaryIO:
+    """The object for reading from anywhere in it; who knows its size, or has its end at hand, saves requests.
 
     Raises:
         OSError: it is not there, or the store cannot be used.
     """
-    size_bytes = place.head().size_bytes if size_bytes is None else size_bytes
-    return cast(BinaryIO, io.BufferedReader(_Ranges(place, size_bytes, end), _READ_AHEAD_BYTES))
+    size = place.head().size_bytes if size_bytes is None else size_bytes
+    ranges = _Ranges(place, size, end or (lambda: read_end(place, size)))
+    return cast(BinaryIO, io.BufferedReader(ranges, _READ_AHEAD_BYTES))
 
 
 class _Ranges(io.RawIOBase):
-    def __init__(self, place: Object, size_bytes: int, end: bytes) -> None:
-        self._place, self._size_bytes, self._end = place, size_bytes, end
-        self._at = 0
+    def __init__(self, place: Object, size_bytes: int, read: Callable[[], bytes]) -> None:
+        self._place, self._size_bytes, self._read_end = place, size_bytes, read
+        self._end, self._at = b"", 0
 
     def readable(self) -> bool:
         return True
@@ -57,7 +59,7 @@ class _Ranges(io.RawIOBase):
 
     def _content(self, start: int, end: int) -> bytes:
         if not self._end and end == self._size_bytes and end - start < _TAIL_BYTES:
-            self._end = read_end(self._place, self._size_bytes)
+            self._end = self._read_end()
         end_from = self._size_bytes - len(self._end)
         if start >= end_from:
             return self._end[start - end_from : end - end_from]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -47,6 +48,23 @@ def read_ledger(folder: Files, path: str, columns: Sequence[str]) -> pa.Table:
     """Some columns of a file of the ledger, in this order. Raises as `opened_ledger`."""
     with opened_ledger(folder, path, columns) as file:
         return file.read(list(columns)).select(columns)
+
+
+def schema_fingerprint(schema: pa.Schema) -> str:
+    """Another for other columns, by name, type and order. One footer tells the columns of all files that share it."""
+    columns = "\n".join(f"{field.name} {_kind(field.type)}" for field in schema)
+    return hashlib.sha256(columns.encode()).hexdigest()[:16]
+
+
+def _kind(of: pa.DataType) -> str:
+    """A type in words. Parquet has its own names for what lists and maps consist of: these tell nothing."""
+    if pa.types.is_map(of):
+        return f"map<{_kind(of.key_type)}, {_kind(of.item_type)}>"
+    if pa.types.is_list(of):
+        return f"list<{_kind(of.value_type)}>"
+    if pa.types.is_struct(of):
+        return f"struct<{', '.join(f'{field.name} {_kind(field.type)}' for field in of)}>"
+    return str(of)
 
 
 @contextmanager

@@ -97,13 +97,18 @@ def _fields_of(kind: Any) -> tuple[tuple[str, Any, bool], ...]:
     )
 
 
+@cache
+def _origin_and_args(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(hint), get_args(hint)
+
+
 def is_of(value: Any, hint: Any) -> bool:
     """Whether a value as JSON gives it is of a type: a list may stand for a tuple, an integer for a float."""
-    origin, inner = get_origin(hint), get_args(hint)
+    origin, inner = _origin_and_args(hint)
     if origin in (Union, UnionType):
         return any(is_of(value, one) for one in inner)
     if origin is dict:
-        return type(value) is dict and all(is_of(one, inner[1]) for one in value.values())
+        return type(value) is dict and (inner[1] is Any or all(is_of(one, inner[1]) for one in value.values()))
     if origin is list or (origin is tuple and inner[-1] is ...):
         return type(value) is list and all(is_of(one, inner[0]) for one in value)
     if origin is tuple:

@@ -38,7 +38,7 @@ from cardbeam.run_state.receipt import (
 from cardbeam.run_state.replaced_files import delete_due, named_files, note_replaced, replaced_files
 from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
 from cardbeam.storage.folder import TEMPORARY_SUFFIX, Folder
-from cardbeam.storage.read_parquet import opened_ledger
+from cardbeam.storage.read_parquet import opened_ledger, schema_fingerprint
 from cardbeam.tables.table_file import TableRows, open_parquet
 from schemas.document_tables import schema_of
 from schemas.run_tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
@@ -106,9 +106,9 @@ def _ledger_files(folder: Folder, run_id: str, known: set[str]) -> Iterator[Writ
     for file in folder.list(of_run(LEDGER, run_id)):
         if file.path.endswith(".parquet") and file.path not in known:
             with opened_ledger(folder, file.path) as opened:
-                rows = opened.metadata.num_rows
+                rows, schema = opened.metadata.num_rows, schema_fingerprint(opened.schema_arrow)
             if rows:  # an earlier session's empty file has had its day
-                yield WrittenFile(run_id, LEDGER, file.path, rows, file.size_bytes)
+                yield WrittenFile(run_id, LEDGER, file.path, rows, file.size_bytes, schema)
 
 
 def strays(folder: Folder, run_id: str, known: Collection[str]) -> list[str]:

@@ -26,7 +26,7 @@ from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run, parquet_file
 from cardbeam.run_state.receipt import WATCHING, Receipt, make_receipt, read_receipt, write_receipt
 from cardbeam.run_state.replaced_files import named_files, note_replaced, sweep_replaced
 from cardbeam.storage.folder import Folder
-from cardbeam.storage.read_parquet import opened_parquet, read_ledger
+from cardbeam.storage.read_parquet import opened_parquet, read_ledger, schema_fingerprint
 from cardbeam.tables.compaction import merge
 from cardbeam.tables.finalize import finalize_run
 from cardbeam.tables.part_plan import PART_BYTES, PART_RECORDS, plan_file, plan_new_parts, plan_parts
@@ -291,8 +291,8 @@ def _described(folder: Folder, run_id: str, path: str) -> WrittenFile:
     with folder.open(path) as opened:
         size_bytes = opened.seek(0, 2)
     with opened_parquet(folder, path) as file:
-        rows = file.metadata.num_rows
-    return WrittenFile(run_id, LEDGER, path, rows, size_bytes)
+        rows, schema = file.metadata.num_rows, schema_fingerprint(file.schema_arrow)
+    return WrittenFile(run_id, LEDGER, path, rows, size_bytes, schema)
 
 
 def _duplicates(folder: Folder, path: str) -> int:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from cardbeam.model.part import WrittenFile
 from cardbeam.run_state.layout import parquet_file, staging_file
 from cardbeam.storage.folder import Files, Folder
+from cardbeam.storage.read_parquet import schema_fingerprint
 from cardbeam.tables.parquet_options import ROW_GROUP_ROWS, writer_options
 
 _Open = Callable[[BinaryIO], Any]
@@ -65,7 +66,7 @@ def open_staging(folder: Files, first: TableRows) -> AbstractContextManager[Tabl
 
 
 def _started(first: TableRows, path: str) -> WrittenFile:
-    return WrittenFile(first.run_id, first.table, path, 0, 0)
+    return WrittenFile(first.run_id, first.table, path, 0, 0, schema_fingerprint(first.rows.schema))
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -24,11 +25,13 @@ from schemas.outcomes import OUTCOMES, Outcome, outcome_of_code, remedy
 if TYPE_CHECKING:
     import duckdb
 
+_Row = dict[str, Any]
 UNITS_FILE = Path(__file__).parent / "data" / "administrative_units.parquet"
 BEFORE, SINCE = "before 2025-07-01", "since 2025-07-01"
 _UNITS_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("level", "era", "code", "name", "short_name", "province_code", "district_code")]
 )
+_TYPES = {str: "VARCHAR", int: "BIGINT", bool: "BOOLEAN"}
 _ONE_ERA = "code, name, short_name"
 _SELECT_UNITS = f"FROM read_parquet('{UNITS_FILE}') WHERE level ="  # a path of ours, without quotes
 
@@ -42,8 +45,8 @@ _UNITS = (
 )  # fmt: skip
 
 
-def tables() -> dict[str, tuple[str, pa.Table]]:
-    """Name -> what a table holds, and its rows."""
+def tables() -> dict[str, tuple[str, list[_Row]]]:
+    """Name -> what a table holds, and its rows, which are at least one."""
     fields = [
         {"type": name, "field": field.name, "kind": field.kind.value, "documentation": field.doc}
         for name, of_type in DOCUMENTS.items()
@@ -57,13 +60,13 @@ def tables() -> dict[str, tuple[str, pa.Table]]:
     return {
         "document_types": (
             "Document types, and how many fields each has",
-            pa.Table.from_pylist([{"type": name, "fields": len(of_type)} for name, of_type in DOCUMENTS.items()]),
+            [{"type": name, "fields": len(of_type)} for name, of_type in DOCUMENTS.items()],
         ),
-        "fields": ("Every field of every document type, with its documentation", pa.Table.from_pylist(fields)),
-        "codes": ("Codes of dead letters, and what to do about each", pa.Table.from_pylist(codes)),
+        "fields": ("Every field of every document type, with its documentation", fields),
+        "codes": ("Codes of dead letters, and what to do about each", codes),
         "warning_codes": (
             "Warnings of the endpoint about a document: invalid_code",
-            pa.Table.from_pylist([{"code": code, "message": text} for code, text in WARNING_CODES.items()]),
+            [{"code": code, "message": text} for code, text in WARNING_CODES.items()],
         ),
     }
 
@@ -77,9 +80,11 @@ def _statuses() -> Iterator[tuple[str, Outcome]]:
 def add_dimensions(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables: queries reach no file beside those of the output."""
     for name, (comment, rows) in tables().items():
-        connection.register("_rows", rows)
-        connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM _rows')
-        connection.unregister("_rows")
+        given = ", ".join(f'"{column}": "{_TYPES[type(value)]}"' for column, value in rows[0].items())
+        connection.execute(
+            f"CREATE TABLE \"{name}\" AS SELECT unnest(from_json(?, '[{{{given}}}]'), recursive := true)",
+            [orjson.dumps(rows).decode()],
+        )
         connection.execute(f"COMMENT ON TABLE \"{name}\" IS '{comment}'")
     for view in _UNITS:
         connection.execute(f'CREATE TABLE "{view.name}" AS {view.query}')

@@ -6,10 +6,12 @@ not used: it is downloaded when it is first asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, BinaryIO
 
 from fsspec import AbstractFileSystem
@@ -31,16 +33,7 @@ class FolderFiles(AbstractFileSystem):
     def __init__(self, folder: Folder, sizes_bytes: Mapping[str, int]) -> None:
         super().__init__()
         self._folder, self._sizes_bytes = folder, sizes_bytes
-        self._ends: dict[str, bytes] = {}
-
-    @contextmanager
-    def read_ends(self) -> Iterator[None]:
-        """Within it the ends of all files are there: DuckDB asks for a few at a time, too slow for a year of runs."""
-        with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
-            ends = pool.map(lambda file: read_end(self._at(file[0]), file[1]), self._sizes_bytes.items())
-            self._ends = dict(zip(self._sizes_bytes, ends, strict=True))
-        yield
-        self._ends = {}
+        self._ends = _Ends(self._at, sizes_bytes)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Name, size and type of a file; nobody is asked, for receipt or listing told it."""
@@ -57,10 +50,44 @@ class FolderFiles(AbstractFileSystem):
     def open(self, path: str, mode: str = "rb", **_: Any) -> BinaryIO:
         """The file, for reading from anywhere in it."""
         name = self._relative(path)
-        return open_object(self._at(name), self._sizes_bytes[name], self._ends.get(name, b""))
+        return open_object(self._at(name), self._sizes_bytes[name], partial(self._ends.read, name))
 
     def _at(self, name: str) -> Object:
         return object_at(f"{self._folder.root}/{name}")
 
     def _relative(self, path: str) -> str:
         return path.removeprefix(f"{SCHEME}:").lstrip("/")
+
+
+class _Ends:
+    """The ends of files, which hold what a Parquet reader needs first. DuckDB asks for a few at a time, too slow for
+    years of runs: whoever asks for one after the other gets the next ones read meanwhile, more and more at once."""
+
+    def __init__(self, at: Callable[[str], Object], sizes_bytes: Mapping[str, int]) -> None:
+        self._at, self._sizes_bytes = at, sizes_bytes
+        self._names = list(sizes_bytes)
+        self._places = {name: place for place, name in enumerate(self._names)}
+        self._lock = threading.Lock()
+        self._held: OrderedDict[str, bytes] = OrderedDict()
+        self._next, self._at_once = -1, 1
+
+    def read(self, name: str) -> bytes:
+        """The end of a file."""
+        with self._lock:
+            if (end := self._held.pop(name, None)) is not None:
+                return end
+            place = self._places[name]
+            self._at_once = min(_READ_AT_ONCE, 2 * self._at_once) if place == self._next else 1
+            names = self._names[place : place + self._at_once]
+            self._next = place + len(names)
+            with ThreadPoolExecutor(len(names)) as pool:
+                asked, *ahead = (pool.submit(self._read_end, one) for one in names)
+            for one, read in zip(names[1:], ahead, strict=True):
+                if read.exception() is None:  # whoever asks for one that failed is told then
+                    self._held[one] = read.result()
+            while len(self._held) > _READ_AT_ONCE:
+                self._held.popitem(last=False)
+            return asked.result()
+
+    def _read_end(self, name: str) -> bytes:
+        return read_end(self._at(name), self._sizes_bytes[name])

@@ -64,15 +64,15 @@ def column_lines(dialect: Dialect, fields: Sequence[pa.Field], comment: str) -> 
     return ",\n".join(lines)
 
 
-def read_files(files: str, *more: str) -> str:
+def read_files(files: str, *more: str, columns: str = "union_by_name = true") -> str:
     """DuckDB's query for the rows of Parquet files, the run by their path; `filename` if it is asked for.
 
     By its last folder, not as a Hive partition: every folder above would be one, and hide a column of its name.
     """
-    columns = ", ".join(["* EXCLUDE (filename)", *more])
+    shown = ", ".join(["* EXCLUDE (filename)", *more])
     return (
-        f"SELECT {columns}, regexp_extract(filename, '/run_id=([^/]+)/[^/]+$', 1) AS run_id\n"
-        f"FROM read_parquet({files}, filename = true, hive_partitioning = false, union_by_name = true)"
+        f"SELECT {shown}, regexp_extract(filename, '/run_id=([^/]+)/[^/]+$', 1) AS run_id\n"
+        f"FROM read_parquet({files}, filename = true, hive_partitioning = false, {columns})"
     )
 
 

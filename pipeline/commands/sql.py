@@ -18,7 +18,7 @@ from cardbeam.storage.folder import open_folder
 from cardbeam.storage.uris import local_path
 from pipeline.catalog.masked_views import read_key
 from pipeline.catalog.unfinished_tables import runs_in_journal
-from pipeline.catalog.views import connect
+from pipeline.catalog.views import connect, leave_out_damaged
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.layered_options import layer
 from pipeline.cli.options import add_config, known_options
@@ -28,7 +28,8 @@ from pipeline.cli.private_folder import private_folder
 from pipeline.cli.program import program
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+    import duckdb
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation, Statement
 
 _SHOWN_ROWS = 10_000
 _PROMPT, _MORE = "sql> ", "...> "
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     with private_folder() as scratch:
         key = read_key() if asked.masked else None
         connection = connect(asked.output, unfinished=asked.unfinished, masked_by=key, scratch=scratch)
-        session = _Session(connection, scratch, asked.format)
+        session = _Session(connection, asked.output, scratch, asked.format)
         if asked.query is None and sys.stdin.isatty():
             _prompt(session)
         else:
@@ -62,6 +63,7 @@ class _Session:
     """A connection that writes into its scratch folder alone, and the format that results are printed in."""
 
     connection: DuckDBPyConnection
+    output: str
     scratch: str
     format: str
 
@@ -103,15 +105,41 @@ def _run(session: _Session, script: str) -> None:
     )
     try:
         for statement in session.connection.extract_statements(script):
-            if statement.type == duckdb.StatementType.COPY:
-                _copy(session, statement.query)
-            elif (relation := session.connection.sql(statement.query)) is not None:
-                _write(session, relation)
+            failed = _failure_of_file(session, statement)
+            if failed is not None:
+                if not leave_out_damaged(session.connection, session.output):
+                    raise failed
+                _run_one(session, statement)
     except shown as error:
         raise UsageError(str(error)) from None
     except duckdb.Error as error:
         message = str(error).split(":")[0]
         raise UsageError(f"{message} in a value, which is not shown for it may be of a card; try TRY_CAST") from None
+
+
+def _failure_of_file(session: _Session, statement: Statement) -> duckdb.Error | None:
+    """Run a statement; the error of one that may be a file's, which is damaged and as long as it was.
+
+    Without its traceback, which holds the result that DuckDB has open.
+    """
+    import duckdb  # noqa: PLC0415  # an extra
+
+    try:
+        _run_one(session, statement)
+    except duckdb.Error as error:
+        if type(error) not in (duckdb.Error, duckdb.InvalidInputException, duckdb.IOException):
+            raise
+        return error.with_traceback(None)
+    return None
+
+
+def _run_one(session: _Session, statement: Statement) -> None:
+    import duckdb  # noqa: PLC0415  # an extra
+
+    if statement.type == duckdb.StatementType.COPY:
+        _copy(session, statement.query)
+    elif (relation := session.connection.sql(statement.query)) is not None:
+        _write(session, relation)
 
 
 def _copy(session: _Session, statement: str) -> None:

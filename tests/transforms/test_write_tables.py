@@ -15,6 +15,7 @@ from cardbeam.config.settings import OutputSettings
 from cardbeam.model.part import WrittenFile
 from cardbeam.run_state.layout import LEDGER
 from cardbeam.storage.folder import LocalFolder
+from cardbeam.storage.read_parquet import schema_fingerprint
 from cardbeam.tables.parse import parse_responses
 from cardbeam.tables.parsed_rows import ParsedRows
 from cardbeam.tables.read_part import ledger_table
@@ -42,7 +43,7 @@ def test_a_file_stands_in_its_table_s_and_run_s_folder(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
     written = write_parquet(folder, rows())
     (file,) = folder.list("")
-    assert written == WrittenFile("run-1", TABLE, PATH, 3, file.size_bytes)
+    assert written == WrittenFile("run-1", TABLE, PATH, 3, file.size_bytes, schema_fingerprint(schema_of("passport")))
     assert file.path == PATH
 
 

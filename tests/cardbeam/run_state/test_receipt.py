@@ -29,7 +29,7 @@ PARTS = [
     PartCounts("r1", (), 2, 1, 0, 3, 1, (("error_1", 1),), ((101, 1), (301, 2)), 101.0, 301.5),
 ]
 FILES = [
-    WrittenFile("r1", "ledger", "ledger/run_id=r1/b.parquet", 10, 100),
+    WrittenFile("r1", "ledger", "ledger/run_id=r1/b.parquet", 10, 100, "of ledger"),
     WrittenFile("r1", "documents/type=passport", "documents/type=passport/run_id=r1/b.parquet", 4, 40),
     WrittenFile("r1", "documents/type=passport", "documents/type=passport/run_id=r1/a.parquet", 2, 20),
     WrittenFile("r1", "documents/type=driving_license", "documents/type=driving_license/run_id=r1/empty.parquet", 0, 9),
@@ -63,10 +63,10 @@ def test_a_receipt_adds_up() -> None:
         documents={"passport": 6},
         dead_letters={"error_1": 2, "no_document": 1},
         files=[
-            {"path": "documents/type=driving_license/run_id=r1/empty.parquet", "rows": 0, "bytes": 9},
-            {"path": "documents/type=passport/run_id=r1/a.parquet", "rows": 2, "bytes": 20},
-            {"path": "documents/type=passport/run_id=r1/b.parquet", "rows": 4, "bytes": 40},
-            {"path": "ledger/run_id=r1/b.parquet", "rows": 10, "bytes": 100},
+            {"path": "documents/type=driving_license/run_id=r1/empty.parquet", "rows": 0, "bytes": 9, "schema": ""},
+            {"path": "documents/type=passport/run_id=r1/a.parquet", "rows": 2, "bytes": 20, "schema": ""},
+            {"path": "documents/type=passport/run_id=r1/b.parquet", "rows": 4, "bytes": 40, "schema": ""},
+            {"path": "ledger/run_id=r1/b.parquet", "rows": 10, "bytes": 100, "schema": "of ledger"},
         ],
         rate={"allowed_per_s": 20, "achieved_per_s": round(12 / 2.0, 3), "busy_s": 2.0, "throttled_s": 0.0},
         cost=0.105,

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import LocalFolder
-from cardbeam.storage.read_parquet import opened_ledger, read_ledger
+from cardbeam.storage.read_parquet import opened_ledger, read_ledger, schema_fingerprint
 from cardbeam.tables.read_part import ledger_table
 from cardbeam.tables.table_file import TableRows, write_parquet
+from pipeline.catalog.table_ddl import TABLES, Table
 from schemas.run_tables import LEDGER_SCHEMA
 from tests.records import answered, failed_record
 
@@ -117,3 +118,14 @@ class _FailingFile(BytesIO):
         if self.tell() < 100:
             raise self._error
         return super().read(size)
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_fingerprint(table: Table, tmp_path: Path) -> None:
+    """A file has the fingerprint of the schema that it was written with; other columns have another."""
+    written = write_parquet(LocalFolder(str(tmp_path)), TableRows(table.folder, "r1", "a", table.schema.empty_table()))
+    schema = pq.read_schema(tmp_path / written.path)
+    others = (schema.remove(0), schema.append(pa.field("new", pa.string())), pa.schema(list(schema)[::-1]))
+    others = (*others, schema.set(0, pa.field(schema.names[0], pa.int64())))
+    assert written.schema == schema_fingerprint(schema) == schema_fingerprint(table.schema)
+    assert schema_fingerprint(schema) not in {schema_fingerprint(other) for other in others}

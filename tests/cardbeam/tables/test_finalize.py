@@ -14,6 +14,7 @@ from cardbeam.model.part import PartCounts, WrittenFile
 from cardbeam.run_state.receipt import INTERRUPTED, Receipt, read_receipt, write_receipt
 from cardbeam.run_state.run_lock import LOCK_FILE, TakenOver
 from cardbeam.storage.folder import LocalFolder
+from cardbeam.storage.read_parquet import schema_fingerprint
 from cardbeam.tables.finalize import finalize_run
 from cardbeam.tables.part_plan import plan_parts
 from cardbeam.tables.table_file import TableRows, write_parquet
@@ -80,6 +81,7 @@ def test_the_receipt_names_the_files_that_are_there(folder: LocalFolder) -> None
             "path": file.path,
             "rows": pq.ParquetFile(Path(folder.root, file.path)).metadata.num_rows,
             "bytes": file.size_bytes,
+            "schema": schema_fingerprint(pq.read_schema(Path(folder.root, file.path))),
         }
         for file in folder.list("")
         if file.path.endswith(".parquet")

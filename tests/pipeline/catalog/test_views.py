@@ -9,7 +9,7 @@ import duckdb
 
 from cardbeam.storage.folder import LocalFolder
 from pipeline.catalog.table_ddl import statements
-from pipeline.catalog.views import _set_aside, connect
+from pipeline.catalog.views import connect
 from tests.pipeline.nights import FIRST, SECOND, failure, ledger_record, write_run
 from tests.pipeline.nights import HALF as THIRD
 
@@ -141,24 +141,3 @@ def test_places(tmp_path: Path) -> None:
         ("f.jpg", "north", "succeeded", None, sides, FIRST),
         ("g.jpg", "north", "succeeded", None, sides, FIRST),
     ]
-
-
-def test_views_over_views_open_no_file(tmp_path: Path) -> None:
-    """What is made over a table that is set aside needs none of its files, has its columns, and reads its rows."""
-    connection = duckdb.connect()
-    file, kept = tmp_path / "a.parquet", tmp_path / "kept.parquet"
-    values = "SELECT 1 AS \"a \"\"b\", now() AS at, {'x': [1.5::FLOAT]} AS s, MAP {'k': 2::HUGEINT} AS m, 1.5 AS d"
-    connection.sql(f"COPY ({values}) TO '{file}' (FORMAT parquet)")
-    connection.execute(f"CREATE VIEW one AS FROM '{file}'")
-    connection.execute("COMMENT ON VIEW one IS 'rows'; COMMENT ON COLUMN one.d IS 'a number'")
-    told = "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = 'one' ORDER BY ALL"
-    before = connection.sql(told).fetchall()
-    file.rename(kept)
-    with _set_aside(connection, ["one"]):
-        connection.execute("CREATE VIEW two AS FROM one")
-    kept.rename(file)
-    assert connection.sql("FROM two").fetchall() == connection.sql(f"FROM '{file}'").fetchall()
-    assert connection.sql(told).fetchall() == before
-    views = "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal ORDER BY 1"
-    assert connection.sql(views).fetchall() == [("one", "rows"), ("two", None)]
-    assert connection.sql("SHOW TABLES").fetchall() == [("one",), ("two",)]

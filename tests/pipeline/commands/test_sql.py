@@ -17,7 +17,7 @@ from cardbeam.journal.local_writer import LocalJournal
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import LocalFolder, StoredFile
 from pipeline.__main__ import main
-from pipeline.catalog import views
+from pipeline.catalog.table_files import read_table_files
 from pipeline.catalog.views import connect
 from pipeline.cli.exit_codes import UsageError
 from pipeline.commands import sql
@@ -100,7 +100,7 @@ def test_a_run_that_is_resumed_meanwhile(tmp_path: Path) -> None:
             self.delete([file.path for file in found if file.path.endswith(f"{SECOND}/receipt.json")])
             return iter(found)
 
-    receipts = views._receipts(Resuming(write_nights(tmp_path).root))
+    receipts, _ = read_table_files(Resuming(write_nights(tmp_path).root))
     assert [json.loads(receipt)["run_id"] for receipt in receipts] == [FIRST]
 
 
