@@ -20,7 +20,7 @@ from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import Folder, StoredFile
 
 _LOG = logging.getLogger("cardbeam")
-_FORMAT = 1
+_FORMAT = 2
 MANIFEST = f"{INDEX}/manifest.json"
 BY_SOURCE, BY_CONTENT = f"{INDEX}/by_source", f"{INDEX}/by_content"
 

@@ -242,7 +242,7 @@ class ProcessedIndex:
             self._add_failures(run_id, failed)
             keys = keys.filter(pc.invert(keys["retriable"]))
         is_copy = pc.equal(keys["outcome"], RecordStatus.DUPLICATE.value)
-        final = keys if self.stored is not None else keys.filter(pc.invert(is_copy))
+        final = keys if self.stored and not self.stored.since_us else keys.filter(pc.invert(is_copy))
         statuses = _statuses(final, is_here=run_id == self._run_id)
         return _Numbers(
             to_ids(final["item_id"]),

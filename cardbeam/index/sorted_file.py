@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cardbeam.index.stored_rows import KEY
+from cardbeam.index.stored_rows import COMPLETED_AT, KEY
+from cardbeam.model.record import RecordStatus
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import Files, Folder
 from cardbeam.storage.read_parquet import damage_named, opened_parquet
@@ -34,7 +35,7 @@ def write_sorted(files: Files, path: str, schema: pa.Schema, pieces: Iterable[pa
             write_page_checksum=True,
             use_dictionary=[name for name in schema.names if name in _REPEATING],
             write_statistics=[KEY],
-            column_encoding={KEY: "DELTA_BYTE_ARRAY"},
+            column_encoding={KEY: "DELTA_BYTE_ARRAY", COMPLETED_AT: "DELTA_BINARY_PACKED"},
         ) as writer,
     ):
         for piece in _of_rows(pieces, ROW_GROUP_ROWS):
@@ -98,8 +99,12 @@ class SortedFile:
     Every read raises DamagedFile where the file is no whole one, and FileNotFoundError where it is gone.
     """
 
-    def __init__(self, folder: Folder, path: str, cache: RowGroups) -> None:
-        self._folder, self.path, self._cache = folder, path, cache
+    def __init__(self, folder: Folder, path: str, cache: RowGroups, since_us: int = 0) -> None:
+        """Rows of what was completed before a time are not there for who reads the file.
+
+        Neither are duplicates then: an image may be one of what was completed before.
+        """
+        self._folder, self.path, self._cache, self._since_us = folder, path, cache, since_us
         self._footer: _Footer | None = None
 
     def with_keys(self, keys: Sequence[str]) -> pa.Table:
@@ -137,14 +142,24 @@ class SortedFile:
         footer = self._open()
         with self._folder.open(self.path) as opened, damage_named(self.path):
             file = pq.ParquetFile(opened, metadata=footer.metadata, page_checksum_verification=True)
-            group = file.read_row_group(number, use_threads=False)
+            group = self._read(file, number, footer.empty.schema.names)
         self._cache.put(self.path, number, group)
         return group
+
+    def _read(self, file: pq.ParquetFile, number: int, columns: list[str]) -> pa.Table:
+        if not self._since_us:
+            return file.read_row_group(number, columns, use_threads=False)
+        group = file.read_row_group(number, [*columns, COMPLETED_AT], use_threads=False)
+        is_recent = pc.greater_equal(group[COMPLETED_AT], self._since_us)
+        is_first = pc.not_equal(group["outcome"], RecordStatus.DUPLICATE.value)
+        return group.filter(pc.and_(is_recent, is_first)).select(columns)
 
     def _open(self) -> _Footer:
         if self._footer is None:
             with opened_parquet(self._folder, self.path) as file:
-                self._footer = self._footer_of(file.metadata, file.schema_arrow.empty_table())
+                self._footer = self._footer_of(
+                    file.metadata, file.schema_arrow.empty_table().drop_columns(COMPLETED_AT)
+                )
         return self._footer
 
     def _footer_of(self, metadata: pq.FileMetaData, empty: pa.Table) -> _Footer:

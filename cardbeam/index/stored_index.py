@@ -51,10 +51,11 @@ class SourceRows:
 class StoredIndex:
     """The entries of an index on disk. Threads share it."""
 
-    def __init__(self, folder: Folder, entries: Sequence[Entry]) -> None:
-        cache = RowGroups()
-        self._by_source = [SortedFile(folder, entry.paths[0], cache) for entry in entries]
-        self._by_content = [SortedFile(folder, entry.paths[1], cache) for entry in entries]
+    def __init__(self, folder: Folder, entries: Sequence[Entry], since_us: int = 0) -> None:
+        """Records that were completed before a time are passed over."""
+        self.since_us, cache = since_us, RowGroups()
+        self._by_source = [SortedFile(folder, entry.paths[0], cache, since_us) for entry in entries]
+        self._by_content = [SortedFile(folder, entry.paths[1], cache, since_us) for entry in entries]
         self.rows = sum(entry.rows for entry in entries)
         self.run_ids = frozenset(run_id for entry in entries for run_id in entry.runs)
 
@@ -123,8 +124,8 @@ def _named(read: Callable[[], _T]) -> _T:
         raise index_damaged(error) from None
 
 
-def open_index(folder: Folder, ledger: LedgerFiles | None = None) -> StoredIndex | None:
-    """The index on disk, as far as it is up to date; None where there is none.
+def open_index(folder: Folder, ledger: LedgerFiles | None = None, since_us: int = 0) -> StoredIndex | None:
+    """The index on disk, as far as it is up to date, of records since a time; None where there is none.
 
     Raises:
         OSError: the folder cannot be read.
@@ -133,4 +134,4 @@ def open_index(folder: Folder, ledger: LedgerFiles | None = None) -> StoredIndex
     if not named:
         return None
     entries = valid_entries(folder, list_ledger(folder) if ledger is None else ledger, named)
-    return StoredIndex(folder, entries) if entries else None
+    return StoredIndex(folder, entries, since_us) if entries else None

@@ -105,14 +105,21 @@ def build(folder: LocalFolder, history: list[tuple[str, Seen]], most_updated: st
     """Runs one after the other, each added to the index but for the last ones."""
     final: dict[int, JournalRecord] = {}
     for run_id, of_run in groupby(sorted(history, key=itemgetter(0)), itemgetter(0)):
-        keep(folder, run_id, list(records_of([one for _, one in of_run], final)))
+        records = records_of([one for _, one in of_run], final)
+        keep(folder, run_id, [replace(record, completed_at=completed_at(run_id)) for record in records])
         if run_id <= most_updated:
             update_index(folder, min_files=0, chunk_rows=chunk_rows)
 
 
-def in_memory(folder: LocalFolder, *, is_replay: bool = False) -> ProcessedIndex:
+def completed_at(run_id: str) -> int:
+    """When all records of a run were made."""
+    return 10 * int(run_id[-1])
+
+
+def in_memory(folder: LocalFolder, *, is_replay: bool = False, since_us: int = 0) -> ProcessedIndex:
     """What one index of all records knows."""
-    return ProcessedIndex([*ledger_keys(folder), *journal_keys(folder)], HERE, is_replay=is_replay)
+    records = [*ledger_keys(folder, since_us), *journal_keys(folder, since_us)]
+    return ProcessedIndex(records, HERE, is_replay=is_replay)
 
 
 def unsure(history: list[tuple[str, Seen]]) -> set[int]:
@@ -163,6 +170,25 @@ def test_the_index_on_disk_is_an_index_of_all_records(
         if seen.place in unsure(history):
             found, expected = found._replace(newest=()), expected._replace(newest=())
         assert found == expected
+
+
+@settings(max_examples=25)
+@given(HISTORY, st.sampled_from(["", "run-1", "run-3", "~"]), st.sampled_from([1, 20, 30, 31, 60]))
+def test_what_was_completed_before_a_time_is_new(
+    tmp_path_factory: pytest.TempPathFactory, history: list[tuple[str, Seen]], most_updated: str, since_us: int
+) -> None:
+    """By content the same is known as of all records since. By source too, but for duplicates: these are opened."""
+    folder = LocalFolder(str(tmp_path_factory.mktemp("output")))
+    build(folder, history, most_updated)
+    index, naive = load_index(folder, HERE, since_us=since_us), in_memory(folder, since_us=since_us)
+    for request in looked_up(ALL, index):
+        seen = Seen(int(request.uris[0][3]), int((request.images[0].version or "")[1]), (), "", "")
+        history_of_one = history_of(index, request)
+        found, expected = (one.of_source(request.source_id) for one in (history_of_one, naive))
+        same = [one for run_id, one in history if completed_at(run_id) >= since_us and one.request.uris == request.uris]
+        assert found == expected or (found[0] is PriorStatus.UNKNOWN and len(same) > 0)
+        of_item = [one.of_item(hex_id(seen.item), SIZES[seen.item]) for one in (history_of_one, naive)]
+        assert of_item[0] == of_item[1]
 
 
 @settings(max_examples=25)
