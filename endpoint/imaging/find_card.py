@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import combinations
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -11,11 +11,14 @@ import numpy.typing as npt
 
 from endpoint.imaging.decode import Pixels
 from endpoint.imaging.geometry import Corners, crossing, on_edges, ordered, side_line, sides
+from endpoint.imaging.straight_lines import SKEWED_DEGREES, enclosed_shapes, even_lightness, without_detail
 
 SEARCH_PX = 640
 """Long side of the image the edges are looked for in."""
 MIN_SHARE = 0.06
 """Smallest share of the image a card fills."""
+LARGE_SHARE = 0.2
+"""The same for a card that is told by four straight lines alone."""
 ENOUGH_SUPPORT = 0.93
 """With an outline that lies so well on edges, no more shapes are proposed."""
 MIN_SUPPORT = 0.55
@@ -24,9 +27,6 @@ LIES_WELL = 0.85
 """A side of which so much lies on edges is not moved."""
 RIM_PX = 6
 """So near to the image's rim, in pixels of the search, an outline may be the image's own."""
-SKEWED_DEGREES = 15.0
-"""A corner that is further from square than that is less likely a card's, and at twice as much none."""
-MAX_LINES = 14
 SNAP_PX = np.arange(-24.0, 25.0, 3.0)
 """How far the ends of a side are moved when it is looked for nearby, in pixels of the search."""
 
@@ -40,17 +40,16 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     size = (max(1, round(sheet.shape[1] / scale)), max(1, round(sheet.shape[0] / scale)))
     small = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     lightness, apart = channels(small)
-    edges = np.asarray(cv2.bitwise_or(soft_edges(lightness), soft_edges(apart)), dtype=np.uint8)
+    even = even_lightness(small)
+    edges = np.asarray(cv2.bitwise_or(soft_edges(even), soft_edges(without_detail(apart))), dtype=np.uint8)
     quads: list[Corners] = []
     supported: list[tuple[float, int]] = []
-    attempts: tuple[tuple[Callable[[], Iterator[Corners]], Callable[[Corners, Pixels], bool]], ...] = (
-        (lambda: _of_masks(_masks(lightness, apart)), _anywhere),
-        (lambda: crossing_lines(edges), _off_the_rim),
-        (lambda: _of_masks(_upper_masks(lightness, apart)), _off_the_rim),
+    attempts: tuple[Callable[[], Iterator[Corners]], ...] = (
+        lambda: chain(_of_masks(_masks(lightness, apart), edges), _of_lines(even)),
+        lambda: (quad for quad in _of_masks(_upper_masks(lightness, apart), edges) if _off_the_rim(quad, edges)),
     )
-    for propose, within in attempts:
-        proposed = (_snapped(quad, edges) for quad in propose())
-        quads += [quad for quad in proposed if within(quad, edges)]
+    for propose in attempts:
+        quads += propose()
         supported = sorted(((_support(quad, edges), index) for index, quad in enumerate(quads)), reverse=True)
         if supported and supported[0][0] >= ENOUGH_SUPPORT:
             break
@@ -63,59 +62,19 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     )
 
 
-def _of_masks(masks: Iterable[Pixels]) -> Iterator[Corners]:
-    return (quad for mask in masks for quad in _quads(mask))
+def _of_masks(masks: Iterable[Pixels], edges: Pixels) -> Iterator[Corners]:
+    return (_snapped(quad, edges) for mask in masks for quad in _quads(mask))
 
 
-def crossing_lines(edges: Pixels) -> Iterator[Corners]:
-    """Shapes between long straight edges, two and two: a card whose outline is broken, as by the edge of a shadow."""
-    found = cv2.HoughLinesP(edges, 1, np.pi / 360, 80, minLineLength=0.2 * SEARCH_PX, maxLineGap=12)
-    lines = [] if found is None else _distinct([np.asarray(one, dtype=np.float64).ravel() for one in found])
-    for (one, other), (third, fourth) in combinations(combinations(lines, 2), 2):
-        if not (_parallel(one, other) and _parallel(third, fourth) and _upright(one, third)):
-            continue
-        corners = [crossing(_as_line(a), _as_line(b)) for a in (one, other) for b in (third, fourth)]
-        if all(corner is not None for corner in corners):
-            quad = ordered(np.array(corners))
-            if _card_shaped(quad, np.asarray(np.rint(quad), dtype=np.int32), edges):
-                yield quad
-
-
-def _distinct(lines: list[npt.NDArray[np.float64]]) -> list[npt.NDArray[np.float64]]:
-    """The longest lines, without those that lie along another."""
-    kept: list[npt.NDArray[np.float64]] = []
-    for line in sorted(lines, key=lambda line: -float(np.hypot(line[2] - line[0], line[3] - line[1]))):
-        if len(kept) < MAX_LINES and not any(_along(line, other) for other in kept):
-            kept.append(line)
-    return kept
-
-
-def _as_line(ends: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.concatenate([ends[:2], ends[2:] - ends[:2]])
-
-
-def _angle(ends: npt.NDArray[np.float64]) -> float:
-    return float(np.degrees(np.arctan2(ends[3] - ends[1], ends[2] - ends[0])) % 180)
-
-
-def _between(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
-    """Degrees between two lines, 0 to 90."""
-    apart = abs(_angle(one) - _angle(other))
-    return min(apart, 180 - apart)
-
-
-def _parallel(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
-    return _between(one, other) < SKEWED_DEGREES
-
-
-def _upright(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
-    return _between(one, other) > 90 - SKEWED_DEGREES
-
-
-def _along(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
-    way = (other[2:] - other[:2]) / max(1e-6, float(np.linalg.norm(other[2:] - other[:2])))
-    off = [abs(float((end - other[:2]) @ np.array([-way[1], way[0]]))) for end in (one[:2], one[2:])]
-    return _between(one, other) < 4 and max(off) < 8
+def _of_lines(even: Pixels) -> Iterator[Corners]:
+    """Large ones only, for a portrait has straight sides, too. These lie on edges as they are."""
+    return (
+        quad
+        for quad in enclosed_shapes(even)
+        if cv2.contourArea(quad.astype(np.float32)) > LARGE_SHARE * even.size
+        and _off_the_rim(quad, even)
+        and _card_shaped(quad, np.asarray(np.rint(quad), dtype=np.int32), even)
+    )
 
 
 def channels(small: Pixels) -> tuple[Pixels, Pixels]:
@@ -229,10 +188,6 @@ def _card_shaped(quad: Corners, hull: npt.NDArray[np.int32], mask: Pixels) -> bo
     if short < 1 or not 1.2 <= long / short <= 1.95 or area < MIN_SHARE * mask.size:
         return False
     return 0.9 <= cv2.contourArea(hull) / area <= 1.1 and area < 0.995 * mask.size
-
-
-def _anywhere(quad: Corners, image: Pixels) -> bool:
-    return True
 
 
 def _off_the_rim(quad: Corners, image: Pixels) -> bool:

@@ -55,6 +55,17 @@ def test_things_that_touch_the_card_are_left_out() -> None:
     assert farthest(found, true) < 8
 
 
+@pytest.mark.parametrize("across", [250, 700, 1100])
+def test_a_shadow_over_part_of_a_patterned_card_moves_no_side_of_it(across: int) -> None:
+    true = outline(700, 500, -5)
+    image = lay(table(), true)
+    for top in range(300, 720, 9):
+        cv2.line(image, (400, top), (990, top - 40), (150, 190, 180), 2)
+    shade = 1 - 0.62 / (1 + np.exp((np.arange(1400) - across) / 14.0))
+    (found,) = find_cards((image * shade[None, :, None]).astype(np.uint8))
+    assert farthest(found, true) < 8
+
+
 def test_several_cards_are_found_in_reading_order() -> None:
     places = [(420, 320, 3), (1250, 330, -4), (430, 900, 2), (1240, 890, 0)]
     image = table(1700, 1250)
