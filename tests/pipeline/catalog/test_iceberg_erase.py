@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cardbeam.erasure.apply_plan import apply_plan
+from cardbeam.erasure.drops import Drop
 from cardbeam.erasure.plan import ErasurePlan, write_plan
+from cardbeam.erasure.policy import Kept
 from cardbeam.storage.folder import LocalFolder
 from pipeline.catalog.iceberg import register
 from pipeline.catalog.iceberg_erase import erase_from_catalog
@@ -19,7 +24,7 @@ from tests.byte_search import files_with
 from tests.cardbeam.erasure.persons import NOW, numbers_and_uris, plan_of
 from tests.pipeline.catalog.killed_commits import Killed, killed_at
 from tests.pipeline.catalog.test_iceberg import open_sqlite
-from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
+from tests.pipeline.nights import FIRST, HALF, SECOND, ledger_record, write_nights, write_run
 
 _RUNS = [FIRST, SECOND, HALF]
 
@@ -80,3 +85,22 @@ def test_killed_at_any_commit(folder: LocalFolder, tmp_path: Path, monkeypatch: 
     assert files_with(tmp_path / "warehouse", texts) == {}
     views = connect(folder.root)
     assert _counts(catalog) == {name: len(views.sql(f'FROM "{name}"')) for name in TABLES}
+
+
+def test_thumbnails_alone(folder: LocalFolder, tmp_path: Path) -> None:
+    """What `retain` drops of rows that stay is in no file of the tables, and no row is lost."""
+    face = b"the face of a fictional person"
+    info = {"id": "N-1", "image": base64.b64encode(face).decode()}
+    answer = json.dumps({"errorCode": "0", "data": [{"type": "passport", "info": info}]}).encode()
+    run_id = "20261124T010000Z"
+    write_run(folder, run_id, [ledger_record(run_id, 0, ("s3://a/1",), response=answer)])
+    catalog = open_sqlite(tmp_path, "test")
+    register(catalog, "cards", folder, [*_RUNS, run_id])
+    before = _counts(catalog)
+    assert files_with(tmp_path / "warehouse", [face.decode()])
+    drop = Drop(Kept.THUMBNAILS, NOW)
+    plan = replace(plan_of(folder), item_ids=[], run_ids=[run_id], drops=[drop.as_json()])
+    apply_plan(folder, plan, NOW)
+    erase_from_catalog(catalog, "cards", folder, plan.run_ids)
+    assert files_with(tmp_path, [face.decode()]) == {}
+    assert _counts(catalog) == before
