@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.run_state.replaced_files import named_files, replaced_files
+from cardbeam.storage.damaged_file import warn
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.object_store import is_in_bucket
 from cardbeam.storage.uris import local_path
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{statement};\n")
         return EXIT_COMPLETE
     folder = open_folder(asked.output)
-    ended = [one for one in receipts(folder, ended_runs(folder)).values() if one.has_ended]
+    ended = [one for one in receipts(folder, ended_runs(folder), warn).values() if one.has_ended]
     settled = [one.run_id for one in ended if not replaced_files(folder, one.run_id, named_files(one))]
     files = [path for one in ended for path in sorted(named_files(one))]
     for one in ended:

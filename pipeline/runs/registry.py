@@ -19,7 +19,7 @@ from cardbeam.config.settings import Settings
 from cardbeam.model.moment import parse_moment
 from cardbeam.run_state.layout import JOURNAL, LEDGER, RUNS, of_run, run_file, run_id_of
 from cardbeam.run_state.receipt import RECEIPT_FILE, Receipt, read_receipt, redacted
-from cardbeam.storage.damaged_file import DamagedFile
+from cardbeam.storage.damaged_file import DamagedFile, OnDamage, refuse
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import encode_state, read_state
 from pipeline.cli.exit_codes import UsageError
@@ -136,11 +136,11 @@ def ended_runs(folder: Folder) -> list[str]:
     return _with_file(folder, RECEIPT_FILE)
 
 
-def receipts(folder: Folder, run_ids: Iterable[str]) -> dict[str, Receipt]:
-    """The receipts of those runs that have one, by name."""
+def receipts(folder: Folder, run_ids: Iterable[str], on_damage: OnDamage = refuse) -> dict[str, Receipt]:
+    """The receipts of those runs that have one, by name; a damaged one is left out where `on_damage` goes on."""
     known = sorted(run_ids)
     with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
-        found = dict(zip(known, pool.map(partial(read_receipt, folder), known), strict=True))
+        found = dict(zip(known, pool.map(partial(read_receipt, folder, on_damage=on_damage), known), strict=True))
     return {run_id: receipt for run_id, receipt in found.items() if receipt is not None}
 
 
