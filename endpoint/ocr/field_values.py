@@ -23,6 +23,8 @@ LINE_GAP = 1.6
 """The next line of a value starts within so many line heights of the last one's end."""
 LABEL_LIKE = 65.0
 """How alike a value may be to its label, 0 to 100 (rapidfuzz's ratio), before it is taken for that."""
+LIKE_A_LABEL = 60.0
+"""The same for one word of a label before a value."""
 WIDE_LINE_GAP = 2.3
 """The same below a centred heading."""
 START_GAP = 4.0
@@ -31,6 +33,7 @@ START_GAP = 4.0
 
 MAX_LABEL_WORDS = 8
 _ENGLISH = frozenset("address birth class date full name nationality no of origin place residence sex".split())  # noqa: SIM905  # words
+_PLACE_KINDS = frozenset("ap ban doi khoi khu ngo phuong quan so thi thon to xa xom".split())  # noqa: SIM905  # words
 _CAPITAL = "A-Z" + "".join(char for char in map(chr, (*range(0xC0, 0x1B1), *range(0x1EA0, 0x1EFA))) if char.isupper())
 _BY_PLACE: dict[str, re.Pattern[str]] = {
     "name": re.compile(rf"(?<!\S)[{_CAPITAL}]{{2,7}}(?: [{_CAPITAL}]{{1,7}}){{1,5}}(?!\S)"),
@@ -239,9 +242,24 @@ def _without_label(words: Sequence[Word], label: Label) -> Sequence[Word]:
     for index, word in enumerate(words[:MAX_LABEL_WORDS]):
         letters = plain(word.text).strip(".:,/")
         is_end = word.text.endswith(":") and any(fuzz.ratio(letters, one) >= LABEL_LIKE for one in own)
-        if is_end or (letters in own & _ENGLISH and index == start) or (not letters and index == start):
+        is_left_over = label.value is Value.LINES and index == start and _is_left_over(words[index:], own)
+        if is_end or (letters in own & _ENGLISH and index == start) or (not letters and index == start) or is_left_over:
             start = index + 1
     return words[start:]
+
+
+def _is_left_over(words: Sequence[Word], own: Set[str]) -> bool:
+    """Whether the first word is of the label, misread: a value begins with a capital, "nơi thường tru" does not."""
+
+    def likeness(word: Word) -> float:
+        return max(fuzz.ratio(plain(word.text), one) for one in own)
+
+    first, following = words[0], words[1] if len(words) > 1 else None
+    if plain(first.text) in _PLACE_KINDS or likeness(first) < LIKE_A_LABEL:
+        return False
+    return first.text[:1].islower() or (
+        following is not None and following.text[:1].islower() and likeness(following) >= LABEL_LIKE
+    )
 
 
 def _words_of(parsed: Parsed, words: Sequence[Word]) -> tuple[Word, ...]:

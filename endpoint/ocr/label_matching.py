@@ -18,6 +18,8 @@ CLOSELY = 90.0
 """How alike a label must be where only a value is to be expected: "Dương, Tuyên Quang" is not "Nguyên quán"."""
 OVERHANG = 2.0
 """Taken off for each letter by which the words found go beyond the text: "Nguyên quán" is not "NGUYỄN QUANG"."""
+EDGE_USED = 0.34
+"""Share of a word at either end whose letters must be of the text, or it is none of its words."""
 SHORT = 4
 """Texts of so few letters ("Số", "Sex") must be there to the letter, as whole words."""
 PHRASE_WEIGHT, LABEL_WEIGHT = 2.0, 1.0
@@ -81,10 +83,24 @@ def _find(text: str, index: int, row: Row) -> Anchor | None:
     if match is None or match.dest_end <= match.dest_start:
         return None
     start, stop = row.owner[match.dest_start], row.owner[match.dest_end - 1] + 1
-    over = row.owner.count(start) + row.owner.count(stop - 1) if stop - start > 1 else row.owner.count(start)
     used = row.owner[match.dest_start : match.dest_end]
+    start, stop = _without_edges(start, stop, used, row)
+    over = row.owner.count(start) + row.owner.count(stop - 1) if stop - start > 1 else row.owner.count(start)
     over -= used.count(start) + (used.count(stop - 1) if stop - start > 1 else 0)
     return Anchor(text, index, start, stop, match.score - OVERHANG * over)
+
+
+def _without_edges(start: int, stop: int, used: Sequence[int], row: Row) -> tuple[int, int]:
+    """The words without a first or last one of which hardly a letter was used: in "Mường quốc tch" it is a value."""
+
+    def is_value(word: int) -> bool:
+        return used.count(word) < EDGE_USED * row.owner.count(word)
+
+    while stop - start > 1 and is_value(start):
+        start += 1
+    while stop - start > 1 and is_value(stop - 1):
+        stop -= 1
+    return start, stop
 
 
 def _find_exactly(text: str, letters: str, index: int, row: Row) -> Anchor | None:

@@ -22,6 +22,8 @@ class Parsed:
 
 _DIGIT_LIKE = str.maketrans("OoQDIl|ZzSsBGqg", "000011122558699")
 _NUMERIC = re.compile(r"(\d{1,2})\s?[/\-.,]\s?(\d{1,2})\s?[/\-.,]\s?(\d{4})")
+_SPACED = re.compile(r"(\d(?: ?\d)?)\s?[/\-.,]\s?(\d(?: ?\d)?)\s?[/\-.,]\s?(\d(?: ?\d){3})")
+"""A date in digits read as several words: "08-1 0-1962"."""
 _IN_WORDS = re.compile(
     r"(\d{1,2})\D{0,14}th\w?ng\D{0,10}?(\d{1,2})(?!\d)\D{0,10}(?:n\w[mn]\D{0,8})?(\d{4})", re.IGNORECASE
 )
@@ -54,9 +56,9 @@ def _word(text: str) -> Parsed | None:
 
 
 def _date(text: str) -> Parsed | None:
-    for pattern in (_NUMERIC, _IN_WORDS):
+    for pattern in (_NUMERIC, _IN_WORDS, _SPACED):
         for match in pattern.finditer(text):
-            day, month, year = (int(group) for group in match.groups())
+            day, month, year = (int(group.replace(" ", "")) for group in match.groups())
             if _is_day(day, month, year):
                 return Parsed(f"{day:02d}-{month:02d}-{year}", match.start(), match.end())
     if forever := _NO_EXPIRY.search(text):

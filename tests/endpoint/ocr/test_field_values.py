@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from endpoint.ocr.card_templates import Label, Value
 from endpoint.ocr.engine import Word
-from endpoint.ocr.field_values import Labelled, read_fields
+from endpoint.ocr.field_values import Labelled, read_fields, read_words
 from endpoint.ocr.label_matching import best_template, find_anchors, place_labels
 from endpoint.ocr.text_lines import rows_of
 
@@ -190,3 +191,29 @@ def test_an_issue_date_in_words_is_no_expiry_whose_label_was_lost() -> None:
     )
     assert side == "driving_license"
     assert (found["dob"], found["issue_date"], found.get("due_date")) == ("27-05-1975", "13-12-2016", None)
+
+
+def test_a_value_before_a_misread_label_is_no_part_of_it() -> None:
+    card = (
+        (300, 60, "CĂN CƯỚC CÔNG DÂN"),
+        (300, 130, "Số: 062089982314"),
+        (300, 240, "Ngày, tháng, năm sinh: 04/07/1989"),
+        (300, 280, "Giới tính: Nam Dân tộc: Mường quốc tch: Việt Nam"),
+    )
+    _, values = read(*card)
+    assert (values["ethnicity"], values["nationality"]) == ("Mường", "Việt Nam")
+
+
+@pytest.mark.parametrize(
+    ("printed", "value"),
+    [
+        ("thường túi 12 Ngõ 8, Xã Hoàng Vân", "12 Ngõ 8, Xã Hoàng Vân"),
+        ("Nai cư Thôn Đông, Phường Thác Mơ", "Thôn Đông, Phường Thác Mơ"),
+        ("thôn Đông, Phường Thác Mơ", "thôn Đông, Phường Thác Mơ"),
+        ("Nguyễn Quang Bích, Phường Thác Mơ", "Nguyễn Quang Bích, Phường Thác Mơ"),
+    ],
+)
+def test_what_is_left_of_a_label_is_no_part_of_a_place(printed: str, value: str) -> None:
+    label = Label("address", Value.LINES, ("Nơi thường trú", "Nguyên quán", "Nơi cư trú"))
+    reading = read_words(words((0, 0, printed)), label)
+    assert reading is not None and reading.value == value

@@ -18,6 +18,8 @@ from endpoint.ocr.value_parsing import parse
     [
         (Value.DATE, "04/07/1989", "04-07-1989"),
         (Value.DATE, ": 4-7-1989 .", "04-07-1989"),
+        (Value.DATE, "08-1 0-1962", "08-10-1962"),
+        (Value.DATE, "5 12/03/1990", "12-03-1990"),
         (Value.DATE, "Ngày 12 tháng 05 năm 2010", "12-05-2010"),
         (Value.DATE, "Hà Nội, ngày/date 12 tháng/month 05 năm/year 2018", "12-05-2018"),
         (Value.DATE, "Ngày/date 04 tháng/month 08 năn/year 2016", "04-08-2016"),
