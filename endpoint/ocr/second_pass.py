@@ -6,14 +6,15 @@ may have been lost, then values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
 
 import cv2
 import numpy as np
 
 from endpoint.imaging.decode import Pixels
+from endpoint.imaging.enhance import without_faint
 from endpoint.ocr.card_templates import Label, Side, Value
 from endpoint.ocr.engine import TextEngine, Word
 from endpoint.ocr.field_values import Box, Labelled, Reading, box_around, read_words
@@ -26,7 +27,6 @@ HOLE = 1.5
 """A space of so many line heights within a value may have held a word."""
 FILLS = 0.6
 """How sure a reading must be that fills a hole."""
-ZOOM = 1.6
 PAD = 0.35
 """Room above and below a line, in its heights: less loses tone marks, more lets the next line in."""
 MAX_ROWS = 5
@@ -37,8 +37,22 @@ MAX_SMALL_ROWS, WORTH_READING = 10, 3
 """Lines read again for small labels at most, and letters of a line that is worth it."""
 PORTRAIT_SHARE = 0.27
 """Share of a card's width that a portrait may take at its left."""
-MAX_LINES = 8
+SHORTER = 0.8
+"""A reading that cannot be whole, either, replaces one only if it is no shorter than so much of it."""
+MAX_LINES = 10
 """Lines read again on one card at most, so that a hopeless image does not cost seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a line is shown to Tesseract: enlarged, and perhaps without what is fainter than print."""
+
+    zoom: float
+    is_faintless: bool = False
+
+
+VIEWS = (View(1.6), View(2.2), View(1.6, is_faintless=True))
+"""Each makes other slips: a tone mark lost in one is there in another."""
 
 
 def with_small_print(engine: TextEngine, grey: Pixels, rows: Sequence[Row]) -> list[Row]:
@@ -76,9 +90,19 @@ def recover_labels(
 
 
 def reread_low_confidence(
-    engine: TextEngine, grey: Pixels, side: Side, sheet: Labelled, readings: dict[str, Reading]
+    engine: TextEngine,
+    grey: Pixels,
+    side: Side,
+    sheet: Labelled,
+    readings: dict[str, Reading],
+    *,
+    is_doubtful: Callable[[str, str], bool],
 ) -> dict[str, Reading]:
-    """The readings, the unsure ones replaced by surer ones of the same place."""
+    """The readings, the unsure ones replaced by surer ones of the same place.
+
+    A value that cannot be whole as it is read (`is_doubtful` of field and value) is read in several views of the same
+    print, and the first reading that can be whole wins: nothing is said that was not read.
+    """
     better: dict[str, Reading] = {}
     left = MAX_LINES
     for label in side.labels:
@@ -89,16 +113,24 @@ def reread_low_confidence(
             better[label.field] = _with_front(engine, grey, label, first, front)
             left -= 1
             continue
-        if first and confidence(first) >= MIN_CONFIDENCE and not holes:
+        doubted = first is not None and is_doubtful(label.field, first.value)
+        if first and confidence(first) >= MIN_CONFIDENCE and not holes and not doubted:
             continue
         places = [_lines_of(first, margin)] if first else _empty_places(label, sheet.rows, sheet.placed, grey.shape[1])
-        for lines in places:
+        best = first
+        for lines, view in product(places, VIEWS if doubted else VIEWS[:1]):
             left -= len(lines)
             if left < 0:
                 return readings | better
-            second = read_words([word for line in lines for word in _read_line(engine, grey, line)], label)
-            if second and (first is None or _better(second, first, holes)):
-                better[label.field] = second
+            second = read_words([word for line in lines for word in _read_line(engine, grey, line, view)], label)
+            if second is None:
+                continue
+            whole = not is_doubtful(label.field, second.value)
+            no_shorter = best is None or len(second.value) > SHORTER * len(best.value)
+            is_better = best is None or ((whole or (doubted and no_shorter)) and _better(second, best, holes))
+            if is_better or (whole and doubted):
+                best = better[label.field] = second
+            if best is second and (whole or not doubted):
                 break
     return readings | better
 
@@ -206,7 +238,7 @@ def _empty_places(label: Label, rows: Sequence[Row], placed: Sequence[Placed], w
     return places
 
 
-def _read_line(engine: TextEngine, grey: Pixels, line: Box) -> list[Word]:
+def _read_line(engine: TextEngine, grey: Pixels, line: Box, view: View = VIEWS[0]) -> list[Word]:
     height, width = grey.shape
     left, top, right, bottom = line
     pad = PAD * (bottom - top)
@@ -214,16 +246,17 @@ def _read_line(engine: TextEngine, grey: Pixels, line: Box) -> list[Word]:
     y0, y1 = max(0, int(top - pad)), min(height, int(bottom + pad) + 1)
     if x1 - x0 < 8 or y1 - y0 < 8:
         return []
-    large = cv2.resize(grey[y0:y1, x0:x1], None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC)
-    return [_back(word, x0, y0) for word in engine.line(np.asarray(large, dtype=np.uint8))]
+    crop = without_faint(grey[y0:y1, x0:x1]) if view.is_faintless else grey[y0:y1, x0:x1]
+    large = cv2.resize(crop, None, fx=view.zoom, fy=view.zoom, interpolation=cv2.INTER_CUBIC)
+    return [brought_back(word, x0, y0, view.zoom) for word in engine.line(np.asarray(large, dtype=np.uint8))]
 
 
-def _back(word: Word, left: int, top: int) -> Word:
-    """A word of the enlarged crop in pixels of the card."""
+def brought_back(word: Word, left: int, top: int, zoom: float) -> Word:
+    """A word of an enlarged crop in pixels of the card."""
     return replace(
         word,
-        left=left + word.left / ZOOM,
-        top=top + word.top / ZOOM,
-        right=left + word.right / ZOOM,
-        bottom=top + word.bottom / ZOOM,
+        left=left + word.left / zoom,
+        top=top + word.top / zoom,
+        right=left + word.right / zoom,
+        bottom=top + word.bottom / zoom,
     )

@@ -28,11 +28,13 @@ from endpoint.mrz.segment import zone_cells
 from endpoint.ocr.card_templates import SIDES, Side
 from endpoint.ocr.digit_classifier import DigitReader
 from endpoint.ocr.engine import TextEngine, Word
+from endpoint.ocr.expiry import with_expiry
 from endpoint.ocr.field_values import Labelled, Reading, read_fields
 from endpoint.ocr.label_matching import best_template, find_anchors, has_title, place_labels
 from endpoint.ocr.numbers import with_number
 from endpoint.ocr.second_pass import recover_labels, reread_low_confidence, with_small_print
 from endpoint.ocr.text_lines import rows_of
+from endpoint.reader.doubts import is_doubtful
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.qr_code import CardCode, read_code
 from endpoint.reader.response_fields import fill_info
@@ -55,7 +57,9 @@ PATTERNED = 450
 RIM_SHARE = 0.025
 """Corners of a card that is wholly on the image are so far from its rim, in shares of its long side."""
 MIN_CERTAIN_SCORE = 0.62
-"""With so many found, no other orientation is tried."""
+"""With fewer found, the card is read once more: its small print enlarged, or without what is fainter than print."""
+HINT = 0.4
+"""With so many found the card lies the right way up: the other way, hardly any text is like one of a card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,22 +127,25 @@ class CardReader:
             return None
         code = read_code(card.pixels)
         turns = turns_to_try(grey, any_quarter=not card.outlined)
-        best = self._best_turn(card, grey, scale, code, turns)
+        best, quarters = self._best_turn(card, grey, scale, code, turns)
         if best.share < MIN_CERTAIN_SCORE and marks > PATTERNED and not best.is_crowded:
-            again = self._best_turn(card, without_faint(grey), scale, code, turns[:2])
+            likeliest = (quarters,) if best.share >= HINT else turns[:2]
+            again, _ = self._best_turn(card, without_faint(grey), scale, code, likeliest)
             best = max(best, again, key=lambda read: read.share)
         return best if best.share >= MIN_TEMPLATE_SCORE else None
 
     def _best_turn(
         self, card: RectifiedCard, grey: Pixels, scale: float, code: CardCode | None, turns: Sequence[int]
-    ) -> Read:
-        reads: list[Read] = []
+    ) -> tuple[Read, int]:
+        """The card as it reads best, and the quarter turns to that."""
+        reads: list[tuple[Read, int]] = []
         for quarters in turns:
             upright = np.ascontiguousarray(np.rot90(grey, quarters))
-            reads.append(self._read_oriented(turned(card, quarters), upright, scale, code))
-            if reads[-1].share >= MIN_CERTAIN_SCORE or reads[-1].is_crowded:
+            read = self._read_oriented(turned(card, quarters), upright, scale, code)
+            reads.append((read, quarters))
+            if read.share >= HINT or read.is_crowded:
                 break
-        return max(reads, key=lambda read: read.share)
+        return max(reads, key=lambda item: item[0].share)
 
     def _read_oriented(self, card: RectifiedCard, grey: Pixels, scale: float, code: CardCode | None) -> Read:
         bands = zone_bands(grey)
@@ -156,9 +163,15 @@ class CardReader:
             return Read(side, share, card, scale, {}, None, code=code)
         rows = recover_labels(self._engine, grey, side, rows, place_labels(side, rows, anchors))
         labelled = Labelled(rows, place_labels(side, rows, find_anchors(rows)))
-        readings = reread_low_confidence(self._engine, grey, side, labelled, read_fields(side, labelled))
+        doubts = partial(self._is_doubtful, side.document_type)
+        readings = read_fields(side, labelled)
+        readings = reread_low_confidence(self._engine, grey, side, labelled, readings, is_doubtful=doubts)
+        readings = with_expiry(self._engine, grey, side, readings)
         readings = with_number(self._digits, card.pixels, side.document_type, readings)
         return Read(side, share, card, scale, readings, self._zone(grey, bands, side), code=code)
+
+    def _is_doubtful(self, document_type: str, field: str, value: str) -> bool:
+        return is_doubtful(document_type, field, value, self._gazetteer)
 
     def _zone(self, grey: Pixels, bands: Sequence[Band], side: Side) -> Zone | None:
         layout = FORMATS.get(side.document_type)

@@ -94,3 +94,18 @@ def test_of_a_crowded_sheet_one_orientation_is_read(reader: CardReader, monkeypa
     Image.new("RGB", (700, 500), "white").save(out, "PNG")
     assert reader.read(out.getvalue(), get_thumb=False) == []
     assert len(passes) == 1
+
+
+def test_a_card_half_read_is_not_read_upside_down(reader: CardReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+    lines = (("GIẤY CHỨNG MINH NHÂN DÂN", 60), ("Sinh ngày 08-10-1962", 300))
+    words = [
+        Word(text, 300 + 90 * at, top, 380 + 90 * at, top + 30, 0.9)
+        for line, top in lines
+        for at, text in enumerate(line.split())
+    ]
+    monkeypatch.setattr(TextEngine, "words", lambda *_: passes.append(1) or words)
+    out = io.BytesIO()
+    Image.new("RGB", (1000, 630), "white").save(out, "PNG")
+    (card,) = reader.read(out.getvalue(), get_thumb=False)
+    assert (card.document_type, card.info["dob"], len(passes)) == ("9_id_card_front", "08-10-1962", 1)
