@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
             except AssertionError:
                 differ.append(seed)
                 traceback.print_exc()
-        if done % 50 == 0 or done == asked.histories:
+        if done % 10 == 0 or done == asked.histories:
             print(f"{done:,} histories, {len(differ)} with a difference: {differ[:20]}", flush=True)
     return int(bool(differ))
 
