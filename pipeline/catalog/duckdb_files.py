@@ -78,7 +78,7 @@ class _Ends:
                 return end
             place = self._places[name]
             self._at_once = min(_READ_AT_ONCE, 2 * self._at_once) if place == self._next else 1
-            names = self._names[place : place + self._at_once]
+            names = [one for one in self._names[place : place + self._at_once] if _table_of(one) == _table_of(name)]
             self._next = place + len(names)
             with ThreadPoolExecutor(len(names)) as pool:
                 asked, *ahead = (pool.submit(self._read_end, one) for one in names)
@@ -91,3 +91,7 @@ class _Ends:
 
     def _read_end(self, name: str) -> bytes:
         return read_end(self._at(name), self._sizes_bytes[name])
+
+
+def _table_of(path: str) -> str:
+    return path.partition("/run_id=")[0]
