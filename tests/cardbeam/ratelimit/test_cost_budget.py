@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,46 +14,12 @@ from hypothesis import strategies as st
 
 from cardbeam.config.prices import affordable_calls
 from cardbeam.ratelimit.allowance import Allowance
-from cardbeam.ratelimit.call_budget import chunks, of_one, shared
+from cardbeam.ratelimit.call_budget import of_one, shared
 from cardbeam.ratelimit.cost_budget import CostBudget, may_be_billed
 from cardbeam.run_state.stop_signal import BUDGET, COST, TIME_WINDOW
 from cardbeam.storage.folder import LocalFolder
 from schemas.outcomes import OUTCOMES, outcome_of_error_code, outcome_of_status
-from tests.servers import Answer, CardServer, failure
-from tests.wire import Received
-
-CAP, PRICE = 6.4, 0.02
-WORKER = """
-import sys, uuid
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from cardbeam.ratelimit import call_budget as budget
-from cardbeam.ratelimit.allowance import Allowance
-from cardbeam.http.card_client import CardClient, Credentials
-from cardbeam.http.body import ImagePayload
-from cardbeam.ratelimit.cost_budget import CostBudget
-from cardbeam.config.prices import affordable_calls
-from cardbeam.http.retry import RetryPolicy
-from cardbeam.calls.sender import Sender
-from cardbeam.run_state.stop_signal import StopSignal
-from cardbeam.storage.folder import LocalFolder
-from cardbeam.ratelimit.throttle import Throttle
-
-url, output, cap, price = sys.argv[1], LocalFolder(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
-calls = budget.shared(output, "r1", "s1", affordable_calls(cap, price), lambda: uuid.uuid4().hex)
-stop = StopSignal(output, "r1")
-sender = Sender(
-    CardClient(url, Credentials("k", "s")), Throttle(0), stop, RetryPolicy(3, 60.0),
-    jitter=lambda: 0.001, sleep=stop.wait, allowance=Allowance(cost=CostBudget(calls)),
-)
-
-def send(number):
-    if not stop.is_set:
-        sender.send("ekyc/card", [ImagePayload(b"%d" % number, "image/jpeg")], str(number))
-
-with ThreadPoolExecutor(4) as pool:
-    list(pool.map(send, range(100_000)))
-"""
+from tests.cardbeam.ratelimit.spending import spend
 
 
 @given(st.decimals("0.001", 100, places=3), st.integers(0, 1_000_000))
@@ -129,33 +92,5 @@ def test_what_bounds_a_run_is_told_by_its_reason() -> None:
 def test_the_cost_of_killed_workers_stays_below_the_cap(tmp_path: Path) -> None:
     """Two workers of four threads, each killed and begun again twice, against an endpoint that fails one call of three:
     the answered calls cost no more than the cap, and less by what the killed ones held at the most."""
-    rng, answered, lock = random.Random(4), [0], threading.Lock()
-
-    def answer(got: Received) -> Answer:
-        del got
-        with lock:
-            if rng.random() < 1 / 3:
-                return Answer(status=503, latency_s=0.002)
-            answered[0] += 1
-        return Answer(failure("1").body, headers={"Content-Type": "application/json"}, latency_s=0.002)
-
-    with CardServer(answer, keeps_content=False) as server:
-
-        def start() -> subprocess.Popen[bytes]:
-            return subprocess.Popen(
-                [sys.executable, "-c", WORKER, server.base_url, str(tmp_path), str(CAP), str(PRICE)]
-            )
-
-        workers, kills = [start(), start()], 0
-        while kills < 4:
-            begun = answered[0]
-            while answered[0] < begun + 20 and any(one.poll() is None for one in workers):
-                time.sleep(0.005)
-            number = kills % 2
-            workers[number].kill()
-            workers[number].wait()
-            workers[number], kills = start(), kills + 1
-        for one in workers:
-            assert one.wait(timeout=60) == 0
-    most, held = affordable_calls(CAP, PRICE), max(chunks(affordable_calls(CAP, PRICE)))
-    assert most - 4 * held <= answered[0] <= most
+    spent = spend(tmp_path, 6.4, kills=4)
+    assert (spent.most, spent.is_kept) == (320, True), spent
