@@ -42,7 +42,7 @@ _KINDS: dict[str, tuple[float, str, str, dict[str, object]]] = {
 _READ = """
 import sys
 from pathlib import Path
-from endpoint.reader.card_reader.card_reader import CardReader
+from endpoint.reader.card_reader import CardReader
 reader, content = CardReader(), open(sys.argv[1], "rb").read()
 card = open(sys.argv[2], "rb").read()
 for image in (card, content, card, content):
