@@ -47,6 +47,7 @@ STOPPED = StopReason("interrupted", 130, "stopped", "The run was stopped by runs
 WATCH_STOPPED = replace(STOPPED, exit_status=0)
 """A watch that is told to end has done what it was told."""
 TAKEN_OVER = StopReason("failed", 4, "taken_over", "The watch was begun again; its calls are left to the new one")
+WORKER_LOST = StopReason("failed", 4, "worker_lost", "A worker process was killed; rerun the same command to resume")
 _OF_ONE_WORKER = frozenset({BUDGET.code, COST.code})
 """A worker that finds no budget stops itself alone: others may hold some."""
 STORAGE_REFUSED = StopReason(

@@ -136,7 +136,7 @@ def _wait_for_signals(state: _State, numbers: frozenset[signal.Signals], over: t
             began_s = time.monotonic()
             _begin(state, number)
         elif time.monotonic() - began_s > _SAME_S:
-            _end(state, number, f"Received {number.name} again: ending at once")
+            _end(state, f"Received {number.name} again: ending at once", exit_status_of_signal(number))
 
 
 def _begin(state: _State, number: signal.Signals) -> None:
@@ -144,25 +144,30 @@ def _begin(state: _State, number: signal.Signals) -> None:
         state.ending.number = number
         steps = list(reversed(state.steps))
     within_s = max((step.within_s for step in steps), default=0.0)
+    status = exit_status_of_signal(number)
     if not steps:
-        _end(state, number, f"Received {number.name}: stopping", state.status)
+        _end(state, f"Received {number.name}: stopping", status if state.status is None else state.status)
     _tell(f"Received {number.name}: finishing calls in flight, then stopping, within {within_s:.0f} s")
-    timer = threading.Timer(within_s, _end, (state, number, f"not done within {within_s:.0f} s: ending at once"))
+    timer = threading.Timer(within_s, _end, (state, f"not done within {within_s:.0f} s: ending at once", status))
     timer.daemon = True
     timer.start()
     for step in steps:
         step.act(number)
 
 
-def _end(state: _State, number: signal.Signals, message: str, status: int | None = None) -> None:
+def end_at_once(message: str, status: int) -> None:
     """End on the spot, and leave no temporary file and no child: whatever was paid for is on disk by design."""
+    _end(_state, message, status)
+
+
+def _end(state: _State, message: str, status: int) -> None:
     _tell(message)
     with state.lock:
         cleanups = list(reversed(state.cleanups))
     for clean_up in cleanups:
         with suppress(Exception):  # the others have their turn
             clean_up()
-    os._exit(exit_status_of_signal(number) if status is None else status)
+    os._exit(status)
 
 
 def _tell(message: str) -> None:

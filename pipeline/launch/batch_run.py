@@ -25,6 +25,7 @@ from pipeline.cli.output import tell
 from pipeline.cli.signals import exit_status_of_signal
 from pipeline.launch.failure import cause, exit_status, fail
 from pipeline.launch.interruption import ends_within_s, stopped_by_signals
+from pipeline.launch.lost_worker import ending_with_lost_worker
 from pipeline.launch.notices import opened_notices
 from pipeline.launch.runner import opened_runner
 from pipeline.launch.submit import accepted_job, build_request, is_request_only, refuse_local, runner_name
@@ -76,7 +77,11 @@ def launch(
         stopped_by_signals(folder, run.run_id, ends_within_s(settings)) as ending,
     ):
         try:
-            with show_progress(folder, run, notices.observe), opened_runner(options) as runner:
+            with (
+                show_progress(folder, run, notices.observe),
+                ending_with_lost_worker(folder, run.run_id),
+                opened_runner(options) as runner,
+            ):
                 pipeline = beam.Pipeline(runner=runner, options=options)
                 build(pipeline, with_run(settings, run), run.began)
                 result = pipeline.run()
