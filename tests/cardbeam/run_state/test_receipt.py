@@ -10,6 +10,7 @@ import pytest
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.model.part import PartCounts, Span, WrittenFile
+from cardbeam.model.result import THROTTLED_US
 from cardbeam.run_state.receipt import Receipt, make_receipt, read_receipt, with_tables, write_receipt
 from cardbeam.run_state.stop_signal import BUDGET
 from cardbeam.storage.folder import LocalFolder
@@ -75,6 +76,11 @@ def test_a_receipt_adds_up() -> None:
         settings=receipt_of(COUNTS).settings,
         reconciled=True,
     )
+
+
+def test_time_of_waiting_for_the_rate_is_in_seconds() -> None:
+    """Workers count it in microseconds."""
+    assert receipt_of({**COUNTS, THROTTLED_US: 2_500_000}).rate["throttled_s"] == 2.5
 
 
 def test_settings_stand_under_their_options_names() -> None:
