@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TypeOptions
@@ -26,7 +27,7 @@ from pipeline.cli.signals import exit_status_of_signal
 from pipeline.launch.failure import cause, exit_status, fail
 from pipeline.launch.interruption import ends_within_s, stopped_by_signals
 from pipeline.launch.lost_worker import ending_with_lost_worker
-from pipeline.launch.notices import opened_notices
+from pipeline.launch.notices import Notices, opened_notices
 from pipeline.launch.runner import opened_runner
 from pipeline.launch.submit import accepted_job, build_request, is_request_only, refuse_local, runner_name
 from pipeline.report.checks import check_run, read_checks
@@ -79,7 +80,7 @@ def launch(
         try:
             with (
                 show_progress(folder, run, notices.observe),
-                ending_with_lost_worker(folder, run.run_id),
+                ending_with_lost_worker(folder, run.run_id, partial(_tell_lost, notices)),
                 opened_runner(options) as runner,
             ):
                 pipeline = beam.Pipeline(runner=runner, options=options)
@@ -107,6 +108,11 @@ def launch(
         if leaves_page and not ending.has_begun and (page := report_if_possible(folder, run.run_id)):
             tell(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return exit_status(folder, receipt)
+
+
+def _tell_lost(notices: Notices, text: str) -> None:
+    notices.tell("stopped", text)
+    notices.close()
 
 
 def write_request(command: str, settings: Settings, options: PipelineOptions, build: Build) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
@@ -25,8 +25,11 @@ _WITHIN_S = 60.0
 
 
 @contextmanager
-def ending_with_lost_worker(folder: Folder, run_id: str) -> Iterator[None]:
-    """End the process, once the other workers have stopped, where one of its workers is lost in the block."""
+def ending_with_lost_worker(folder: Folder, run_id: str, tell: Callable[[str], object]) -> Iterator[None]:
+    """End the process, once the other workers have stopped, where one of its workers is lost in the block.
+
+    `tell` is called with what happened before that.
+    """
     before = threading.excepthook
 
     def end(raised: threading.ExceptHookArgs) -> None:
@@ -34,9 +37,12 @@ def ending_with_lost_worker(folder: Folder, run_id: str) -> Iterator[None]:
         if not (is_lost and isinstance(raised.exc_value, RuntimeError)):
             before(raised)
             return
-        stop_run(folder, run_id, WORKER_LOST)
-        await_silence(folder, DEAD_AFTER_S, _WITHIN_S, time.sleep, run_id)
-        end_at_once(f"run {run_id} failed: {raised.exc_value}. Rerun the same command to resume", EXIT_FAILED)
+        try:
+            stop_run(folder, run_id, WORKER_LOST)
+            await_silence(folder, DEAD_AFTER_S, _WITHIN_S, time.sleep, run_id)
+            tell(f"failed: {raised.exc_value}")
+        finally:  # also where the store fails: nobody else ends this process
+            end_at_once(f"run {run_id} failed: {raised.exc_value}. Rerun the same command to resume", EXIT_FAILED)
 
     threading.excepthook = end
     try:
