@@ -78,7 +78,10 @@ def check_options(command: str, known: CommandOptions, given: Sequence[str]) -> 
 
 
 def _parse(command: str, known: CommandOptions, given: Sequence[str]) -> None:
-    from pipeline.cli import options  # noqa: PLC0415  # of packages that are there
+    from pipeline.cli.logs import configure_logging  # noqa: PLC0415  # of packages that are there
+
+    configure_logging("text")  # Beam's modules warn of what is not installed as they are imported
+    from pipeline.cli import options  # noqa: PLC0415
 
     module = importlib.import_module(f"pipeline.commands.{command}")
     groups = [getattr(module, name, None) or getattr(options, name) for name in known.groups]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,13 @@ def test_wrong_options(arguments: list[str], status: int, says: str, capsys: pyt
     assert tell(arguments) == status
     told = capsys.readouterr()
     assert says in told.out + told.err
+
+
+def test_right_options_say_nothing() -> None:
+    """Nor does what their parsers import, in a process of its own."""
+    command = [sys.executable, "-m", "pipeline.cli.before_setup", "runs", "--output=x"]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
 @pytest.mark.slow
