@@ -19,10 +19,10 @@ RETRY_S = 5.0
 def repeated(
     name: str, step: Callable[[], float | None], *, first_s: float = 0.0, ends_within_s: float | None = None
 ) -> Iterator[None]:
-    """Call `step` after `first_s` seconds, and again after as many as it returns; no more once it returns None.
+    """Call `step` after `first_s` seconds, and again after as many as it returns, until it returns None.
 
-    A step that raises is called again after `RETRY_S`, and logged. The block's end waits for a step that is under way,
-    or for `ends_within_s`.
+    A step that raises is called again after `RETRY_S`, and logged. The block's end waits for a step in progress, or for
+    `ends_within_s`.
     """
     over = threading.Event()
 
@@ -44,10 +44,11 @@ def _tried(name: str, step: Callable[[], float | None]) -> float | None:
     try:
         return step()
     except Exception as error:  # a store's client may raise anything, and the next time may be better
-        _LOG.warning("retrying %s after error: %s", name, words(error))
+        _LOG.warning("retrying %s after error: %s", name, safe_message(error))
         return RETRY_S
 
 
-def words(error: BaseException) -> str:
-    """Of an error that is not the operating system's or ours the kind alone: its words may be card text."""
+def safe_message(error: BaseException) -> str:
+    """The message of an error; of one that is not the operating system's or ours its kind alone, for it may hold card
+    text."""
     return redact(str(error)) if isinstance(error, (OSError, CardbeamError)) else type(error).__name__

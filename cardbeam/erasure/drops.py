@@ -20,7 +20,7 @@ from cardbeam.erasure.policy import Kept
 from cardbeam.erasure.rows import ItemSet, Mask, as_mask, parquet_paths
 from cardbeam.erasure.thumbnails import without_thumbnails
 from cardbeam.model.record import RESPONSE_DROPPED, RecordStatus
-from cardbeam.run_state.layout import DOCUMENT_TABLES, LEDGER, run_id_of
+from cardbeam.run_state.layout import DOCUMENT_TABLES, LEDGER, run_id_of, table_of
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import opened_parquet
 from schemas.document_tables import TIMESTAMP, schema_of
@@ -61,7 +61,7 @@ class Drop:
 
 def value_column(kept: Kept, path: str) -> str | None:
     """The column of a file that holds what a drop is about; None where it has none."""
-    table = path.rpartition("/run_id=")[0]
+    table = table_of(path)
     if kept is Kept.RESPONSES:
         return "response" if table == LEDGER else None
     return _THUMBNAILS.get(table)

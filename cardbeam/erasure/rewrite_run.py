@@ -28,7 +28,7 @@ from cardbeam.erasure.rows import GONE, ItemSet, Mask, as_mask, holds, read_colu
 from cardbeam.model.part import Part
 from cardbeam.model.record import RecordStatus
 from cardbeam.model.result import RequestOutcome
-from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES, LEDGER, TABLES, of_run
+from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES, LEDGER, TABLES, of_run, table_of
 from cardbeam.run_state.receipt import Receipt, describe_file, read_receipt, write_receipt
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import opened_parquet
@@ -165,7 +165,7 @@ class _Counting:
 def _items_in(folder: Folder, paths: list[str], erasing: Erasing) -> Iterator[str]:
     """Those of the items that have a document."""
     for path in paths:
-        if path.rpartition("/run_id=")[0] in DOCUMENT_TABLES:
+        if table_of(path) in DOCUMENT_TABLES:
             ids = read_columns(folder, path, ["item_id"])["item_id"]
             yield from ids.filter(pa.array(erasing.items.mask(ids))).to_pylist()
 
@@ -202,7 +202,7 @@ def _rewritten(folder: Folder, path: str, run: _Run) -> _File:
 
 def write_edited(folder: Folder, run_id: str, path: str, name: str, edit: _Edit) -> _File:
     """Write a file's rows, edited a row group at a time, as a file of another name."""
-    table = path.rpartition("/run_id=")[0]
+    table = table_of(path)
     with opened_parquet(folder, path) as opened:
         schema = opened.schema_arrow
         largest = max((opened.metadata.row_group(n).num_rows for n in range(opened.num_row_groups)), default=0)
@@ -243,7 +243,7 @@ def _moved(requests: dict[str, int], moved: Counter[str]) -> dict[str, int]:
 def _documents(files: list[_File]) -> dict[str, int]:
     rows: Counter[str] = Counter()
     for file in files:
-        rows[file["path"].rpartition("/run_id=")[0]] += file["rows"]
+        rows[table_of(file["path"])] += file["rows"]
     return {name: rows[table] for table, name in DOCUMENT_TABLES.items() if rows[table]}
 
 

@@ -45,6 +45,11 @@ def run_file(run_id: str, name: str) -> str:
     return f"{RUNS}/{run_id}/{name}"
 
 
+def table_of(path: str) -> str:
+    """The folder of the table that a file is of."""
+    return path.partition("/run_id=")[0]
+
+
 def run_id_of(path: str) -> str | None:
     """The run that a path of a table or of the journal belongs to."""
     for step in path.split("/"):

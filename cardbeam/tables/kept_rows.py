@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cardbeam.model.record import RESPONSE_DROPPED, RecordStatus
-from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES, of_run, run_file
+from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES, run_file, table_of
 from cardbeam.run_state.receipt import RECEIPT_FILE, read_receipt
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import Folder
@@ -41,14 +41,10 @@ def kept_rows(folder: Folder, run_id: str, item_ids: Iterable[str]) -> Iterator[
         path = run_file(run_id, RECEIPT_FILE)
         raise DamagedFile.of(path, "is missing: it names the rows whose responses are no longer kept")
     for file in receipt.files:
-        table = _table_of(run_id, file["path"])
-        if table is not None and file["rows"]:
+        table = table_of(file["path"])
+        if table in _SCHEMAS and file["rows"]:
             for rows in _of_items(folder, file["path"], wanted):
                 yield table, _current(rows, _SCHEMAS[table])
-
-
-def _table_of(run_id: str, path: str) -> str | None:
-    return next((table for table in _SCHEMAS if path.startswith(f"{of_run(table, run_id)}/")), None)
 
 
 def _of_items(folder: Folder, path: str, wanted: pa.Array) -> Iterator[pa.Table]:

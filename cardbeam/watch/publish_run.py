@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from cardbeam.config.settings import Settings
-from cardbeam.periodic import RETRY_S, words
+from cardbeam.periodic import RETRY_S, safe_message
 from cardbeam.run_state.drained import is_drained
 from cardbeam.run_state.layout import run_file
 from cardbeam.run_state.receipt import Receipt, read_receipt
@@ -105,7 +105,7 @@ class RunPublisher:
         except (PublisherSuperseded, TakenOver):
             raise
         except Exception as error:  # a store's client may raise anything, and the next time may be better
-            _LOG.warning("retrying publish after error: %s", words(error))
+            _LOG.warning("retrying publish after error: %s", safe_message(error))
             self._is_whole, self._due_s = False, self._clock() + RETRY_S
 
     def _begin(self) -> None:

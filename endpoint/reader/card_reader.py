@@ -57,8 +57,8 @@ PATTERNED = 450
 RIM_SHARE = 0.025
 """Corners of a card that is wholly on the image are so far from its rim, in shares of its long side."""
 MIN_CERTAIN_SCORE = 0.62
-"""With fewer found, the card is read once more: its small print enlarged, or without what is fainter than print."""
-HINT = 0.4
+"""With fewer found, the card is read again: its small print enlarged, or without what is fainter than print."""
+MIN_UPRIGHT_SCORE = 0.4
 """With so many found the card lies the right way up: the other way, hardly any text is like one of a card."""
 
 
@@ -129,7 +129,7 @@ class CardReader:
         turns = turns_to_try(grey, any_quarter=not card.outlined)
         best, quarters = self._best_turn(card, grey, scale, code, turns)
         if best.share < MIN_CERTAIN_SCORE and marks > PATTERNED and not best.is_crowded:
-            likeliest = (quarters,) if best.share >= HINT else turns[:2]
+            likeliest = (quarters,) if best.share >= MIN_UPRIGHT_SCORE else turns[:2]
             again, _ = self._best_turn(card, without_faint(grey), scale, code, likeliest)
             best = max(best, again, key=lambda read: read.share)
         return best if best.share >= MIN_TEMPLATE_SCORE else None
@@ -143,7 +143,7 @@ class CardReader:
             upright = np.ascontiguousarray(np.rot90(grey, quarters))
             read = self._read_oriented(turned(card, quarters), upright, scale, code)
             reads.append((read, quarters))
-            if read.share >= HINT or read.is_crowded:
+            if read.share >= MIN_UPRIGHT_SCORE or read.is_crowded:
                 break
         return max(reads, key=lambda item: item[0].share)
 

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from fsspec import AbstractFileSystem
 
+from cardbeam.run_state.layout import table_of
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.object_store import Object, object_at
 from cardbeam.storage.range_reader import open_object, read_end
@@ -78,7 +79,7 @@ class _Ends:
                 return end
             place = self._places[name]
             self._at_once = min(_READ_AT_ONCE, 2 * self._at_once) if place == self._next else 1
-            names = [one for one in self._names[place : place + self._at_once] if _table_of(one) == _table_of(name)]
+            names = [one for one in self._names[place : place + self._at_once] if table_of(one) == table_of(name)]
             self._next = place + len(names)
             with ThreadPoolExecutor(len(names)) as pool:
                 asked, *ahead = (pool.submit(self._read_end, one) for one in names)
@@ -91,7 +92,3 @@ class _Ends:
 
     def _read_end(self, name: str) -> bytes:
         return read_end(self._at(name), self._sizes_bytes[name])
-
-
-def _table_of(path: str) -> str:
-    return path.partition("/run_id=")[0]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cardbeam.run_state.layout import TABLES, run_file, run_id_of
+from cardbeam.run_state.layout import TABLES, run_file, run_id_of, table_of
 from cardbeam.run_state.receipt import RECEIPT_FILE, Receipt, decode_receipt
 from cardbeam.run_state.replaced_files import runs_with_replaced, unnamed_files
 from cardbeam.storage.damaged_file import DamagedFile, warn
@@ -100,10 +100,6 @@ def _without(files: TableFiles, lost: frozenset[str]) -> TableFiles:
     }
 
 
-def _table_of(path: str) -> str:
-    return path.split("/run_id=", maxsplit=1)[0]
-
-
 def _doubtful(folder: Folder, files: TableFiles, only_run: str) -> list[str]:
     """Files that are not there or of another size than their receipt says; of one run all."""
     paths = [(path, file.size_bytes) for of_table in files.values() for path, file in of_table.items()]
@@ -167,7 +163,7 @@ def _unfinished_files(folder: Folder, scratch: str) -> TableFiles:
                 del of_table[path]
         for file in files:
             path = f"{beside.root}/{file.path}" if file.is_beside else file.path
-            found.setdefault(_table_of(file.path), {})[path] = TableFile(file.size_bytes)
+            found.setdefault(table_of(file.path), {})[path] = TableFile(file.size_bytes)
     return found
 
 
@@ -183,7 +179,7 @@ def _by_table(files: Iterable[tuple[str, TableFile | None]]) -> TableFiles:
     """Files that are None are left out, their tables are not."""
     found: dict[str, dict[str, TableFile]] = defaultdict(dict)
     for path, file in files:
-        of_table = found[_table_of(path)]
+        of_table = found[table_of(path)]
         if file is not None:
             of_table[path] = file
     return found

@@ -24,7 +24,7 @@ _ANY_TIME = datetime.fromtimestamp(0, timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)
-class TableFile:
+class MadeFile:
     """A file of an unfinished run's tables, by its path in the output or in the folder beside it."""
 
     path: str
@@ -38,7 +38,7 @@ def runs_in_journal(folder: Folder) -> list[str]:
     return [run_id for run_id in unfinished_runs(folder) if run_id in journals] if journals else []
 
 
-def make_tables(folder: Folder, run_id: str, beside: LocalFolder) -> list[TableFile]:
+def make_tables(folder: Folder, run_id: str, beside: LocalFolder) -> list[MadeFile]:
     """Make a run's tables of all that its ledger and journal hold by now; all of its files.
 
     Raises:
@@ -53,13 +53,13 @@ def make_tables(folder: Folder, run_id: str, beside: LocalFolder) -> list[TableF
     return _made(folder, run_id, beside)
 
 
-def _made(folder: Folder, run_id: str, beside: LocalFolder) -> list[TableFile]:
+def _made(folder: Folder, run_id: str, beside: LocalFolder) -> list[MadeFile]:
     output = OutputSettings(folder.root, run_id)
     settings = Settings(InputSettings(), EndpointSettings(), RateSettings(), output)
     publisher = Publisher(_Overlay(folder, beside), settings, _ANY_TIME)
     publisher.publish_all()
     made = {file.path for file in beside.list("")}
-    return [TableFile(file.path, file.size_bytes, file.path in made) for file in publisher.files() if file.rows]
+    return [MadeFile(file.path, file.size_bytes, file.path in made) for file in publisher.files() if file.rows]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSett
 from cardbeam.errors import CardbeamError
 from cardbeam.journal.reader import list_segments
 from cardbeam.model.result import FOUND, RequestOutcome
-from cardbeam.periodic import words
+from cardbeam.periodic import safe_message
 from cardbeam.run_state.closing import CLOSING_FILE
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENTS, JOURNAL, LEDGER, RUNS, is_waiting_file, run_id_of
 from cardbeam.run_state.receipt import RECEIPT_FILE, Receipt
@@ -81,7 +81,7 @@ def _closed(folder: Folder, run_id: str) -> Receipt:
         receipt = close_run(folder, _settings_of(folder, run), run.began, run.settings)
     except _DAMAGE as error:
         raise NotClosed(
-            f"run {run_id} did not end, and cannot be closed: {words(innermost(error))}. No call was made. "
+            f"run {run_id} did not end, and cannot be closed: {safe_message(innermost(error))}. No call was made. "
             "Mend its files, then rerun the same command"
         ) from error
     requests = receipt.requests

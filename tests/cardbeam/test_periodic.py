@@ -37,7 +37,7 @@ def test_a_step_says_when_it_is_called_again(monkeypatch: pytest.MonkeyPatch, ca
 
 
 def test_nothing_is_called_after_the_block() -> None:
-    """The block's end ends a wait at once, and waits for a step that is under way."""
+    """The block's end ends a wait at once, and waits for a step in progress."""
     began, may_end, ended = threading.Event(), threading.Event(), []
 
     def step() -> float:
