@@ -17,6 +17,7 @@ setup(
     entry_points={"console_scripts": ["cardbeam=pipeline.__main__:run_program"]},
     install_requires=[
         "apache-beam>=2.77,<3",
+        "msgspec>=0.20",
         "obstore>=0.11,<1",
         "orjson>=3.10",
         "psutil>=7",

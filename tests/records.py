@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from cardbeam.index.record_keys import RecordKeys
 from cardbeam.journal.reader import list_segments, read_stored
 from cardbeam.journal.record_format import encode, frames, header, key_of
-from cardbeam.journal.record_types import FIELDS
 from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.run_state.layout import JOURNAL
 from cardbeam.storage.damaged_file import OnDamage, refuse
@@ -76,17 +74,10 @@ def ends(path: str, records: Sequence[JournalRecord]) -> list[int]:
     return [len(segment(path, records[:number])) for number in range(len(records) + 1)]
 
 
-def record_of(row: Sequence[Any]) -> JournalRecord:
-    """What was read from a segment, as the record that was written."""
-    values = dict(zip(FIELDS, row, strict=True))
-    labels = tuple((key, value) for key, value in values["labels"])
-    return JournalRecord(**{**values, "uris": tuple(values["uris"]), "labels": labels})
-
-
 def read_segment(folder: Folder, path: str, on_damage: OnDamage = refuse) -> list[JournalRecord]:
     """Every whole record of a segment."""
     size_bytes = len(folder.read(path))
-    return [record_of(row) for row, _ in read_stored(folder, path, 0, size_bytes, on_damage=on_damage)]
+    return [record for record, _ in read_stored(folder, path, 0, size_bytes, on_damage=on_damage)]
 
 
 def stored_records(folder: Folder) -> list[JournalRecord]:
@@ -120,6 +111,6 @@ RECORDS: st.SearchStrategy[JournalRecord] = st.builds(
     retriable=st.booleans(),
     latency_s=st.none() | st.floats(0, 600, width=32),
     image_bytes=st.none() | st.integers(0, 2**40),
-    response=st.none() | st.binary(max_size=60) | st.just(b"CBJ2" * 9),
+    response=st.none() | st.binary(max_size=60) | st.just(b"CBJ3" * 9),
 )
 """Any record at all; responses may be empty, and may hold the mark that a frame begins with."""

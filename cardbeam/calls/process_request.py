@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from msgspec import structs
+
 from cardbeam import telemetry
 from cardbeam.calls.access_check import AccessCheck
 from cardbeam.calls.bounded_executor import Held
@@ -134,7 +136,7 @@ class RequestProcessor:
             may_retry = request.may_retry and loaded.refused.retriable
             status = RecordStatus.RETRY if may_retry else RecordStatus.FAILED
             record = self._record(request, item_id, status, started_at)
-            self._keep(replace(record, **self._failure(record, loaded.refused)))
+            self._keep(structs.replace(record, **self._failure(record, loaded.refused)))
             return RequestResult(_FATE_OF_RECORD[status], item_id, loaded.refused.code, failed_for_now=may_retry)
         return self._call(request, item_id, loaded, started_at, is_superseded=is_superseded)
 
@@ -178,7 +180,7 @@ class RequestProcessor:
         status = _settled_as(outcome, verdict, may_retry=request.may_retry)
         record = self._record(request, called.item_id, status, called.started_at)
         self._keep(
-            replace(
+            structs.replace(
                 record,
                 **({"message": called.note} if status is RecordStatus.SUCCEEDED else self._failure(record, outcome)),
                 http_status=attempt.status,
@@ -227,14 +229,14 @@ class RequestProcessor:
         if (failure := self.index.failure_of(item_id)) is not None:
             outcome = outcome_of_code(failure.code)
             text: dict[str, Any] = {"stage": outcome.stage.value, "code": failure.code, "message": outcome.message}
-            record = replace(record, **text, retriable=failure.is_retriable)
+            record = structs.replace(record, **text, retriable=failure.is_retriable)
         self._keep(record)
 
     def _keep_erased(self, record: JournalRecord) -> None:
         """Record that a source holds an image that was erased, so that it is not opened again; nothing else of it."""
         if self.index.of_source(record.source_id)[0] is PriorStatus.UNKNOWN:
             erased = RecordStatus.ERASED.value
-            self._keep(replace(record, outcome=erased, code=erased, uris=(), labels=()))
+            self._keep(structs.replace(record, outcome=erased, code=erased, uris=(), labels=()))
 
     def _keep(self, record: JournalRecord) -> None:
         """Make a record durable, then count on it."""

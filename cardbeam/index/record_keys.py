@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from operator import itemgetter
-from typing import Any
+from operator import attrgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cardbeam.journal.reader import list_segments, read_stored
-from cardbeam.journal.record_types import FIELDS
-from cardbeam.model.request import input_id_of
 from cardbeam.run_state.layout import JOURNAL, LEDGER, run_id_of
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import read_ledger
@@ -29,8 +26,7 @@ KEYS = pa.schema(
         ("input_id", pa.string()),
     ]
 )
-_COMPLETED_AT = FIELDS.index("completed_at")
-_of_row = itemgetter(*map(FIELDS.index, [*KEYS.names[:-1], "uris", "labels"]))
+_keys_of = attrgetter(*KEYS.names)
 
 
 def ledger_keys(folder: Folder, since_us: int = 0, left_out: Collection[str] = ()) -> Iterator[tuple[str, pa.Table]]:
@@ -65,15 +61,10 @@ def _keys_of_file(folder: Folder, path: str, since_us: int) -> pa.Table | None:
 def journal_keys(folder: Folder, since_us: int = 0) -> Iterator[tuple[str, pa.Table]]:
     """Every journal segment of the output, with its run; as `ledger_keys`."""
     for file in list_segments(folder, JOURNAL):
-        stored = (row for row, _ in read_stored(folder, file.path, 0, file.size_bytes))
-        rows = (_keys_of_row(row) for row in stored if row[_COMPLETED_AT] >= since_us)
+        stored = (record for record, _ in read_stored(folder, file.path, 0, file.size_bytes))
+        rows = (_keys_of(record) for record in stored if record.completed_at >= since_us)
         with suppress(FileNotFoundError):  # taken over by the ledger since it was listed
             yield run_id_of(file.path) or "", key_table(rows)
-
-
-def _keys_of_row(row: list[Any]) -> RecordKeys:
-    item_id, source_id, outcome, retriable, code, uris, labels = _of_row(row)
-    return item_id, source_id, outcome, retriable, code, input_id_of(source_id, item_id, uris, labels)
 
 
 def key_table(rows: Iterable[RecordKeys]) -> pa.Table:

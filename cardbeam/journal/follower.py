@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import itemgetter
 
 import pyarrow as pa
 
 from cardbeam.journal.reader import list_segments, read_stored
 from cardbeam.journal.record_format import HEADER_BYTES
-from cardbeam.journal.record_types import FIELDS
-from cardbeam.model.request import input_id_of
+from cardbeam.model.record import JournalRecord
 from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run
 from cardbeam.storage.damaged_file import OnDamage, refuse
 from cardbeam.storage.folder import Folder, StoredFile
 from cardbeam.storage.read_parquet import read_ledger
 
 _NAMES = ("item_id", "source_id", "outcome", "retriable", "uris", "code", "completed_at")
-_of_row = itemgetter(*map(FIELDS.index, (*_NAMES, "labels")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +65,8 @@ class JournalFollower:
     def _read_segment(self, file: StoredFile) -> Iterator[RecordKey]:
         start = self._read_up_to.get(file.path, 0)
         try:
-            for row, end in read_stored(self._folder, file.path, start, file.size_bytes, on_damage=self._on_damage):
-                item_id, source_id, outcome, retriable, uris, code, completed_at, labels = _of_row(row)
-                input_id = input_id_of(source_id, item_id, uris, labels)
-                yield RecordKey(
-                    item_id, source_id, outcome, retriable, tuple(uris), False, code, input_id, completed_at
-                )
+            for record, end in read_stored(self._folder, file.path, start, file.size_bytes, on_damage=self._on_damage):
+                yield _key_of(record)
                 self._read_up_to[file.path] = end
         except FileNotFoundError:
             return  # taken over by the ledger since it was listed
@@ -88,3 +81,16 @@ class JournalFollower:
         for row in zip(*(columns[name] for name in (*_NAMES, "input_id")), strict=True):
             item_id, source_id, outcome, retriable, uris, code, completed_at, input_id = row
             yield RecordKey(item_id, source_id, outcome, retriable, tuple(uris), True, code, input_id, completed_at)
+
+
+def _key_of(record: JournalRecord) -> RecordKey:
+    return RecordKey(
+        record.item_id,
+        record.source_id,
+        record.outcome,
+        record.retriable,
+        record.uris,
+        code=record.code,
+        input_id=record.input_id,
+        completed_at=record.completed_at,
+    )

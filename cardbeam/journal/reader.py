@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from cardbeam.journal.record_format import (
     HEAD_BYTES,
@@ -20,13 +20,14 @@ from cardbeam.journal.record_format import (
     read_header,
     read_record,
 )
+from cardbeam.model.record import JournalRecord
 from cardbeam.run_state.layout import JOURNAL_SUFFIX
 from cardbeam.storage.damaged_file import DamagedFile, OnDamage, lost_records, refuse
 from cardbeam.storage.folder import Folder, StoredFile
 
 _PIECE_BYTES = 1024 * 1024
 _SMALL_BYTES = 4 * 1024 * 1024
-_Rows = Iterator[tuple[list[Any], int]]
+_Records = Iterator[tuple[JournalRecord, int]]
 
 
 def list_segments(folder: Folder, prefix: str) -> Iterator[StoredFile]:
@@ -42,8 +43,8 @@ def read_stored(
     *,
     on_damage: OnDamage = refuse,
     piece_bytes: int = _PIECE_BYTES,
-) -> _Rows:
-    """Every whole record of a segment between two bytes, as a row with the byte after it; a few MB in memory.
+) -> _Records:
+    """Every whole record of a segment between two bytes, with the byte after it; a few MB in memory.
 
     Raises:
         FileNotFoundError: the segment is not there.
@@ -51,7 +52,7 @@ def read_stored(
     """
     is_small = start <= HEADER_BYTES and stop <= _SMALL_BYTES  # one request to a bucket instead of several
     with BytesIO(folder.read(path)) if is_small else folder.open(path) as file:
-        yield from _Segment(file, path, on_damage).rows(start, stop, piece_bytes)
+        yield from _Segment(file, path, on_damage).records(start, stop, piece_bytes)
 
 
 class _Segment:
@@ -70,7 +71,7 @@ class _Segment:
         self._lost_up_to = 0
         """What follows the highest number of the damaged records whose heads are whole."""
 
-    def rows(self, start: int, stop: int, piece_bytes: int) -> _Rows:
+    def records(self, start: int, stop: int, piece_bytes: int) -> _Records:
         """Whole records between two bytes."""
         header = read_header(self._file.read(HEADER_BYTES), self._key)
         if not header.is_known:
@@ -87,7 +88,7 @@ class _Segment:
         yield from self._scan(is_end=True)
         self._end(header.size_bytes)
 
-    def _scan(self, *, is_end: bool) -> _Rows:
+    def _scan(self, *, is_end: bool) -> _Records:
         """The records in the bytes at hand. Unless these are the last ones, it stops before a frame that is cut off."""
         data, used = self._data, 0
         while used + HEAD_BYTES <= len(data):
@@ -102,8 +103,8 @@ class _Segment:
             self._needs = end - len(data)
             if self._needs > 0 and not (is_end and self._holds_frame(used + 1)):
                 break
-            row = read_record(data, used, head) if self._needs <= 0 else None
-            if row is None:
+            record = read_record(data, used, head) if self._needs <= 0 else None
+            if record is None:
                 self._note_damage(used)
                 self._lost_up_to = max(self._lost_up_to, number + 1)
                 used += 1
@@ -113,7 +114,7 @@ class _Segment:
             else:
                 self._note_record(number, used)
                 used = end
-                yield row, self._at + used
+                yield record, self._at + used
         self._data, self._at = data[used:], self._at + used
 
     def _holds_frame(self, start: int) -> bool:

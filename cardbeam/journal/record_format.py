@@ -6,7 +6,8 @@ frame. The head of a frame has a checksum of its own: its lengths are known befo
 
     header  magic, version, key (16 bytes), size of a segment that is written at once or 0, CRC-32 of these
     frame   key (16 bytes), number of the record in its segment, lengths of its fields and of its response, CRC-32 of
-            both, CRC-32 of the head up to here; the fields as a JSON list; the response as it came
+            both, CRC-32 of the head up to here; the fields as a JSON list, which ends with "" for a response and null
+            for none; the response as it came
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ import struct
 import zlib
 from collections.abc import Sequence
 from itertools import count
-from operator import attrgetter
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
+from msgspec import MsgspecError, json
+from msgspec.structs import force_setattr, replace
 
-from cardbeam.journal.record_types import FIELDS, is_record
-from cardbeam.model.record import JournalRecord
+from cardbeam.model.record import JournalRecord, RecordStatus
 
-_MAGIC, _VERSION = b"CBJ", b"2"
+_MAGIC, _VERSION = b"CBJ", b"3"
 _HEADER = struct.Struct("<3sc16sQI")
 _PLACE, _LENGTHS, _CRC = struct.Struct("<16sI"), struct.Struct("<III"), struct.Struct("<I")
 _HEAD = struct.Struct("<16sIIIII")
 HEADER_BYTES, HEAD_BYTES, KEY_BYTES = _HEADER.size, _HEAD.size, 16
-_values = attrgetter(*FIELDS[:-1])
+_decode = json.Decoder(JournalRecord).decode
+_OUTCOMES = frozenset(one.value for one in RecordStatus)
 
 
 def key_of(path: str) -> bytes:
@@ -46,9 +47,8 @@ def header(key: bytes, size_bytes: int = 0) -> bytes:
 
 def encode(record: JournalRecord) -> bytes:
     """A record, without the place that it gets in a segment."""
-    fields, response = orjson.dumps(_values(record)), record.response
-    if response is None:
-        fields, response = fields[:-1] + b",null]", b""
+    response = record.response or b""
+    fields = json.encode(replace(record, response=b"") if response else record)
     body = fields + response
     return _LENGTHS.pack(len(fields), len(response), zlib.crc32(body)) + body
 
@@ -108,20 +108,17 @@ def read_head(data: bytes, at: int, key: bytes) -> Head | None:
     return number, fields_end, fields_end + response_bytes, crc
 
 
-def read_record(data: bytes, at: int, head: Head) -> list[Any] | None:
-    """The record of the frame that begins at a byte, its values in the order of `FIELDS`; None where it is damaged.
-
-    It has lists where the record has tuples.
-    """
+def read_record(data: bytes, at: int, head: Head) -> JournalRecord | None:
+    """The record of the frame that begins at a byte; None where it is damaged."""
     _, fields_end, end, crc = head
     if zlib.crc32(memoryview(data)[at + HEAD_BYTES : at + end]) != crc:
         return None
     try:
-        row = orjson.loads(data[at + HEAD_BYTES : at + fields_end])
-    except orjson.JSONDecodeError:
+        record = _decode(data[at + HEAD_BYTES : at + fields_end])
+    except (MsgspecError, UnicodeDecodeError):
         return None
-    if not isinstance(row, list):
+    if record.outcome not in _OUTCOMES:
         return None
-    if len(row) < len(FIELDS):
-        row.append(data[at + fields_end : at + end])
-    return row if is_record(row) else None
+    if record.response is not None:
+        force_setattr(record, "response", data[at + fields_end : at + end])
+    return record

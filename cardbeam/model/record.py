@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from cardbeam.model.request import Labels, input_id_of
+
+_Id = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+_Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+_Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class RecordStatus(str, Enum):
@@ -30,26 +36,28 @@ LEFT = frozenset({RecordStatus.RETRY.value, RecordStatus.DEFERRED.value})
 """Records that process nothing: the request is sent again."""
 
 
-@dataclass(frozen=True, slots=True)
-class JournalRecord:
-    """One processed input: a row of the ledger, a record of the journal. Times are µs since 1970, UTC."""
+class JournalRecord(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """One processed input: a row of the ledger, a record of the journal. Times are µs since 1970, UTC.
 
-    item_id: str
-    source_id: str | None
+    The journal holds it as a JSON list, which is read typed and checked at once; integers fit the ledger's columns.
+    """
+
+    item_id: _Id
+    source_id: _Id | None
     outcome: str
     operation: str
     uris: tuple[str, ...]
     labels: Labels
-    started_at: int
-    completed_at: int
+    started_at: _Int64
+    completed_at: _Int64
     stage: str | None = None
     code: str | None = None
     message: str | None = None
-    http_status: int | None = None
-    attempts: int = 0
+    http_status: _Int32 | None = None
+    attempts: _Int32 = 0
     retriable: bool = False
     latency_s: float | None = None
-    image_bytes: int | None = None
+    image_bytes: _Int64 | None = None
     response: bytes | None = None
 
     @property

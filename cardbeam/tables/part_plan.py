@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -20,9 +20,8 @@ import pyarrow.compute as pc
 
 from cardbeam.index.id_array import Ids, IdSet, Index, to_ids
 from cardbeam.journal.reader import list_segments, read_stored
-from cardbeam.journal.record_types import FIELDS
 from cardbeam.model.part import Part, Span
-from cardbeam.model.record import RecordStatus
+from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run
 from cardbeam.storage.damaged_file import pass_over
 from cardbeam.storage.folder import Folder
@@ -39,9 +38,7 @@ _BATCH_ROWS = 1024
 """Rows of a journal whose keys become numbers at once."""
 _TYPES = (pa.string(), pa.string(), pa.string(), pa.int64())
 _NO_DUPLICATES = LEDGER_SCHEMA.empty_table()
-_keys_of = itemgetter(*map(FIELDS.index, _KEYS))
-_duplicate_of = itemgetter(*map(FIELDS.index, ("item_id", "uris")))
-_OUTCOME = FIELDS.index("outcome")
+_keys_of = attrgetter(*_KEYS)
 _Duplicates = list[tuple[str, tuple[str, ...]]]
 
 
@@ -173,15 +170,15 @@ def _journal_drafts(
         start = last = (read_up_to or {}).get(file.path, 0)
         if start and file.size_bytes <= start:
             continue
-        for row, last in read_stored(folder, file.path, start, file.size_bytes, on_damage=pass_over):
-            draft.add(row)
+        for record, last in read_stored(folder, file.path, start, file.size_bytes, on_damage=pass_over):
+            draft.add(record)
             if draft.records >= part_records or draft.size_bytes + last - start >= part_bytes:
-                draft.spans.append(Span(file.path, start, last))
+                draft.end_span(file.path, start, last)
                 yield draft.ended()
                 draft, start = _PartBuilder(), last
         end = file.size_bytes if read_up_to is None else last
         if end > start or read_up_to is None:
-            draft.spans.append(Span(file.path, start, end))
+            draft.end_span(file.path, start, end)
     if draft.spans:
         yield draft.ended()
 
@@ -191,25 +188,25 @@ class _PartBuilder:
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
-        self.records = 0
+        self.records = self.size_bytes = 0
+        """Of the journal, as far as its spans go."""
         self._keys: list[Keys] = []
         self._rows: list[tuple[Any, ...]] = []
         self._duplicates: _Duplicates = []
 
-    @property
-    def size_bytes(self) -> int:
-        """Of the journal, as far as its spans go."""
-        return sum(span.end - span.start for span in self.spans)
-
-    def add(self, row: list[Any]) -> None:
+    def add(self, record: JournalRecord) -> None:
         """Take one record."""
         self.records += 1
-        self._rows.append(_keys_of(row))
-        if row[_OUTCOME] == RecordStatus.DUPLICATE.value:
-            item_id, uris = _duplicate_of(row)
-            self._duplicates.append((item_id, tuple(uris)))
+        self._rows.append(_keys_of(record))
+        if record.outcome == RecordStatus.DUPLICATE.value:
+            self._duplicates.append((record.item_id, record.uris))
         if len(self._rows) == _BATCH_ROWS:
             self._count()
+
+    def end_span(self, path: str, start: int, end: int) -> None:
+        """The records that were taken since the last span are from here."""
+        self.spans.append(Span(path, start, end))
+        self.size_bytes += end - start
 
     def ended(self) -> _PartPlan:
         """The draft."""

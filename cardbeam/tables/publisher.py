@@ -22,7 +22,7 @@ from cardbeam.journal.record_format import HEADER_BYTES
 from cardbeam.model.part import Part, PartCounts, WrittenFile
 from cardbeam.model.record import RecordStatus
 from cardbeam.model.result import FOUND, Counts, RequestOutcome
-from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run, parquet_file
+from cardbeam.run_state.layout import JOURNAL, LEDGER, is_waiting_file, of_run, parquet_file
 from cardbeam.run_state.receipt import WATCHING, Receipt, make_receipt, read_receipt, write_receipt
 from cardbeam.run_state.replaced_files import named_files, note_replaced, sweep_replaced
 from cardbeam.storage.folder import Folder
@@ -92,8 +92,11 @@ class Publisher:
         self._receipt: Receipt | None = None
         self._sweep_at_s = 0.0
 
-    def publish_all(self, *, is_growing: bool = True) -> None:
-        """Everything that ledger and journal hold, each part compared with all others: what did not change is left."""
+    def publish_all(self, *, is_growing: bool = True, is_last: bool = False) -> None:
+        """Everything that ledger and journal hold, each part compared with all others: what did not change is left.
+
+        Where it `is_last`, the files of tables wait to be merged at the end.
+        """
         planned = {}
         for part in plan_parts(self._folder, self._run_id, is_growing=is_growing):
             before = self._parts.get(part.name)
@@ -101,7 +104,9 @@ class Publisher:
                 self._obsolete.add(parquet_file(LEDGER, self._run_id, part.name))
                 continue
             planned[part.name] = (
-                before if before and not part.spans and before.is_up_to_date(part) else self._write(part)
+                before
+                if before and not part.spans and before.is_up_to_date(part)
+                else self._write(part, is_last=is_last)
             )
         self._parts = planned
 
@@ -171,7 +176,7 @@ class Publisher:
 
         No ledger file that is whole is replaced by another: a receipt may name it.
         """
-        self.publish_all(is_growing=False)
+        self.publish_all(is_growing=False, is_last=True)
         outcome_counts, here = self._outcome_counts(), sum(len(one.part.duplicates) for one in self._parts.values())
         earlier = outcome_counts[RequestOutcome.DUPLICATE.value] - here  # records of what an earlier run had processed
         recorded = {**outcome_counts, RequestOutcome.DUPLICATE.value: here, RequestOutcome.SKIPPED.value: earlier}
@@ -198,12 +203,10 @@ class Publisher:
             self._folder.delete(self._read_segments())
         return receipt
 
-    def _write(self, part: Part) -> _Published:
+    def _write(self, part: Part, *, is_last: bool = False) -> _Published:
         with ScratchFiles() as staging:
-            written, counts = write_part(self._folder, part, staging)
-            files = [file for file in written if file.table == LEDGER]
-            for file in written:
-                files += [] if file.table == LEDGER else merge(self._folder, [file], staging=staging)
+            written, counts = write_part(self._folder, part, None if is_last else staging)
+            files = written if is_last else list(self._ended(written, staging))
         path = parquet_file(LEDGER, self._run_id, part.name)
         if not part.spans:
             files.append(_described(self._folder, self._run_id, path))
@@ -211,6 +214,10 @@ class Publisher:
             self._read_up_to[span.path] = max(span.end, self._read_up_to.get(span.path, 0))
         has_ledger = any(file.table == LEDGER for file in files)
         return _Published(part, counts, _duplicates(self._folder, path) if has_ledger else 0, tuple(files))
+
+    def _ended(self, written: list[WrittenFile], staging: ScratchFiles) -> Iterator[WrittenFile]:
+        for file in written:
+            yield from [file] if file.table == LEDGER else merge(self._folder, [file], staging=staging)
 
     def _small(self) -> list[_Published]:
         parts = self._parts.values()
@@ -254,7 +261,7 @@ class Publisher:
             by_table[file.table].append(file)
         yield from by_table.pop(LEDGER, [])
         for files in by_table.values():
-            yield from files if len(files) == 1 else merge(self._folder, files)
+            yield from files if len(files) == 1 and not is_waiting_file(files[0].path) else merge(self._folder, files)
 
     def _closed_segments(self) -> Iterator[str]:
         """Segments that are read and to which nothing more is written: their writer has begun another."""

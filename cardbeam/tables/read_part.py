@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cardbeam.journal.reader import read_stored
-from cardbeam.journal.record_types import FIELDS
 from cardbeam.model.part import Part, PartCounts
 from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.model.request import input_id_of
@@ -38,7 +37,8 @@ _JOURNAL_BATCH = 128
 """Records of a journal made columns at once: few enough that no garbage collection walks over them."""
 _GONE = [RecordStatus.ERASED.value, RecordStatus.FORGOTTEN.value]
 _Rows = npt.NDArray[np.int64]
-_values_of = attrgetter(*FIELDS)
+_FIELDS = JournalRecord.__struct_fields__
+_values_of = attrgetter(*_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,28 +199,23 @@ def _table_of(batch: pa.RecordBatch) -> pa.Table:
 
 def _from_journal(folder: Folder, part: Part, slice_rows: int, on_damage: OnDamage) -> Iterator[pa.Table]:
     spans = (read_stored(folder, span.path, span.start, span.end, on_damage=on_damage) for span in part.spans)
-    rows = (row for read in spans for row, _ in read)
-    tables = _tables(rows, min(slice_rows, _JOURNAL_BATCH))
+    records = (record for read in spans for record, _ in read)
+    tables = _tables(records, min(slice_rows, _JOURNAL_BATCH))
     return map(pa.Table.combine_chunks, batched(tables, slice_rows, SLICE_BYTES))
 
 
-def _tables(rows: Iterator[list[Any]], batch_rows: int) -> Iterator[pa.Table]:
-    while few := list(islice(rows, batch_rows)):
-        yield _ledger_table(few)
+def _tables(records: Iterator[JournalRecord], batch_rows: int) -> Iterator[pa.Table]:
+    while few := list(islice(records, batch_rows)):
+        yield ledger_table(few)
 
 
 def ledger_table(records: Sequence[JournalRecord]) -> pa.Table:
     """Records as rows of the ledger."""
-    return _ledger_table([_values_of(record) for record in records])
-
-
-def _ledger_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
-    values: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * len(FIELDS)
-    columns = dict(zip(FIELDS, values, strict=True))
+    values: list[Sequence[Any]] = list(zip(*map(_values_of, records), strict=True)) if records else [()] * len(_FIELDS)
+    columns = dict(zip(_FIELDS, values, strict=True))
     columns["input_id"] = list(
         map(input_id_of, *(columns[name] for name in ("source_id", "item_id", "uris", "labels")))
     )
-    columns["labels"] = [[(key, value) for key, value in labels] for labels in columns["labels"]]
     return pa.table([columns[name] for name in LEDGER_SCHEMA.names], schema=LEDGER_SCHEMA)
 
 

@@ -22,16 +22,17 @@ from cardbeam.run_state.receipt import Receipt, write_receipt
 from cardbeam.storage.folder import Folder
 from cardbeam.tables.part_plan import plan_parts
 from cardbeam.tables.publisher import Publisher
-from cardbeam.watch.unprocessed import unprocessed
+from cardbeam.watch.unprocessed import Unprocessed, unprocessed
 
 
 def close_run(folder: Folder, settings: Settings, started_at: datetime, text: dict[str, Any]) -> Receipt:
     """Publish what a run left, and write its receipt, with the settings that the run wrote down as it began."""
     run_id = settings.output.run_id
     status = begin_closing(folder, run_id)
-    found, left = read_found(folder, run_id), unprocessed(folder, run_id)
+    found = read_found(folder, run_id)
 
     def count(recorded: Counts) -> Counts:
+        left = unprocessed(folder, run_id) if found is None else Unprocessed(0, 0)
         return closed_counts(recorded, found, left.in_flight + left.deferred)
 
     def write(output: Folder, made: Receipt) -> Receipt:

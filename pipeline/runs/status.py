@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from operator import itemgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cardbeam.journal.reader import list_segments, read_stored
 from cardbeam.journal.record_format import HEADER_BYTES
-from cardbeam.journal.record_types import FIELDS
 from cardbeam.model.record import RecordStatus
 from cardbeam.run_state.counts import read_found
 from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run
@@ -23,7 +21,6 @@ from cardbeam.storage.folder import Folder, StoredFile
 from cardbeam.storage.read_parquet import read_ledger
 from pipeline.runs.registry import Run
 
-_of_row = itemgetter(*map(FIELDS.index, ("outcome", "attempts", "completed_at")))
 _RATE_OVER_S = 60
 
 
@@ -87,15 +84,14 @@ class RecordCounter:
     def _count_segment(self, file: StoredFile) -> None:
         """What came to a segment since the last look."""
         start = self._read_up_to.get(file.path, 0)
-        for row, end in read_stored(self.folder, file.path, start, file.size_bytes, on_damage=self._warn_once):
-            outcome, attempts, completed_at = _of_row(row)
+        for record, end in read_stored(self.folder, file.path, start, file.size_bytes, on_damage=self._warn_once):
             self._read_up_to[file.path] = end
-            self._journal_from_us = min(self._journal_from_us or completed_at, completed_at)
-            self._completed[outcome] += 1
-            self._calls += attempts
-            if attempts:
-                second = completed_at // 1_000_000
-                self._called_at_s[second] = self._called_at_s.get(second, 0) + attempts
+            self._journal_from_us = min(self._journal_from_us or record.completed_at, record.completed_at)
+            self._completed[record.outcome] += 1
+            self._calls += record.attempts
+            if record.attempts:
+                second = record.completed_at // 1_000_000
+                self._called_at_s[second] = self._called_at_s.get(second, 0) + record.attempts
 
     def _warn_once(self, error: DamagedFile) -> None:
         """A segment that is damaged at its end is met again at each look."""

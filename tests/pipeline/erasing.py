@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from cardbeam.inputs.image_source import describe
 from cardbeam.model.record import JournalRecord
 from cardbeam.model.request import Request, item_id_of
@@ -102,16 +104,12 @@ def _records(
         source_id = Request("ekyc/card", (describe(str(path)),), labels).source_id
         if number % _FAILED_EACH == 0:
             died = failure(run_id, at, str(path), "error_1", "The photo does not contain content", False)
-            yield JournalRecord(**{**_values(died), "item_id": item_id, "source_id": source_id})
+            yield structs.replace(died, item_id=item_id, source_id=source_id)
             continue
         items.setdefault(who, set()).add(item_id)
         text = {"item_id": item_id, "source_id": source_id, "labels": labels}
         document = (_KINDS[number % len(_KINDS)], who.fields(rng))
         yield ledger_record(run_id, at, (str(path),), response=response(rng, document), **text)
-
-
-def _values(record: JournalRecord) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in JournalRecord.__slots__}
 
 
 def erase_killed(root: Path, output: str, groups: Sequence[Sequence[Person]], more: Sequence[str]) -> int:

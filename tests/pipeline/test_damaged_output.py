@@ -64,7 +64,7 @@ DAMAGE: list[tuple[str, Change, str]] = [
 JOURNAL_DAMAGE: list[tuple[str, Change, str]] = [
     (SEGMENT, flip, "1 record is lost"),
     (SEGMENT, lambda content: b"CBJ1" + content[4:], "an older format, CBJ1"),
-    (SEGMENT, lambda content: b"CBJ3" + content[4:], "a newer format, CBJ3"),
+    (SEGMENT, lambda content: b"CBJ4" + content[4:], "a newer format, CBJ4"),
     (SEGMENT, lambda content: bytes(len(content)), "1 record is lost"),
     (SEGMENT, lambda _: b"", "1 record is lost"),
     (SEGMENT, lambda content: content[40:], "record is lost"),

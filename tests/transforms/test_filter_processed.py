@@ -10,6 +10,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
+from msgspec import structs
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.index.history import is_known
@@ -40,10 +41,10 @@ def output(tmp_path: Path) -> OutputSettings:
     """What an earlier run answered, buried and could not reach, and what this run answered already."""
     folder = LocalFolder(str(tmp_path))
     earlier, here = LocalJournal(folder, "r0"), LocalJournal(folder, "r1")
-    earlier.append(replace(answered(1), source_id=BEFORE.source_id))
-    earlier.append(replace(failed_record(2), source_id=FAILED_EARLIER.source_id))
-    earlier.append(replace(failed_record(4, retriable=True), source_id=PASSED.source_id))
-    here.append(replace(answered(3), source_id=HERE.source_id))
+    earlier.append(structs.replace(answered(1), source_id=BEFORE.source_id))
+    earlier.append(structs.replace(failed_record(2), source_id=FAILED_EARLIER.source_id))
+    earlier.append(structs.replace(failed_record(4, retriable=True), source_id=PASSED.source_id))
+    here.append(structs.replace(answered(3), source_id=HERE.source_id))
     return OutputSettings(output=str(tmp_path), run_id="r1")
 
 
@@ -52,8 +53,8 @@ def test_known_images_with_other_labels_go_on() -> None:
     labels = (("a", "1"), ("b", "2"))
     labelled, dead_labelled = (replace(one, labels=labels) for one in (BEFORE, FAILED_EARLIER))
     records = [
-        replace(answered(1, labels=labels), source_id=BEFORE.source_id),
-        replace(failed_record(2, labels=labels[:1]), source_id=FAILED_EARLIER.source_id),
+        structs.replace(answered(1, labels=labels), source_id=BEFORE.source_id),
+        structs.replace(failed_record(2, labels=labels[:1]), source_id=FAILED_EARLIER.source_id),
     ]
     index = ProcessedIndex([("r0", key_table([keys_of(record) for record in records]))], "r1")
     asked = [labelled, replace(BEFORE, labels=labels[::-1]), BEFORE, replace(BEFORE, labels=labels[:1]), dead_labelled]
@@ -63,7 +64,10 @@ def test_known_images_with_other_labels_go_on() -> None:
 def test_an_image_that_is_put_back_goes_on() -> None:
     """What was replaced by another version is found again, and goes on; the newest version is left out."""
     first, second = request("a", 10), request("a", 10, version="v2")
-    records = [replace(answered(1), source_id=first.source_id), replace(answered(2), source_id=second.source_id)]
+    records = [
+        structs.replace(answered(1), source_id=first.source_id),
+        structs.replace(answered(2), source_id=second.source_id),
+    ]
     index = ProcessedIndex([(f"r{number}", key_table([keys_of(one)])) for number, one in enumerate(records)], "r2")
     assert [is_known(one, index) for one in (first, second)] == [False, True]
 

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from cardbeam.calls.duplicates import InFlightDuplicates
 from cardbeam.index.load import load_index
 from cardbeam.model.record import JournalRecord
@@ -239,7 +241,7 @@ def test_an_image_of_unknown_version_is_recorded_once(
 
     def unversioned(rig: Rig) -> JournalRecord:
         record = rig.records[0]
-        return replace(record, source_id=None)
+        return structs.replace(record, source_id=None)
 
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from cardbeam.calls.bounded_executor import Held
 from cardbeam.calls.duplicates import InFlightDuplicates
@@ -266,7 +267,7 @@ def test_what_failed_in_an_earlier_run_is_told_to_the_sender(
         journal = LocalJournal(rig_of(server).folder, "r0")
         for number in range(4):
             failed = failed_record(number, retriable=True, code="http_403", stage="call")
-            journal.append(replace(failed, item_id=item_id_of("ekyc/card", [draw(number)])))
+            journal.append(structs.replace(failed, item_id=item_id_of("ekyc/card", [draw(number)])))
         rig = rig_of(server)
         outcomes = [rig.process(put(f"{number}.jpg", draw(number))) for number in range(4)]
     assert outcomes == [RequestOutcome.DEAD_LETTERED] * 4

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from cardbeam.erasure.apply_plan import apply_plan, count_left
 from cardbeam.erasure.drops import Drop, count_values, totals
@@ -51,7 +52,7 @@ def _records(run_id: str) -> Iterator[JournalRecord]:
     for number, types in enumerate([("passport", "driving_license"), ("passport",), (), ("passport", "new_card")]):
         answer = _answer(number, *types)
         yield ledger_record(run_id, number, (f"s3://a/{number}",), item_id=_ITEMS[number], response=answer)
-    yield replace(failure(run_id, 9, "s3://a/9", "bad_reply", "No JSON", False), response=b"<html>N00009")
+    yield structs.replace(failure(run_id, 9, "s3://a/9", "bad_reply", "No JSON", False), response=b"<html>N00009")
 
 
 @pytest.fixture

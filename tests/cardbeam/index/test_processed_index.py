@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from cardbeam.index.failures import Failure
 from cardbeam.index.load import load_index
@@ -230,7 +231,7 @@ def test_an_answer_replaces_an_earlier_death() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=12), st.integers(0, 12), st.integers(1, 4))
 def test_what_was_replaced_is_superseded(seen: list[tuple[int, int]], in_ledger: int, most_noted: int) -> None:
     """A version is superseded while another one of its place is the newest; one that was never seen is not known."""
-    records = [replace(answered(100 + version), source_id=_version(place, version)) for place, version in seen]
+    records = [structs.replace(answered(100 + version), source_id=_version(place, version)) for place, version in seen]
     index = index_of([(one, BEFORE) for one in records[:in_ledger]], max_recent=most_noted)
     for one in records[in_ledger:]:
         index.record(one)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from cardbeam.index.failures import Failure
 from cardbeam.index.history import RequestHistory, history_of, is_known
@@ -90,7 +91,7 @@ def records_of(seen: list[Seen], final: dict[int, JournalRecord]) -> Iterator[Jo
         if (before := final.get(one.item)) is not None:
             yield copy(one.item, **about, code=before.code)
             continue
-        record = replace(result_of(one), **about)
+        record = structs.replace(result_of(one), **about)
         if not record.retriable:
             final[one.item] = record
         yield record
@@ -106,7 +107,7 @@ def build(folder: LocalFolder, history: list[tuple[str, Seen]], most_updated: st
     final: dict[int, JournalRecord] = {}
     for run_id, of_run in groupby(sorted(history, key=itemgetter(0)), itemgetter(0)):
         records = records_of([one for _, one in of_run], final)
-        keep(folder, run_id, [replace(record, completed_at=completed_at(run_id)) for record in records])
+        keep(folder, run_id, [structs.replace(record, completed_at=completed_at(run_id)) for record in records])
         if run_id <= most_updated:
             update_index(folder, min_files=0, chunk_rows=chunk_rows)
 

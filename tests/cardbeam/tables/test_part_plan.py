@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from cardbeam.model.part import Part, Span
 from cardbeam.model.record import JournalRecord
@@ -33,7 +34,7 @@ def answer(item: int, completed_at: int) -> JournalRecord:
 
 def _record(kind: str, item: int, completed_at: int, source: int | None) -> JournalRecord:
     if kind == "succeeded":
-        return replace(answer(item, completed_at), source_id=None if source is None else hex_id(source))
+        return structs.replace(answer(item, completed_at), source_id=None if source is None else hex_id(source))
     if kind == "failed":
         return failed_record(item, completed_at=completed_at, source=source, code=f"error_{completed_at}")
     return copy(item, completed_at=completed_at, source=source, uris=(f"copies/{source}.jpg",))
@@ -173,7 +174,7 @@ def test_an_image_read_at_last(tmp_path: Path) -> None:
     """An image that could not be read at first, and was answered when the run went on, is no dead letter."""
     folder = LocalFolder(str(tmp_path))
     unread = failed_record(1, completed_at=1, source=7, code="unreadable_source")
-    answered_later = replace(answer(2, 2), source_id=hex_id(7))
+    answered_later = structs.replace(answer(2, 2), source_id=hex_id(7))
     write_segment(folder, f"{of_run(JOURNAL, RUN)}/1.journal", [unread, answered_later])
     files = publish(folder)
     assert (len(rows_of(files, PASSPORTS)), rows_of(files, DEAD_LETTERS)) == (1, [])
@@ -201,7 +202,7 @@ def test_bytes_of_a_part_are_those_of_its_spans(tmp_path: Path) -> None:
     """A part that begins within a segment and goes on in others ends where its own bytes reach the bound."""
     folder = LocalFolder(str(tmp_path))
     paths = [f"journal/run_id=run-1/{number}.journal" for number in range(3)]
-    large = replace(answer(0, 1), response=b"[%s]" % (b" " * 1000))
+    large = structs.replace(answer(0, 1), response=b"[%s]" % (b" " * 1000))
     segments = [[large, answer(1, 1)], [answer(2, 1)], [answer(3, 1), answer(4, 1)]]
     for path, written in zip(paths, segments, strict=True):
         write_segment(folder, path, written)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import random
 from collections import Counter
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import count
 from pathlib import Path
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.model.record import JournalRecord
@@ -86,7 +86,7 @@ def test_the_last_tables_are_those_of_a_backfill(
         path = f"{of_run(JOURNAL, RUN)}/{number}-000000.journal"
         publisher.publish_all()
         for drawn in batches:
-            batch = [replace(one, completed_at=next(times)) for one in drawn]
+            batch = [structs.replace(one, completed_at=next(times)) for one in drawn]
             written += batch
             write_segment(folder, path, written)
             records += batch

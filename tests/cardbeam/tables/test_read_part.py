@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cardbeam.journal.record_types import FIELDS
 from cardbeam.model.part import Part, PartCounts
 from cardbeam.model.record import JournalRecord
 from cardbeam.run_state.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
@@ -154,5 +153,5 @@ def _record(row: dict[str, object]) -> JournalRecord:
     times = {
         name: pa.scalar(row[name], LEDGER_SCHEMA.field(name).type).value for name in ("started_at", "completed_at")
     }
-    message = {name: row[name] for name in FIELDS}
+    message = {name: row[name] for name in JournalRecord.__struct_fields__}
     return JournalRecord(**{**message, **times, "uris": tuple(row["uris"]), "labels": tuple(row["labels"])})

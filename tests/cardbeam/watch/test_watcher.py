@@ -103,7 +103,9 @@ def write(folder: LocalFolder, request: Request, **others: object) -> None:
     record: JournalRecord = failed_record(1, **{"uris": request.uris, "outcome": RecordStatus.FAILED.value, **others})
     journal = LocalJournal(folder, RUN)
     journal.append(
-        JournalRecord(**{**{n: getattr(record, n) for n in JournalRecord.__slots__}, "source_id": request.source_id})
+        JournalRecord(
+            **{**{n: getattr(record, n) for n in JournalRecord.__struct_fields__}, "source_id": request.source_id}
+        )
     )
     journal.close()
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.model.record import JournalRecord
@@ -271,7 +272,7 @@ def test_closing_may_be_killed_at_any_moment(
     for closing in (kills, []):
         folder = LocalFolder(str(tmp_path_factory.mktemp("output")))
         for number, records in enumerate(runs):
-            timed = [replace(one, completed_at=AT_US + at) for at, one in enumerate(records)]
+            timed = [structs.replace(one, completed_at=AT_US + at) for at, one in enumerate(records)]
             kill(folder, f"r{number}", timed, found=len(records) + 2)
         if is_late:
             close_unfinished_runs(folder)
