@@ -90,17 +90,17 @@ class _Segment:
 
     def _scan(self, *, is_end: bool) -> _Records:
         """The records in the bytes at hand. Unless these are the last ones, it stops before a frame that is cut off."""
-        data, used = self._data, 0
-        while used + HEAD_BYTES <= len(data):
+        data, used, size_bytes = self._data, 0, len(self._data)
+        while used + HEAD_BYTES <= size_bytes:
             head = read_head(data, used, self._key)
             if head is None:
                 self._note_damage(used)
                 found = data.find(self._key, used + 1)
-                used = found if found >= 0 else max(used + 1, len(data) - KEY_BYTES + 1)
+                used = found if found >= 0 else max(used + 1, size_bytes - KEY_BYTES + 1)
                 continue
             number, _, frame_bytes, _ = head
             end = used + frame_bytes
-            self._needs = end - len(data)
+            self._needs = end - size_bytes
             if self._needs > 0 and not (is_end and self._holds_frame(used + 1)):
                 break
             record = read_record(data, used, head) if self._needs <= 0 else None
@@ -112,7 +112,9 @@ class _Segment:
                 self._note_damage(used)
                 used = end
             else:
-                self._note_record(number, used)
+                if number != self._next or self._damaged_at is not None:
+                    self._end_damage(number, used)
+                self._next = number + 1
                 used = end
                 yield record, self._at + used
         self._data, self._at = data[used:], self._at + used
@@ -129,12 +131,11 @@ class _Segment:
         if self._damaged_at is None:
             self._damaged_at = self._at + used
 
-    def _note_record(self, number: int, used: int) -> None:
+    def _end_damage(self, number: int, used: int) -> None:
         """Report what is missing before a record that is whole."""
         missing = number - self._next if self._next is not None else int(self._damaged_at is not None)
         if self._damaged_at is not None or missing:
             self._report(self._at + used, missing)
-        self._next = number + 1
 
     def _end(self, whole_bytes: int) -> None:
         """Report what is damaged at the end. Of a segment that was written at once, nothing may be missing there."""

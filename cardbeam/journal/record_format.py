@@ -32,6 +32,7 @@ _HEAD = struct.Struct("<16sIIIII")
 HEADER_BYTES, HEAD_BYTES, KEY_BYTES = _HEADER.size, _HEAD.size, 16
 _decode = json.Decoder(JournalRecord).decode
 _OUTCOMES = frozenset(one.value for one in RecordStatus)
+_HEX_DIGITS = "0123456789abcdef"
 
 
 def key_of(path: str) -> bytes:
@@ -117,7 +118,8 @@ def read_record(data: bytes, at: int, head: Head) -> JournalRecord | None:
         record = _decode(data[at + HEAD_BYTES : at + fields_end])
     except (MsgspecError, UnicodeDecodeError):
         return None
-    if record.outcome not in _OUTCOMES:
+    ids = record.item_id + (record.source_id or "")
+    if record.outcome not in _OUTCOMES or ids.strip(_HEX_DIGITS):
         return None
     if record.response is not None:
         force_setattr(record, "response", data[at + fields_end : at + end])

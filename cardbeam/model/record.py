@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from cardbeam.model.request import Labels, input_id_of
 
-_Id = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+_Id = Annotated[str, Meta(min_length=32, max_length=32)]
 _Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 

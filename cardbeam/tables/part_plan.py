@@ -39,6 +39,7 @@ _BATCH_ROWS = 1024
 _TYPES = (pa.string(), pa.string(), pa.string(), pa.int64())
 _NO_DUPLICATES = LEDGER_SCHEMA.empty_table()
 _keys_of = attrgetter(*_KEYS)
+_DUPLICATE = RecordStatus.DUPLICATE.value  # looked up for each record otherwise
 _Duplicates = list[tuple[str, tuple[str, ...]]]
 
 
@@ -198,7 +199,7 @@ class _PartBuilder:
         """Take one record."""
         self.records += 1
         self._rows.append(_keys_of(record))
-        if record.outcome == RecordStatus.DUPLICATE.value:
+        if record.outcome == _DUPLICATE:
             self._duplicates.append((record.item_id, record.uris))
         if len(self._rows) == _BATCH_ROWS:
             self._count()
