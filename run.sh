@@ -132,7 +132,7 @@ install_prism() {
   [ -x "$venv/bin/prism-$version" ] && return
   check_options
   say "building prism, Beam's local runner: some minutes, once"
-  PYTHONPATH="$here" "$venv/bin/python" -m pipeline.launch.build_prism "$venv/bin/prism-$version" || true
+  PYTHONPATH="$here" "$venv/bin/python" -m pipeline.launch.engines.build_prism "$venv/bin/prism-$version" || true
 }
 
 # is_set_up: whether the packages that every command needs are there.

@@ -30,7 +30,7 @@ from cardbeam.model.request import ImageRef, Request
 from cardbeam.model.result import FOUND
 from cardbeam.run_state.layout import COUNTS_FILE, JOURNAL, LEDGER, of_run, parquet_file, run_file
 from cardbeam.storage.folder import LocalFolder
-from cardbeam.tables.read_part import ledger_table
+from cardbeam.tables.parts.read_part import ledger_table
 from schemas.documents import DOCUMENTS
 from schemas.fields import Field, Kind
 

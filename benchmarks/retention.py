@@ -22,7 +22,7 @@ from cardbeam.model.part import WrittenFile
 from cardbeam.run_state.layout import DOCUMENTS, LEDGER
 from cardbeam.run_state.receipt import Receipt, write_receipt
 from cardbeam.storage.folder import LocalFolder
-from cardbeam.tables.table_file import TableRows, open_parquet
+from cardbeam.tables.files.table_file import TableRows, open_parquet
 from pipeline.__main__ import main as cardbeam
 from schemas.document_tables import schema_of
 from schemas.run_tables import LEDGER_SCHEMA

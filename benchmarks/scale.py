@@ -59,8 +59,8 @@ def _measure(root: Path, processed: int, asked: argparse.Namespace) -> dict[str,
 def _start(output: str) -> dict[str, float]:
     """What a worker does until its first call: load the index, look up one request by source and by content."""
     from cardbeam.index.history import history_of  # noqa: PLC0415  # its CPU is counted from here
+    from cardbeam.index.on_disk.source_join import looked_up  # noqa: PLC0415
     from cardbeam.index.refresh import IndexFollower  # noqa: PLC0415
-    from cardbeam.index.source_join import looked_up  # noqa: PLC0415
     from transforms.call_endpoint import CallEndpoint  # noqa: PLC0415
 
     del CallEndpoint  # a worker has Beam loaded

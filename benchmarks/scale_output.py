@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cardbeam.index.update import update_index
+from cardbeam.index.on_disk.update import update_index
 from cardbeam.model.request import ImageRef, Request
 from cardbeam.run_state.layout import LEDGER, parquet_file
 from cardbeam.run_state.receipt import Receipt, write_receipt

@@ -25,8 +25,8 @@ from benchmarks.paid_once import measure
 from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.run_state.layout import LEDGER
 from cardbeam.storage.folder import LocalFolder
-from cardbeam.tables.read_part import ledger_table
-from cardbeam.tables.table_file import TableRows, write_parquet
+from cardbeam.tables.files.table_file import TableRows, write_parquet
+from cardbeam.tables.parts.read_part import ledger_table
 from pipeline.catalog.views import connect
 from schemas.documents import DOCUMENTS
 from schemas.fields import Field, Kind

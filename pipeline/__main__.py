@@ -13,10 +13,10 @@ from typing import NoReturn
 
 from cardbeam.storage.uris import redact
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_USAGE, UsageError, exit_status_of
-from pipeline.cli.output import drop_stdout, open_closed_streams
-from pipeline.cli.plain_text import plain, plain_streams
-from pipeline.cli.program import INSTALLED, program
 from pipeline.cli.signals import SIGNALS, block_signals, handled_signals
+from pipeline.cli.terminal.output import drop_stdout, open_closed_streams
+from pipeline.cli.terminal.plain_text import plain, plain_streams
+from pipeline.cli.terminal.program import INSTALLED, program
 
 _EXIT_PIPE, _EXIT_INTERRUPTED = 141, 130
 """As shells say of a process that SIGPIPE or SIGINT ended."""
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
     known = _COMMANDS[command]
     blocked = block_signals(known.signals)  # before a library is loaded that starts threads
     with plain_streams(), handled_signals(blocked, known.shutdown_status):
-        importlib.import_module("pipeline.cli.logs").configure_logging(_log_format(rest))
+        importlib.import_module("pipeline.cli.terminal.logs").configure_logging(_log_format(rest))
         importlib.import_module("cardbeam.process").configure_process()
         return _run(command, rest)
 

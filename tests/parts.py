@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from cardbeam.model.part import Part, PartCounts
 from cardbeam.storage.folder import Folder
-from cardbeam.tables import read_part as slices
+from cardbeam.tables.parts import read_part as slices
 
 
 def read_part(

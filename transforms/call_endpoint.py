@@ -38,7 +38,7 @@ from cardbeam.config.settings import OutputSettings, Settings
 from cardbeam.model.request_codec import unpack
 from cardbeam.model.result import Counts, RequestResult, StatusCount
 from cardbeam.process import configure_process
-from cardbeam.run_state.run_lock import refuse_if_taken_over
+from cardbeam.run_state.liveness.run_lock import refuse_if_taken_over
 from transforms.count_results import CountInputs, CountResults
 from transforms.metrics import NAMESPACE, CallMetrics, display_data_of
 from transforms.shared_index import BatchesOfBundle, SharedIndex

@@ -20,8 +20,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from cardbeam.config.settings import OutputSettings
 from cardbeam.model.result import THROTTLED_US, Counts, RequestResult, StatusCount
-from cardbeam.run_state.job_attempt import begin_attempt
 from cardbeam.run_state.layout import COUNTS_FILE, run_file
+from cardbeam.run_state.liveness.job_attempt import begin_attempt
 
 
 @with_input_types(StatusCount)

@@ -17,8 +17,8 @@ from apache_beam.typehints import with_input_types, with_output_types
 from apache_beam.utils.windowed_value import WindowedValue
 
 from cardbeam.config.settings import InputSettings
+from cardbeam.index.on_disk.source_join import SourceJoin
 from cardbeam.index.processed_index import ProcessedIndex
-from cardbeam.index.source_join import SourceJoin
 from cardbeam.model.grouping import group_of, key_of
 from cardbeam.model.request import Request
 from cardbeam.model.request_codec import Packer

@@ -18,6 +18,7 @@ from cardbeam.run_state.closing import begin_closing, end_closing
 from cardbeam.run_state.layout import (
     run_file,
 )
+from cardbeam.run_state.liveness.run_lock import TakenOver, refuse_if_taken_over
 from cardbeam.run_state.receipt import (
     INTERRUPTED,
     Receipt,
@@ -27,7 +28,6 @@ from cardbeam.run_state.receipt import (
     write_receipt,
 )
 from cardbeam.run_state.replaced_files import delete_due, named_files, note_replaced, replaced_files
-from cardbeam.run_state.run_lock import TakenOver, refuse_if_taken_over
 from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
 from cardbeam.storage.folder import Folder
 from cardbeam.tables.check_output import check_run

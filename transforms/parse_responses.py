@@ -19,8 +19,8 @@ from cardbeam.config.settings import OutputSettings
 from cardbeam.model.part import Part, PartCounts
 from cardbeam.process import configure_process
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES, LEDGER, TABLES
-from cardbeam.tables.parsed_rows import ParsedRows, parse_part
-from cardbeam.tables.part_plan import plan_parts
+from cardbeam.tables.parts.parsed_rows import ParsedRows, parse_part
+from cardbeam.tables.parts.part_plan import plan_parts
 from transforms.parsed_rows_coder import register_coders
 
 _TAGS = {table: DOCUMENT_TABLES.get(table, table) for table in TABLES}

@@ -7,7 +7,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.ipc
 
-from cardbeam.tables.parsed_rows import ParsedRows
+from cardbeam.tables.parts.parsed_rows import ParsedRows
 
 _LENGTH_BYTES = 4
 

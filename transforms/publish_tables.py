@@ -18,11 +18,11 @@ from cardbeam.config.settings import OutputSettings, Settings, WatchSettings
 from cardbeam.model.result import RequestResult
 from cardbeam.process import configure_process
 from cardbeam.run_state.drained import mark_drained
+from cardbeam.run_state.liveness.run_lock import TakenOver
 from cardbeam.run_state.receipt import Receipt
-from cardbeam.run_state.run_lock import TakenOver
 from cardbeam.run_state.stop_signal import TAKEN_OVER, stop_run
-from cardbeam.watch.publish_run import RunPublisher
-from cardbeam.watch.publisher_lease import PublisherLease
+from cardbeam.watch.publishing.publish_run import RunPublisher
+from cardbeam.watch.publishing.publisher_lease import PublisherLease
 from transforms.beam_files import use_beam_files
 from transforms.call_endpoint import is_one_process
 from transforms.metrics import record_publish_lags

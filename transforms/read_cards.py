@@ -24,17 +24,17 @@ from apache_beam.utils.windowed_value import WindowedValue
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.errors import CardbeamError
 from cardbeam.index.id_array import IdSet, to_ids
-from cardbeam.inputs.request_rows import Row, request_of
-from cardbeam.inputs.stat_many import stat_many
+from cardbeam.inputs.manifests.request_rows import Row, request_of
+from cardbeam.inputs.manifests.stat_many import stat_many
 from cardbeam.model.part import Part, PartCounts
 from cardbeam.model.request import Request
 from cardbeam.model.result import FOUND, Counts, RequestOutcome, RequestResult, StatusCount
 from cardbeam.process import configure_process
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES, JOURNAL, LEDGER, run_file, run_id_of
-from cardbeam.run_state.run_lock import refuse_if_taken_over
+from cardbeam.run_state.liveness.run_lock import refuse_if_taken_over
 from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
-from cardbeam.tables.parsed_rows import of_items, parse_part
-from cardbeam.tables.part_plan import plan_items
+from cardbeam.tables.parts.parsed_rows import of_items, parse_part
+from cardbeam.tables.parts.part_plan import plan_items
 from transforms.call_endpoint import CallEndpoint
 from transforms.filter_processed import GroupDuplicates
 from transforms.shared_index import SharedIndex

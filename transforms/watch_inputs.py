@@ -19,8 +19,8 @@ from cardbeam.config.settings import Settings, WatchSettings
 from cardbeam.model.grouping import group_key
 from cardbeam.model.request_codec import pack
 from cardbeam.process import configure_process
-from cardbeam.run_state.heartbeat import HEARTBEAT_TIMEOUT_S, HeartbeatMonitor
-from cardbeam.watch.notification_feed import NotificationFeed, open_feed
+from cardbeam.run_state.liveness.heartbeat import HEARTBEAT_TIMEOUT_S, HeartbeatMonitor
+from cardbeam.watch.notifications.notification_feed import NotificationFeed, open_feed
 from cardbeam.watch.watcher import Watcher
 from transforms import metrics
 from transforms.beam_files import use_beam_files

@@ -18,9 +18,9 @@ from cardbeam.config.settings import OutputSettings
 from cardbeam.model.part import WrittenFile
 from cardbeam.process import configure_process
 from cardbeam.run_state.layout import LEDGER
-from cardbeam.tables.compaction import merge
-from cardbeam.tables.parsed_rows import ParsedRows
-from cardbeam.tables.table_writer import TableWriter
+from cardbeam.tables.files.compaction import merge
+from cardbeam.tables.files.table_writer import TableWriter
+from cardbeam.tables.parts.parsed_rows import ParsedRows
 from transforms import metrics
 
 _Table = tuple[str, str]

@@ -25,7 +25,7 @@ from cardbeam.http.body import ImagePayload
 from cardbeam.http.card_client import CardClient
 from cardbeam.http.response import CallResult
 from cardbeam.http.retry import LONGEST_WAIT_S, RetryPolicy, send_with_retries
-from cardbeam.ratelimit.allowance import Allowance
+from cardbeam.ratelimit.budgets.allowance import Allowance
 from cardbeam.ratelimit.shared_hold import SharedHold
 from cardbeam.ratelimit.throttle import Throttle, Wait
 from cardbeam.run_state.stop_signal import TIME_WINDOW, StopReason, StopSignal, reason_of

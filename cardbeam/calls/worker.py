@@ -27,18 +27,18 @@ from cardbeam.journal.open import open_journal
 from cardbeam.journal.writer import Journal
 from cardbeam.model.request import Request
 from cardbeam.model.result import RequestOutcome, RequestResult
-from cardbeam.ratelimit import call_budget as budget
-from cardbeam.ratelimit.allowance import Allowance
 from cardbeam.ratelimit.background_tasks import IDLE_TIMEOUT_S, BackgroundTasks
+from cardbeam.ratelimit.budgets import call_budget as budget
+from cardbeam.ratelimit.budgets.allowance import Allowance
+from cardbeam.ratelimit.budgets.cost_budget import CostBudget
 from cardbeam.ratelimit.concurrency import MAX_LIMIT, ConcurrencyLimit
-from cardbeam.ratelimit.cost_budget import CostBudget
 from cardbeam.ratelimit.envoy import OpenLimiter
 from cardbeam.ratelimit.lease import RENEW_S
 from cardbeam.ratelimit.shared_hold import SharedHold
 from cardbeam.run_state.group_log import GroupLogs
-from cardbeam.run_state.heartbeat import read_watch_heartbeat
-from cardbeam.run_state.job_attempt import JobAttempt
 from cardbeam.run_state.layout import run_file
+from cardbeam.run_state.liveness.heartbeat import read_watch_heartbeat
+from cardbeam.run_state.liveness.job_attempt import JobAttempt
 from cardbeam.run_state.stop_signal import StopSignal, suspects
 from cardbeam.storage.folder import Folder
 

@@ -15,9 +15,9 @@ from cardbeam.ratelimit.lease import Lease
 from cardbeam.ratelimit.shared_limit import agree_on_limit
 from cardbeam.ratelimit.throttle import Quota, Throttle
 from cardbeam.run_state.layout import LEASES, run_file
-from cardbeam.run_state.run_lock import Hold, boottime_s, end_process
+from cardbeam.run_state.liveness.run_lock import Hold, boottime_s, end_process
+from cardbeam.run_state.liveness.worker_heartbeat import Heartbeat
 from cardbeam.run_state.stop_signal import StopSignal
-from cardbeam.run_state.worker_heartbeat import Heartbeat
 from cardbeam.storage.folder import Folder
 
 

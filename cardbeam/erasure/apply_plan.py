@@ -19,7 +19,7 @@ from cardbeam.erasure.journal import erase_in_journal
 from cardbeam.erasure.plan import Certificate, ErasurePlan, certificate_path, open_plans, plan_path, write_plan
 from cardbeam.erasure.rewrite_run import Erasing, erase_in_run
 from cardbeam.erasure.rows import GONE, ItemSet, as_mask, parquet_paths, read_columns
-from cardbeam.erasure.select_items import uris_of
+from cardbeam.erasure.selection.select_items import uris_of
 from cardbeam.model.record import RecordStatus
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENTS, LEDGER, run_id_of
 from cardbeam.run_state.replaced_files import delete_replaced

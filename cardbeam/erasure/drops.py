@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cardbeam.erasure.policy import Kept
 from cardbeam.erasure.rows import ItemSet, Mask, as_mask, parquet_paths
+from cardbeam.erasure.selection.policy import Kept
 from cardbeam.erasure.thumbnails import without_thumbnails
 from cardbeam.model.record import RESPONSE_DROPPED, RecordStatus
 from cardbeam.run_state.layout import DOCUMENT_TABLES, LEDGER, run_id_of, table_of

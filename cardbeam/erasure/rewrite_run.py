@@ -32,8 +32,8 @@ from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENT_TABLES, LEDGER, TAB
 from cardbeam.run_state.receipt import Receipt, describe_file, read_receipt, write_receipt
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import opened_parquet
-from cardbeam.tables.part_plan import plan_parts
-from cardbeam.tables.table_file import TableRows, open_parquet
+from cardbeam.tables.files.table_file import TableRows, open_parquet
+from cardbeam.tables.parts.part_plan import plan_parts
 
 _File = dict[str, Any]
 """As a receipt names it: path, rows, bytes."""

@@ -6,8 +6,8 @@ are looked up once its images are read. Whatever both know is put together here 
 
 from __future__ import annotations
 
-from cardbeam.index.earlier_records import EarlierRecords
 from cardbeam.index.failures import Failure
+from cardbeam.index.on_disk.earlier_records import EarlierRecords
 from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.status import PriorStatus
 from cardbeam.journal.follower import RecordKey

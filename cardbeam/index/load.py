@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import chain
 
+from cardbeam.index.on_disk.stored_index import open_index
 from cardbeam.index.processed_index import ProcessedIndex
 from cardbeam.index.record_keys import journal_keys, ledger_keys
-from cardbeam.index.stored_index import open_index
 from cardbeam.storage.folder import Folder
 
 

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from cardbeam.index.failures import Failure, Failures
 from cardbeam.index.id_array import Ids, IdSet, Index, Numbers, mmap_array, to_hex, to_ids
+from cardbeam.index.on_disk.stored_index import StoredIndex
 from cardbeam.index.record_keys import RecordKeys, key_table
 from cardbeam.index.status import PriorStatus
-from cardbeam.index.stored_index import StoredIndex
 from cardbeam.journal.follower import RecordKey
 from cardbeam.model.record import JournalRecord, RecordStatus
 from cardbeam.model.request import place_of

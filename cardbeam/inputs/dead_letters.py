@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from cardbeam.config.settings import ReplaySettings
 from cardbeam.index.history import RequestHistory, history_of
 from cardbeam.index.load import load_index
+from cardbeam.index.on_disk.source_join import looked_up
 from cardbeam.index.processed_index import ProcessedIndex
-from cardbeam.index.source_join import looked_up
 from cardbeam.index.status import PriorStatus
 from cardbeam.inputs.image_source import describe
 from cardbeam.model.record import RecordStatus

@@ -10,9 +10,9 @@ from cardbeam.config.settings import InputSettings
 from cardbeam.config.side_pattern import compile_sides
 from cardbeam.config.time_window import moment_us
 from cardbeam.inputs.image_source import list_images
-from cardbeam.inputs.manifest import is_manifest, read_manifest, unknown_list
+from cardbeam.inputs.manifests.manifest import is_manifest, read_manifest, unknown_list
+from cardbeam.inputs.manifests.stat_many import stat_many
 from cardbeam.inputs.pairing import pair_sides
-from cardbeam.inputs.stat_many import stat_many
 from cardbeam.model.request import Request
 from cardbeam.storage.open_uri import SourceError
 from schemas.contract import OPERATIONS

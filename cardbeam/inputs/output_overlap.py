@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from cardbeam.inputs.manifest import is_manifest
+from cardbeam.inputs.manifests.manifest import is_manifest
 from cardbeam.run_state.layout import LEDGER, RUNS, parquet_file
 from cardbeam.storage.globs import is_glob, parse_glob
 from cardbeam.storage.object_store import is_in_bucket, object_at

@@ -59,7 +59,7 @@ from collections.abc import Callable
 
 from cardbeam.ratelimit.membership import FRESH_S, SHOWS_WITHIN_S, View, window_s
 from cardbeam.ratelimit.throttle import Quota
-from cardbeam.run_state.worker_heartbeat import counts_of
+from cardbeam.run_state.liveness.worker_heartbeat import counts_of
 from cardbeam.storage.folder import Folder
 
 RENEW_S = 1.0

@@ -39,7 +39,7 @@ from cardbeam.run_state.replaced_files import delete_due, named_files, note_repl
 from cardbeam.run_state.stop_signal import STOP_FILE, read_stop
 from cardbeam.storage.folder import TEMPORARY_SUFFIX, Folder
 from cardbeam.storage.read_parquet import opened_ledger, schema_fingerprint
-from cardbeam.tables.table_file import TableRows, open_parquet
+from cardbeam.tables.files.table_file import TableRows, open_parquet
 from schemas.document_tables import schema_of
 from schemas.run_tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA
 

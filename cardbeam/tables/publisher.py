@@ -27,11 +27,11 @@ from cardbeam.run_state.receipt import WATCHING, Receipt, make_receipt, read_rec
 from cardbeam.run_state.replaced_files import named_files, note_replaced, sweep_replaced
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.read_parquet import opened_parquet, read_ledger, schema_fingerprint
-from cardbeam.tables.compaction import merge
+from cardbeam.tables.files.compaction import merge
+from cardbeam.tables.files.scratch_files import ScratchFiles
 from cardbeam.tables.finalize import finalize_run
-from cardbeam.tables.part_plan import PART_BYTES, PART_RECORDS, plan_file, plan_new_parts, plan_parts
-from cardbeam.tables.scratch_files import ScratchFiles
-from cardbeam.tables.write_part import write_part
+from cardbeam.tables.parts.part_plan import PART_BYTES, PART_RECORDS, plan_file, plan_new_parts, plan_parts
+from cardbeam.tables.parts.write_part import write_part
 
 MAX_SMALL = 32
 """So many small parts are made one, or as many of them as go into one."""

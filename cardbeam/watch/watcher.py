@@ -15,11 +15,11 @@ from itertools import chain, islice
 
 from cardbeam.config.settings import Settings, WatchSettings
 from cardbeam.index.history import history_of
+from cardbeam.index.on_disk.source_join import looked_up
 from cardbeam.index.refresh import IndexFollower
-from cardbeam.index.source_join import looked_up
 from cardbeam.index.status import PriorStatus
 from cardbeam.inputs.listing import modified_since
-from cardbeam.inputs.stat_many import stat_many
+from cardbeam.inputs.manifests.stat_many import stat_many
 from cardbeam.journal.follower import JournalFollower, RecordKey
 from cardbeam.model.record import LEFT, RecordStatus
 from cardbeam.model.request import ImageRef, Request
@@ -29,12 +29,12 @@ from cardbeam.storage.folder import Folder
 from cardbeam.storage.open_uri import SourceError
 from cardbeam.storage.uris import local_name
 from cardbeam.watch.input_listing import InputListing
-from cardbeam.watch.notification_feed import NotificationFeed
+from cardbeam.watch.notifications.notification_feed import NotificationFeed
 from cardbeam.watch.outage_pause import OutagePause
 from cardbeam.watch.pending import PENDING_FILE, Group, PendingRequests, Uris, encode, new_requests, next_batch
+from cardbeam.watch.publishing.unprocessed import Records, pending_requests
 from cardbeam.watch.retry_schedule import RetrySchedule
 from cardbeam.watch.unpaired import UnpairedSides
-from cardbeam.watch.unprocessed import Records, pending_requests
 from cardbeam.watch.watch_status import StatusWriter
 from schemas.contract import OPERATIONS
 

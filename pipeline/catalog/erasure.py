@@ -16,10 +16,10 @@ from cardbeam.run_state.layout import JOURNAL
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import Folder
 from cardbeam.tables.check_output import check_journal
-from pipeline.catalog.iceberg import CatalogSettings, open_catalog
-from pipeline.catalog.iceberg_erase import erase_from_catalog
+from pipeline.catalog.iceberg.erase import erase_from_catalog
+from pipeline.catalog.iceberg.register import CatalogSettings, open_catalog
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_FAILED
-from pipeline.cli.output import tell
+from pipeline.cli.terminal.output import tell
 
 
 def new_plan(

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import Folder, LocalFolder, open_folder
 from pipeline.catalog import table_views
-from pipeline.catalog.card_views import CARD_NUMBER, MACROS
-from pipeline.catalog.cost_view import COST
 from pipeline.catalog.dialects import DIALECTS
-from pipeline.catalog.dimensions import add_dimensions
-from pipeline.catalog.masked_views import HMAC, MASKED_TABLES, masked_view
 from pipeline.catalog.table_ddl import RUN_ID, TABLES, Table
 from pipeline.catalog.table_files import TableFile, TableFiles, is_beside, read_table_files, whole_files
 from pipeline.catalog.table_views import NO_ROWS, Rows, rows_of, set_files
-from pipeline.catalog.view import View
-from pipeline.catalog.view_sql import RUNS_TABLE, TABLE_COMMENTS, VIEWS
+from pipeline.catalog.view_queries.card_views import CARD_NUMBER, MACROS
+from pipeline.catalog.view_queries.cost_view import COST
+from pipeline.catalog.view_queries.dimensions import add_dimensions
+from pipeline.catalog.view_queries.masked_views import HMAC, MASKED_TABLES, masked_view
+from pipeline.catalog.view_queries.view import View
+from pipeline.catalog.view_queries.view_sql import RUNS_TABLE, TABLE_COMMENTS, VIEWS
 from pipeline.cli.exit_codes import UsageError
 from pipeline.runs.registry import ended_runs
 

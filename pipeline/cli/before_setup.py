@@ -22,7 +22,11 @@ from pipeline.cli.parser import unknown_option
 _ROOT = Path(__file__).resolve().parents[2]
 _COMMANDS = _ROOT / "pipeline" / "commands"
 _RUNNER_OPTIONS = Path(__file__).with_name("runner_options.txt")
-_SETTINGS = ("cardbeam/config/settings.py", "pipeline/cli/output_format.py", "pipeline/catalog/iceberg.py")
+_SETTINGS = (
+    "cardbeam/config/settings.py",
+    "pipeline/cli/terminal/output_format.py",
+    "pipeline/catalog/iceberg/register.py",
+)
 _PARSERS = ("parse", "parse_run")
 _HELP = ("-h", "--help")
 _CONFIG = "--config"
@@ -78,7 +82,7 @@ def check_options(command: str, known: CommandOptions, given: Sequence[str]) -> 
 
 
 def _parse(command: str, known: CommandOptions, given: Sequence[str]) -> None:
-    from pipeline.cli.logs import configure_logging  # noqa: PLC0415  # of packages that are there
+    from pipeline.cli.terminal.logs import configure_logging  # noqa: PLC0415  # of packages that are there
 
     configure_logging("text")  # Beam's modules warn of what is not installed as they are imported
     from pipeline.cli import options  # noqa: PLC0415

@@ -29,10 +29,10 @@ from cardbeam.storage.uris import normal_uri
 from pipeline.cli.exit_codes import UsageError
 from pipeline.cli.flink_options import FlinkJobOptions
 from pipeline.cli.layered_options import CONFIG, Options, layer
-from pipeline.cli.logs import reconfigure_logging
 from pipeline.cli.parser import Parser, unknown_option
-from pipeline.cli.program import program
 from pipeline.cli.runner_options import check_runner
+from pipeline.cli.terminal.logs import reconfigure_logging
+from pipeline.cli.terminal.program import program
 
 DEFAULT_RUNNER = "FnApiRunner"
 BUFFER_LIMIT = "data_buffer_time_limit_ms=100"

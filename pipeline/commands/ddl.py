@@ -13,10 +13,10 @@ from cardbeam.storage.folder import open_folder
 from cardbeam.storage.object_store import is_in_bucket
 from cardbeam.storage.uris import local_path
 from pipeline.catalog.dialects import DIALECTS
-from pipeline.catalog.masked_views import masked_views, read_key
 from pipeline.catalog.table_ddl import statements
-from pipeline.catalog.view_dialects import statements as view_statements
-from pipeline.catalog.view_sql import VIEWS
+from pipeline.catalog.view_queries.masked_views import masked_views, read_key
+from pipeline.catalog.view_queries.view_dialects import statements as view_statements
+from pipeline.catalog.view_queries.view_sql import VIEWS
 from pipeline.cli.exit_codes import EXIT_COMPLETE
 from pipeline.cli.options import parse
 from pipeline.runs.registry import ended_runs, receipts

@@ -20,8 +20,8 @@ from pipeline.catalog import views
 from pipeline.cli.exit_codes import UsageError
 from pipeline.cli.parser import Parser
 from pipeline.cli.private_folder import private_folder
-from pipeline.cli.program import program
 from pipeline.cli.signals import cleaned_up
+from pipeline.cli.terminal.program import program
 from pipeline.commands import backfill
 from pipeline.runs.registry import read_run, run_ids
 

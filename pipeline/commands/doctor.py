@@ -19,9 +19,9 @@ from cardbeam.storage.environment import RETRY_S_VARIABLE
 from cardbeam.storage.folder import Folder
 from pipeline.cli.exit_codes import EXIT_COMPLETE
 from pipeline.cli.options import parse, refuse_overlap
-from pipeline.launch.check_endpoint import check_clock, check_credentials, check_endpoint
-from pipeline.launch.check_runner import check_runner, check_topic
-from pipeline.launch.check_setup import (
+from pipeline.launch.checks.check_endpoint import check_clock, check_credentials, check_endpoint
+from pipeline.launch.checks.check_runner import check_runner, check_topic
+from pipeline.launch.checks.check_setup import (
     FAILED,
     WARNING,
     Finding,

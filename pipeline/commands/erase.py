@@ -9,14 +9,14 @@ from datetime import datetime, timezone
 from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.erasure.apply_plan import apply_plan, count_rows
 from cardbeam.erasure.plan import ErasurePlan, open_plans, write_plan
-from cardbeam.erasure.select_items import Found, Selection, erased_items, select_items
+from cardbeam.erasure.selection.select_items import Found, Selection, erased_items, select_items
 from cardbeam.storage.folder import Folder, open_folder
 from cardbeam.storage.open_uri import SourceError, open_source
 from pipeline.catalog.erasure import finish, new_plan
-from pipeline.catalog.iceberg import CatalogSettings, open_catalog
+from pipeline.catalog.iceberg.register import CatalogSettings, open_catalog
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_LATER, UsageError
 from pipeline.cli.options import parse
-from pipeline.cli.output import tell
+from pipeline.cli.terminal.output import tell
 from pipeline.runs.lock import LockHeld
 from pipeline.runs.start_run import locked_output
 

@@ -12,17 +12,17 @@ from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSett
 from cardbeam.config.time_window import moment_us
 from cardbeam.index.history import history_of
 from cardbeam.index.load import load_index
+from cardbeam.index.on_disk.source_join import SourceJoin
 from cardbeam.index.processed_index import ProcessedIndex
-from cardbeam.index.source_join import SourceJoin
 from cardbeam.inputs.listing import check_inputs
+from cardbeam.inputs.manifests.trusted_columns import Images, list_in_windows
 from cardbeam.inputs.sample import list_all
-from cardbeam.inputs.trusted_columns import Images, list_in_windows
 from cardbeam.model.request import Request
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.open_uri import SourceError
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.options import parse, refuse_overlap
-from pipeline.cli.output_format import JSON, FormatSettings, as_json
+from pipeline.cli.terminal.output_format import JSON, FormatSettings, as_json
 from transforms.beam_files import use_beam_files
 
 _NO_RUN = ""

@@ -15,7 +15,7 @@ from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import Folder
 from cardbeam.tables.check_output import check_journal
 from pipeline import graph
-from pipeline.catalog.iceberg import CatalogSettings, NotRegistered, open_catalog, register
+from pipeline.catalog.iceberg.register import CatalogSettings, NotRegistered, open_catalog, register
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_FAILED, UsageError, exit_status_of
 from pipeline.cli.options import parse
 from pipeline.launch.failure import cause

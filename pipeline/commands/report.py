@@ -11,7 +11,7 @@ from cardbeam.storage.folder import open_folder
 from pipeline.catalog.views import connect
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.options import parse
-from pipeline.cli.output_format import JSON, FormatSettings, as_json
+from pipeline.cli.terminal.output_format import JSON, FormatSettings, as_json
 from pipeline.report.page import write_report
 from pipeline.runs.registry import ended_runs
 

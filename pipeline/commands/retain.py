@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from cardbeam.config.options import SettingError, option, validate_output, validate_uri
-from cardbeam.erasure.aged_items import Due, aged_items, aged_values, dues_of
 from cardbeam.erasure.apply_plan import apply_plan
 from cardbeam.erasure.drops import Drop, count_values, totals
 from cardbeam.erasure.plan import ErasurePlan, open_plans, write_plan
-from cardbeam.erasure.policy import Kept, PolicyError, parse_policy
+from cardbeam.erasure.selection.aged_items import Due, aged_items, aged_values, dues_of
+from cardbeam.erasure.selection.policy import Kept, PolicyError, parse_policy
 from cardbeam.storage.folder import Folder, open_folder
 from cardbeam.storage.open_uri import CANNOT_OPEN, SourceError, open_source
 from cardbeam.storage.uris import redact
 from pipeline.catalog.erasure import finish, new_plan
-from pipeline.catalog.iceberg import CatalogSettings, open_catalog
+from pipeline.catalog.iceberg.register import CatalogSettings, open_catalog
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_LATER, UsageError
 from pipeline.cli.options import parse
-from pipeline.cli.output import tell
+from pipeline.cli.terminal.output import tell
 from pipeline.runs.lock import LockHeld
 from pipeline.runs.start_run import locked_output
 

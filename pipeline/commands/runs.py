@@ -10,17 +10,17 @@ from typing import Any
 
 from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.model.moment import parse_moment
+from cardbeam.run_state.liveness.run_lock import read_lock
 from cardbeam.run_state.receipt import Receipt, read_receipt
-from cardbeam.run_state.run_lock import read_lock
 from cardbeam.run_state.stop_signal import STOPPED, WATCH_STOPPED, StopSignal
 from cardbeam.storage.damaged_file import DamagedFile, warn
 from cardbeam.storage.folder import Folder, open_folder
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.options import parse
-from pipeline.cli.output_format import JSON, FormatSettings, as_json
+from pipeline.cli.terminal.output_format import JSON, FormatSettings, as_json
+from pipeline.runs.display.summary import COUNTS
 from pipeline.runs.liveness import Observer, is_alive
 from pipeline.runs.registry import Run, read_run, runs_with_answers
-from pipeline.runs.summary import COUNTS
 
 RUNNING, UNFINISHED, DAMAGED = "running", "unfinished", "damaged"
 _READ_AT_ONCE = 16

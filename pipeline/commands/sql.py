@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 from cardbeam.config.options import validate_output
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.uris import local_path
-from pipeline.catalog.masked_views import read_key
 from pipeline.catalog.unfinished_tables import runs_in_journal
+from pipeline.catalog.view_queries.masked_views import read_key
 from pipeline.catalog.views import connect, leave_out_damaged
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.layered_options import layer
 from pipeline.cli.options import add_config, known_options
 from pipeline.cli.parser import Parser
-from pipeline.cli.plain_text import CONTROLS, SYMBOLS
 from pipeline.cli.private_folder import private_folder
-from pipeline.cli.program import program
+from pipeline.cli.terminal.plain_text import CONTROLS, SYMBOLS
+from pipeline.cli.terminal.program import program
 
 if TYPE_CHECKING:
     import duckdb

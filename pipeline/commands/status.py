@@ -13,16 +13,16 @@ from cardbeam.run_state.detached_job import running_job
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.damaged_file import DamagedFile, warn
 from cardbeam.storage.folder import Folder, open_folder
-from cardbeam.watch.unprocessed import still_open
+from cardbeam.watch.publishing.unprocessed import still_open
 from cardbeam.watch.watch_status import read_watch_status
 from pipeline.cli.exit_codes import EXIT_COMPLETE, EXIT_FAILED, UsageError
 from pipeline.cli.options import parse
-from pipeline.cli.output_format import JSON, FormatSettings, as_json
+from pipeline.cli.terminal.output_format import JSON, FormatSettings, as_json
+from pipeline.runs.display.status import RecordCounter, line
+from pipeline.runs.display.summary import summarize
+from pipeline.runs.display.watch_lines import watch_lines
 from pipeline.runs.liveness import Observer, is_alive
 from pipeline.runs.registry import Run, read_run, run_ids
-from pipeline.runs.status import RecordCounter, line
-from pipeline.runs.summary import summarize
-from pipeline.runs.watch_lines import watch_lines
 
 _REDRAW_S = 2.0
 RUNNING, DEAD = "running", "dead"

@@ -26,19 +26,19 @@ from cardbeam.config.settings import (
     with_moments,
 )
 from cardbeam.inputs.listing import list_requests
-from cardbeam.inputs.manifest import is_manifest
-from cardbeam.run_state.heartbeat import NO_SESSION
+from cardbeam.inputs.manifests.manifest import is_manifest
+from cardbeam.run_state.liveness.heartbeat import NO_SESSION
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.open_uri import SourceError
 from cardbeam.storage.uris import local_path
-from cardbeam.watch.notification_feed import check_feed
+from cardbeam.watch.notifications.notification_feed import check_feed
 from pipeline import graph
 from pipeline.cli.exit_codes import EXIT_CHECK_FAILED, EXIT_COMPLETE, UsageError
 from pipeline.cli.options import BUFFER_LIMIT, parse, refuse_overlap
 from pipeline.cli.signals import ending_in_order, exit_status_of_signal
 from pipeline.launch.batch_run import check_credentials, check_shared_limit, write_request
+from pipeline.launch.engines.prism import PRISM, find_prism
 from pipeline.launch.interruption import ends_within_s
-from pipeline.launch.prism import PRISM, find_prism
 from pipeline.launch.submit import is_request_only, refuse_local
 from pipeline.launch.watch_run import watch_a_run
 from pipeline.report.checks import read_checks

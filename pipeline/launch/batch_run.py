@@ -15,28 +15,28 @@ from apache_beam.runners.runner import PipelineResult
 from cardbeam import telemetry
 from cardbeam.config.credentials import read_credentials
 from cardbeam.config.settings import LaunchSettings, ReportingSettings, Settings, with_moments
-from cardbeam.index.update import keep_index
+from cardbeam.index.on_disk.update import keep_index
 from cardbeam.ratelimit.shared_limit import OtherLimit, agree_on_limit
 from cardbeam.run_state.detached_job import DetachedJob, write_job
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.open_uri import SourceError
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
-from pipeline.cli.output import tell
 from pipeline.cli.signals import exit_status_of_signal
+from pipeline.cli.terminal.output import tell
+from pipeline.launch.engines.lost_worker import ending_with_lost_worker
 from pipeline.launch.failure import cause, exit_status, fail
 from pipeline.launch.interruption import ends_within_s, stopped_by_signals
-from pipeline.launch.lost_worker import ending_with_lost_worker
 from pipeline.launch.notices import Notices, opened_notices
 from pipeline.launch.runner import opened_runner
 from pipeline.launch.submit import accepted_job, build_request, is_request_only, refuse_local, runner_name
 from pipeline.report.checks import check_run, read_checks
 from pipeline.report.page import report_if_possible
-from pipeline.runs.progress import show_progress
+from pipeline.runs.display.progress import show_progress
+from pipeline.runs.display.run_metrics import observe_receipt
+from pipeline.runs.display.summary import summarize
 from pipeline.runs.registry import Run, new_run, with_run
-from pipeline.runs.run_metrics import observe_receipt
 from pipeline.runs.start_run import started_run
-from pipeline.runs.summary import summarize
 from transforms.call_endpoint import is_one_process
 
 Build = Callable[[beam.Pipeline, Settings, datetime], object]

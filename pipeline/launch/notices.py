@@ -21,8 +21,8 @@ import tenacity
 from cardbeam.config.settings import RateSettings
 from cardbeam.run_state.receipt import Receipt
 from pipeline.report.checks import FAILED
+from pipeline.runs.display.status import Status
 from pipeline.runs.registry import Run
-from pipeline.runs.status import Status
 
 _LOG = logging.getLogger("cardbeam")
 _TIMEOUT_S = 10.0

@@ -18,8 +18,8 @@ from apache_beam.portability.api import beam_job_api_pb2_grpc
 from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
-from pipeline.launch.job_server import own_job_server
-from pipeline.launch.loopback_pool import keep_workers_on_loopback
+from pipeline.launch.engines.job_server import own_job_server
+from pipeline.launch.engines.loopback_pool import keep_workers_on_loopback
 
 
 @contextmanager

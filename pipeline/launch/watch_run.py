@@ -21,21 +21,26 @@ from apache_beam.runners.runner import PipelineResult
 
 from cardbeam import telemetry
 from cardbeam.config.settings import LaunchSettings, Settings, WatchSettings
-from cardbeam.index.update import keep_index
+from cardbeam.index.on_disk.update import keep_index
 from cardbeam.periodic import repeated
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
-from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, NO_SESSION, WatchHeartbeat, write_watch_heartbeat
 from cardbeam.run_state.layout import RUNS, run_file
+from cardbeam.run_state.liveness.heartbeat import (
+    HEARTBEAT_INTERVAL_S,
+    NO_SESSION,
+    WatchHeartbeat,
+    write_watch_heartbeat,
+)
+from cardbeam.run_state.liveness.worker_heartbeat import await_silence
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.run_state.stop_signal import STOP_FILE, TAKEN_OVER, WATCH_STOPPED, StopSignal, read_stop
-from cardbeam.run_state.worker_heartbeat import await_silence
 from cardbeam.storage.folder import Folder
-from cardbeam.watch.publisher_lease import PUBLISHER_FILE
+from cardbeam.watch.publishing.publisher_lease import PUBLISHER_FILE
 from cardbeam.watch.watch_status import read_watch_status
 from pipeline import graph
 from pipeline.cli.flink_options import stays_open
-from pipeline.cli.logs import in_run
-from pipeline.cli.output import tell
+from pipeline.cli.terminal.logs import in_run
+from pipeline.cli.terminal.output import tell
 from pipeline.launch.batch_run import leave_to_job
 from pipeline.launch.failure import cause, exit_status, fail
 from pipeline.launch.interruption import stopped_by_signals
@@ -45,12 +50,12 @@ from pipeline.launch.runner import opened_runner
 from pipeline.report.checks import ALL_MAY_FAIL, check_run
 from pipeline.report.default_checks import Check
 from pipeline.report.page import report_if_possible
+from pipeline.runs.display.run_metrics import observe_receipt, observe_watch
+from pipeline.runs.display.summary import summarize
+from pipeline.runs.display.watch_lines import log_watch
 from pipeline.runs.lock import refuse_living_workers
 from pipeline.runs.registry import Run, with_run
-from pipeline.runs.run_metrics import observe_receipt, observe_watch
 from pipeline.runs.start_run import started_run
-from pipeline.runs.summary import summarize
-from pipeline.runs.watch_lines import log_watch
 
 _LOG = logging.getLogger("cardbeam")
 _MEASURE_EVERY_S, _LOG_EACH = 5.0, 6

@@ -16,9 +16,9 @@ from pathlib import Path
 import orjson
 
 from cardbeam.run_state.detached_job import running_job
-from cardbeam.run_state.heartbeat import HEARTBEAT_INTERVAL_S, read_watch_heartbeat
-from cardbeam.run_state.run_lock import LOCK_FILE
-from cardbeam.run_state.worker_heartbeat import counts_of, list_heartbeats
+from cardbeam.run_state.liveness.heartbeat import HEARTBEAT_INTERVAL_S, read_watch_heartbeat
+from cardbeam.run_state.liveness.run_lock import LOCK_FILE
+from cardbeam.run_state.liveness.worker_heartbeat import counts_of, list_heartbeats
 from cardbeam.storage.folder import Folder
 
 HEARTBEAT_TIMEOUT_S = 3 * HEARTBEAT_INTERVAL_S

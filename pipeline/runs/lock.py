@@ -1,9 +1,10 @@
 """The lock of an output: one command writes to it at a time, and the lock of a killed one is taken over.
 
 Two runs at once would pay for the same image twice and send at twice the rate. The lock belongs to the run: its
-launching process renews it, and its workers keep it by their heartbeats (see `cardbeam.run_state.run_lock`). On a
-local output it is a lock of the operating system, which goes with its process. In a bucket it is an object that its
-owner rewrites every few seconds. Life is judged by change, on the observer's own clock, so no two clocks are compared.
+launching process renews it, and its workers keep it by their heartbeats (see `cardbeam.run_state.liveness.run_lock`).
+On a local output it is a lock of the operating system, which goes with its process. In a bucket it is an object that
+its owner rewrites every few seconds. Life is judged by change, on the observer's own clock, so no two clocks are
+compared.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ import orjson
 
 from cardbeam.periodic import repeated
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
-from cardbeam.run_state.run_lock import CONFIRMED_FOR_S, LOCK_FILE, boottime_s, end_process, read_lock
-from cardbeam.run_state.worker_heartbeat import await_silence, list_heartbeats
+from cardbeam.run_state.liveness.run_lock import CONFIRMED_FOR_S, LOCK_FILE, boottime_s, end_process, read_lock
+from cardbeam.run_state.liveness.worker_heartbeat import await_silence, list_heartbeats
 from cardbeam.storage.folder import Folder, make_folder
 from pipeline.cli.exit_codes import UsageError
 

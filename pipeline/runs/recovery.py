@@ -21,7 +21,7 @@ from cardbeam.run_state.closing import CLOSING_FILE
 from cardbeam.run_state.layout import DEAD_LETTERS, DOCUMENTS, JOURNAL, LEDGER, RUNS, is_waiting_file, run_id_of
 from cardbeam.run_state.receipt import RECEIPT_FILE, Receipt
 from cardbeam.storage.folder import TEMPORARY_SUFFIX, Folder
-from cardbeam.watch.close_run import close_run, has_late_records, repeated_segments
+from cardbeam.watch.publishing.close_run import close_run, has_late_records, repeated_segments
 from pipeline.cli.exit_codes import innermost
 from pipeline.runs.registry import RUN_FILE, Run, read_run, receipts
 

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 
 from cardbeam.config.settings import KEEP_REPLACED_S, Settings
 from cardbeam.erasure.apply_plan import finish_erasures
-from cardbeam.index.update import keep_index
+from cardbeam.index.on_disk.update import keep_index
 from cardbeam.run_state.receipt import Receipt
 from cardbeam.run_state.replaced_files import sweep_replaced
 from cardbeam.storage.folder import Folder

@@ -14,7 +14,7 @@ import orjson
 
 from cardbeam.run_state.layout import RUNS
 from cardbeam.storage.folder import Folder
-from pipeline.cli.output import tell
+from pipeline.cli.terminal.output import tell
 from pipeline.runs.lock import LockHeld
 
 WAITING = f"{RUNS}/waiting"

@@ -91,7 +91,9 @@ def prism() -> Path:
     with _whether_missing(binary) as is_missing:
         if is_missing:
             _need("prism", "go")
-            _run("prism", sys.executable, "-m", "pipeline.launch.build_prism", str(binary), PYTHONPATH=str(ROOT))
+            _run(
+                "prism", sys.executable, "-m", "pipeline.launch.engines.build_prism", str(binary), PYTHONPATH=str(ROOT)
+            )
     return binary
 
 

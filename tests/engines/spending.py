@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cardbeam.ratelimit.call_budget import chunks
+from cardbeam.ratelimit.budgets.call_budget import chunks
 from cardbeam.run_state.receipt import Receipt, read_receipt
 from cardbeam.storage.folder import LocalFolder
 from pipeline.runs.registry import run_ids

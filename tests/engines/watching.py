@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from cardbeam.run_state.heartbeat import read_watch_heartbeat
+from cardbeam.run_state.liveness.heartbeat import read_watch_heartbeat
 from cardbeam.run_state.receipt import Receipt, read_receipt
 from cardbeam.storage.folder import LocalFolder
 from pipeline.runs.registry import ended_runs

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cardbeam.erasure.policy import parse_policy
+from cardbeam.erasure.selection.policy import parse_policy
 from pipeline.__main__ import main
 from tests.pipeline.nights import FIRST, write_nights
 

@@ -26,7 +26,7 @@ from cardbeam.model.request import Request, item_id_of
 from cardbeam.run_state.layout import LEDGER
 from cardbeam.storage.folder import Folder, LocalFolder, open_folder
 from cardbeam.storage.object_store import connect as connect_store
-from pipeline.catalog.iceberg import open_catalog, register
+from pipeline.catalog.iceberg.register import open_catalog, register
 from pipeline.catalog.table_ddl import TABLES
 from pipeline.catalog.views import connect
 from tests.byte_search import files_with

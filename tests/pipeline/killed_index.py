@@ -28,7 +28,7 @@ _KNOWN, _NEW = 40, 10
 _WITHIN_S = 300.0
 _COMMAND = """
 import sys
-from cardbeam.index.update import update_index
+from cardbeam.index.on_disk.update import update_index
 from tests.cardbeam.index.killed_updates import kill_at
 update_index.__kwdefaults__["min_files"] = 0  # a small output has no index otherwise
 kill_at(int(sys.argv.pop(1)), sys.argv.pop(1))

@@ -15,9 +15,9 @@ from cardbeam.run_state.layout import JOURNAL, of_run
 from cardbeam.run_state.receipt import Receipt
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.storage.state_file import write_state
+from cardbeam.tables.files.table_file import TableRows, write_parquet
 from cardbeam.tables.finalize import finalize_run
-from cardbeam.tables.part_plan import plan_parts
-from cardbeam.tables.table_file import TableRows, write_parquet
+from cardbeam.tables.parts.part_plan import plan_parts
 from pipeline.runs.registry import Run
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind

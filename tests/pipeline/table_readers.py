@@ -29,11 +29,11 @@ from cardbeam.run_state.layout import JOURNAL, of_run
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.tables.publisher import Publisher
 from pipeline.catalog.current_files import current_files
-from pipeline.catalog.iceberg import register
+from pipeline.catalog.iceberg.register import register
 from pipeline.catalog.table_ddl import RUN_ID
 from pipeline.catalog.views import connect
 from schemas.document_tables import schema_of
-from tests.pipeline.catalog.test_iceberg import rewrite
+from tests.pipeline.catalog.iceberg.test_register import rewrite
 from tests.pipeline.nights import ledger_record, person, response, write_run
 from tests.pipeline.spark import session
 from tests.records import write_segment

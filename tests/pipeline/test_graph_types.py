@@ -24,7 +24,7 @@ from cardbeam.config.settings import (
 )
 from cardbeam.model.part import WrittenFile
 from cardbeam.model.request import Request
-from cardbeam.tables.parsed_rows import ParsedRows
+from cardbeam.tables.parts.parsed_rows import ParsedRows
 from pipeline import graph
 from schemas.documents import DOCUMENT_TYPES
 from transforms.call_endpoint import CallEndpoint

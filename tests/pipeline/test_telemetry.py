@@ -16,8 +16,8 @@ pytest.importorskip("opentelemetry.sdk", reason="OpenTelemetry is not installed:
 from cardbeam import telemetry
 from cardbeam.watch.watch_status import WatchStatus
 from pipeline.commands import backfill
+from pipeline.runs.display.run_metrics import observe_watch
 from pipeline.runs.registry import Run
-from pipeline.runs.run_metrics import observe_watch
 from tests.engines import install
 from tests.otlp import Receiver
 from tests.pipeline import cli

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from cardbeam.storage.folder import open_folder
-from pipeline.launch.check_setup import FAILED, OK, check_store
+from pipeline.launch.checks.check_setup import FAILED, OK, check_store
 from tests.stores.conftest import Bucket
 from tests.stores.proxy import InjectedFault
 

@@ -13,8 +13,14 @@ import pytest
 
 from cardbeam.storage.folder import Folder, open_folder
 from cardbeam.storage.object_store import connect
-from cardbeam.watch.kafka_consumer import KafkaConsumer, ReceivedMessage, TopicError, group_of, read_client_config
-from tests.cardbeam.watch.test_notification_feed import reported
+from cardbeam.watch.notifications.kafka_consumer import (
+    KafkaConsumer,
+    ReceivedMessage,
+    TopicError,
+    group_of,
+    read_client_config,
+)
+from tests.cardbeam.watch.notifications.test_notification_feed import reported
 from tests.engines import install
 from tests.pipeline import cli
 from tests.servers import CardServer

@@ -22,7 +22,7 @@ from cardbeam.model.result import RequestOutcome, RequestResult
 from cardbeam.run_state.group_log import GROUPS
 from cardbeam.run_state.layout import run_file
 from cardbeam.storage.folder import TEMPORARY_SUFFIX, LocalFolder, open_folder
-from cardbeam.tables.part_plan import plan_parts
+from cardbeam.tables.parts.part_plan import plan_parts
 from tests.parts import read_part
 from tests.records import stored_records
 from tests.servers import Answer, CardServer, failure, success

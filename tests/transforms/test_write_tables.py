@@ -16,11 +16,11 @@ from cardbeam.model.part import WrittenFile
 from cardbeam.run_state.layout import LEDGER
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.storage.read_parquet import schema_fingerprint
-from cardbeam.tables.parse import parse_responses
-from cardbeam.tables.parsed_rows import ParsedRows
-from cardbeam.tables.read_part import ledger_table
-from cardbeam.tables.table_file import TableRows, write_parquet
-from cardbeam.tables.table_writer import TableWriter
+from cardbeam.tables.files.table_file import TableRows, write_parquet
+from cardbeam.tables.files.table_writer import TableWriter
+from cardbeam.tables.parsing.parse import parse_responses
+from cardbeam.tables.parts.parsed_rows import ParsedRows
+from cardbeam.tables.parts.read_part import ledger_table
 from schemas.document_tables import schema_of
 from tests.canned import CANNED
 from tests.records import answered

@@ -17,8 +17,8 @@ from cardbeam.http.body import ImagePayload
 from cardbeam.http.card_client import AcquirePermit, CardClient
 from cardbeam.http.response import CallResult
 from cardbeam.http.retry import RetryPolicy
-from cardbeam.ratelimit.allowance import Allowance
-from cardbeam.ratelimit.call_budget import of_one
+from cardbeam.ratelimit.budgets.allowance import Allowance
+from cardbeam.ratelimit.budgets.call_budget import of_one
 from cardbeam.ratelimit.envoy import NotAllowed
 from cardbeam.ratelimit.throttle import Throttle
 from cardbeam.run_state.layout import run_file

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 from cardbeam.erasure.apply_plan import count_rows
 from cardbeam.erasure.plan import ErasurePlan
-from cardbeam.erasure.select_items import Selection, select_items
+from cardbeam.erasure.selection.select_items import Selection, select_items
 from cardbeam.storage.folder import LocalFolder
 from pipeline.catalog.views import connect
 

@@ -13,7 +13,7 @@ import pytest
 
 from cardbeam.erasure.apply_plan import apply_plan
 from cardbeam.erasure.plan import write_plan
-from cardbeam.erasure.select_items import Selection, select_items
+from cardbeam.erasure.selection.select_items import Selection, select_items
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import LocalFolder

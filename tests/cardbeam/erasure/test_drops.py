@@ -19,8 +19,8 @@ from msgspec import structs
 from cardbeam.erasure.apply_plan import apply_plan, count_left
 from cardbeam.erasure.drops import Drop, count_values, totals
 from cardbeam.erasure.plan import ErasurePlan
-from cardbeam.erasure.policy import Kept
 from cardbeam.erasure.rows import ItemSet
+from cardbeam.erasure.selection.policy import Kept
 from cardbeam.erasure.thumbnails import without_thumbnails
 from cardbeam.model.part import PartCounts
 from cardbeam.model.record import JournalRecord
@@ -28,8 +28,8 @@ from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run
 from cardbeam.run_state.receipt import read_receipt
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import LocalFolder
-from cardbeam.tables.kept_rows import kept_rows
-from cardbeam.tables.part_plan import plan_parts
+from cardbeam.tables.parts.kept_rows import kept_rows
+from cardbeam.tables.parts.part_plan import plan_parts
 from tests.byte_search import files_with
 from tests.cardbeam.erasure.mortal_folder import killed_at_each_step
 from tests.cardbeam.erasure.persons import NOW

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cardbeam.run_state.layout import INDEX
 from cardbeam.storage.folder import LocalFolder
-from tests.cardbeam.index.test_update import RUNS, entries, keep, keep_run, known, update
+from tests.cardbeam.index.on_disk.test_update import RUNS, entries, keep, keep_run, known, update
 from tests.records import answered
 
 _STEPS = {"open": 0, "os.rename": 1, "os.remove": 0, "os.rmdir": 0}

@@ -24,8 +24,8 @@ from cardbeam.model.record import JournalRecord
 from cardbeam.model.request import ImageRef, Labels, Request
 from cardbeam.run_state.layout import LEDGER
 from cardbeam.storage.folder import LocalFolder, StoredFile
-from cardbeam.tables.read_part import ledger_table
-from cardbeam.tables.table_file import TableRows, write_parquet
+from cardbeam.tables.files.table_file import TableRows, write_parquet
+from cardbeam.tables.parts.read_part import ledger_table
 from tests.records import answered, copy, failed_record, hex_id, keys_of
 
 BEFORE, HERE = "run-1", "run-2"

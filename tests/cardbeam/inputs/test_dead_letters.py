@@ -9,8 +9,8 @@ from cardbeam.inputs.dead_letters import list_dead_letter_requests
 from cardbeam.model.request import ImageRef, Request
 from cardbeam.run_state.layout import LEDGER, parquet_file
 from cardbeam.storage.folder import LocalFolder
-from cardbeam.tables.read_part import ledger_table
-from cardbeam.tables.table_file import TableRows, open_parquet, write_parquet
+from cardbeam.tables.files.table_file import TableRows, open_parquet, write_parquet
+from cardbeam.tables.parts.read_part import ledger_table
 from tests.records import answered, failed_record
 
 

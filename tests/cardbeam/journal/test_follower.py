@@ -12,8 +12,8 @@ from cardbeam.journal.follower import JournalFollower, RecordKey
 from cardbeam.model.record import JournalRecord
 from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run
 from cardbeam.storage.folder import LocalFolder
-from cardbeam.tables.read_part import ledger_table
-from cardbeam.tables.table_file import TableRows, write_parquet
+from cardbeam.tables.files.table_file import TableRows, write_parquet
+from cardbeam.tables.parts.read_part import ledger_table
 from tests.records import RECORDS, answered, failed_record, segment, write_segment
 
 RUN = "run-1"

@@ -9,7 +9,7 @@ from pathlib import Path
 from cardbeam.ratelimit.background_tasks import BackgroundTasks
 from cardbeam.ratelimit.lease import RENEW_S, Lease
 from cardbeam.ratelimit.throttle import Quota, Throttle
-from cardbeam.run_state.run_lock import boottime_s
+from cardbeam.run_state.liveness.run_lock import boottime_s
 from cardbeam.storage.folder import LocalFolder
 
 

@@ -11,9 +11,9 @@ from cardbeam.config.prices import affordable_calls
 from cardbeam.http.body import ImagePayload
 from cardbeam.http.card_client import CardClient, Credentials
 from cardbeam.http.retry import RetryPolicy
-from cardbeam.ratelimit import call_budget as budget
-from cardbeam.ratelimit.allowance import Allowance
-from cardbeam.ratelimit.cost_budget import CostBudget
+from cardbeam.ratelimit.budgets import call_budget as budget
+from cardbeam.ratelimit.budgets.allowance import Allowance
+from cardbeam.ratelimit.budgets.cost_budget import CostBudget
 from cardbeam.ratelimit.throttle import Throttle
 from cardbeam.run_state.stop_signal import StopSignal
 from cardbeam.storage.folder import LocalFolder

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cardbeam.config.prices import affordable_calls
-from cardbeam.ratelimit import call_budget as budget
+from cardbeam.ratelimit.budgets import call_budget as budget
 from tests.cardbeam.ratelimit.spender import PRICE, THREADS, work
 from tests.servers import Answer, CardServer, failure
 from tests.wire import Received

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from cardbeam.ratelimit.lease import RENEWED_WITHIN_S, Lease
 from cardbeam.ratelimit.membership import DEAD_AFTER_S, FRESH_S, SHOWS_WITHIN_S, View
 from cardbeam.ratelimit.throttle import Quota
-from cardbeam.run_state.run_lock import CONFIRMED_FOR_S
-from cardbeam.run_state.worker_heartbeat import counts_of
+from cardbeam.run_state.liveness.run_lock import CONFIRMED_FOR_S
+from cardbeam.run_state.liveness.worker_heartbeat import counts_of
 from pipeline.runs.lock import HEARTBEAT_INTERVAL_S
 from tests.cardbeam.ratelimit.lease_simulation import LateFolder, Worker, World, most_in_a_window
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cardbeam.ratelimit.background_tasks import BackgroundTasks
-from cardbeam.run_state.run_lock import boottime_s
+from cardbeam.run_state.liveness.run_lock import boottime_s
 from tests.cardbeam.ratelimit.lease_simulation import most_in_a_window
 
 RATE_PER_S = 20

@@ -16,8 +16,8 @@ from cardbeam.ratelimit.lease import Lease
 from cardbeam.ratelimit.membership import CLEARED_AFTER_S
 from cardbeam.ratelimit.shared_limit import LIMIT_FILE, OtherLimit, agree_on_limit
 from cardbeam.ratelimit.throttle import Quota
+from cardbeam.run_state.liveness.worker_heartbeat import list_heartbeats
 from cardbeam.run_state.stop_signal import StopSignal
-from cardbeam.run_state.worker_heartbeat import list_heartbeats
 from cardbeam.storage.folder import LocalFolder
 from pipeline.__main__ import main
 from tests.cardbeam.ratelimit.lease_simulation import LateFolder, World

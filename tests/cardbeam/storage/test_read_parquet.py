@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from cardbeam.storage.damaged_file import DamagedFile
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.storage.read_parquet import opened_ledger, read_ledger, schema_fingerprint
-from cardbeam.tables.read_part import ledger_table
-from cardbeam.tables.table_file import TableRows, write_parquet
+from cardbeam.tables.files.table_file import TableRows, write_parquet
+from cardbeam.tables.parts.read_part import ledger_table
 from pipeline.catalog.table_ddl import TABLES, Table
 from schemas.run_tables import LEDGER_SCHEMA
 from tests.records import answered, failed_record

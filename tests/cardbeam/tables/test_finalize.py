@@ -11,13 +11,13 @@ import pytest
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.model.part import PartCounts, WrittenFile
+from cardbeam.run_state.liveness.run_lock import LOCK_FILE, TakenOver
 from cardbeam.run_state.receipt import INTERRUPTED, Receipt, read_receipt, write_receipt
-from cardbeam.run_state.run_lock import LOCK_FILE, TakenOver
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.storage.read_parquet import schema_fingerprint
+from cardbeam.tables.files.table_file import TableRows, write_parquet
 from cardbeam.tables.finalize import finalize_run
-from cardbeam.tables.part_plan import plan_parts
-from cardbeam.tables.table_file import TableRows, write_parquet
+from cardbeam.tables.parts.part_plan import plan_parts
 from schemas.document_tables import schema_of
 from schemas.documents import DOCUMENT_TYPES
 from schemas.run_tables import DEAD_LETTERS_SCHEMA, LEDGER_SCHEMA

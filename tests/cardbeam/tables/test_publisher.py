@@ -22,7 +22,7 @@ from cardbeam.run_state.layout import DEAD_LETTERS, JOURNAL, LEDGER, of_run
 from cardbeam.run_state.receipt import WATCHING, Receipt, read_receipt
 from cardbeam.run_state.replaced_files import unnamed_files
 from cardbeam.storage.folder import LocalFolder
-from cardbeam.tables.part_plan import PART_BYTES, plan_parts
+from cardbeam.tables.parts.part_plan import PART_BYTES, plan_parts
 from cardbeam.tables.publisher import MAX_SMALL, Publisher
 from tests.parts import read_part
 from tests.records import answered, copy, failed_record, read_segment, segment, write_segment

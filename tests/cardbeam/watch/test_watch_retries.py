@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cardbeam.model.record import RecordStatus
-from cardbeam.watch.unprocessed import Unprocessed, unprocessed
+from cardbeam.watch.publishing.unprocessed import Unprocessed, unprocessed
 from cardbeam.watch.watch_status import read_watch_status
 from tests.cardbeam.watch.test_watcher import OLD_S, RUN, Watch, write
 

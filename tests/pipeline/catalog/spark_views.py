@@ -14,8 +14,8 @@ from typing import Any
 
 from cardbeam.storage.folder import LocalFolder
 from pipeline.catalog.table_ddl import statements
-from pipeline.catalog.view_dialects import statements as view_statements
-from pipeline.catalog.view_sql import VIEWS
+from pipeline.catalog.view_queries.view_dialects import statements as view_statements
+from pipeline.catalog.view_queries.view_sql import VIEWS
 from pipeline.catalog.views import connect
 from tests.pipeline import histories
 from tests.pipeline.nights import write_run

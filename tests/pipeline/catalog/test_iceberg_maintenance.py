@@ -13,11 +13,11 @@ import pytest
 
 from cardbeam.storage.folder import LocalFolder
 from pipeline.__main__ import main
-from pipeline.catalog.iceberg import register
+from pipeline.catalog.iceberg.register import register
 from pipeline.catalog.table_ddl import TABLES
 from pipeline.catalog.views import connect
+from tests.pipeline.catalog.iceberg.test_register import open_sqlite, rewrite
 from tests.pipeline.catalog.killed_commits import Killed, killed_at
-from tests.pipeline.catalog.test_iceberg import open_sqlite, rewrite
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 from tests.pipeline.test_schema_evolution import root as two_versions  # noqa: F401  # a fixture
 

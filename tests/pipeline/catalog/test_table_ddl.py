@@ -18,8 +18,8 @@ from cardbeam.storage.folder import LocalFolder
 from pipeline.__main__ import main
 from pipeline.catalog.dialects import DIALECTS
 from pipeline.catalog.table_ddl import RUN_ID, TABLES, statements
-from pipeline.catalog.view_dialects import statements as view_statements
-from pipeline.catalog.view_sql import VIEWS
+from pipeline.catalog.view_queries.view_dialects import statements as view_statements
+from pipeline.catalog.view_queries.view_sql import VIEWS
 from pipeline.catalog.views import connect
 from tests.pipeline import histories
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights, write_run

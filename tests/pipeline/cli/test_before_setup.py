@@ -14,7 +14,7 @@ from pipeline.__main__ import main
 from pipeline.cli.before_setup import main as tell
 from pipeline.cli.before_setup import options_of, runner_options
 from pipeline.cli.options import _beam_parser
-from pipeline.launch import job_server  # noqa: F401  # its option is one of the runners
+from pipeline.launch.engines import job_server  # noqa: F401  # its option is one of the runners
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = (

@@ -14,9 +14,9 @@ import trustme
 from cardbeam.storage.folder import LocalFolder
 from pipeline.cli.options import parse_run
 from pipeline.commands.doctor import main
-from pipeline.launch import check_setup as checkup
-from pipeline.launch.check_endpoint import check_clock
-from pipeline.launch.check_setup import FAILED, Finding, check_disk, check_store
+from pipeline.launch.checks import check_setup as checkup
+from pipeline.launch.checks.check_endpoint import check_clock
+from pipeline.launch.checks.check_setup import FAILED, Finding, check_disk, check_store
 from tests.pipeline.nights import SECOND, ledger_record, write_run
 from tests.servers import Answer, CardServer, InjectedFault, failure
 from tests.wire import Received

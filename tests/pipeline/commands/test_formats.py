@@ -13,8 +13,8 @@ from cardbeam.storage.folder import LocalFolder
 from cardbeam.storage.state_file import write_state
 from cardbeam.watch.watch_status import STATUS_FILE, WatchStatus
 from pipeline.commands import plan, report, runs, status
+from pipeline.runs.display.watch_lines import log_watch
 from pipeline.runs.registry import Run
-from pipeline.runs.watch_lines import log_watch
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from cardbeam.run_state.layout import JOURNAL, of_run, run_file
-from cardbeam.run_state.run_lock import LOCK_FILE
+from cardbeam.run_state.liveness.run_lock import LOCK_FILE
 from cardbeam.storage.folder import LocalFolder
 from pipeline.__main__ import main
 from pipeline.commands.runs import run_rows

@@ -12,8 +12,8 @@ import requests
 from cardbeam.config.settings import RateSettings
 from cardbeam.storage.folder import LocalFolder
 from pipeline.launch.notices import Notices, opened_notices
+from pipeline.runs.display.status import Status
 from pipeline.runs.registry import Run
-from pipeline.runs.status import Status
 from tests.hook import Hook
 from tests.pipeline.nights import FIRST, ledger_record, write_run
 

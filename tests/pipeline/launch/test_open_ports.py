@@ -12,9 +12,9 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
+from pipeline.launch.engines.job_server import JobServerExposed, open_addresses, own_job_server
+from pipeline.launch.engines.loopback_pool import start_pool
 from pipeline.launch.failure import cause
-from pipeline.launch.job_server import JobServerExposed, open_addresses, own_job_server
-from pipeline.launch.loopback_pool import start_pool
 
 LISTENS = """
 import socketserver, sys

@@ -16,7 +16,7 @@ from pipeline.cli.exit_codes import UsageError
 from pipeline.launch.failure import exit_status
 from pipeline.report.checks import CheckResult, check_run, has_failed, parse_checks, read_checks, run_checks
 from pipeline.report.default_checks import Check, default_checks
-from pipeline.runs.summary import summarize
+from pipeline.runs.display.summary import summarize
 from tests.pipeline.nights import FIRST, SECOND, ledger_record, write_nights, write_run
 
 NAMES = st.text("abcdefghij_", min_size=1, max_size=9)

@@ -11,9 +11,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cardbeam.run_state.heartbeat import WatchHeartbeat, write_watch_heartbeat
-from cardbeam.run_state.run_lock import LOCK_FILE
-from cardbeam.run_state.worker_heartbeat import Heartbeat
+from cardbeam.run_state.liveness.heartbeat import WatchHeartbeat, write_watch_heartbeat
+from cardbeam.run_state.liveness.run_lock import LOCK_FILE
+from cardbeam.run_state.liveness.worker_heartbeat import Heartbeat
 from cardbeam.storage.folder import LocalFolder
 from pipeline.runs.liveness import HEARTBEAT_TIMEOUT_S, Observer, is_alive
 

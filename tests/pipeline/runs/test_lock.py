@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
-from cardbeam.run_state.run_lock import LOCK_FILE, is_taken_over
-from cardbeam.run_state.worker_heartbeat import Heartbeat, await_silence
+from cardbeam.run_state.liveness.run_lock import LOCK_FILE, is_taken_over
+from cardbeam.run_state.liveness.worker_heartbeat import Heartbeat, await_silence
 from cardbeam.storage.folder import Folder, LocalFolder
 from pipeline.cli.exit_codes import UsageError
 from pipeline.runs import lock as claim

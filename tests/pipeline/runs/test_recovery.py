@@ -23,9 +23,9 @@ from cardbeam.run_state.replaced_files import delete_replaced
 from cardbeam.run_state.stop_signal import BUDGET, StopSignal
 from cardbeam.storage.folder import LocalFolder
 from cardbeam.tables.publisher import Publisher
-from cardbeam.watch.close_run import closed_counts
 from cardbeam.watch.pending import PENDING_FILE, PendingRequest
 from cardbeam.watch.pending import encode as encode_open
+from cardbeam.watch.publishing.close_run import closed_counts
 from pipeline.commands.replay import interrupted_replays
 from pipeline.runs.recovery import NotClosed, close_unfinished_runs, unfinished_runs
 from pipeline.runs.registry import Run, begin

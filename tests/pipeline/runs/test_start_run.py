@@ -16,8 +16,8 @@ from cardbeam.config.settings import (
     Settings,
 )
 from cardbeam.run_state.layout import JOURNAL, LEDGER, of_run
+from cardbeam.run_state.liveness.run_lock import read_lock
 from cardbeam.run_state.receipt import read_receipt
-from cardbeam.run_state.run_lock import read_lock
 from cardbeam.storage.folder import Folder, LocalFolder
 from pipeline.runs import start_run
 from pipeline.runs.registry import Run, RunExists, begin, new_run, read_run

@@ -1,0 +1,1 @@
+"""Which items and values are erased: persons, and what is older than it is kept."""

@@ -1,0 +1,1 @@
+"""The index on disk: what all earlier runs processed, in sorted files."""

@@ -1,0 +1,1 @@
+"""Lists of images, as files or as another program's rows."""

@@ -1,0 +1,1 @@
+"""Who works on a run: which launch, process and worker lives, and which may go on."""

@@ -1,0 +1,1 @@
+"""Files of the tables: written, merged, laid out for queries."""

@@ -1,0 +1,1 @@
+"""Parts of a run: planned, read and written by themselves."""

@@ -1,0 +1,1 @@
+"""Messages about new objects, as stores send them over a topic."""

@@ -1,0 +1,1 @@
+"""The tables of a watch: made while it runs, and at its end."""

@@ -1,0 +1,1 @@
+"""The views that join tables, as queries."""

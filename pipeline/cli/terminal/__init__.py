@@ -1,0 +1,1 @@
+"""What commands print: standard streams, logs, text and JSON."""
