@@ -46,7 +46,7 @@ def _steps(folder: Path, server: Endpoint) -> dict[str, tuple[Callable[[Any], ob
     url, paths = server.base_url, sorted((folder / "in").iterdir())
     contents = [path.read_bytes() for path in paths]
     sent = [[ImagePayload(content, "image/jpeg")] for content in contents]
-    urls = [[ImagePayload(url=f"https://pictures.example/{path.name}")] for path in paths]
+    urls = [[ImagePayload(url=f"https://images.example/{path.name}")] for path in paths]
     by_file = CardClient(url, Credentials("bench", "bench"))
     by_base64 = CardClient(url, Credentials("bench", "bench"), transfer="base64")
     by_url = CardClient(url, Credentials("bench", "bench"), transfer="url")

@@ -2,7 +2,7 @@
 
 With `--most_per_second N` it answers 429 when a request is more than the Nth within one second up
 to it, refused ones included. `GET /stats` tells what it saw. One process on an event loop of C;
-bodies go into one buffer that is never looked at. It can be the web server of the images too.
+bodies go into one buffer that is never checked. It can be the web server of the images too.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _response(status: bytes, body: bytes) -> bytes:
     return head + body
 
 
-_IMAGE = re.compile(rb"(?:GET|HEAD) /pictures/([0-9]+[.]jpg) ")
+_IMAGE = re.compile(rb"(?:GET|HEAD) /images/([0-9]+[.]jpg) ")
 
 
 class Endpoint:
@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("--latency_s", type=float, default=0.0)
     parser.add_argument("--most_per_second", type=int, default=0)
     parser.add_argument("--slow_every", type=int, default=0, help="every so many-th takes four times as long")
-    parser.add_argument("--images", default="", help="a folder that is served as /pictures/")
+    parser.add_argument("--images", default="", help="a folder that is served as /images/")
     parser.add_argument("--real_time", action="store_true")
     asked = parser.parse_args()
     if asked.real_time:

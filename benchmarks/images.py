@@ -1,4 +1,4 @@
-"""Images to send: JPEGs of about one size, no two alike. They are looked at on the way, so they are real."""
+"""Images to send: JPEGs of about one size, no two alike. They are checked on the way, so they are real."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class _NoJournal:
     def check(self) -> None:
         """There is nothing that could fail."""
 
-    def append(self, settled: JournalRecord) -> None:
+    def append(self, record: JournalRecord) -> None:
         """Forget it."""
 
     def flush(self) -> None:
@@ -68,10 +68,10 @@ class _Timed:
         """As the journal does."""
         self._journal.check()
 
-    def append(self, settled: JournalRecord) -> None:
+    def append(self, record: JournalRecord) -> None:
         """Time the journal's own."""
         started_s = time.perf_counter()
-        self._journal.append(settled)
+        self._journal.append(record)
         self.waited_s.append(time.perf_counter() - started_s)
 
     def flush(self) -> None:

@@ -73,7 +73,7 @@ class Endpoint:
     @property
     def images_url(self) -> str:
         """Where it serves the images."""
-        return f"http://127.0.0.1:{self.port}/pictures"
+        return f"http://127.0.0.1:{self.port}/images"
 
     def served(self) -> Served:
         """All that it saw until now."""

@@ -1,4 +1,4 @@
-"""`bench paid_once`: what planning a night over past ones costs, and making its tables from a journal and a ledger.
+"""`bench paid_once`: what planning a run over past ones costs, and making its tables from a journal and a ledger.
 
 Each measurement runs the real command line in a child process; peak memory is the
 operating system's figure for that process. What kills pay twice, `python -m tests.pipeline.killing` measures.
@@ -57,7 +57,7 @@ class Measured:
     output: str
 
 
-def measure(verb: str, *arguments: str) -> Measured:
+def measure(command_name: str, *arguments: str) -> Measured:
     """Run a command in a child process.
 
     Raises:
@@ -66,7 +66,7 @@ def measure(verb: str, *arguments: str) -> Measured:
     environment = {**os.environ, "CARD_API_KEY": "bench", "CARD_API_SECRET": "bench"}
     started_s = time.perf_counter()
     with tempfile.TemporaryFile("w+") as out:
-        command = [sys.executable, "-m", "pipeline", verb, *arguments]
+        command = [sys.executable, "-m", "pipeline", command_name, *arguments]
         child = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -74,7 +74,7 @@ def measure(verb: str, *arguments: str) -> Measured:
         out.seek(0)
         output = out.read()
     if child.returncode:
-        raise RuntimeError(f"{verb} ended with {child.returncode}: {output}")
+        raise RuntimeError(f"{command_name} ended with {child.returncode}: {output}")
     return Measured(round(wall_s, 2), round(usage.ru_utime + usage.ru_stime, 2), round(_peak_mb(usage), 1), output)
 
 
@@ -179,7 +179,7 @@ def publish_of(answers: int) -> dict[str, object]:
                 request = Request("ekyc/card", (ImageRef(f"/in/{number}.jpg", 219_000, f"{number:x}"),))
                 segment.write(frames(key, number, [encode(sample_record(request, number, with_response=True))]))
         found = LocalFolder(scratch)
-        found.write(run_file("past", COUNTS_FILE), json.dumps({FOUND: answers}).encode())  # as a killed night leaves it
+        found.write(run_file("past", COUNTS_FILE), json.dumps({FOUND: answers}).encode())  # as a killed run leaves it
         first = measure("publish", f"--output={scratch}")
         again = measure("publish", f"--output={scratch}")
         empty = f"--output={_empty_run(Path(scratch, 'empty'))}"

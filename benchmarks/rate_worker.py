@@ -32,7 +32,7 @@ def _settings(asked: argparse.Namespace) -> Settings:
 
 
 def _requests() -> Iterator[Request]:
-    folder = f"https://pictures.example/{uuid.uuid4().hex}"
+    folder = f"https://images.example/{uuid.uuid4().hex}"
     for number in itertools.count():
         yield Request("ekyc/card", (ImageRef(f"{folder}/{number}.jpg"),))
 

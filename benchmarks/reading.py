@@ -1,4 +1,4 @@
-"""How well the embedded endpoint reads, on drawn specimens that no tuning looked at: `./run.sh bench reading`.
+"""How well the embedded endpoint reads, on drawn specimens that no tuning used: `./run.sh bench reading`.
 
 Fonts, words and print shifts of the measured half are its own. Beside the reader run, with `--peers=plain,rapidocr`,
 other text engines over the whole image as it is, with the same labels and values (`reading_peers`). Drawn

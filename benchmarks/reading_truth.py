@@ -29,7 +29,7 @@ EDGES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98)
 class FieldJudged:
     """One field: its true length, how many characters are wrong (0: right to the letter), how sure it was said to be.
 
-    `text` and `value` are kept for the tuning half only: nobody looks at single errors of the other.
+    `text` and `value` are kept for the tuning half only: nobody reads single errors of the other.
     """
 
     name: str

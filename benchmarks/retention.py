@@ -121,8 +121,8 @@ def main(arguments: Sequence[str]) -> int:
     for name, policy in (("some, dry run", _SOME), ("some", _SOME), ("all", _ALL), ("again", _ALL)):
         path = root.with_suffix(".toml")
         path.write_text(policy)
-        told = [f"--output={root}", f"--policy={path}", *(["--dry_run"] if "dry" in name else [])]
-        measured = [sys.executable, "-m", "benchmarks.retention", "--retain", *told]
+        arguments = [f"--output={root}", f"--policy={path}", *(["--dry_run"] if "dry" in name else [])]
+        measured = [sys.executable, "-m", "benchmarks.retention", "--retain", *arguments]
         print(name, subprocess.run(measured, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     return 0
 

@@ -88,10 +88,10 @@ def _plan(root: Path, output: Path, processed: int, new: int) -> dict[str, Any]:
     manifest = root / "plan.parquet"
     write_manifest(manifest, processed, [image_of(processed + number) for number in range(new)])
     measured = measure("plan", f"--input={manifest}", f"--output={output}", "--trust_manifest", "--format=json")
-    told = json.loads(measured.output)
+    printed = json.loads(measured.output)
     expected = {"found": processed + new, "answered_before": processed, "to_call": new}
-    if {name: told[name] for name in expected} != expected:
-        raise RuntimeError(f"plan said {told}, expected {expected}")
+    if {name: printed[name] for name in expected} != expected:
+        raise RuntimeError(f"plan printed {printed}, expected {expected}")
     return {"cpu_s": measured.cpu_s, "wall_s": measured.wall_s, "peak_mb": measured.peak_mb}
 
 
@@ -102,15 +102,15 @@ def _backfill(root: Path, output: Path, processed: int, new: int) -> dict[str, A
     shutil.rmtree(images, ignore_errors=True)
     write_images(images, new, 2000)
     paths = sorted(images.glob("*"))
-    copies = [path.with_name(f"copy-{path.name}") for path in paths[:_RENAMED]]
-    for path, copy in zip(paths, copies, strict=False):
+    duplicates = [path.with_name(f"copy-{path.name}") for path in paths[:_RENAMED]]
+    for path, copy in zip(paths, duplicates, strict=False):
         shutil.copyfile(path, copy)
     manifest = root / "backfill.parquet"
-    write_manifest(manifest, processed, [describe(str(path)) for path in (*paths, *copies)])
+    write_manifest(manifest, processed, [describe(str(path)) for path in (*paths, *duplicates)])
     given = [f"--input={manifest}", f"--output={output}", "--trust_manifest", "--max_requests_per_second=0"]
     with endpoint() as server:
         first = run_backfill(server, given)
-        for copy in copies:
+        for copy in duplicates:
             copy.rename(copy.with_name(f"renamed-{copy.name}"))
         again = run_backfill(server, [f"--input={images}", f"--output={output}", "--max_requests_per_second=0"])
     return {

@@ -54,7 +54,7 @@ def _write_runs(root: str, runs: int) -> None:
         )
         for number, name in enumerate(DOCUMENT_TYPES)
     ]
-    records.append(_nights.failure(first, len(records), "s3://photos/dead.jpg", "http_503", "busy", True))
+    records.append(_nights.failure(first, len(records), "s3://photos/failed.jpg", "http_503", "busy", True))
     files = [file["path"] for file in _nights.write_run(LocalFolder(root), first, records).files]
     receipt = Path(root, run_file(first, RECEIPT_FILE)).read_text()
     for run_id in others:

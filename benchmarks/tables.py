@@ -1,7 +1,7 @@
 """`bench tables`: how fast tables are made from a ledger, what they weigh, and how fast DuckDB answers from them.
 
 Documents are synthetic but vary as real ones do: numbers, names, dates, places, confidences and boxes are drawn again
-for each, because constant values would compress and prune better than any night. CPU seconds are given beside wall
+for each, because constant values would compress and prune better than any run. CPU seconds are given beside wall
 seconds, for the machine may be shared; queries run on one thread, each the median of five on files in the page cache.
 """
 
@@ -80,7 +80,7 @@ def _response(rng: random.Random, document_type: str) -> bytes:
 
 
 def records(count: int) -> Iterator[JournalRecord]:
-    """So many answered requests over one night, always the same ones; URIs in no order, as calls return."""
+    """So many answered requests over one run, always the same ones; URIs in no order, as calls return."""
     rng = random.Random(count)
     kinds = [*_SHARES, *DOCUMENTS]
     weights = [*_SHARES.values(), *[0.4] * len(DOCUMENTS)]

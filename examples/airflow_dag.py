@@ -1,4 +1,4 @@
-"""A night in Airflow: backfill, then the report and the Iceberg tables; exit statuses decide what is tried again."""
+"""A run in Airflow: backfill, then the report and the Iceberg tables; exit statuses decide what is tried again."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ with DAG(
 
     @task(trigger_rule="all_done")
     def report() -> None:
-        """Of a night that did not come to its end too."""
+        """Of a run that did not come to its end too."""
         run("report", f"--output={_OUTPUT}")
 
     @task

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A night: backfill, then what its exit status asks for. Settings come from the environment; INPUT and OUTPUT must be there.
-# With --resume it does nothing unless the last night left something for later.
+# A run: backfill, then what its exit status asks for. Settings come from the environment; INPUT and OUTPUT must be there.
+# With --resume it does nothing unless the last run left something for later.
 set -uo pipefail
 cardbeam=${CARDBEAM:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}
 : "${INPUT:?a glob or a manifest}" "${OUTPUT:?a folder or a bucket prefix}"

@@ -132,7 +132,7 @@ REMEDIES: dict[str, str] = {
 }
 """What to do about dead letters, by code; other codes go by `retriable`. The report and the README show these texts."""
 
-_RETRIABLE, _FINAL = "nothing: the next backfill tries again", "look at it, then run replay"
+_RETRIABLE, _FINAL = "nothing: the next backfill tries again", "inspect it, then run replay"
 
 _OF_THE_ENDPOINT = re.compile(r"http_[0-9]{3}|error_([0-9]{1,4}|unknown)")
 """Codes that are made of what the endpoint said."""

@@ -32,7 +32,7 @@ def answered(item: int, *, completed_at: int = 0, source: int | None = None, **o
         source_id=None if source is None else hex_id(source),
         outcome=RecordStatus.SUCCEEDED.value,
         operation="ekyc/card",
-        uris=(f"pictures/{item}.jpg",),
+        uris=(f"images/{item}.jpg",),
         labels=(),
         started_at=0,
         completed_at=completed_at,
@@ -46,7 +46,7 @@ def answered(item: int, *, completed_at: int = 0, source: int | None = None, **o
 
 
 def failed_record(item: int, *, completed_at: int = 0, source: int | None = None, **others: object) -> JournalRecord:
-    """A record of a death that the endpoint caused, final unless told otherwise."""
+    """A record of a failure that the endpoint caused, final unless told otherwise."""
     failure = {"stage": "call", "code": "error_1", "message": "The photo does not contain content", "response": None}
     record = answered(item, completed_at=completed_at, source=source, outcome=RecordStatus.FAILED.value)
     return replace(record, **{**failure, **others})

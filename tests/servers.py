@@ -66,7 +66,7 @@ def failure(error_code: object) -> Answer:
 
 
 class CardServer:
-    """Serves from `with` to its end; everything it got stays to be looked at.
+    """Serves from `with` to its end; everything it got stays to be checked.
 
     `calls` counts requests by the contents of their images (`key_of`), before the answer is
     asked for. Without `keeps_content` the bodies are dropped once they were counted and answered. With a `tls`

@@ -45,7 +45,7 @@ from transforms.shared_index import BatchesOfBundle, SharedIndex
 
 Group = tuple[str, Iterable[bytes]]
 """Requests that may be duplicates of each other, packed, under the key of their group."""
-Counted = tuple[beam.PCollection[StatusCount], ...]
+InputCounts = tuple[beam.PCollection[StatusCount], ...]
 
 
 class CalledRequests(NamedTuple):
@@ -64,7 +64,7 @@ class CallEndpoint(beam.PTransform):
         super().__init__()
         self._settings, self._index = settings, index
 
-    def expand(self, pending: tuple[beam.PCollection[Group], Counted]) -> CalledRequests:
+    def expand(self, pending: tuple[beam.PCollection[Group], InputCounts]) -> CalledRequests:
         """Count the inputs, process what is pending, count the results."""
         groups, counted = pending
         output = self._settings.output

@@ -45,7 +45,7 @@ def _write_counts(counts: Counts, settings: OutputSettings, launch: str) -> str:
     return begin_attempt(folder, settings.run_id, launch)
 
 
-Counted = tuple[tuple[beam.PCollection[StatusCount], ...], beam.PCollection[RequestResult]]
+RunCounts = tuple[tuple[beam.PCollection[StatusCount], ...], beam.PCollection[RequestResult]]
 
 
 @with_input_types(StatusCount, RequestResult)
@@ -53,7 +53,7 @@ Counted = tuple[tuple[beam.PCollection[StatusCount], ...], beam.PCollection[Requ
 class CountResults(beam.PTransform):
     """(Counts of found, of skipped; results of the rest) -> Counts, once all of them have ended."""
 
-    def expand(self, counted: Counted) -> beam.PCollection[Counts]:
+    def expand(self, counted: RunCounts) -> beam.PCollection[Counts]:
         """Count by what it is."""
         before, results = counted
         return add_up(*before, results | "Count" >> beam.ParDo(_CountFn()))

@@ -46,10 +46,10 @@ class BatchesOfBundle:
         self._met: set[str] = set()
 
     def catch_up(self, group: str) -> None:
-        """Know what was processed before a group was given out, or given to this bundle; its key begins with its batch.
+        """Know what was processed before a group was dispatched or given to this bundle; its key begins with its batch.
 
-        Once for each batch is enough: it is given out only when all that its images may be duplicates of was processed,
-        and a bundle that runs again is another.
+        Once for each batch is enough: it is dispatched when all that its images may be duplicates of was processed, and
+        a bundle that runs again is another.
         """
         batch = batch_of(group)
         if batch not in self._met:

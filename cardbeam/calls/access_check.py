@@ -25,9 +25,9 @@ class AccessCheck:
     """What a process knows of its access to buckets; shared by its threads. It asks `head` of an object, and `list`."""
 
     def __init__(
-        self, look: Callable[[str], object] = _check, list_folder: Callable[[str], Iterable[str]] = _list
+        self, check: Callable[[str], object] = _check, list_folder: Callable[[str], Iterable[str]] = _list
     ) -> None:
-        self._check, self._list_folder = look, list_folder
+        self._check, self._list_folder = check, list_folder
         self._read_from: dict[str, tuple[str, ...]] = {}
         """The last two images of each bucket."""
         self._refused: set[str] = set()

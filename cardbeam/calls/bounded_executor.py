@@ -1,6 +1,6 @@
 """Many calls in flight at once inside one bundle; the bundle ends when all of its own have ended.
 
-Threads and places belong to the process, what is in flight to the bundle. Results are handed out as they come, in no
+Threads and places belong to the process, what is in flight to the bundle. Results are returned as they come, in no
 order; a failure in a thread is raised in the bundle. Work that only waits for what becomes of other work is held: it
 keeps neither its thread nor its place, so that the other work can run.
 """
@@ -103,7 +103,7 @@ class InFlight(Generic[Result]):
         self._change = threading.Condition()
         self._awaited = 0
         self._open = 0
-        """Started and not handed out."""
+        """Started and not returned."""
         self._held = 0
         """Of these, held."""
 

@@ -27,7 +27,7 @@ class LoadedRequest:
     refused: Outcome | None = None
     content_id: str = ""
     """The item id by the bytes of the images as they are stored, where these are whole images."""
-    note: str | None = None
+    message: str | None = None
     """In what form other than their own they are sent."""
 
     @property
@@ -69,14 +69,14 @@ def _read(request: Request, access: AccessCheck, *, as_jpegs: bool) -> LoadedReq
     if any(one.code != _UNSUPPORTED for one in refused):
         return LoadedRequest(as_read, refused=next(one for one in refused if one.code != _UNSUPPORTED))
     content_id = item_id_of(request.operation, [one.content for one in read])
-    sent, notes = [], []
+    sent, messages = [], []
     for one, info in zip(read, infos, strict=True):
-        payload, note = _payload(one, info, as_jpegs=as_jpegs)
+        payload, message = _payload(one, info, as_jpegs=as_jpegs)
         if payload is None:
             return LoadedRequest(as_read, refused=_cannot_be_sent(info, as_jpegs=as_jpegs), content_id=content_id)
         sent.append(payload)
-        notes += [note] if note else []
-    return LoadedRequest(as_read, tuple(sent), content_id=content_id, note=", ".join(notes) or None)
+        messages += [message] if message else []
+    return LoadedRequest(as_read, tuple(sent), content_id=content_id, message=", ".join(messages) or None)
 
 
 def _cannot_be_sent(info: ImageInfo, *, as_jpegs: bool) -> Outcome:

@@ -58,7 +58,7 @@ class _Called:
     item_id: str
     sent: SendResult
     size_bytes: int
-    note: str | None
+    message: str | None
     started_at: int
 
 
@@ -156,7 +156,7 @@ class RequestProcessor:
             return request.failed_before or self._failed_before(item_id)
 
         sent = self.sender.send(request.operation, loaded.images, item_id, failed_before, is_superseded=is_superseded)
-        finish = partial(self._finish, _Called(request, item_id, sent, loaded.size_bytes, loaded.note, started_at))
+        finish = partial(self._finish, _Called(request, item_id, sent, loaded.size_bytes, loaded.message, started_at))
         if isinstance(sent.verdict, Future):
             verdict = sent.verdict
             return Held(verdict, lambda: finish(verdict.result()))
@@ -182,7 +182,7 @@ class RequestProcessor:
         self._keep(
             structs.replace(
                 record,
-                **({"message": called.note} if status is RecordStatus.SUCCEEDED else self._failure(record, outcome)),
+                **({"message": called.message} if status is RecordStatus.SUCCEEDED else self._failure(record, outcome)),
                 http_status=attempt.status,
                 attempts=sent.attempts,
                 latency_s=attempt.latency_s,

@@ -106,13 +106,13 @@ class Worker:
         idle_s = idle_timeout(folder, run_id, session, stop, life.quiet_s)
         allowance = _allowance(folder, settings, session)
 
-        def leave() -> None:
+        def release() -> None:
             try:
                 life.release()
             finally:
                 allowance.give_back()
 
-        self._background = BackgroundTasks([*life.tasks, *polls], leave, RENEW_S, idle_s)
+        self._background = BackgroundTasks([*life.tasks, *polls], release, RENEW_S, idle_s)
         self._limit = ConcurrencyLimit(throttle.rate_per_s, throttle.backoff_factor)
         max_in_flight = rate.max_in_flight or MAX_LIMIT
         calls: Callable[[], int] = (lambda: max_in_flight) if rate.max_in_flight else self._limit.limit

@@ -1,6 +1,6 @@
 """Files about runs that name URIs: settings, receipts, what a watch keeps. What is erased is named in none of them.
 
-They are written anew before the first row of a ledger goes, for the ledger tells the URIs.
+They are written again before the first row of a ledger goes, for the ledger tells the URIs.
 """
 
 from __future__ import annotations

@@ -96,10 +96,10 @@ def _records(content: bytes, key: bytes) -> Iterator[tuple[int, JournalRecord]]:
 
 def _frame(key: bytes, number: int, record: JournalRecord, frame_bytes: int) -> bytes:
     """A frame of the same size, padded with spaces, of a record without a response."""
-    room = frame_bytes - HEAD_BYTES
+    body_bytes = frame_bytes - HEAD_BYTES
     fields = json.encode(record)
-    if len(fields) > room:  # of a record that names next to nothing
+    if len(fields) > body_bytes:  # of a record that names next to nothing
         fields = json.encode(replace(record, code=None))
-    body = fields.ljust(room)
-    head = _HEAD.pack(key, number, room, 0, zlib.crc32(body))
+    body = fields.ljust(body_bytes)
+    head = _HEAD.pack(key, number, body_bytes, 0, zlib.crc32(body))
     return head + _CRC.pack(zlib.crc32(head)) + body

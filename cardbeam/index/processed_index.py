@@ -137,8 +137,8 @@ class ProcessedIndex:
 
     def failures_of(self, item_id: str, source_id: str | None) -> int:
         """In how many earlier runs the image failed."""
-        is_over = self._number_of(item_id) // _CODES == PriorStatus.FAILED_EARLIER_RUN
-        return max(self._failures.runs(item_id, source_id), int(is_over))
+        has_failed = self._number_of(item_id) // _CODES == PriorStatus.FAILED_EARLIER_RUN
+        return max(self._failures.runs(item_id, source_id), int(has_failed))
 
     def is_final(self, item_id: str) -> bool:
         """Whether an item has a final result, in a replay too."""

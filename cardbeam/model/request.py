@@ -107,9 +107,11 @@ def source_ids(operation: str, images: Iterable[tuple[str, int, str]]) -> list[s
     for uri, size_bytes, version in images:
         raw, size, etag = uri.encode(), b"%d" % size_bytes, version.encode()
         framed = len(raw).to_bytes(8, "big") + raw
-        told = len(size).to_bytes(8, "big") + size + len(etag).to_bytes(8, "big") + etag
+        framed_version = len(size).to_bytes(8, "big") + size + len(etag).to_bytes(8, "big") + etag
         first = sha256(place + framed).hexdigest()[:_PLACE_DIGITS]
-        ids.append(first + sha256(source + framed + told).hexdigest()[_PLACE_DIGITS : _PLACE_DIGITS + place_digits])
+        ids.append(
+            first + sha256(source + framed + framed_version).hexdigest()[_PLACE_DIGITS : _PLACE_DIGITS + place_digits]
+        )
     return ids
 
 

@@ -34,8 +34,8 @@ def named_files(receipt: Receipt | None) -> frozenset[str]:
 def note_replaced(folder: Folder, run_id: str, before: Iterable[str], named: Iterable[str], now_s: float) -> None:
     """Write down which files the next receipt, which names others, replaces; `before` are those of the one in place."""
     kept, named = _read(folder, run_id, before, now_s), frozenset(named)
-    noted = {**kept, **dict.fromkeys(before, now_s)}
-    _write(folder, run_id, kept, {path: at_s for path, at_s in noted.items() if path not in named})
+    replaced = {**kept, **dict.fromkeys(before, now_s)}
+    _write(folder, run_id, kept, {path: at_s for path, at_s in replaced.items() if path not in named})
 
 
 def replaced_files(folder: Folder, run_id: str, named: Iterable[str]) -> frozenset[str]:
@@ -50,9 +50,9 @@ def replaced_files(folder: Folder, run_id: str, named: Iterable[str]) -> frozens
 
 def unnamed_files(folder: Folder, run_id: str) -> frozenset[str]:
     """The same, by the receipt that is in place: for whoever lists files instead of asking a receipt."""
-    if not (noted := replaced_files(folder, run_id, ())):
-        return noted
-    return noted - named_files(read_receipt(folder, run_id, on_damage=warn))
+    if not (replaced := replaced_files(folder, run_id, ())):
+        return replaced
+    return replaced - named_files(read_receipt(folder, run_id, on_damage=warn))
 
 
 def delete_due(folder: Folder, run_id: str, named: Iterable[str], now_s: float, keep_s: float) -> None:

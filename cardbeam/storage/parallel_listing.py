@@ -87,13 +87,13 @@ class _Ahead:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="list")
-        self._is_over = threading.Event()
+        self._closed = threading.Event()
 
     def __enter__(self) -> _Ahead:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_over.set()
+        self._closed.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def start(self, uri: str, after: str | None) -> _Pages:
@@ -111,7 +111,7 @@ class _Ahead:
 
     def _put(self, queue: Queue[list[Listed]], page: list[Listed]) -> bool:
         """Wait for room; whether anybody still wants it."""
-        while not self._is_over.is_set():
+        while not self._closed.is_set():
             with suppress(Full):
                 queue.put(page, timeout=_POLL_S)
                 return True

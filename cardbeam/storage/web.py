@@ -157,10 +157,10 @@ def _image(uri: str, headers: Mapping[str, str]) -> ImageRef:
     return ImageRef(uri, size_bytes, version, _modified_s(headers.get("last-modified", "")))
 
 
-def _modified_s(told: str) -> float | None:
+def _modified_s(header: str) -> float | None:
     """A time as headers have it; None where it is none."""
     try:
-        parsed = parsedate_tz(told)
+        parsed = parsedate_tz(header)
         return None if parsed is None else float(mktime_tz(parsed))
     except (ValueError, OverflowError):
         return None

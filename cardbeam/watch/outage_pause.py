@@ -40,7 +40,7 @@ class OutagePause:
         """Whether an image may be sent, to see whether it is answered."""
         return self._clock() >= self._probe_s
 
-    def note(self, known: RecordKey) -> None:
+    def record(self, known: RecordKey) -> None:
         """Take up a record of the run."""
         if _is_answer(known):
             self._answered_at = max(self._answered_at, known.completed_at)

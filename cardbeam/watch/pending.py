@@ -116,10 +116,10 @@ class PendingRequests:
         return [(key, tuple(group)) for key, group in groups.items()]
 
 
-def next_batch(waiting: Iterable[Request], pending: PendingRequests, room: int) -> list[Request]:
+def next_batch(waiting: Iterable[Request], pending: PendingRequests, max_requests: int) -> list[Request]:
     """The next requests, as many as there is room for; those that may be duplicates of what is in flight wait."""
     free = (one for one in waiting if not pending.has(one) and not pending.has_likely_duplicate(one))
-    return list(islice(free, max(0, room)))
+    return list(islice(free, max(0, max_requests)))
 
 
 def new_requests(

@@ -144,7 +144,7 @@ class Watcher:
         if known.outcome in LEFT and self._retries.is_old(known):
             return
         was_probe = self._pause.is_on
-        self._pause.note(known)
+        self._pause.record(known)
         request = self._pending.complete(known)
         if request is not None and not known.uris:  # of an erased image
             known = replace(known, uris=request.uris)
@@ -167,13 +167,13 @@ class Watcher:
         due = self._retries.due()
         # a probe goes to another image than the last: one that always fails would keep the others waiting for ever
         waiting = chain(fresh, due) if self._pause.is_on else chain(due, fresh)
-        requests = next_batch(waiting, self._pending, self._room())
+        requests = next_batch(waiting, self._pending, self._free_slots())
         for request in requests:
             self._waiting.pop(request.uris, None)
             self._notified.pop(request.uris, None)
         return requests
 
-    def _room(self) -> int:
+    def _free_slots(self) -> int:
         """How many may be dispatched now: in an outage one alone, now and then."""
         if self._pause.is_on:
             return int(self._pause.may_probe and not len(self._pending))

@@ -27,7 +27,7 @@ Resolve = Callable[[str, int], list[str]]
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last four bytes
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-"""All of IPv6 that the internet's registries give out (RFC 4291); the rest is local, reserved or a translator's."""
+"""All of IPv6 that the internet's registries assign (RFC 4291); the rest is local, reserved or a translator's."""
 _RESERVED = (
     ipaddress.ip_network("168.63.129.16/32"),  # Azure's agent and name server: a public address of each machine's own
     ipaddress.ip_network("192.88.99.0/24"),  # RFC 7526: relays of 6to4

@@ -1,4 +1,4 @@
-"""Images -> answers, in worker processes: a bounded queue in front, and no death that spreads."""
+"""Images -> answers, in worker processes: a bounded queue in front, and no crash that spreads."""
 
 from __future__ import annotations
 

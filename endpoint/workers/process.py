@@ -104,7 +104,7 @@ class WorkerProcess:
         return True
 
     def is_alive(self) -> bool:
-        """Whether there is such a process still; loky notices a death only a moment later."""
+        """Whether there is such a process still; loky notices an end only a moment later."""
         with contextlib.suppress(psutil.NoSuchProcess):
             return self._process is not None and self._process.status() != psutil.STATUS_ZOMBIE
         return False

@@ -76,7 +76,7 @@ def layer(
     return Layered(merged, sources)
 
 
-_Given = dict[str, tuple[list[str], str]]
+_Values = dict[str, tuple[list[str], str]]
 """Values as a command line would give them, and their source, by option."""
 
 
@@ -92,9 +92,9 @@ def _config_path(arguments: Sequence[str], environment: Mapping[str, str]) -> st
     return environment.get(PREFIX + CONFIG.upper(), "")
 
 
-def _of_environment(options: Options, environment: Mapping[str, str]) -> _Given:
+def _of_environment(options: Options, environment: Mapping[str, str]) -> _Values:
     variables = {PREFIX + name.upper(): name for name in {*options.is_flag, *options.elsewhere, CONFIG}}
-    found: _Given = {}
+    found: _Values = {}
     for variable, value in environment.items():
         name = variables.get(variable)
         if name is not None and name != CONFIG and name in options.is_flag:
@@ -122,7 +122,7 @@ def _listed(value: str) -> list[str]:
     return [value]
 
 
-def _of_file(path: str, command: str, options: Options, environment: Mapping[str, str]) -> _Given:
+def _of_file(path: str, command: str, options: Options, environment: Mapping[str, str]) -> _Values:
     held = _read(path)
     shared = {name: value for name, value in held.items() if not isinstance(value, dict)}
     own = held.get(command, {})

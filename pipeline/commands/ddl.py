@@ -60,15 +60,15 @@ def main(arguments: Sequence[str]) -> int:
         return EXIT_COMPLETE
     folder = open_folder(asked.output)
     ended = [one for one in receipts(folder, ended_runs(folder), warn).values() if one.has_ended]
-    settled = [one.run_id for one in ended if not replaced_files(folder, one.run_id, named_files(one))]
+    whole_runs = [one.run_id for one in ended if not replaced_files(folder, one.run_id, named_files(one))]
     files = [path for one in ended for path in sorted(named_files(one))]
     for one in ended:
-        if asked.engine in _BY_FOLDER and one.run_id not in settled:
+        if asked.engine in _BY_FOLDER and one.run_id not in whole_runs:
             print(f"run {one.run_id} is left out: its folders hold replaced files, which a publish, backfill or watch "
                   "deletes after --keep_replaced_s; rerun ddl then", file=sys.stderr)  # fmt: skip
     local = local_path(asked.output)
     output = asked.output if local is None else str(local.resolve())
-    for statement in statements(asked.engine, asked.database, output, settled, files):
+    for statement in statements(asked.engine, asked.database, output, whole_runs, files):
         print(f"{statement};\n")
     if asked.views:
         for statement in view_statements(VIEWS, asked.engine, asked.database):

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from cardbeam.config.options import SettingError, option, validate_output
 from cardbeam.erasure.apply_plan import apply_plan, count_rows
 from cardbeam.erasure.plan import ErasurePlan, open_plans, write_plan
-from cardbeam.erasure.selection.select_items import Found, Selection, erased_items, select_items
+from cardbeam.erasure.selection.select_items import SelectedItems, Selection, erased_items, select_items
 from cardbeam.storage.folder import Folder, open_folder
 from cardbeam.storage.open_uri import SourceError, open_source
 from pipeline.catalog.erasure import finish, new_plan
@@ -90,12 +90,12 @@ def _numbers(uri: str) -> tuple[str, ...]:
     return numbers
 
 
-def _find(folder: Folder, asked: EraseSettings, selection: Selection) -> tuple[Found, dict[str, int], set[str]]:
-    found = Found(erased_items(folder, asked.item_id)) if asked.forget else select_items(folder, selection)
+def _find(folder: Folder, asked: EraseSettings, selection: Selection) -> tuple[SelectedItems, dict[str, int], set[str]]:
+    found = SelectedItems(erased_items(folder, asked.item_id)) if asked.forget else select_items(folder, selection)
     return found, *count_rows(folder, found.item_ids)
 
 
-def _tell_found(folder: Folder, found: Found, rows: dict[str, int], run_ids: set[str]) -> None:
+def _tell_found(folder: Folder, found: SelectedItems, rows: dict[str, int], run_ids: set[str]) -> None:
     counts = ", ".join(f"{count:,} {table}" for table, count in rows.items())
     tell(f"{len(found.item_ids):,} items in {len(run_ids):,} runs of {folder.root}; rows: {counts}")
     for item_id in sorted(found.item_ids)[:_MAX_SHOWN]:

@@ -54,7 +54,7 @@ class _Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _DueItems:
     """What is too old, in the order of the policy's ages."""
 
     item_ids: list[set[str]]
@@ -117,14 +117,14 @@ def _read_policy(uri: str) -> _Policy:
         raise UsageError(f"--policy {uri} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _find(folder: Folder, policy: _Policy, now: datetime, *, read_alone: bool = False) -> _Found:
+def _find(folder: Folder, policy: _Policy, now: datetime, *, read_alone: bool = False) -> _DueItems:
     item_ids = aged_items(folder, policy.dues, now, read_alone=read_alone)
     drops = aged_values(folder, policy.dues, now)
     in_order = sorted((n for n, drop in enumerate(drops) if drop), key=lambda n: policy.dues[n].days)
     counted, run_ids = count_values(folder, [drop for n in in_order if (drop := drops[n])])
     values = dict(zip(in_order, counted, strict=True))
     counts = [values.get(number, len(ids)) for number, ids in enumerate(item_ids)]
-    return _Found(item_ids, drops, counts, run_ids)
+    return _DueItems(item_ids, drops, counts, run_ids)
 
 
 def _planned(
@@ -156,7 +156,7 @@ _NOUNS = {
 }
 
 
-def _tell_found(folder: Folder, policy: _Policy, found: _Found) -> None:
+def _tell_found(folder: Folder, policy: _Policy, found: _DueItems) -> None:
     for due, count in zip(policy.dues, found.counts, strict=True):
         tell(f"{due.rule.name}: {count:,} {_NOUNS[due.kept]} older than {due.days:,} days")
     dropped = totals(found.dropping)

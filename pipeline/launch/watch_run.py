@@ -89,7 +89,7 @@ def watch_a_run(
         session = uuid.uuid4().hex
         try:
             with (
-                stopped_by_signals(folder, run.run_id) as told,
+                stopped_by_signals(folder, run.run_id) as stopping,
                 _sending_heartbeats(folder, run, session, watching, ending),
                 _logging_progress(folder, run),
             ):
@@ -113,7 +113,7 @@ def watch_a_run(
         receipt = check_run(folder, receipt, checks, max_failed_share)
         notices.tell_end(receipt)
         tell(summarize(receipt, settings.output.output))
-        if not told.has_begun and (page := report_if_possible(folder, run.run_id)):
+        if not stopping.has_begun and (page := report_if_possible(folder, run.run_id)):
             tell(f"  report     {settings.output.output.rstrip('/')}/{page}")
         return exit_status(folder, receipt)
 

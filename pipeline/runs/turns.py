@@ -76,7 +76,7 @@ def _shown(folder: Folder) -> Iterator[Callable[[], None]]:
         yield show
     finally:
         if shown:
-            with suppress(OSError):  # it is taken for dead
+            with suppress(OSError):  # it is taken for lost
                 folder.delete([path])
 
 

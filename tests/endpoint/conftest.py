@@ -53,7 +53,7 @@ class RunningEndpoint:
 
 
 def worker_processes(pid: int) -> list[psutil.Process]:
-    """The workers that a process has started and that have not died."""
+    """The workers that a process has started and that still live."""
     found = []
     for child in psutil.Process(pid).children():
         with suppress(psutil.NoSuchProcess):  # a zombie, too, says this

@@ -198,7 +198,7 @@ def _table() -> Iterator[Hostile]:
 
 
 _NOT_IMAGES = {
-    "text": b"no picture",
+    "text": b"no image",
     "HTML": b"<!DOCTYPE html><html>",
     "SVG": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
     "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",

@@ -16,7 +16,7 @@ PAGES = {
     "/front.png": image_of(FRONT),
     "/back.png": image_of(BACK),
     "/blank.png": image_of(BLANK),
-    "/text.jpg": b"no picture at all",
+    "/text.jpg": b"no image at all",
     "/empty.jpg": b"",
 }
 

@@ -2,7 +2,7 @@
 
 Every operation and transfer, good cards and bad files, from many clients at once. A client that meets the full
 queue's 503 waits and sends again. Ends with 1 where a response is any other HTTP 5xx or no response at all, where a
-worker died, or where memory grew.
+worker crashed, or where memory grew.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ _ENDS = ("skipped", "duplicates", "succeeded", "dead_lettered", "deferred")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class MutantResults:
     """What came of the files: codes of the endpoint, dead letters of the pipeline, and what is wrong."""
 
     codes: dict[str, int]
@@ -61,7 +61,7 @@ def mutants(count: int, start: int = 0) -> Iterator[tuple[str, bytes]]:
         yield f"{seed:05}.{kind}", mutated(whole, seed)
 
 
-def try_all(folder: Path, count: int, start: int = 0) -> Found:
+def try_all(folder: Path, count: int, start: int = 0) -> MutantResults:
     """Make the files in a folder, and have both take them."""
     images = folder / "in"
     images.mkdir()
@@ -70,7 +70,7 @@ def try_all(folder: Path, count: int, start: int = 0) -> Found:
     dead_letters, wrong = _through_pipeline(images, folder / "out", count)
     with running_endpoint(folder, "--workers=1", reader="endpoint.reader.card_reader:CardReader") as endpoint:
         codes, longest_cpu_s, more = _through_endpoint(endpoint, images)
-    return Found(codes, dead_letters, longest_cpu_s, [*wrong, *more])
+    return MutantResults(codes, dead_letters, longest_cpu_s, [*wrong, *more])
 
 
 def _through_pipeline(images: Path, output: Path, count: int) -> tuple[dict[str, int], list[str]]:

@@ -1,4 +1,4 @@
-"""The engines of a night: what a run on each is told, and how it is struck by a `kill -9`."""
+"""The engines of a run: what a run on each is told, and how it is struck by a `kill -9`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One night on an engine, struck twice: in the middle of the calls, and between the calls and the tables.
+"""One run on an engine, struck twice: in the middle of the calls, and between the calls and the tables.
 
 ./run.sh bench flink --images=2000 --rate=100
 
@@ -206,7 +206,7 @@ def used_in_all(came_s: Sequence[float], struck_s: Sequence[float], rate: float)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """One night; 0 where all that is promised was kept."""
+    """One run; 0 where all that is promised was kept."""
     parser = argparse.ArgumentParser(prog="run.sh bench flink", description=main.__doc__)
     parser.add_argument("--engine", choices=sorted(ENGINES), default="flink")
     parser.add_argument("--images", type=int, default=2000)

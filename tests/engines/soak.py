@@ -104,7 +104,7 @@ class _Watch:
             start_new_session=True,
         )
 
-    def look(self) -> None:
+    def observe(self) -> None:
         """Begin it again if it has ended."""
         if self.child.poll() is not None:
             self.ends.append(self.child.returncode)
@@ -115,7 +115,7 @@ class _Watch:
         """`kill -9` of the launching process alone."""
         self.child.kill()
         self.child.wait()
-        self.look()
+        self.observe()
 
     def __enter__(self) -> _Watch:
         return self
@@ -191,11 +191,11 @@ def _put_back(backs: list[tuple[float, Path, str]], inputs: Path) -> None:
 def _outage(endpoint: SoakEndpoint, asked: Asked) -> None:
     if asked.outage_s:
         time.sleep(asked.over_s * 0.4)
-        _note("the endpoint refuses connections")
+        _log("the endpoint refuses connections")
         endpoint.down()
         time.sleep(asked.outage_s)
         endpoint.up()
-        _note("the endpoint is back")
+        _log("the endpoint is back")
 
 
 def _attend(watch: _Watch, endpoint: SoakEndpoint, result: Soak, scratch: Path, began_s: float) -> None:
@@ -203,7 +203,7 @@ def _attend(watch: _Watch, endpoint: SoakEndpoint, result: Soak, scratch: Path, 
     asked, due = result.asked, [began_s + part * result.asked.over_s for part in _SAMPLES]
     kill_s = began_s + (asked.kill_every_s or float("inf"))
     while due:
-        watch.look()
+        watch.observe()
         if time.monotonic() >= kill_s:
             kill_s += asked.kill_every_s
             result.may_be_lost += endpoint.may_be_lost()
@@ -211,7 +211,7 @@ def _attend(watch: _Watch, endpoint: SoakEndpoint, result: Soak, scratch: Path, 
         if time.monotonic() >= due[0]:
             due.pop(0)
             result.samples.append(sample(scratch, time.monotonic() - began_s))
-            _note(json.dumps(result.samples[-1]))
+            _log(json.dumps(result.samples[-1]))
         time.sleep(0.5)
 
 
@@ -222,7 +222,7 @@ def _wait_for_rest(
     asked = result.asked
     until_s, kill_s = time.monotonic() + asked.settle_s, time.monotonic() + (asked.kill_every_s or float("inf"))
     while time.monotonic() < until_s:
-        watch.look()
+        watch.observe()
         if time.monotonic() >= kill_s:
             kill_s += asked.kill_every_s
             result.may_be_lost += endpoint.may_be_lost()
@@ -343,7 +343,7 @@ def sample(scratch: Path, at_s: float) -> dict[str, object]:
     }
 
 
-def _note(text: str) -> None:
+def _log(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 

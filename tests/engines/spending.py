@@ -49,7 +49,7 @@ class Spent:
         """What the killed workers can have held: a chunk each, and what was taken of one and not yet sent."""
         return self.kills * (max(chunks(self.cap)) + _IN_FLIGHT)
 
-    def problems(self) -> list[str]:
+    def violations(self) -> list[str]:
         """What is not as promised."""
         kept = {
             "above the cap": self.billed <= self.cap,
@@ -116,11 +116,11 @@ def main(arguments: Sequence[str]) -> int:
         spent = spend(Path(scratch), asked.cap, asked.kills)
     print(f"{spent.kills} kills: {spent.billed} calls billed of {spent.cap}; killed workers held {spent.held} at most")
     print(f"receipt: {spent.receipt.status}, cost {spent.receipt.cost:g}, {spent.receipt.requests}")
-    problems = spent.problems()
-    print("\n".join(problems) or "never above the cap, and below it by what killed workers held at most")
-    if problems:
+    violations = spent.violations()
+    print("\n".join(violations) or "never above the cap, and below it by what killed workers held at most")
+    if violations:
         print(spent.text, file=sys.stderr)
-    return 1 if problems else 0
+    return 1 if violations else 0
 
 
 if __name__ == "__main__":

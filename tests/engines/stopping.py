@@ -35,7 +35,7 @@ _EXIT = {"watch": 0, "backfill": 130}
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StopResult:
     """What came of it."""
 
     calls: int
@@ -45,7 +45,7 @@ class Stopped:
     exit_status: int
     receipt: Receipt
 
-    def problems(self, command: str) -> list[str]:
+    def violations(self, command: str) -> list[str]:
         """What is not as promised."""
         counted = self.receipt.requests
         kept = {
@@ -57,7 +57,7 @@ class Stopped:
         return [problem for problem, is_kept in kept.items() if not is_kept]
 
 
-def stop(folder: Path, command: str, options: Sequence[str]) -> Stopped:
+def stop(folder: Path, command: str, options: Sequence[str]) -> StopResult:
     """Begin a run that has minutes of calls before it, and stop it after its first ones."""
     draw_images(folder / "in", _IMAGES)
     output = LocalFolder(f"{folder}/out")
@@ -78,7 +78,7 @@ def stop(folder: Path, command: str, options: Sequence[str]) -> Stopped:
     receipt = read_receipt(output, run_id)
     if receipt is None:
         raise RuntimeError(f"{command} ended with {child.returncode} and left no receipt: {err}")
-    return Stopped(calls, max(0.0, last_s - stopped_s), ended_s - stopped_s, child.returncode, receipt)
+    return StopResult(calls, max(0.0, last_s - stopped_s), ended_s - stopped_s, child.returncode, receipt)
 
 
 @contextmanager
@@ -103,9 +103,9 @@ def main(arguments: Sequence[str]) -> int:
         stopped = stop(Path(scratch), asked.command, options)
     print(f"{asked.command} on {asked.runner}: {stopped.calls} calls, the last {stopped.last_call_after_s:.1f} s later")
     print(f"ended {stopped.ended_after_s:.1f} s later, exit {stopped.exit_status}, receipt {stopped.receipt.status}")
-    problems = stopped.problems(asked.command)
-    print("\n".join(problems) or "stopped in time, every call in the receipt")
-    return 1 if problems else 0
+    violations = stopped.violations(asked.command)
+    print("\n".join(violations) or "stopped in time, every call in the receipt")
+    return 1 if violations else 0
 
 
 if __name__ == "__main__":

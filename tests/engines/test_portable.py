@@ -104,7 +104,7 @@ def test_no_secret_travels(runner: str, command: str, tmp_path: Path, monkeypatc
 
 
 def test_the_graph_is_as_large_for_a_hundred_thousand_images_as_for_a_thousand(tmp_path: Path) -> None:
-    """Whatever a night's manifest lists, a runner gets the same graph."""
+    """Whatever a run's manifest lists, a runner gets the same graph."""
     settings, night = _settings(tmp_path), tmp_path / "night.txt"
     sizes = []
     for images in (1_000, 100_000):

@@ -134,7 +134,7 @@ def test_it_outlives_the_timeout_of_its_job_server(prism: str, tmp_path: Path) -
 
 
 def test_a_killed_watch_leaves_no_prism(prism: str, tmp_path: Path) -> None:
-    """Prism ends with the process that started it, also where that one is killed alone; `status` tells it is dead."""
+    """Prism ends with the process that started it, also where that one is killed alone; `status` says so."""
     with CardServer(lambda got: answer(got, 0.0)) as server, watching(tmp_path, server, prism) as child:
         runner = prism_of(child)
         child.kill()
@@ -148,7 +148,7 @@ def test_a_killed_watch_leaves_no_prism(prism: str, tmp_path: Path) -> None:
 def test_it_is_stopped_from_anywhere(prism: str, tmp_path: Path, command: str, options: tuple[str, ...]) -> None:
     """`runs --stop` has no call follow 10 s later, of a watch or a backfill, and the run end with its tables."""
     stopped = stop(tmp_path, command, [prism, *options])
-    assert stopped.problems(command) == []
+    assert stopped.violations(command) == []
     assert not stopped.receipt.requests["dead_lettered"]
 
 

@@ -29,7 +29,7 @@ def cardbeam(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_cron(cardbeam: Path, tmp_path: Path, jpeg: bytes) -> None:
-    """A night without requests left is gone on with in the morning, once; flock lets nobody in meanwhile."""
+    """A run without requests left is gone on with in the morning, once; flock lets nobody in meanwhile."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "card.jpg").write_bytes(jpeg)
     responses = [failure("4"), success(("passport", {"id": "B1"}))]
@@ -73,9 +73,9 @@ def test_crontab(cardbeam: Path, tmp_path: Path) -> None:
     for command in commands:
         found = subprocess.run(["sh", "-c", command], env=given, capture_output=True, text=True, check=False)
         assert (found.returncode, found.stderr) == (3, "")
-        told = "retain --output=s3://tables --policy=/etc/cardbeam-retention.toml"
-        told = told if "retain" in command else "backfill --input=s3://photos/**/*.jpg --output=s3://tables"
-        assert found.stdout.startswith(f"key {told}\n")
+        arguments = "retain --output=s3://tables --policy=/etc/cardbeam-retention.toml"
+        arguments = arguments if "retain" in command else "backfill --input=s3://photos/**/*.jpg --output=s3://tables"
+        assert found.stdout.startswith(f"key {arguments}\n")
 
 
 def test_systemd(tmp_path: Path) -> None:

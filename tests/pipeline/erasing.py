@@ -103,8 +103,8 @@ def _records(
         item_id = item_id_of("ekyc/card", [path.read_bytes()])
         source_id = Request("ekyc/card", (describe(str(path)),), labels).source_id
         if number % _FAILED_EACH == 0:
-            died = failure(run_id, at, str(path), "error_1", "The photo does not contain content", False)
-            yield structs.replace(died, item_id=item_id, source_id=source_id)
+            failed = failure(run_id, at, str(path), "error_1", "The photo does not contain content", False)
+            yield structs.replace(failed, item_id=item_id, source_id=source_id)
             continue
         items.setdefault(who, set()).add(item_id)
         text = {"item_id": item_id, "source_id": source_id, "labels": labels}
@@ -118,14 +118,14 @@ def erase_killed(root: Path, output: str, groups: Sequence[Sequence[Person]], mo
     for number, group in enumerate(groups):
         numbers = root / f"numbers-{number}.txt"
         numbers.write_text("\n".join(one.number for one in group))
-        told = [f"--output={output}", f"--number_file={numbers}", *more]
+        arguments = [f"--output={output}", f"--number_file={numbers}", *more]
         if number:
-            child = cli.start("erase", *told)
+            child = cli.start("erase", *arguments)
             time.sleep(chance.uniform(0.0, 1.0) * whole_s)
             hits += child.poll() is None
             kill(child)
         began_s = time.monotonic()
-        ended = cli.run("erase", *told, timeout_s=_WITHIN_S)
+        ended = cli.run("erase", *arguments, timeout_s=_WITHIN_S)
         assert ended.returncode == 0 or "no image" in ended.stderr, ended.stderr
         whole_s = whole_s or time.monotonic() - began_s
         print(f"group {number}: {time.monotonic() - began_s:.1f} s", file=sys.stderr)

@@ -75,7 +75,7 @@ class _Writer:
         self._once_at: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
         self._newest_source: dict[tuple[str, ...], str] = {}
         self._answered: set[str] = set()
-        self._dead: set[str] = set()
+        self._failed: set[str] = set()
         self._item_of_source: dict[str, str] = {}
         self._documents: dict[str, tuple[tuple[str, Info], ...]] = {}
 
@@ -138,12 +138,12 @@ class _Writer:
         operation = _SINGLE if len(uris) == 1 else _PAIRED
         source = _hash("source", operation, *uris, str(version))
         item = source if outcome == "unreadable_image" else _hash("content", operation, str(number))
-        if not is_replay and self._item_of_source.get(source) in self._answered | self._dead:
+        if not is_replay and self._item_of_source.get(source) in self._answered | self._failed:
             if self._newest_source[uris] != source:
                 self._add(run, uris, item, source, outcome="duplicate", attempts=0)
             return
         here = [record for record in run.records if record.item_id == item]
-        if item in self._answered or (item in self._dead and not is_replay) or here:
+        if item in self._answered or (item in self._failed and not is_replay) or here:
             if not (here and here[0].uris == uris):
                 self._add(run, uris, item, source, outcome="duplicate", attempts=0)
             return
@@ -157,7 +157,7 @@ class _Writer:
         else:
             self._add(run, uris, item, source, outcome="failed", **_FAILURES[outcome])
             if outcome != "http_503":
-                self._dead.add(item)
+                self._failed.add(item)
 
     def _add(self, run: Run, uris: tuple[str, ...], item: str, source: str, **text: object) -> None:
         labels = (("customer_id", f"C{self._rng.randrange(3)}"),)
@@ -205,20 +205,20 @@ def shown_answers(past: History) -> list[Answer]:
 
 def documents(past: History) -> set[tuple[object, ...]]:
     """Type, run, item, index and URIs of every document."""
-    copies: dict[tuple[str, str], set[tuple[str, ...]]] = defaultdict(set)
+    duplicates: dict[tuple[str, str], set[tuple[str, ...]]] = defaultdict(set)
     for run_id, record in past.events():
         if record.outcome == "duplicate":
-            copies[run_id, record.item_id].add(record.uris)
+            duplicates[run_id, record.item_id].add(record.uris)
     return {
-        (name, answer.run_id, answer.record.item_id, index, _with_duplicates(answer, copies))
+        (name, answer.run_id, answer.record.item_id, index, _with_duplicates(answer, duplicates))
         for answer in shown_answers(past)
         for index, (name, _) in enumerate(past.documents[answer.record.item_id])
         if name in DOCUMENTS
     }
 
 
-def _with_duplicates(answer: Answer, copies: Mapping[tuple[str, str], set[tuple[str, ...]]]) -> tuple[str, ...]:
-    more = (uri for uris in sorted(copies.get((answer.run_id, answer.record.item_id), ())) for uri in uris)
+def _with_duplicates(answer: Answer, duplicates: Mapping[tuple[str, str], set[tuple[str, ...]]]) -> tuple[str, ...]:
+    more = (uri for uris in sorted(duplicates.get((answer.run_id, answer.record.item_id), ())) for uri in uris)
     return tuple(dict.fromkeys([*answer.record.uris, *more]))
 
 

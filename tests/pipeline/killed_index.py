@@ -24,7 +24,7 @@ from tests.pipeline import cli
 from tests.pipeline.killing import answer, backfill_arguments, draw_images
 from tests.servers import CardServer
 
-_KNOWN, _NEW = 40, 10
+_PROCESSED, _NEW = 40, 10
 _WITHIN_S = 300.0
 _COMMAND = """
 import sys
@@ -45,9 +45,9 @@ def main(arguments: Sequence[str]) -> int:
     every = parser.parse_args(arguments).every
     with tempfile.TemporaryDirectory() as root, CardServer(partial(answer, latency_s=0.0)) as server:
         images, before = Path(root, "images"), Path(root, "before")
-        draw_images(images, _KNOWN)
+        draw_images(images, _PROCESSED)
         backfill(server, images, before)
-        draw_images(images, _NEW, _KNOWN)
+        draw_images(images, _NEW, _PROCESSED)
         kills, is_killed, faults = -1, True, list[str]()
         for step in count(step=every):
             if faults or not is_killed:
@@ -68,13 +68,13 @@ def backfill(server: CardServer, images: Path, output: Path, step: int = _NEVER)
     of_index = str(output / INDEX)
     given = backfill_arguments(server, images, str(output), 4)
     command = [sys.executable, "-c", _COMMAND, str(step), of_index, "backfill", *given]
-    told = output.with_suffix(".log")
-    with told.open("w") as log:
+    log_path = output.with_suffix(".log")
+    with log_path.open("w") as log:
         done = subprocess.run(
             command, cwd=cli.ROOT, env=cli.ENVIRONMENT, stdout=log, stderr=log, timeout=_WITHIN_S, check=False
         )
     if done.returncode not in (0, -signal.SIGKILL):
-        raise RuntimeError(f"backfill ended with {done.returncode}: {told.read_text()[-2000:]}")
+        raise RuntimeError(f"backfill ended with {done.returncode}: {log_path.read_text()[-2000:]}")
     return done.returncode
 
 

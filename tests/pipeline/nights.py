@@ -1,4 +1,4 @@
-"""Two whole nights and a half-finished one over fictional people, as the pipeline writes them; always the same."""
+"""Two whole runs and a half-finished one over fictional people, as the pipeline writes them; always the same."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def response(rng: random.Random, *documents: tuple[str, Mapping[str, object]]) -
 
 
 def ledger_record(run_id: str, number: int, uris: tuple[str, ...], **others: object) -> JournalRecord:
-    """A record of some night, calls 50 ms apart."""
+    """A record of some run, calls 50 ms apart."""
     began = datetime.strptime(run_id, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
     at = int(began.timestamp() * 1e6) + number * 50_000
     text: dict[str, object] = {
@@ -113,7 +113,7 @@ def failure(run_id: str, number: int, uri: str, code: str, message: str, retriab
 
 
 def first_night(rng: random.Random) -> Iterator[JournalRecord]:
-    """Both sides of chip cards (on one in ten they differ), passports, licences, old cards, and some deaths."""
+    """Both sides of chip cards (on one in ten they differ), passports, licences, old cards, and some failures."""
     people = [person(rng) for _ in range(60)]
     for number, front in enumerate(people):
         back = dict(front)
@@ -130,16 +130,16 @@ def first_night(rng: random.Random) -> Iterator[JournalRecord]:
         answer = response(rng, (document_type, holder))
         yield ledger_record(FIRST, number, (f"s3://photos/2026/11/{number:03}.jpg",), response=answer)
     for number in range(12):
-        yield failure(FIRST, 130 + number, f"s3://photos/2026/11/dead-{number:02}.jpg", *_FAILURES[number % 3])
+        yield failure(FIRST, 130 + number, f"s3://photos/2026/11/failed-{number:02}.jpg", *_FAILURES[number % 3])
 
 
 def second_night(rng: random.Random) -> Iterator[JournalRecord]:
-    """New passports; two images taken again under the same name; two dead letters answered, one dead again."""
-    names = [f"{number:03}" for number in range(200, 225)] + ["060", "061", "dead-02", "dead-05"]
+    """New passports; two images taken again under the same name; two dead letters answered, one failed again."""
+    names = [f"{number:03}" for number in range(200, 225)] + ["060", "061", "failed-02", "failed-05"]
     for number, name in enumerate(names):
         answer = response(rng, ("passport", person(rng)))
         yield ledger_record(SECOND, number, (f"s3://photos/2026/11/{name}.jpg",), response=answer)
-    yield failure(SECOND, 40, "s3://photos/2026/11/dead-08.jpg", *_FAILURES[2])
+    yield failure(SECOND, 40, "s3://photos/2026/11/failed-08.jpg", *_FAILURES[2])
 
 
 def write_tables(
@@ -167,13 +167,13 @@ def write_run(folder: LocalFolder, run_id: str, records: Iterable[JournalRecord]
         OutputSettings(folder.root, run_id),
     )
     began = datetime.strptime(run_id, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
-    tally = {"found": len(records) + deferred, "deferred": deferred, **outcomes}
+    counts = {"found": len(records) + deferred, "deferred": deferred, **outcomes}
     ended = began + timedelta(minutes=5)
-    return finalize_run(folder, settings, tally, parts, files, started_at=began, finished_at=ended)  # type: ignore[arg-type]
+    return finalize_run(folder, settings, counts, parts, files, started_at=began, finished_at=ended)  # type: ignore[arg-type]
 
 
 def write_nights(root: Path) -> LocalFolder:
-    """Two nights with their receipts, and one whose tables are there without one."""
+    """Two runs with their receipts, and one whose tables are there without one."""
     folder, rng = LocalFolder(str(root)), random.Random(8)
     write_run(folder, FIRST, first_night(rng))
     write_run(folder, SECOND, second_night(rng))

@@ -163,7 +163,7 @@ def test_what_only_reads_warns_and_goes_on(
     change: Change,
     what: str,
 ) -> None:
-    """Other runs are shown, and the file is named by what looks at it."""
+    """Other runs are shown, and the file is named by what reads it."""
     damage(folder, path, change)
     before = files_of(folder)
     run_id = KILLED if KILLED in path else FIRST

@@ -56,7 +56,7 @@ def test_requests() -> None:
 
 @pytest.mark.parametrize("form", ["folder", "manifest", "sample"])
 def test_listing(form: str, tmp_path: Path) -> None:
-    """A listing and the look at a manifest's images tell the time; a file that is not there has none."""
+    """A listing and the stat of a manifest's images tell the time; a file that is not there has none."""
     folder = tmp_path / "in"
     folder.mkdir()
     old, new = (_changed(folder / name, b"x", SINCE_S + by) for name, by in (("old.jpg", -1), ("new.jpg", 1)))
@@ -77,9 +77,9 @@ def test_listing(form: str, tmp_path: Path) -> None:
         ("", None),
     ],
 )
-def test_web(told: str, changed_s: float | None) -> None:
+def test_web(header: str, changed_s: float | None) -> None:
     """A web server's time is that of its header, none where it is no time."""
-    head = f'HTTP/1.1 200 OK\r\nETag: "1"\r\n{told}Content-Length: 1\r\nConnection: close\r\n\r\n'
+    head = f'HTTP/1.1 200 OK\r\nETag: "1"\r\n{header}Content-Length: 1\r\nConnection: close\r\n\r\n'
     with RawServer(lambda to, _: to.sendall(head.encode())) as server:
         found = describe_web(f"http://127.0.0.1:{server.port}/a.jpg")
     assert (found.version, found.modified_s) == ('"1"', changed_s)

@@ -77,7 +77,7 @@ def test_killed_and_resumed(tmp_path: Path, draw: Callable[..., bytes]) -> None:
 
 
 def test_second_run_copies_and_renames(tmp_path: Path, draw: Callable[..., bytes]) -> None:
-    """A second run, copies and renames make no call; only what is new is called."""
+    """A second run, duplicates and renames make no call; only what is new is called."""
     images = tmp_path / "in"
     _draw_all(images, draw, range(20))
     shutil.copy(images / "00000.jpg", images / "copy-in-the-first-run.jpg")

@@ -122,7 +122,7 @@ def web_server(ways: dict[str, str], tls: ssl.SSLContext | None) -> RawServer:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_each_uri_has_its_own_bytes_and_version(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of as many URIs, looked at and read by 16 threads: no bytes and no version of another one."""
+    """Of as many URIs, checked and read by 16 threads: no bytes and no version of another one."""
     context = None
     if scheme == "https":
         authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

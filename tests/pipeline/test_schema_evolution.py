@@ -1,4 +1,4 @@
-"""A night by an older schema and one by a newer are read together; `publish` brings the older up to date."""
+"""A run by an older schema and one by a newer are read together; `publish` brings the older up to date."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _OLDER = textwrap.dedent("""
     write_night(sys.argv[1], "%s", "A0000001")
 """)
 """The schema of a version before this one: without `place_of_birth`, and with a `birthplace` that was dropped since.
-It runs in a process of its own, so that each night is written by one whole version."""
+It runs in a process of its own, so that each run is written by one whole version."""
 
 
 def write_night(root: str, run_id: str, number: str) -> None:
-    """A night with one passport, written by the schema of this process."""
+    """A run with one passport, written by the schema of this process."""
     info = {"id": number, "dob": "01-02-1990", "place_of_birth": "Tỉnh Mẫu", "birthplace": "Huyện Thử"}
     answer = json.dumps({"errorCode": "0", "data": [{"type": "passport", "info": info}]}).encode()
     write_run(LocalFolder(root), run_id, [ledger_record(run_id, 0, (f"{number}.jpg",), response=answer)])
@@ -45,7 +45,7 @@ def write_night(root: str, run_id: str, number: str) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> str:
-    """One night by each version."""
+    """One run by each version."""
     older = [sys.executable, "-c", _OLDER % FIRST, str(tmp_path)]
     run(older, cwd=ROOT, env=ENVIRONMENT, check=True, capture_output=True)
     write_night(str(tmp_path), SECOND, "B0000002")
@@ -53,7 +53,7 @@ def root(tmp_path: Path) -> str:
 
 
 def test_duckdb(root: str) -> None:
-    """The views have the installed version's columns, null in the older night, and what only that one has."""
+    """The views have the installed version's columns, null in the older run, and what only that one has."""
     found = connect(root).sql("SELECT id, dob::TEXT, place_of_birth, birthplace FROM passport ORDER BY id")
     assert found.fetchall() == [
         ("A0000001", "1990-02-01", None, "Huyện Thử"),

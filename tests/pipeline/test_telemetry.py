@@ -110,9 +110,9 @@ def test_a_watch_sends_every_metric(tmp_path: Path, draw: Callable[..., bytes], 
     with Receiver() as receiver, CardServer(answer) as server:
         monkeypatch.setitem(cli.ENVIRONMENT, "OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         monkeypatch.setitem(cli.ENVIRONMENT, "OTEL_METRIC_EXPORT_INTERVAL", "500")
-        told = [f"--input={tmp_path}/in", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
-        told += ["--price_per_call=0.5", "--poll_interval_s=1", "--publish_interval_s=1"]
-        child = cli.start("watch", *told, f"--prism_location={prism}")
+        arguments = [f"--input={tmp_path}/in", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
+        arguments += ["--price_per_call=0.5", "--poll_interval_s=1", "--publish_interval_s=1"]
+        child = cli.start("watch", *arguments, f"--prism_location={prism}")
         until_s = time.monotonic() + 240
         while not any((tmp_path / "out").glob("documents/type=passport/*/*.parquet")):
             assert child.poll() is None, child.communicate()

@@ -21,14 +21,14 @@ from tests.servers import Answer, CardServer, success
 from tests.wire import Received
 
 HEIC = Path(__file__).parents[1] / "data" / "turned.heic"
-_COUNTED = ("found", "skipped", "duplicates", "succeeded", "dead_lettered")
+_COUNTS = ("found", "skipped", "duplicates", "succeeded", "dead_lettered")
 
 pytestmark = pytest.mark.usefixtures("credentials")
 
 
 def _counts(output: Path, run_id: str) -> list[int]:
     receipt: Any = read_receipt(LocalFolder(str(output)), run_id)
-    return [receipt.requests[name] for name in _COUNTED]
+    return [receipt.requests[name] for name in _COUNTS]
 
 
 def test_a_heic_is_sent_as_a_jpeg(tmp_path: Path, draw: Callable[..., bytes]) -> None:

@@ -92,7 +92,7 @@ def test_dead_letters_have_the_promised_columns() -> None:
 
 
 def test_the_ledger_holds_all_that_publishing_takes() -> None:
-    """The ledger has every column of the dead letters, what tells copies apart, and the response last."""
+    """The ledger has every column of the dead letters, what tells duplicates apart, and the response last."""
     more = {
         "source_id": pa.string(),
         "input_id": pa.string(),

@@ -145,7 +145,7 @@ def test_codes_are_their_own_keys() -> None:
     ],
 )
 def test_stages_say_where_a_request_died(stage: Stage, codes: set[str]) -> None:
-    """What dies before the call died in `read`, what dies after it in `parse`."""
+    """What fails before the call failed in `read`, what fails after it in `parse`."""
     assert {code for code, outcome in OUTCOMES.items() if outcome.stage is stage} == codes
     assert {OUTCOMES[code].action for code in codes} == {DEAD}
 

@@ -21,7 +21,7 @@ def test_what_has_no_remedy_of_its_own_is_tried_again_or_replayed() -> None:
     """Nothing is to be done about exactly those codes that the next backfill tries again and that say nothing else."""
     others = [failure for failure in FAILURES if failure.code not in REMEDIES]
     assert {failure.code: remedy(failure.code, failure.retriable) for failure in others} == {
-        failure.code: "nothing: the next backfill tries again" if failure.retriable else "look at it, then run replay"
+        failure.code: "nothing: the next backfill tries again" if failure.retriable else "inspect it, then run replay"
         for failure in others
     }
     assert {failure.code for failure in others if failure.retriable} == {

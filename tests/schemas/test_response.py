@@ -84,7 +84,7 @@ def test_code_may_be_a_number(code: object) -> None:
 
 @pytest.mark.parametrize(("code", "read"), [("4", "4"), (4, "4"), ("E-77", "E-77"), (-1, "-1")])
 def test_other_codes_are_no_success(code: object, read: str) -> None:
-    """Any other code is kept as text, and the data beside it is not looked at."""
+    """Any other code is kept as text, and the data beside it is not checked."""
     response = parse_response(response_bytes("not a list", errorCode=code))
     assert (response, response.is_success) == (Response(read), False)
 

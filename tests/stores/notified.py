@@ -154,13 +154,13 @@ def _begun(name: str, given: Sequence[str]) -> Iterator[Way]:
 
 
 @contextmanager
-def _again(look: Callable[[], None]) -> Iterator[None]:
+def _again(check: Callable[[], None]) -> Iterator[None]:
     """Look again and again beside the block."""
     over = threading.Event()
 
     def polls() -> None:
         while not over.wait(_LOOK_S):
-            look()
+            check()
 
     thread = threading.Thread(target=polls, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""The promise of "paid once" with both ends in each of the three stores: kills, second runs, copies; what they cost.
+"""The promise of "paid once" with both ends in each of the three stores: kills, second runs, duplicates.
 
 python -m tests.stores.paid_once --images=500 --kills=5
 """

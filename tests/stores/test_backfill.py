@@ -97,7 +97,7 @@ def test_what_is_answered_is_not_opened_again(
 ):
     ends.put(hundred)
     assert cli.run("backfill", *ends.arguments(server), "--run_id=first").returncode == 0
-    ends.put({"new.jpg": b"no picture"})
+    ends.put({"new.jpg": b"no image"})
     bucket.proxy.reset()
     assert cli.run("backfill", *ends.arguments(server), "--run_id=second").returncode == 0
     opened = [request.key for request in bucket.proxy.seen if request.kind == "get" and "/in/" in request.key]

@@ -28,12 +28,12 @@ def test_killed_and_given_again(bucket: Bucket, tmp_path: Path) -> None:
     texts, numbers = numbers_and_uris(local), tmp_path / "numbers.txt"
     numbers.write_text("\n".join(numbers_of(local)))
     assert files_with(_copied(folder, tmp_path / "before"), texts)
-    told = [f"--output={folder.root}", f"--number_file={numbers}"]
-    child = cli.start("erase", *told)
+    arguments = [f"--output={folder.root}", f"--number_file={numbers}"]
+    child = cli.start("erase", *arguments)
     while not any(file.path.endswith("plan.json") for file in folder.list("erasures")) and child.poll() is None:
         time.sleep(0.02)
     kill(child)
-    assert main(["erase", *told]) == 0
+    assert main(["erase", *arguments]) == 0
     assert files_with(_copied(folder, tmp_path / "after"), texts) == {}
     check_output(folder)
     assert main(["publish", f"--output={folder.root}"]) == 0

@@ -31,10 +31,10 @@ def test_the_page(bucket: Bucket, draw: Callable[..., bytes]):
     calls = []
     with CardServer(answer_by_content()) as server:
         for command in COMMANDS:
-            _, verb, *arguments = shlex.split(command)
-            more = [f"--endpoint_url={server.base_url}"] if verb in ("backfill", "plan") else []
+            _, command_name, *arguments = shlex.split(command)
+            more = [f"--endpoint_url={server.base_url}"] if command_name in ("backfill", "plan") else []
             before = server.calls.total()
-            done = cli.run(verb, *arguments, *more)
+            done = cli.run(command_name, *arguments, *more)
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             calls.append(server.calls.total() - before)
     assert tuple(calls) == CALLS

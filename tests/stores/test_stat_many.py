@@ -54,7 +54,7 @@ def test_dense(listed: list[ImageRef], bucket: Bucket, tmp_path: Path) -> None:
 
 @on_s3
 def test_sparse(listed: list[ImageRef], bucket: Bucket, tmp_path: Path) -> None:
-    """A few among many are looked at one by one, after a page that named too few at the most."""
+    """A few among many are checked one by one, after a page that named too few at the most."""
     few = listed[::6]
     assert _read(few, tmp_path) == few
     kinds = Counter(request.kind for request in bucket.proxy.seen)
@@ -64,6 +64,6 @@ def test_sparse(listed: list[ImageRef], bucket: Bucket, tmp_path: Path) -> None:
 
 @on_s3
 def test_no_right_to_list(listed: list[ImageRef], bucket: Bucket, tmp_path: Path) -> None:
-    """Where the bucket may not be listed, its images are looked at."""
+    """Where the bucket may not be listed, its images are checked."""
     bucket.proxy.reset(lambda request: InjectedFault.DENIED if request.kind == "list" else None)
     assert _read(listed, tmp_path) == listed

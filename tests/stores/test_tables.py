@@ -30,7 +30,7 @@ QUESTIONS = (
 
 @pytest.fixture(scope="session")
 def on_disk(tmp_path_factory: pytest.TempPathFactory) -> LocalFolder:
-    """Two nights and a half-finished one."""
+    """Two runs and a half-finished one."""
     return write_nights(tmp_path_factory.mktemp("nights"))
 
 

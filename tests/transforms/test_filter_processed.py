@@ -86,7 +86,7 @@ def names(group: tuple[str, Iterable[bytes]]) -> tuple[str, ...]:
 def test_what_is_left_comes_in_groups_of_likely_copies(
     dedupe: str, groups: list[tuple[str, ...]], output: OutputSettings
 ) -> None:
-    """The answered and the dead of earlier runs are counted and left out; this run's own and the new go on.
+    """The answered and the failed of earlier runs are counted and left out; this run's own and the new go on.
 
     Images of one size meet, each pair by both sizes; those of unknown size, and all with --dedupe=source, alone.
     """

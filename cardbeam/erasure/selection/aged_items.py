@@ -117,12 +117,12 @@ def _newest(folder: Folder) -> pa.Table:
         rows = rows.filter(pc.is_in(rows["outcome"], value_set=pa.array([*_PROCESSED, *sorted(LEFT)])))
         is_processed = pc.is_in(rows["outcome"], value_set=pa.array(_PROCESSED))
         found.append(pa.table([rows["item_id"], rows["completed_at"], is_processed], names=_AGES.names).cast(_AGES))
-    told = [("completed_at", "max"), ("is_processed", "any")]
+    aggregates = [("completed_at", "max"), ("is_processed", "any")]
     grouped = (
         pa.concat_tables(found)
         .group_by("item_id")
-        .aggregate(told)
-        .select(["item_id", *("_".join(one) for one in told)])
+        .aggregate(aggregates)
+        .select(["item_id", *("_".join(one) for one in aggregates)])
         .rename_columns(_AGES.names)
     )
     return grouped.filter(grouped["is_processed"])

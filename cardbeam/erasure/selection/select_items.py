@@ -46,7 +46,7 @@ class Selection:
 
 
 @dataclass(slots=True)
-class Found:
+class SelectedItems:
     """The items of a selection."""
 
     item_ids: set[str] = field(default_factory=set)
@@ -59,9 +59,9 @@ def plain_number(number: str) -> str:
     return "".join(one for one in number.upper() if one.isascii() and one.isalnum())
 
 
-def select_items(folder: Folder, selection: Selection) -> Found:
+def select_items(folder: Folder, selection: Selection) -> SelectedItems:
     """All items of these persons. Raises as `opened_parquet`."""
-    found = Found(set(_in_ledger(folder, selection)))
+    found = SelectedItems(set(_in_ledger(folder, selection)))
     numbers = {plain for number in selection.numbers if (plain := plain_number(number))}
     while True:
         before = len(found.item_ids), len(numbers)
@@ -108,7 +108,7 @@ def _rows(labels: pa.ChunkedArray) -> Iterator[list[tuple[str, str]] | None]:
         yield from chunk.to_pylist()
 
 
-def _follow_numbers(folder: Folder, found: Found, numbers: set[str]) -> None:
+def _follow_numbers(folder: Folder, found: SelectedItems, numbers: set[str]) -> None:
     """One look through the documents: items with one of the numbers, and the numbers of items of one person."""
     personal: dict[str, set[str]] = defaultdict(set)
     all_numbers: dict[str, set[str]] = defaultdict(set)
@@ -121,9 +121,9 @@ def _follow_numbers(folder: Folder, found: Found, numbers: set[str]) -> None:
         for row in rows.filter(pa.array(mask)).to_pylist():
             item_id = row.pop("item_id")
             found.item_ids.add(item_id)
-            told = {name: number for name, number in row.items() if number and len(number) >= _MIN_DIGITS}
-            all_numbers[item_id].update(told.values())
-            if (own := told.get(_PERSONAL.get(document_type, ""))) is not None:
+            numbers_read = {name: number for name, number in row.items() if number and len(number) >= _MIN_DIGITS}
+            all_numbers[item_id].update(numbers_read.values())
+            if (own := numbers_read.get(_PERSONAL.get(document_type, ""))) is not None:
                 personal[item_id].add(own)
     for item_id, told_numbers in all_numbers.items():
         if len(personal[item_id]) > 1:

@@ -50,7 +50,7 @@ class EarlierRecords:
 
     def failures_of(self, item_id: str, source_id: str | None) -> int:
         """In how many runs an image without a final result failed."""
-        failed = [one for one in self._records if one.retriable and not self._is_over(one)]
+        failed = [one for one in self._records if one.retriable and not self._is_resolved(one)]
         return len(
             {one.run_id for one in failed if one.item_id == item_id or (source_id and one.source_id == source_id)}
         )
@@ -67,7 +67,7 @@ class EarlierRecords:
     def _is_final(self, item_id: str) -> bool:
         return self.of_item(item_id) is not PriorStatus.UNKNOWN
 
-    def _is_over(self, failed: EarlierRecord) -> bool:
+    def _is_resolved(self, failed: EarlierRecord) -> bool:
         """Whether what failed has a final result; what could not be read has its source id for its item id."""
         return self._is_final(failed.item_id) or bool(self.item_of(failed.item_id))
 

@@ -19,14 +19,14 @@ class _Reader:
     def __init__(self, batches: Iterator[pa.Table]) -> None:
         self._batches = batches
         self.waiting: pa.Table | None = None
-        self.is_over = False
+        self.is_exhausted = False
         self.extend()
 
     def extend(self) -> None:
         """Have one more batch wait."""
         while (batch := next(self._batches, None)) is not None and not len(batch):
             pass
-        self.is_over = batch is None
+        self.is_exhausted = batch is None
         if batch is not None:
             self.waiting = batch if self.waiting is None else pa.concat_tables([self.waiting, batch])
 
@@ -44,7 +44,7 @@ class _Reader:
         if count:
             yield self.waiting.slice(0, count)
         self.waiting = self.waiting.slice(count) if count < len(self.waiting) else None
-        if self.waiting is None and not self.is_over:
+        if self.waiting is None and not self.is_exhausted:
             self.extend()
 
 
@@ -52,7 +52,7 @@ def merged(tables: Sequence[Iterator[pa.Table]]) -> Iterator[pa.Table]:
     """The rows of all tables in the order of keys; each table comes in batches that are sorted."""
     readers = [_Reader(batches) for batches in tables]
     while any(one.waiting is not None for one in readers):
-        going = [one for one in readers if one.waiting is not None and not one.is_over]
+        going = [one for one in readers if one.waiting is not None and not one.is_exhausted]
         slowest = min(going, key=lambda one: one.last_key, default=None)
         bound = None if slowest is None else slowest.last_key
         taken = [piece for one in readers for piece in one.take_below(bound)]

@@ -89,8 +89,8 @@ class RowGroups:
 class _Footer:
     metadata: pq.FileMetaData
     empty: pa.Table
-    firsts: list[str]
-    lasts: list[str]
+    first_keys: list[str]
+    last_keys: list[str]
 
 
 class SortedFile:
@@ -125,16 +125,16 @@ class SortedFile:
         if not keys:
             return []
         footer = self._open()
-        first, end = bisect_left(footer.lasts, keys[0]), bisect_right(footer.firsts, keys[-1])
+        first, end = bisect_left(footer.last_keys, keys[0]), bisect_right(footer.first_keys, keys[-1])
         if end - first <= len(keys):
             numbers: Iterable[int] = range(first, end)
         else:
             numbers = sorted({number for key in keys for number in self._groups_of_key(footer, key)})
-        return [one for one in numbers if _has_any(keys, footer.firsts[one], footer.lasts[one])]
+        return [one for one in numbers if _has_any(keys, footer.first_keys[one], footer.last_keys[one])]
 
     @staticmethod
     def _groups_of_key(footer: _Footer, key: str) -> range:
-        return range(bisect_left(footer.lasts, key), bisect_right(footer.firsts, key))
+        return range(bisect_left(footer.last_keys, key), bisect_right(footer.first_keys, key))
 
     def _group(self, number: int) -> pa.Table:
         if (held := self._cache.get(self.path, number)) is not None:

@@ -259,7 +259,9 @@ def _request(number: int, row: _Row, names: tuple[str, ...], operation: str, *, 
     sides = [(name, value) for name in names if isinstance(value := row.get(name), str) and value.strip()]
     if not sides:
         raise _BadRow(number, f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} empty, or no text")
-    images = tuple(ImageRef(normal_uri(uri), *(_told(number, row, name) if is_trusted else ())) for name, uri in sides)
+    images = tuple(
+        ImageRef(normal_uri(uri), *(_trusted_facts(number, row, name) if is_trusted else ())) for name, uri in sides
+    )
     taken = _taken(names, is_trusted)
     labels = tuple((name, _label(value)) for name, value in row.items() if name not in taken and value is not None)
     return Request(operation, images, labels)
@@ -275,7 +277,7 @@ def _taken(names: tuple[str, ...], is_trusted: bool) -> frozenset[str]:
     return frozenset((*names, *(column for name in names for column in _TOLD_IN[name] if is_trusted)))
 
 
-def _told(number: int, row: _Row, name: str) -> tuple[int | None, str | None]:
+def _trusted_facts(number: int, row: _Row, name: str) -> tuple[int | None, str | None]:
     """Size and version of an image as a manifest tells them; none where it tells only one of them."""
     size_name, etag_name = _TOLD_IN[name]
     size, etag = row.get(size_name), row.get(etag_name)

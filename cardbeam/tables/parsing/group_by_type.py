@@ -22,7 +22,7 @@ ENOUGH_BYTES = 1024 * 1024
 _BATCH_ROWS = 128
 """Responses that are Python's bytes at the same time."""
 _TYPE = re.compile(rb'"type"\s*:\s*"(\w+)"')
-_KNOWN = {name.encode(): name for name in DOCUMENTS}
+_TYPE_NAMES = {name.encode(): name for name in DOCUMENTS}
 OTHER = ""
 """In place of a type: none, several, or one that the contract does not have."""
 
@@ -69,5 +69,5 @@ def by_type(responses: pa.ChunkedArray) -> dict[str, npt.NDArray[np.int64]]:
         for row, body in enumerate(responses.slice(start, _BATCH_ROWS).to_pylist(), start):
             types = _TYPE.findall(body)
             is_one = len(types) == 1 or len(set(types)) == 1
-            found[_KNOWN.get(types[0], OTHER) if is_one else OTHER].append(row)
+            found[_TYPE_NAMES.get(types[0], OTHER) if is_one else OTHER].append(row)
     return {name: np.array(rows, np.int64) for name, rows in found.items()}

@@ -57,7 +57,7 @@ def read_part(
     None is held here while the next is read: whoever takes one lets it go before.
     """
     reader = _Reader(folder, part, with_ledger=with_ledger or bool(part.spans))
-    from_journal = partial(_from_journal, on_damage=reader.note)
+    from_journal = partial(_from_journal, on_damage=reader.record_damage)
     ledger = (from_journal if part.spans else _from_ledger)(folder, part, slice_rows)
     return chain(chain.from_iterable(map(reader.read, ledger)), reader.rest())
 
@@ -103,7 +103,7 @@ class _Reader:
         for item_id, uris in part.duplicates:
             self._duplicates[item_id] += uris
 
-    def note(self, error: DamagedFile) -> None:
+    def record_damage(self, error: DamagedFile) -> None:
         """Note a segment that is damaged; what is whole of it is read."""
         self._damaged.append((error.path, error.records))
 

@@ -82,7 +82,7 @@ class RunPublisher:
         return lags_s
 
     def _ended(self) -> Receipt | None:
-        """The receipt of a run that has ended before: in order, or because another launch took its job for dead."""
+        """The receipt of a run that has ended before: in order, or because another launch took its job for lost."""
         receipt = read_receipt(self._folder, self._run_id)
         if receipt is None or not receipt.has_ended:
             return None

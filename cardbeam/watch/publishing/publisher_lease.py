@@ -23,7 +23,7 @@ from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import read_state, write_state
 
 PUBLISHER_FILE = "publisher.json"
-_BEAT_S = 1.0
+_HEARTBEAT_INTERVAL_S = 1.0
 _IDLE_S = 60.0
 """So long after the last step of a publisher it is taken that no other follows in this process."""
 
@@ -83,8 +83,10 @@ class PublisherLease:
     def __init__(self, folder: Folder, run_id: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._folder, self._run_id, self._sleep = folder, run_id, sleep
         self._path, self._own = run_file(run_id, PUBLISHER_FILE), _Publisher(uuid.uuid4().hex)
-        self._heartbeat, self._is_over = Heartbeat(folder, run_id, self._own.token), False
-        self._background = BackgroundTasks([self._beat], self._heartbeat.stop, _BEAT_S, self._idle_s)
+        self._heartbeat, self._has_ended = Heartbeat(folder, run_id, self._own.token), False
+        self._background = BackgroundTasks(
+            [self._heartbeat_once], self._heartbeat.stop, _HEARTBEAT_INTERVAL_S, self._idle_s
+        )
 
     def begin(self) -> None:
         """Become the run's publisher; one before it has written its last when this comes back."""
@@ -110,13 +112,13 @@ class PublisherLease:
 
     def end(self) -> None:
         """Show no life any more."""
-        self._is_over = True
-        with suppress(OSError):  # it is taken for dead once it shows no life
+        self._has_ended = True
+        with suppress(OSError):  # it is taken for lost once it shows no life
             self._heartbeat.stop()
 
-    def _beat(self) -> None:
-        if not self._is_over:
+    def _heartbeat_once(self) -> None:
+        if not self._has_ended:
             self._heartbeat.beat()
 
     def _idle_s(self) -> float:
-        return 0.0 if self._is_over else _IDLE_S
+        return 0.0 if self._has_ended else _IDLE_S

@@ -95,8 +95,8 @@ def _person_key(table: Table, key: bytes) -> Iterator[str]:
     if table.name not in DOCUMENT_TYPES:
         return
     number = HOLDER_NUMBERS.get(table.name, "")
-    told = _hmac(f"card_number({number})", key) if key and number else "CAST(NULL AS VARCHAR)"
-    yield f"{told} AS person_key"
+    person_key = _hmac(f"card_number({number})", key) if key and number else "CAST(NULL AS VARCHAR)"
+    yield f"{person_key} AS person_key"
 
 
 def _hmac(text: str, key: bytes) -> str:

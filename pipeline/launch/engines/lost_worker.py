@@ -33,8 +33,8 @@ def ending_with_lost_worker(folder: Folder, run_id: str, tell: Callable[[str], o
     before = threading.excepthook
 
     def end(raised: threading.ExceptHookArgs) -> None:
-        is_lost = raised.thread is not None and raised.thread.name == _THREAD
-        if not (is_lost and isinstance(raised.exc_value, RuntimeError)):
+        is_worker_thread = raised.thread is not None and raised.thread.name == _THREAD
+        if not (is_worker_thread and isinstance(raised.exc_value, RuntimeError)):
             before(raised)
             return
         try:

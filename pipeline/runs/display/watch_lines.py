@@ -38,8 +38,8 @@ def log_watch(folder: Folder, run_id: str, now_s: float) -> None:
     facts = {"waiting": status.waiting, "in_flight": status.in_flight, "unpaired": status.unpaired, "lag_s": lag_s}
     facts |= {"succeeded_at_s": status.succeeded_at_s, "failed": sum(status.errors.values())}
     message = "run %s  %d waiting, %d in flight, oldest for %s s, last success %s"
-    told = (run_id, status.waiting, status.in_flight, lag_s or 0, _when(status.succeeded_at_s, now_s))
-    _LOG.info(message, *told, extra={"event": "progress", "facts": facts})
+    values = (run_id, status.waiting, status.in_flight, lag_s or 0, _when(status.succeeded_at_s, now_s))
+    _LOG.info(message, *values, extra={"event": "progress", "facts": facts})
 
 
 def _lines(status: WatchStatus, now_s: float) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Many calls at once inside a bundle: never more than there is room for, each ending handed out once."""
+"""Many calls at once inside a bundle: never more than there is room for, each ending returned once."""
 
 from __future__ import annotations
 

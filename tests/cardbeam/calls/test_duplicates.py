@@ -67,7 +67,7 @@ def test_a_fate_that_is_held_keeps_no_thread() -> None:
 
 
 class Watched(str):
-    """An item id that lets another thread come between two looks at it, if that can."""
+    """An item id that lets another thread come between two reads of it, if that can."""
 
     def __hash__(self) -> int:
         if not _MET.broken:

@@ -82,7 +82,7 @@ def test_a_bundle_that_ended_is_known_at_once(folder: LocalFolder) -> None:
 
 
 def test_a_dead_bundle_is_waited_for_once(folder: LocalFolder) -> None:
-    """Where the first worker died, its bundle is waited for a few seconds, and for no other of its groups any more."""
+    """Where the first worker was killed, its bundle is waited for a few seconds, and for no other of its groups."""
     Process(folder, "a").begin("1", "2", "3")
     second = Process(folder, "b")
     second.begin("1")

@@ -1,4 +1,4 @@
-"""What is processed already is not paid for again: by copies, by bundles and runs that come again, by other runs."""
+"""What is processed already is not paid for again: by duplicates, repeated bundles, other runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANSWERED = success(("passport", {"id": "B0000001"}))
 
 
 def test_copies_are_paid_for_once(rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes) -> None:
-    """Of many copies that come at once one is called, all others are duplicates, and each stands in the journal."""
+    """Of many duplicates that come at once one is called, all others are duplicates, and each stands in the journal."""
     requests = [put(f"{number}.jpg", jpeg) for number in range(12)]
     with CardServer(lambda got: replace(ANSWERED, latency_s=0.05)) as server, ThreadPoolExecutor(12) as threads:
         rig = rig_of(server)
@@ -46,8 +46,8 @@ def test_another_operation_is_another_request(
 def test_a_bundle_that_runs_again_pays_nothing(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:
-    """What a process processed it knows when the runner brings it again, also copies and the dead."""
-    contents = [draw(1), draw(2), draw(1), b"no picture"]
+    """What a process processed it knows when the runner brings it again, also duplicates and failures."""
+    contents = [draw(1), draw(2), draw(1), b"no image"]
     requests = [put(f"{number}.jpg", content) for number, content in enumerate(contents)]
     with CardServer(lambda got: failure("3") if got.key == key_of(draw(2)) else ANSWERED) as server:
         rig = rig_of(server)
@@ -150,7 +150,7 @@ def test_a_changed_image_is_new(
 
 
 def test_known_by_source_reads_no_content(rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes) -> None:
-    """With --dedupe=source copies are requests of their own, and each is known by its source."""
+    """With --dedupe=source duplicates are requests of their own, and each is known by its source."""
     first, second = put("a.jpg", jpeg), put("b.jpg", jpeg)
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server, dedupe_by_source=True)

@@ -84,7 +84,7 @@ def test_a_death_is_a_record(
     draw: Callable[..., bytes],
     jpeg: bytes,
 ) -> None:
-    """What the endpoint rejects while it answers others is dead with its code; a response that may be billed is
+    """What the endpoint rejects while it answers others has failed, with its code; a response that may be billed is
     kept."""
     with CardServer(lambda got: answer if got.key == key_of(jpeg) else ANSWERED) as server:
         rig = rig_of(server)
@@ -100,7 +100,7 @@ def test_a_death_is_a_record(
 
 @pytest.mark.parametrize(
     ("content", "code", "retriable"),
-    [(None, "not_found", True), (b"", "unreadable_image", False), (b"no picture", "unreadable_image", False)],
+    [(None, "not_found", True), (b"", "unreadable_image", False), (b"no image", "unreadable_image", False)],
 )
 def test_what_cannot_be_sent_is_not_paid_for(
     content: bytes | None,
@@ -127,7 +127,7 @@ def test_what_cannot_be_sent_is_not_paid_for(
 def test_a_lone_side_is_not_paid_for(
     rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes, png: bytes
 ) -> None:
-    """Two sides are one request with one key, in their order; one side alone is dead."""
+    """Two sides are one request with one key, in their order; one side alone is a failure."""
     front, back = put("f.jpg", jpeg, "ekyc/cards"), put("b.png", png, "ekyc/cards")
     pair = Request("ekyc/cards", (*front.images, *back.images))
     swapped = Request("ekyc/cards", (*back.images, *front.images))
@@ -146,7 +146,7 @@ def test_a_lone_side_is_not_paid_for(
 
 def test_a_url_goes_as_it_is(rig_of: Callable[..., Rig]) -> None:
     """In url transfer no image is read: its URL is sent; one that the endpoint cannot fetch is tried again."""
-    url = "https://pictures.example/a.jpg"
+    url = "https://images.example/a.jpg"
     with CardServer(lambda got: failure("2") if len(server.received) < 3 else ANSWERED) as server:
         rig = rig_of(server, transfer="url")
         request = Request("ekyc/card", (ImageRef(url, 10, "etag-1"),))
@@ -158,7 +158,7 @@ def test_a_url_goes_as_it_is(rig_of: Callable[..., Rig]) -> None:
 def test_a_stopped_run_defers(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:
-    """What the stop meets, and what comes after it, is deferred with its copies: no call more, no failure. The
+    """What the stop meets, and what comes after it, is deferred with its duplicates: no call more, no failure. The
     record of what was sent counts the call."""
     requests = [put(f"{number}.jpg", draw(number // 2)) for number in range(6)]
     with CardServer(lambda got: failure("4") if got.key == key_of(draw(1)) else ANSWERED) as server:
@@ -176,14 +176,14 @@ def test_a_stopped_run_defers(
 class FullDisk(LocalJournal):
     """A journal that takes nothing."""
 
-    def append(self, settled: JournalRecord) -> None:
+    def append(self, record: JournalRecord) -> None:
         raise OSError("no space left on device")
 
 
 def test_nothing_is_known_that_is_not_durable(
     rig_of: Callable[..., Rig], put: Callable[..., Request], jpeg: bytes
 ) -> None:
-    """Where the journal takes no answer the request fails, its copies do not wait for ever, and it is not known."""
+    """Where the journal takes no answer the request fails, its duplicates do not wait for ever, and it is not known."""
     request = put("a.jpg", jpeg)
     with CardServer(lambda got: ANSWERED) as server:
         rig = rig_of(server)
@@ -321,7 +321,7 @@ def test_retries_of_a_watch_alone_do_not_stop_it(
 def test_a_watch_records_whatever_it_defers(
     rig_of: Callable[..., Rig], put: Callable[..., Request], draw: Callable[..., bytes]
 ) -> None:
-    """In an outage: what was called, what was not, and duplicates, so that each is given out again."""
+    """In an outage: what was called, what was not, and duplicates, so that each is dispatched again."""
     with CardServer(lambda got: Answer(status=503)) as server:
         rig = rig_of(server, watches=True)
         requests = [put(f"{number}.jpg", draw(min(number, 3))) for number in range(5)]

@@ -185,7 +185,7 @@ def test_what_three_images_meet_before_the_first_answer_stops_the_run(
 def test_what_all_images_there_are_meet_stops_the_run(
     answer: Answer, status: str, image: int, rig_of: Callable[..., Rig]
 ) -> None:
-    """Where one or two images are all there are, they are deferred; not dead, and the run not complete."""
+    """Where one or two images are all there are, they are deferred; not failed, and the run not complete."""
     with CardServer(lambda got: answer) as server:
         rig = rig_of(server)
         deliveries = [rig.deliver(number) for number in range(image + 1)]
@@ -294,7 +294,7 @@ def test_one_bad_image_does_not_stop_a_run(bad: Answer, rig_of: Callable[..., Ri
 
 
 def test_an_endpoint_that_is_not_there_stops_the_run(rig_of: Callable[..., Rig]) -> None:
-    """If three images find nobody in all their attempts, the run ends as unavailable; nothing is dead."""
+    """If three images find nobody in all their attempts, the run ends as unavailable; nothing has failed."""
     with CardServer(lambda got: ANSWERED) as server:
         pass
     rig = rig_of(server)
@@ -396,7 +396,7 @@ def test_a_call_that_a_rate_service_kept_from_being_made_is_not_of_the_budget(ri
 
 
 def test_nothing_is_sent_whose_answer_could_not_be_kept(rig_of: Callable[..., Rig]) -> None:
-    """It is looked at when all else is there, right before a request is sent: its call is given back to the budget."""
+    """It is checked when all else is there, right before a request is sent: its call is given back to the budget."""
     faults = iter([None, OSError(28, "No space left on device")])
 
     def check() -> None:

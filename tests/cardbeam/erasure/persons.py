@@ -1,4 +1,4 @@
-"""Three persons of the nights, and the plan that erases them."""
+"""Three persons of the runs, and the plan that erases them."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 
 @pytest.fixture
 def nights(tmp_path: Path) -> LocalFolder:
-    """Three nights that have ended, with what names URIs beside them."""
+    """Three runs that have ended, with what names URIs beside them."""
     folder = write_nights(tmp_path / "nights")
     close_unfinished_runs(folder)
     folder.write(

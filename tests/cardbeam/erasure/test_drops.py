@@ -57,7 +57,7 @@ def _records(run_id: str) -> Iterator[JournalRecord]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> LocalFolder:
-    """The same images, answered in two nights."""
+    """The same images, answered in two runs."""
     folder = LocalFolder(str(tmp_path / "out"))
     for run_id in (FIRST, SECOND):
         write_run(folder, run_id, _records(run_id))
@@ -84,14 +84,14 @@ def _read(folder: LocalFolder, run_id: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def _made(folder: LocalFolder) -> tuple[dict[str, Any], PartCounts]:
-    """What publishing makes of the first night."""
+    """What publishing makes of the first run."""
     (part,) = plan_parts(folder, FIRST)
     tables, counts = read_part(folder, part)
     return tables, replace(counts, dead_letters=tuple(sorted(counts.dead_letters)))
 
 
 def test_responses(folder: LocalFolder) -> None:
-    """Of the first night alone, of failures too; documents, dead letters and counts are the same, read again too."""
+    """Of the first run alone, of failures too; documents, dead letters and counts are the same, read again too."""
     before, second = _read(folder, FIRST), _read(folder, SECOND)
     counts = read_receipt(folder, FIRST)
     made, made_counts = _made(folder)
@@ -115,7 +115,7 @@ def test_responses(folder: LocalFolder) -> None:
 
 
 def test_thumbnails(folder: LocalFolder) -> None:
-    """Of one image in the first night, in both of its tables and in its response; nothing else is touched."""
+    """Of one image in the first run, in both of its tables and in its response; nothing else is touched."""
     before, second = _read(folder, FIRST), _read(folder, SECOND)
     plan = _applied(folder, Drop(Kept.THUMBNAILS, _BEFORE_SECOND, ItemSet(_ITEMS[:1])))
     assert plan.before == {"thumbnails": 2}

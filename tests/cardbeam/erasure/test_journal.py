@@ -49,13 +49,13 @@ def test_a_damaged_segment(folder: LocalFolder) -> None:
     content = bytearray(segment(_PATH, records))
     content[ends(_PATH, records)[2] + 60] ^= 1
     folder.write(_PATH, bytes(content))
-    told: list[DamagedFile] = []
-    read_segment(folder, _PATH, told.append)
+    damaged: list[DamagedFile] = []
+    read_segment(folder, _PATH, damaged.append)
     erase_in_journal(folder, ItemSet([records[1].item_id, records[3].item_id]))
     again: list[DamagedFile] = []
     left = read_segment(folder, _PATH, again.append)
     assert [record.outcome for record in left] == ["succeeded", _ERASED, _ERASED]
-    assert list(map(str, again)) == list(map(str, told))
+    assert list(map(str, again)) == list(map(str, damaged))
     assert b"C-1" not in folder.read(_PATH)
     assert b"C-3" not in folder.read(_PATH)
     assert b"C-0" in folder.read(_PATH)

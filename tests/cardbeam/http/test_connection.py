@@ -51,7 +51,7 @@ def test_a_connection_stands_before_permission_is_asked_for(client_of: Callable[
     seen: list[object] = []
     with listening() as server:
 
-        def look() -> Callable[[], None]:
+        def acquire() -> Callable[[], None]:
             connection, _ = server.accept()
             connection.setblocking(False)
             with pytest.raises(BlockingIOError):
@@ -61,7 +61,7 @@ def test_a_connection_stands_before_permission_is_asked_for(client_of: Callable[
             return lambda: None
 
         client = client_of(f"http://127.0.0.1:{server.getsockname()[1]}/api/v2", timeout_s=0.2)
-        client.call("ekyc/card", IMAGE, acquire_permit=look)
+        client.call("ekyc/card", IMAGE, acquire_permit=acquire)
     assert seen == ["connected"]
 
 
@@ -99,7 +99,7 @@ def test_a_connection_that_does_not_outlast_the_wait_costs_no_second_permit(
 
 def test_a_request_shows_nothing_of_itself() -> None:
     """Neither credentials nor a signed URL nor an image is in its repr."""
-    request = Request("GET", "/a.jpg?sig=deadbeef", b"Authorization: Basic c2VjcmV0\r\n", [b"picture"])
+    request = Request("GET", "/a.jpg?sig=deadbeef", b"Authorization: Basic c2VjcmV0\r\n", [b"image"])
     assert repr(request) == "Request(method='GET')"
 
 
@@ -250,7 +250,7 @@ def test_an_image_may_take_longer_to_send_than_a_connection_to_open() -> None:
 @pytest.mark.parametrize("transfer", ["file", "base64", "url"])
 def test_over_tls_the_same_arrives(transfer: str, tls: ssl.SSLContext, client_of: Callable[..., CardClient]) -> None:
     """Images larger than any buffer arrive over TLS as they were."""
-    image = [ImagePayload(b"\xff" * 3_000_000, "image/jpeg", "https://pictures.example/1.jpg")]
+    image = [ImagePayload(b"\xff" * 3_000_000, "image/jpeg", "https://images.example/1.jpg")]
     with CardServer(lambda got: ANSWERED, tls=tls) as server:
         client = client_of(server.base_url, transfer=transfer)
         attempts = [client.call("ekyc/card", image) for _ in range(2)]

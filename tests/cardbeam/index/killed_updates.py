@@ -3,7 +3,7 @@
 python -m tests.cardbeam.index.killed_updates [EVERY]
 
 SIGKILL comes before a file of the index is opened to be written, renamed into place or removed. Each update, and each
-look at what is known then, is a process of its own, forked from one that does neither.
+read what is known then, is a process of its own, forked from one that does neither.
 """
 
 from __future__ import annotations

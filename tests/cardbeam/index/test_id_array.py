@@ -23,9 +23,9 @@ def index_of(pairs: list[tuple[str, int]]) -> Index:
 
 def found(index: Index, hex_ids: list[str]) -> list[int | None]:
     """The number of each id, found together and one by one."""
-    together = index.find(to_ids(hex_ids)).tolist()
-    assert [index.find_one(hex_id) for hex_id in hex_ids] == together
-    return [None if at < 0 else int(index.numbers[at]) for at in together]
+    all_at_once = index.find(to_ids(hex_ids)).tolist()
+    assert [index.find_one(hex_id) for hex_id in hex_ids] == all_at_once
+    return [None if at < 0 else int(index.numbers[at]) for at in all_at_once]
 
 
 @given(st.lists(IDS))

@@ -36,7 +36,7 @@ CODES = ("error_1", "error_3", "http_500")
 
 
 def item_of(source: int) -> int:
-    """A source is one version of an image, so it has one item; an item has several sources, its copies."""
+    """A source is one version of an image, so it has one item; an item has several sources, its duplicates."""
     return source % len(ITEMS)
 
 

@@ -25,7 +25,7 @@ def test_a_ledger_file_that_was_being_written_is_passed_over(tmp_path: Path) -> 
         torn = half.read_bytes()
     Path(f"{tmp_path}/{parquet_file(LEDGER, 'r0', '.p2')}.0123.tmp").write_bytes(torn)
     found = list(list_dead_letter_requests(folder, "r1", ReplaySettings()))
-    assert found == [Request("ekyc/card", (ImageRef("pictures/1.jpg"),))]
+    assert found == [Request("ekyc/card", (ImageRef("images/1.jpg"),))]
 
 
 def test_a_replay_that_completes_others_leaves_out_what_failed_again_in_them(tmp_path: Path) -> None:

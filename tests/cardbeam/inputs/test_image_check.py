@@ -1,4 +1,4 @@
-"""Images are looked at before anything is paid: what they are, whether they are whole and of a size to send."""
+"""Images are checked before anything is paid: what they are, whether they are whole and of a size to send."""
 
 from __future__ import annotations
 
@@ -71,9 +71,7 @@ def test_odd_images_are_images(image: Image.Image) -> None:
     assert check_image(save(image, image_format)) == ImageInfo(TYPES[image_format])
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"x", b"no picture at all", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"%PDF-1.4"]
-)
+@pytest.mark.parametrize("content", [b"", b"x", b"no image at all", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"%PDF-1.4"])
 def test_what_is_no_image_is_unreadable(content: bytes) -> None:
     """An empty file, a text and a bare signature are refused."""
     assert check_image(content) == UNREADABLE

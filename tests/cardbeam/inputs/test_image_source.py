@@ -76,11 +76,11 @@ def test_a_folder_of_any_name_is_listed(tmp_path: Path) -> None:
 def test_a_name_that_is_no_text_is_a_uri(tmp_path: Path) -> None:
     """A file whose name is not UTF-8 gets a file URI, which leads back to it and can stand in a table."""
     path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
-    path.write_bytes(b"picture")
+    path.write_bytes(b"image")
     (image,) = list_images(str(tmp_path))
     assert image.uri == f"{tmp_path.as_uri()}/caf%E9.jpg"
     assert (image.size_bytes, image.version) == (7, str(path.stat().st_mtime_ns))
-    assert read_image(image.uri) == ImageContent(b"picture", image)
+    assert read_image(image.uri) == ImageContent(b"image", image)
     assert describe(image.uri) == image
 
 

@@ -187,12 +187,12 @@ def test_the_name_of_a_segment_is_durable(monkeypatch: pytest.MonkeyPatch, folde
     folders = {Path(folder.root).stat().st_ino: ""}
     fsync = os.fsync
 
-    def note(descriptor: int) -> None:
+    def record_sync(descriptor: int) -> None:
         folders.update((path.stat().st_ino, path.name) for path in Path(folder.root).rglob("*") if path.is_dir())
         synced.append(folders.get(os.fstat(descriptor).st_ino, "a file"))
         fsync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(os, "fsync", record_sync)
     monkeypatch.setattr(module, "_sync", lambda descriptor: None)
     monkeypatch.setattr(module, "_SEGMENT_BYTES", 1)
     journal = LocalJournal(folder, "r1")

@@ -251,7 +251,7 @@ BAD_VALUES = {
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field, bad in BAD_VALUES.items() for value in bad])
 def test_a_record_with_a_wrong_value_is_damaged(folder: LocalFolder, field: str, value: object) -> None:
-    """A frame may be whole and no record all the same: types, ids and ranges are looked at."""
+    """A frame may be whole and no record all the same: types, ids and ranges are checked."""
     values = {**asdict(answered(1)), "response": "", field: value}
     assert read(folder, segment(PATH, [answered(1)]) + _frame(orjson.dumps(list(values.values())))) == (
         [answered(1)],

@@ -159,7 +159,7 @@ def test_a_view_that_is_too_old_gives_nothing_and_a_new_one_only_a_window_later(
 
 
 def test_the_times_are_those_of_the_proof() -> None:
-    """Who is taken for dead begins again or gives nothing: A < T - D. No lock is trusted for as long as that takes."""
+    """Who is taken for lost begins again or gives nothing: A < T - D. No lock is trusted for as long as that takes."""
     assert RENEWED_WITHIN_S < DEAD_AFTER_S - SHOWS_WITHIN_S
     assert min(DEAD_AFTER_S, HEARTBEAT_INTERVAL_S) > CONFIRMED_FOR_S
 

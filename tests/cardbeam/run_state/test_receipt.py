@@ -116,7 +116,7 @@ def test_a_stop_that_deferred_something_is_the_status() -> None:
 
 
 def test_an_empty_run_is_complete() -> None:
-    """A night without a new image has a receipt of zeros."""
+    """A run without a new image has a receipt of zeros."""
     receipt = make_receipt(SETTINGS, {}, [], [], None, started_at=STARTED, finished_at=FINISHED)
     assert (receipt.status, receipt.reconciled, set(receipt.requests.values())) == ("complete", True, {0})
     assert receipt.rate == {"allowed_per_s": 20, "achieved_per_s": 0.0, "busy_s": 0.0, "throttled_s": 0.0}

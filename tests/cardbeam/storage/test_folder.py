@@ -33,9 +33,9 @@ def test_a_file_is_written_over_read_listed_and_deleted(folder: LocalFolder) -> 
 
 def test_what_is_not_there_is_not_found(folder: LocalFolder) -> None:
     """Reading and opening say so; listing what does not exist gives nothing."""
-    for look in (folder.read, folder.open):
+    for get in (folder.read, folder.open):
         with pytest.raises(FileNotFoundError):
-            look("none/at/all")
+            get("none/at/all")
     assert list(folder.list("none")) == []
 
 

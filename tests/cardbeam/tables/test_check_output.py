@@ -1,4 +1,4 @@
-"""An output is looked at before anything is paid or deleted: what is missing or damaged is an error with its name."""
+"""An output is checked before anything is paid or deleted: what is missing or damaged is an error with its name."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_damaged_receipt_is_named(folder: LocalFolder) -> None:
 
 
 def test_a_damaged_journal_is_named(folder: LocalFolder) -> None:
-    """Of any run; what only looks at the ledger lets it pass."""
+    """Of any run; what only reads the ledger lets it pass."""
     content = segment(SEGMENT, [answered(1), answered(2)])
     folder.write(SEGMENT, content[:40] + b"?" + content[41:])
     check_ledger(folder)

@@ -50,13 +50,13 @@ def publish(folder: LocalFolder) -> tuple[list[PartCounts], list[WrittenFile]]:
     return parts, files
 
 
-def end(folder: LocalFolder, tally: dict[str, int] = COUNTS) -> Receipt:
+def end(folder: LocalFolder, counts: dict[str, int] = COUNTS) -> Receipt:
     """Publish and end the run."""
     settings = Settings(
         InputSettings(), EndpointSettings(), RateSettings(), OutputSettings(output=folder.root, run_id=RUN)
     )
     parts, files = publish(folder)
-    return finalize_run(folder, settings, tally, parts, files, started_at=NOW, finished_at=NOW)
+    return finalize_run(folder, settings, counts, parts, files, started_at=NOW, finished_at=NOW)
 
 
 def paths(folder: LocalFolder) -> list[str]:
@@ -64,7 +64,7 @@ def paths(folder: LocalFolder) -> list[str]:
 
 
 def test_every_night_has_every_table(folder: LocalFolder) -> None:
-    """A table without a row has an empty file with its schema, so that each night can be queried for each type."""
+    """A table without a row has an empty file with its schema, so that each run can be queried for each type."""
     end(folder)
     schemas = {table: schema_of(name) for table, name in zip(TYPES, DOCUMENT_TYPES, strict=True)}
     for table, schema in {**schemas, "dead_letters": DEAD_LETTERS_SCHEMA, "ledger": LEDGER_SCHEMA}.items():

@@ -73,16 +73,16 @@ def test_what_is_there_and_settled_ends_another_version_alone() -> None:
 def test_a_likely_copy_of_what_is_under_way_waits_and_copies_in_a_batch_stay_together() -> None:
     pending = PendingRequests([PendingRequest(0, request(1, size_bytes=7))])
     copy, other, its_copy = request(2, size_bytes=7), request(3, size_bytes=8), request(4, size_bytes=8)
-    batch = next_batch([copy, other, its_copy], pending, room=9)
+    batch = next_batch([copy, other, its_copy], pending, max_requests=9)
     assert batch == [other, its_copy]
     assert pending.groups(batch) == [("8", (other, its_copy))]
     pending.complete(processed(request(1, size_bytes=7)))
-    assert next_batch([copy], pending, room=9) == [copy]
+    assert next_batch([copy], pending, max_requests=9) == [copy]
 
 
 def test_by_source_no_two_images_are_likely_copies() -> None:
     pending = PendingRequests([PendingRequest(0, request(1, size_bytes=7))], by_source=True)
-    assert next_batch([request(2, size_bytes=7)], pending, room=9) == [request(2, size_bytes=7)]
+    assert next_batch([request(2, size_bytes=7)], pending, max_requests=9) == [request(2, size_bytes=7)]
 
 
 @given(st.lists(st.builds(request, st.integers(0, 99), version=st.text(max_size=3)), max_size=8), st.integers(0, 9))
@@ -106,7 +106,7 @@ class Watching(RuleBasedStateMachine):
         self.files[number] = request(number, size_bytes=size, version=str(version))
 
     @rule()
-    def look(self) -> None:
+    def compare(self) -> None:
         new = is_new(*self.files.values(), pending=self.pending, known=self.known)
         batch = next_batch(new, self.pending, ROOM - len(self.pending))
         keys_before = {self.pending.key_of(one.request) for one in self.pending}
@@ -131,7 +131,7 @@ class Watching(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whatever is there is dispatched sooner or later."""
         for _ in range(2 * len(self.files)):
-            self.look()
+            self.compare()
             for one in self.pending:
                 self.known.add(one.request.source_id)
                 self.pending.complete(processed(one.request))

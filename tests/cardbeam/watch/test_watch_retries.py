@@ -177,7 +177,7 @@ def test_in_an_outage_an_image_s_own_failures_are_not_counted(watch_of: Callable
 
 
 def test_a_record_that_the_watch_missed_is_taken_up_when_it_begins_again(watch_of: Callable[..., Watch]) -> None:
-    """The process died between the worker's record and its own: the image is neither lost nor sent twice at once."""
+    """Killed between the worker's record and its own: the image is neither lost nor sent twice at once."""
     watch = watch_of()
     workers = Workers(watch)
     workers.failures["a"] = 1

@@ -53,7 +53,7 @@ def status_of(connection: socket, request: bytes = REQUEST) -> bytes:
 
 
 def is_closed(connection: socket) -> bool:
-    """Whether the server closes it within the time-out."""
+    """Whether the server closes it within the timeout."""
     try:
         return connection.recv(1000) == b""
     except ConnectionError:

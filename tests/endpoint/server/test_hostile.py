@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 CARDS = ROOT / "cards"
 MAX_WORKER_MB = 800
-OVERSHOOT_MB = 400  # what a bomb can fill between two looks at it
+OVERSHOOT_MB = 400  # what a bomb can fill between two reads of it
 ANSWER_WITHIN_S = 60  # it takes 3 s at most on a machine that does nothing else
 MUTANTS = 20
 
@@ -57,7 +57,7 @@ def code_of(endpoint: RunningEndpoint, image: bytes) -> str:
 
 @contextmanager
 def peak_memory(endpoint: RunningEndpoint) -> Iterator[list[float]]:
-    """What its workers hold together, looked at all the time in which the context is open."""
+    """What its workers hold together, checked all the time in which the context is open."""
     seen, done = [0.0], threading.Event()
 
     def poll() -> None:

@@ -44,7 +44,7 @@ def catalog(iceberg_spark: Any, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> LocalFolder:
-    """Two nights and a half-finished one."""
+    """Two runs and a half-finished one."""
     return write_nights(tmp_path / "nights")
 
 

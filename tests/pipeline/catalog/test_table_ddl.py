@@ -30,7 +30,7 @@ _UNKNOWN_TO_SQLGLOT = "\nWITH PARTITION COLUMNS (`run_id` STRING)"
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two nights and a half-finished one."""
+    """Two runs and a half-finished one."""
     return write_nights(tmp_path_factory.mktemp("nights")).root
 
 

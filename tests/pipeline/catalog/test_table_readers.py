@@ -16,7 +16,7 @@ from tests.pipeline.nights import write_nights
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> LocalFolder:
-    """Two nights and a half-finished one."""
+    """Two runs and a half-finished one."""
     return write_nights(tmp_path_factory.mktemp("nights"))
 
 

@@ -63,8 +63,8 @@ def add_column(root: str, run_id: str) -> None:
     rows = pq.read_table(path).append_column("blood_group", pa.array([run_id[:8]]))
     pq.write_table(rows, path)
     named = path.relative_to(root).as_posix()
-    told = {"bytes": path.stat().st_size, "schema": schema_fingerprint(rows.schema)}
-    edit_files(root, run_id, lambda file: {**file, **told} if file["path"] == named else file)
+    facts = {"bytes": path.stat().st_size, "schema": schema_fingerprint(rows.schema)}
+    edit_files(root, run_id, lambda file: {**file, **facts} if file["path"] == named else file)
 
 
 def test_files_of_the_installed_version_are_opened_by_queries_alone(

@@ -89,7 +89,7 @@ def test_latest_of_sides(tmp_path: Path) -> None:
 
 
 def test_dead_letters_after_an_answer(tmp_path: Path) -> None:
-    """A worse image in the place of an answered one is open; so is a dead one that was only touched since."""
+    """A worse image in the place of an answered one is open; so is a failed one that was only touched since."""
     folder = LocalFolder(str(tmp_path))
     touched = failure(FIRST, 1, "b.jpg", "error_1", "no card", False)
     write_run(folder, FIRST, [ledger_record(FIRST, 0, ("a.jpg",), response=_answer(("passport", {}))), touched])

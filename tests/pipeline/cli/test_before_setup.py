@@ -39,13 +39,13 @@ def test_the_source_tells_what_the_parser_tells(command: str, capsys: pytest.Cap
     """The same options, with the same help."""
     with pytest.raises(SystemExit):
         main([command, "--help"])
-    told = " ".join(capsys.readouterr().out.split()).replace("- ", "-")
+    printed = " ".join(capsys.readouterr().out.split()).replace("- ", "-")
     known = options_of(command)
     assert known is not None
-    named = set(re.findall(r"(?:^| )(--[a-z_]+) (?=[A-Z{])", told)) - {"--config", "--runner", "--flink_master"}
-    assert named == set(known.helps) - set(re.findall("--temp_location", told))
+    named = set(re.findall(r"(?:^| )(--[a-z_]+) (?=[A-Z{])", printed)) - {"--config", "--runner", "--flink_master"}
+    assert named == set(known.helps) - set(re.findall("--temp_location", printed))
     helps = [" ".join(text.split()).replace("- ", "-").partition(" Default: %")[0] for text in known.helps.values()]
-    assert [text for text in helps if text[:60].partition("%(")[0] not in told] == []
+    assert [text for text in helps if text[:60].partition("%(")[0] not in printed] == []
 
 
 def test_the_list_of_runner_options_is_beam_s() -> None:
@@ -69,8 +69,8 @@ def test_the_list_of_runner_options_is_beam_s() -> None:
 def test_wrong_options(arguments: list[str], status: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
     """By name; with the packages there, by value too. Other words are left to the command."""
     assert tell(arguments) == status
-    told = capsys.readouterr()
-    assert says in told.out + told.err
+    printed = capsys.readouterr()
+    assert says in printed.out + printed.err
 
 
 def test_right_options_say_nothing() -> None:

@@ -58,7 +58,7 @@ During handling of the above exception, another exception occurred:
 Traceback (most recent call last):
   File "apache_beam/runners/common.py", line 1630, in _reraise_augmented
     raise new_exn
-RuntimeError: {message} [while running 'Call the endpoint/Settle']
+RuntimeError: {message} [while running 'Call the endpoint/Process']
 """
 
 
@@ -89,7 +89,7 @@ def test_an_error_of_a_step() -> None:
         try:
             raise OSError(28, "No space left on device", "/out/j")
         except OSError as first:
-            error = RuntimeError(f"OSError: {first} [while running 'Settle']")
+            error = RuntimeError(f"OSError: {first} [while running 'Process']")
             error._tagged_with_step = True  # type: ignore[attr-defined]  # as Beam does
             raise error  # noqa: B904  # nor does Beam name a cause
     except RuntimeError as raised:

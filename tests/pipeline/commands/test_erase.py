@@ -50,8 +50,8 @@ class _Night:
         """Process the manifest."""
         manifest = self.images.parent / "manifest.csv"
         manifest.write_text("\n".join(["uri,customer", *self.rows]))
-        told = [f"--input={manifest}", f"--output={self.output}", f"--endpoint_url={server.base_url}"]
-        return main(["backfill", *told, "--max_requests_per_second=0", *more])
+        arguments = [f"--input={manifest}", f"--output={self.output}", f"--endpoint_url={server.base_url}"]
+        return main(["backfill", *arguments, "--max_requests_per_second=0", *more])
 
     def receipts(self) -> list[dict[str, Any]]:
         """Of all runs, oldest first."""
@@ -77,11 +77,11 @@ def test_erased_and_not_sent_again(night: _Night) -> None:
         calls = sum(server.calls.values())
         (night.images / "numbers.txt").write_text(f"{person}\n")
         numbers, label = f"--number_file={night.images}/numbers.txt", f"--label=customer=C-{person}"
-        told = ["erase", f"--output={night.output}", numbers, label]
+        arguments = ["erase", f"--output={night.output}", numbers, label]
         before = {path: path.read_bytes() for path in night.output.rglob("*") if path.is_file()}
-        assert main([*told, "--dry_run"]) == 0
+        assert main([*arguments, "--dry_run"]) == 0
         assert {path: path.read_bytes() for path in night.output.rglob("*") if path.is_file()} == before
-        assert main(told) == 0
+        assert main(arguments) == 0
         assert files_with(night.output, texts) == {}
         assert _counts(night.receipts()[0]) == {"found": 11, "succeeded": 7, "erased": 4}
         night.put("renamed-of-customer", 0, person)
@@ -107,9 +107,9 @@ def test_planned_while_a_run_is_in_progress(night: _Night, capsys: pytest.Captur
     """The next command over the output carries it out."""
     with CardServer(night.answer) as server:
         assert night.backfill(server, "--run_id=a") == 0
-        told = ["erase", f"--output={night.output}", f"--uri={night.images}/customer-{_NUMBERS[3]}.jpg"]
+        arguments = ["erase", f"--output={night.output}", f"--uri={night.images}/customer-{_NUMBERS[3]}.jpg"]
         with run_lock(LocalFolder(str(night.output)), "watch"):
-            assert main(told) == 3
+            assert main(arguments) == 3
         assert "carries it out" in capsys.readouterr().out
         assert files_with(night.output, [_NUMBERS[3]])
         assert night.backfill(server, "--run_id=b") == 0

@@ -20,7 +20,7 @@ from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 
 @pytest.fixture
 def output(tmp_path: Path) -> str:
-    """Two whole nights, and one that did not end."""
+    """Two whole runs, and one that did not end."""
     write_nights(tmp_path)
     return f"--output={tmp_path}"
 

@@ -79,13 +79,13 @@ class _Output:
 
     def options(self) -> list[str]:
         """What each command that calls is told."""
-        told = [f"--output={self.output}", f"--endpoint_url={self._server.base_url}"]
-        return [*told, "--max_requests_per_second=0"]
+        arguments = [f"--output={self.output}", f"--endpoint_url={self._server.base_url}"]
+        return [*arguments, "--max_requests_per_second=0"]
 
     def retain(self, *more: str, clock: Callable[[], datetime] | None = None) -> int:
         """Run the command at the moment at which the first run is old enough."""
-        told = [f"--output={self.output}", f"--policy={self.policy}", *more]
-        return retain(told, clock or (lambda: self.old_at))
+        arguments = [f"--output={self.output}", f"--policy={self.policy}", *more]
+        return retain(arguments, clock or (lambda: self.old_at))
 
     def old_texts(self) -> list[str]:
         """What is told of the images of the first run."""
@@ -135,9 +135,9 @@ def test_what_is_too_old_goes(output: _Output, capsys: pytest.CaptureFixture[str
     before, young, calls = _files(output.output), output.young(), output.calls()
     assert output.retain("--dry_run") == 0
     assert _files(output.output) == before
-    told = capsys.readouterr().out
-    assert "passports: 3 images with a document older than 10 days\nfailures: 1 images without" in told
-    assert "4 images, 0 responses and 0 thumbnails of" in told
+    printed = capsys.readouterr().out
+    assert "passports: 3 images with a document older than 10 days\nfailures: 1 images without" in printed
+    assert "4 images, 0 responses and 0 thumbnails of" in printed
     assert output.retain() == 0
     assert files_with(output.output, output.old_texts()) == {}
     assert output.young() == young
@@ -183,8 +183,8 @@ def test_responses_and_thumbnails_alone(output: _Output, capsys: pytest.CaptureF
     view = "SELECT * EXCLUDE image FROM passport ORDER BY ALL"
     documents = connect(str(output.output)).sql(view).fetchall()
     assert output.retain("--dry_run") == 0
-    told = capsys.readouterr().out
-    assert "all: 4 responses older than 10 days\nsome: 1 thumbnails older than" in told
+    printed = capsys.readouterr().out
+    assert "all: 4 responses older than 10 days\nsome: 1 thumbnails older than" in printed
     assert output.retain() == 0
     expected = {f"C-old-{number}": (False, number != 1) for number in range(3)}
     expected |= {f"C-young-{number}": (True, True) for number in (3, 4)}
@@ -280,7 +280,7 @@ def test_what_cannot_be_done(
     (tmp_path / "policy.toml").write_text(policy or "")
     given = policy if policy and policy.startswith("/") else f"{tmp_path}/policy.toml"
     assert main(["retain", f"--output={tmp_path}/out", *([f"--policy={given}"] if policy else [])]) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert len(told.splitlines()) == 1
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert len(printed.splitlines()) == 1
     assert not list(tmp_path.glob("out/*"))

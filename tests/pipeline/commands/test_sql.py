@@ -33,7 +33,7 @@ _BACK: Front = {"person_number": "079300000001", "sur_name": "DANG", "given_name
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Two nights and a half-finished one."""
+    """Two runs and a half-finished one."""
     return write_nights(tmp_path_factory.mktemp("nights")).root
 
 
@@ -114,7 +114,7 @@ def test_latest(nights: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_dead_letters_open(nights: duckdb.DuckDBPyConnection) -> None:
-    """What a later night answered is not open; what died again is there once, as it died last."""
+    """What a later run answered is not open; what failed again is there once, as it failed last."""
     found = nights.sql("SELECT uris[1][-6:-5], run_id, code FROM dead_letters_open WHERE retriable ORDER BY 1")
     assert found.fetchall() == [("08", SECOND, "http_503"), ("11", FIRST, "http_503")]
     counts = "SELECT (SELECT count(*) FROM dead_letters), (SELECT count(*) FROM dead_letters_open)"
@@ -432,7 +432,7 @@ def test_usage(
 
 
 def test_response_is_seeded() -> None:
-    """The nights are the same each time."""
+    """The runs are the same each time."""
     import random
 
     assert response(random.Random(1), ("passport", {})) == response(random.Random(1), ("passport", {}))
@@ -450,7 +450,7 @@ def test_what_is_in_a_journal_alone(tmp_path: Path, capsys: pytest.CaptureFixtur
     shown = capsys.readouterr()
     assert (shown.out.split(), shown.err) == (
         ["run_id,id", "night,B0000001"],
-        "not ended, shown as far as it is answered: run night\n",
+        "not ended, shown as far as it is answered: run run\n",
     )
     assert main(["sql", *query]) == 2
     assert "holds no run that has ended" in capsys.readouterr().err

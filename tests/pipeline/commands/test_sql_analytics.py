@@ -22,7 +22,7 @@ QUESTIONS = [found.groupdict() for page in PAGES.values() for found in _QUESTION
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
-    """The views over two nights."""
+    """The views over two runs."""
     return connect(write_nights(tmp_path_factory.mktemp("nights")).root)
 
 

@@ -103,8 +103,8 @@ def test_a_watch_on_this_machine_is_waited_for(tmp_path: Path, capsys: pytest.Ca
     status = main(
         ["watch", f"--input={tmp_path}/*.jpg", f"--output={tmp_path}/out", "--no_wait", "--runner=FlinkRunner"]
     )
-    told = capsys.readouterr().err
-    assert (status, "--no_wait does not work with FlinkRunner" in told) == (2, True), told
+    printed = capsys.readouterr().err
+    assert (status, "--no_wait does not work with FlinkRunner" in printed) == (2, True), printed
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ _URI = re.compile(
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two nights, each with its report, and a half-finished one."""
+    """Two runs, each with its report, and a half-finished one."""
     root = Path(write_nights(tmp_path_factory.mktemp("nights")).root)
     for run_id in (FIRST, SECOND):
         assert main(["report", f"--output={root}", f"--run_id={run_id}"]) == 0
@@ -37,7 +37,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(root: Path) -> str:
-    """The report of the first night."""
+    """The report of the first run."""
     return Path(root, "runs", FIRST, "report.html").read_text()
 
 

@@ -96,9 +96,9 @@ def test_the_claim_of_a_bucket_is_a_heartbeat_too(tmp_path: Path) -> None:
     seen = Seen(tmp_path, is_local=False)
     seen.hold({"run_id": RUN, "host": "another", "beat": 1})
     observer = Observer(seen.folder, RUN, lambda: seen.now_s)
-    looks = [observer.poll(), observer.poll()]
+    polled = [observer.poll(), observer.poll()]
     seen.hold({"run_id": RUN, "host": "another", "beat": 2})
-    assert [*looks, observer.poll(), observer.poll()] == [None, None, True, None]
+    assert [*polled, observer.poll(), observer.poll()] == [None, None, True, None]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7"])

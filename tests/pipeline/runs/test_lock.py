@@ -1,4 +1,4 @@
-"""One run at a time has an output: a second is refused, a dead owner is followed, a lost lock ends the loser."""
+"""One run at a time has an output: a second is refused, a killed owner is followed, a lost lock ends the loser."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_second_run_is_refused_and_told_who_has_it(kind: str, request: pytest.
 
 
 def test_a_lock_without_a_beat_is_taken_over(bucket: Folder) -> None:
-    """The lock of a dead process holds nobody up for longer than three beats, and is given back at the end."""
+    """The lock of a killed process holds nobody up for longer than three beats, and is given back at the end."""
     bucket.create(LOCK_FILE, lock(bucket, "r1").content())
     with run_lock(bucket, "r2"):
         assert [is_taken_over(bucket, "r1"), is_taken_over(bucket, "r2")] == [True, False]

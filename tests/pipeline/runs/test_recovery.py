@@ -123,7 +123,7 @@ def request(name: str) -> Request:
 
 
 def test_a_killed_watch_accounts_for_what_it_gave_out(folder: LocalFolder) -> None:
-    """What it published is in the tables once; what was given out and has no record is deferred, listed or not."""
+    """What it published is in the tables once; what was dispatched and has no record is deferred, listed or not."""
     run = run_of("w1", "watch")
     begin(folder, run)
     write_journal(folder, "w1", [answered(1, uris=("in/1.jpg",)), failed_record(2, uris=("in/2.jpg",))])

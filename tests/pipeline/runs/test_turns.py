@@ -63,7 +63,7 @@ def test_it_is_refused_after_its_wait(output: Output, wait_s: float) -> None:
 
 
 def test_turns_end_with_the_last_that_waits(output: Output) -> None:
-    """One gets the lock after some seconds; another was killed as it waited, and is taken for dead."""
+    """One gets the lock after some seconds; another was killed as it waited, and is taken for lost."""
     output.folder.write(f"{WAITING}/killed", b"7")
     waiting = f"{WAITING}/lives"
     output.folder.write(waiting, b"0")

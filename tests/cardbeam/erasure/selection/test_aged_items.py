@@ -19,13 +19,13 @@ from pipeline.runs.recovery import close_unfinished_runs
 from tests.pipeline.nights import FIRST, HALF, SECOND, ledger_record, write_nights, write_run
 
 _NOW = datetime(2026, 11, 25, 12, tzinfo=timezone.utc)
-"""The nights are 4, 3 and 2 days old, and some hours."""
+"""The runs are 4, 3 and 2 days old, and some hours."""
 _AGE_DAYS = {FIRST: 4, SECOND: 3, HALF: 2}
 
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> LocalFolder:
-    """Three nights that have ended."""
+    """Three runs that have ended."""
     folder = write_nights(tmp_path_factory.mktemp("nights"))
     close_unfinished_runs(folder)
     return folder
@@ -50,7 +50,7 @@ def test_by_type_label_and_document(nights: LocalFolder) -> None:
         Rule("all", documents=4),
         Rule("passports", documents=3, types=("passport",)),
         Rule("north", documents=1, types=("driving_license",), labels=(("branch", "north"), ("branch", "nowhere"))),
-        Rule("dead", dead_letters=2),
+        Rule("failed", dead_letters=2),
     )
     found = _aged(nights, rules)
     north = _items(nights, "driving_license WHERE labels['branch'] = 'north'")
@@ -59,10 +59,10 @@ def test_by_type_label_and_document(nights: LocalFolder) -> None:
         "all": _items(nights, f"documents WHERE run_id = '{FIRST}' AND type <> 'passport'") - north,
         "passports": _items(nights, f"passport WHERE run_id IN ('{FIRST}', '{SECOND}')"),
         "north": north,
-        "dead": _items(nights, "dead_letters"),
+        "failed": _items(nights, "dead_letters"),
     }
     alone = _aged(nights, rules, read_alone=True)
-    assert alone == {**found, "dead": set()}
+    assert alone == {**found, "failed": set()}
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

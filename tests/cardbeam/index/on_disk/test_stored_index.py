@@ -50,7 +50,7 @@ class Seen:
 
     @property
     def item(self) -> int:
-        """A source is one version of an image, so it has one item; an item has several sources, its copies."""
+        """A source is one version of an image, so it has one item; an item has several sources, its duplicates."""
         return (3 * self.place + self.version) % len(SIZES)
 
     @property
@@ -140,7 +140,7 @@ class Told(NamedTuple):
     failure: Failure | None
 
 
-def told(index: ProcessedIndex | RequestHistory, request: Request, item: int) -> Told:
+def answers_of(index: ProcessedIndex | RequestHistory, request: Request, item: int) -> Told:
     """All that an index tells of a request."""
     source_id = request.source_id
     prior, item_id = index.of_source(source_id)
@@ -167,7 +167,7 @@ def test_the_index_on_disk_is_an_index_of_all_records(
     index, naive = load_index(folder, HERE, is_replay=is_replay), in_memory(folder, is_replay=is_replay)
     for request in looked_up(ALL, index):
         seen = Seen(int(request.uris[0][3]), int((request.images[0].version or "")[1]), (), "", "")
-        found, expected = (told(one, request, seen.item) for one in (history_of(index, request), naive))
+        found, expected = (answers_of(one, request, seen.item) for one in (history_of(index, request), naive))
         if seen.place in unsure(history):
             found, expected = found._replace(newest=()), expected._replace(newest=())
         assert found == expected

@@ -172,13 +172,13 @@ def test_a_manifest_may_hold_nothing(suffix: str, tmp_path: Path) -> None:
         ("m.parquet", b"", "cannot be read as a manifest"),
     ],
 )
-def test_a_bad_line_is_named(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+def test_a_bad_line_is_named(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     """What is wrong is one error with the manifest and, where there are lines, the line; none of its values."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(SourceError) as raised:
         requests(tmp_path / name)
     assert f"--input {tmp_path / name}" in str(raised.value)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert "a.jpg" not in str(raised.value)
 
 
@@ -190,7 +190,7 @@ def test_both_sides_empty_is_a_bad_line(tmp_path: Path) -> None:
 
 
 def test_good_lines_come_before_a_bad_one(tmp_path: Path) -> None:
-    """A manifest is read as a stream: requests are handed on before the rest is looked at."""
+    """A manifest is read as a stream: requests are handed on before the rest is checked."""
     (tmp_path / "m.jsonl").write_bytes(b'{"uri": "a.jpg"}\nbad\n')
     stream = read_manifest(str(tmp_path / "m.jsonl"), "ekyc/card", 1)
     assert next(stream) == one("a.jpg")

@@ -36,7 +36,7 @@ BEGAN = datetime(2026, 11, 22, tzinfo=timezone.utc)
 
 
 class Clock:
-    """A clock that stands still but for sleeps; `frozen` is called at each look at it."""
+    """A clock that stands still but for sleeps; `frozen` is called at each reading of it."""
 
     def __init__(self) -> None:
         self.now_s, self.slept_s = 1000.0, 0.0
@@ -118,7 +118,7 @@ def test_whose_the_run_is(folder: CountingFolder, held_by: str | None, status: s
 def test_a_permission_reads_the_lock_only_where_it_was_not_confirmed_lately(
     folder: CountingFolder, clock: Clock
 ) -> None:
-    """In the hot path there is one look at the clock."""
+    """In the hot path there is one reading of the clock."""
     hold = Hold(folder, "r1", pytest.fail, clock=clock, sleep=clock.sleep)
     reads = []
     for pause_s in (0.0, 0.1, CONFIRMED_FOR_S - 0.2, 0.2, 30.0, 0.0):
@@ -155,7 +155,7 @@ def test_a_pause_while_the_lock_is_read_has_it_read_again(folder: CountingFolder
             object.__setattr__(folder, "before_read", lambda: None)
             clock.frozen = thaw
 
-    def thaw() -> float:  # between the read and the next look at the clock
+    def thaw() -> float:  # between the read and the next reading of the clock
         clock.frozen = lambda: 0.0
         lock(folder, "r2")
         return 26.0
@@ -212,7 +212,7 @@ class World:
         self.random, self.folder, self.now_s = Random(seed), folder, 0.0
         self.heartbeat = Heartbeat(folder, "r1", "ab")
         self.hold = Hold(folder, "r1", self.lose, self.beat, clock=self.clock, sleep=lambda _: self.freeze())
-        self.is_over = False
+        self.has_ended = False
         self.begun_s: float | None = None
         self.launch = self._launch()
         self.next_s = self.random.uniform(0, 30)
@@ -233,7 +233,7 @@ class World:
         self.freeze()
 
     def lose(self) -> None:
-        self.is_over = True
+        self.has_ended = True
 
     def release(self) -> None:
         """Idle for a moment."""
@@ -269,13 +269,13 @@ def test_a_frozen_worker_and_a_launch_never_send_at_once(tmp_path: Path) -> None
         lock(folder, "r1")
         world = World(seed, folder)
         sent_s = 0.0
-        while not world.is_over and world.now_s < 300:
+        while not world.has_ended and world.now_s < 300:
             world.hold.confirm()
-            if not world.is_over:
+            if not world.has_ended:
                 sent_s = world.now_s
                 {0: world.release, 1: world.freeze}.get(world.random.randrange(6), lambda: None)()
         assert world.begun_s is None or sent_s <= world.begun_s
-        outcomes.add((world.is_over, world.begun_s is not None))
+        outcomes.add((world.has_ended, world.begun_s is not None))
     assert (True, True) in outcomes
 
 

@@ -79,7 +79,7 @@ def test_every_field_of_a_type_is_a_column(name: str) -> None:
         "item_id": hex_id(0),
         "document_index": 0,
         "operation": "ekyc/card",
-        "uris": ["pictures/0.jpg"],
+        "uris": ["images/0.jpg"],
         "labels": [],
         "called_at": datetime(1970, 1, 1, tzinfo=timezone.utc),
         "valid": False,
@@ -234,18 +234,18 @@ def test_no_answer_takes_much_memory() -> None:
 
 
 def test_copies_follow_what_was_sent() -> None:
-    """URIs of copies stand after those that were sent, of their own item alone."""
+    """URIs of duplicates stand after those that were sent, of their own item alone."""
     parsed = parse([document()], [document()], duplicates={hex_id(1): ["b.jpg", "c.jpg"]})
     assert parsed.documents[PASSPORT]["uris"].to_pylist() == [
-        ["pictures/0.jpg"],
-        ["pictures/1.jpg", "b.jpg", "c.jpg"],
+        ["images/0.jpg"],
+        ["images/1.jpg", "b.jpg", "c.jpg"],
     ]
 
 
 def test_an_image_found_twice_is_named_once() -> None:
     """Where two inputs find the same image, it is a copy of itself: its URI stands once."""
-    parsed = parse([document()], duplicates={hex_id(0): ["pictures/0.jpg", "b.jpg", "b.jpg"]})
-    assert parsed.documents[PASSPORT]["uris"].to_pylist() == [["pictures/0.jpg", "b.jpg"]]
+    parsed = parse([document()], duplicates={hex_id(0): ["images/0.jpg", "b.jpg", "b.jpg"]})
+    assert parsed.documents[PASSPORT]["uris"].to_pylist() == [["images/0.jpg", "b.jpg"]]
 
 
 def test_more_answers_than_a_slice_are_rows_in_order() -> None:

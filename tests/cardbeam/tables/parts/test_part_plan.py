@@ -222,7 +222,7 @@ def test_keys_are_counted_once(tmp_path: Path) -> None:
 
 
 def test_a_part_says_what_is_repeated_and_replaced(tmp_path: Path) -> None:
-    """Rows are counted over all records of the part; copies go to the part that shows their original."""
+    """Rows are counted over all records of the part; duplicates go to the part that shows their original."""
     folder = LocalFolder(str(tmp_path))
     twin = copy(1, completed_at=3, uris=("copies/1.jpg",))
     records = [

@@ -58,8 +58,8 @@ def test_records_become_rows_of_three_tables(folder: LocalFolder) -> None:
     assert sorted(tables) == [DEAD_LETTERS, PASSPORT, LEDGER]
     documents = tables[PASSPORT].select(["item_id", "uris", "labels"]).to_pylist()
     assert documents == [
-        {"item_id": hex_id(1), "uris": ["pictures/1.jpg", "copies/1.jpg"], "labels": list(LABELS)},
-        {"item_id": hex_id(5), "uris": ["pictures/5.jpg"], "labels": []},
+        {"item_id": hex_id(1), "uris": ["images/1.jpg", "copies/1.jpg"], "labels": list(LABELS)},
+        {"item_id": hex_id(5), "uris": ["images/5.jpg"], "labels": []},
     ]
     letters = tables[DEAD_LETTERS]
     assert letters.schema.equals(DEAD_LETTERS_SCHEMA)

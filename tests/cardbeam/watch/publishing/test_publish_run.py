@@ -29,22 +29,22 @@ BEGAN = datetime(2026, 11, 22, 1, tzinfo=timezone.utc)
 class Right:
     """A right to publish; what was done with it, in order."""
 
-    told: list[str] = field(default_factory=list)
-    is_lost: bool = False
+    calls: list[str] = field(default_factory=list)
+    is_superseded: bool = False
 
     def begin(self) -> None:
-        self.told.append("begin")
+        self.calls.append("begin")
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def confirm(self) -> None:
-        if self.is_lost:
+        if self.is_superseded:
             raise TakenOver("another launch took over")
 
     def end(self) -> None:
-        self.told.append("end")
+        self.calls.append("end")
 
 
 class Published:
@@ -107,7 +107,7 @@ def test_rows_come_in_steps_and_the_receipt_at_the_end(published: Published) -> 
     assert list(published.folder.list(JOURNAL)) == []
     again = published.another().step()
     assert again is not None
-    assert (again.requests, again.files, published.right.told) == (receipt.requests, receipt.files, ["begin", "end"])
+    assert (again.requests, again.files, published.right.calls) == (receipt.requests, receipt.files, ["begin", "end"])
 
 
 def test_a_publication_tells_how_long_its_first_answer_waited(published: Published) -> None:
@@ -162,7 +162,7 @@ def test_a_run_that_another_launch_has_is_left_alone(published: Published) -> No
     """It neither publishes nor ends it."""
     published.answer(1)
     published.publisher.step()
-    published.right.is_lost = True
+    published.right.is_superseded = True
     published.answer(2)
     with pytest.raises(TakenOver):
         published.publisher.step()
@@ -175,7 +175,7 @@ def test_a_run_that_another_launch_has_is_left_alone(published: Published) -> No
 
 
 def test_a_run_that_another_launch_closed_is_taken_over(published: Published) -> None:
-    """Its job was taken for dead, and comes back: those that list and call must end too."""
+    """Its job was taken for lost, and comes back: those that list and call must end too."""
     published.answer(1)
     published.publisher.step()
     receipt = read_receipt(published.folder, RUN)

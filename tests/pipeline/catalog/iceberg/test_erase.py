@@ -31,7 +31,7 @@ _RUNS = [FIRST, SECOND, HALF]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> LocalFolder:
-    """Three nights."""
+    """Three runs."""
     folder = write_nights(tmp_path / "nights")
     close_unfinished_runs(folder)
     return folder

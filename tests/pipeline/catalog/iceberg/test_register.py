@@ -42,7 +42,7 @@ def catalog(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> LocalFolder:
-    """Two nights and a half-finished one."""
+    """Two runs and a half-finished one."""
     return write_nights(tmp_path / "nights")
 
 
@@ -268,7 +268,7 @@ def test_merged_manifests(catalog: Any, folder: LocalFolder) -> None:
 
 
 def test_evolution(catalog: Any, two_versions: str) -> None:  # noqa: F811  # the fixture
-    """Nights by two versions of the schema are read together; a column has one field id for good."""
+    """Runs by two versions of the schema are read together; a column has one field id for good."""
     folder = LocalFolder(two_versions)
     register(catalog, "cards", folder, [FIRST, SECOND])
     rows = catalog.load_table("cards.passport").scan(selected_fields=("id", "place_of_birth", "birthplace")).to_arrow()

@@ -22,12 +22,12 @@ _KEY = "a key for tests, of no use to anyone"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> LocalFolder:
-    """Two nights."""
+    """Two runs."""
     return write_nights(tmp_path_factory.mktemp("nights"))
 
 
 def _planted() -> set[str]:
-    """Numbers, names and addresses of the first night's people."""
+    """Numbers, names and addresses of the first run's people."""
     rng = random.Random(8)
     people = [person(rng) for _ in range(60)]
     return {str(one[name]) for one in people for name in ("id", "name", "sur_name", "given_name", "address")}
