@@ -7,21 +7,21 @@ from collections.abc import Iterator
 from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
-from cardbeam.inputs.image_source import list_elsewhere_with
 from cardbeam.model.request import ImageRef
-from cardbeam.storage.open_uri import SourceError
+from cardbeam.storage.filesystems.other_files import list_with
+from cardbeam.storage.filesystems.protocol import NotListed
 
 
 def list_by_beam(pattern: str) -> Iterator[ImageRef]:
     """Every file that a pattern matches, with size and time of change.
 
     Raises:
-        SourceError: the filesystem is not known to Beam, or cannot be listed.
+        NotListed: the filesystem is not known to Beam, or cannot be listed.
     """
     try:
         (matched,) = FileSystems.match([pattern])
     except (BeamIOError, ValueError, OSError, ImportError) as error:
-        raise SourceError(f"--input {pattern} cannot be listed: {_reason(error)}") from error
+        raise NotListed(_reason(error)) from error
     for found in matched.metadata_list:
         changed_s = found.last_updated_in_seconds
         yield ImageRef(found.path, found.size_in_bytes, str(changed_s), changed_s or None)
@@ -33,4 +33,4 @@ def _reason(error: BaseException) -> str:
 
 def use_beam_files() -> None:
     """Have this process list by Beam what cardbeam does not know itself."""
-    list_elsewhere_with(list_by_beam)
+    list_with(list_by_beam)

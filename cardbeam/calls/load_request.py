@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from cardbeam.calls.access_check import AccessCheck
 from cardbeam.http.body import ImagePayload
 from cardbeam.inputs.image_check import ImageInfo, check_image
-from cardbeam.inputs.image_source import ImageContent, ImageError, StorageRefused, as_image_ref, read_image
+from cardbeam.inputs.image_source import ImageError, StorageRefused, read_image
 from cardbeam.inputs.transcode import JPEG, TAKEN, as_jpeg
 from cardbeam.model.request import ImageRef, Request, item_id_of
-from cardbeam.storage.object_store import is_in_bucket, object_at
-from cardbeam.storage.presign import fetchable_url
+from cardbeam.storage.filesystems.lookup import filesystem_for
+from cardbeam.storage.filesystems.protocol import ImageContent
 from schemas.contract import OPERATIONS
 from schemas.outcomes import OUTCOMES, Outcome
 
@@ -61,7 +61,7 @@ def load_request(request: Request, access: AccessCheck, *, by_url: bool, as_jpeg
 
 def _read(request: Request, access: AccessCheck, *, as_jpegs: bool) -> LoadedRequest:
     read = [read_image(uri) for uri in request.uris]
-    for uri in filter(is_in_bucket, request.uris):
+    for uri in filter(_has_credentials, request.uris):
         access.record(uri)
     as_read = replace(request, images=tuple(one.image for one in read))
     infos = [check_image(one.content) for one in read]
@@ -97,10 +97,11 @@ def _payload(read: ImageContent, info: ImageInfo, *, as_jpegs: bool) -> tuple[Im
 def _link(image: ImageRef, access: AccessCheck) -> tuple[ImagePayload, ImageRef]:
     """A URL of an image, and the version that is there at this moment."""
     try:
-        if is_in_bucket(image.uri):
-            image = as_image_ref(object_at(image.uri).head())
+        filesystem = filesystem_for(image.uri)
+        if filesystem.has_credentials:
+            image = filesystem.stat(image.uri)
             access.record(image.uri)
-        url = fetchable_url(image.uri)
+        url = filesystem.url(image.uri)
     except FileNotFoundError as error:
         raise ImageError(OUTCOMES["not_found"]) from error
     except PermissionError as error:
@@ -114,11 +115,15 @@ def _link(image: ImageRef, access: AccessCheck) -> tuple[ImagePayload, ImageRef]
 
 def is_refused(request: Request, access: AccessCheck) -> bool:
     """Whether the endpoint could not fetch an image because our credentials, and its URL with them, ran out."""
-    for uri in filter(is_in_bucket, request.uris):
+    for uri in filter(_has_credentials, request.uris):
         try:
-            object_at(uri).head()
+            filesystem_for(uri).stat(uri)
         except PermissionError:
             return access.credentials_revoked(uri)
         except OSError:
             continue
     return False
+
+
+def _has_credentials(uri: str) -> bool:
+    return filesystem_for(uri).has_credentials

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Store = S3Store | GCSStore | AzureStore
 
-_STORES: dict[str, tuple[Callable[..., Store], Callable[[], Options]]] = {
+STORES: dict[str, tuple[Callable[..., Store], Callable[[], Options]]] = {
     "s3": (S3Store.from_url, s3_options),
     "s3a": (S3Store.from_url, s3_options),
     "gs": (GCSStore.from_url, gcs_options),
@@ -35,7 +35,7 @@ _STORES: dict[str, tuple[Callable[..., Store], Callable[[], Options]]] = {
     "abfs": (AzureStore.from_url, azure_options),
     "abfss": (AzureStore.from_url, azure_options),
 }
-BUCKET_SCHEMES = tuple(_STORES)
+BUCKET_SCHEMES = tuple(STORES)
 
 _BAD_REQUEST = 400
 _LISTING_BATCH = 1000
@@ -62,7 +62,7 @@ def connect(bucket: str) -> Store:
     Raises:
         StoreError: the environment does not say how to reach it.
     """
-    open_store, options = _STORES[bucket.partition("://")[0]]
+    open_store, options = STORES[bucket.partition("://")[0]]
     with store_errors(bucket):
         return open_store(bucket, **options())
 
@@ -149,7 +149,7 @@ def _listed(bucket: str, meta: ObjectMeta) -> Listed:
 def is_in_bucket(uri: str) -> bool:
     """Whether a URI points into a bucket."""
     scheme, separator, _ = uri.partition("://")
-    return bool(separator) and scheme in _STORES
+    return bool(separator) and scheme in STORES
 
 
 def object_at(uri: str) -> Object:

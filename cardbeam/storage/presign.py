@@ -1,4 +1,4 @@
-"""URI -> a URL that the endpoint can fetch by itself.
+"""Object -> a URL that the endpoint can fetch by itself.
 
 A presigned URL opens the image to whoever has it: it goes into the request and nowhere else.
 """
@@ -12,31 +12,15 @@ from obstore import sign
 from obstore.store import AzureStore
 
 from cardbeam.storage.errors import StoreError, store_errors
-from cardbeam.storage.object_store import Object, connect, is_in_bucket, object_at
-from cardbeam.storage.web import is_web
-
-LIFETIME = timedelta(hours=12)
-"""Longer than a request waits for the quota and is tried again. S3 and Google allow 7 days; temporary
-credentials end the life of a URL with their own."""
-
-
-def fetchable_url(uri: str) -> str | None:
-    """https URIs as they are, bucket URIs presigned; None where no URL leads there.
-
-    Raises:
-        PermissionError: our credentials cannot sign.
-        OSError: the store cannot be asked to.
-    """
-    if is_web(uri):
-        return uri
-    return presign(object_at(uri), LIFETIME) if is_in_bucket(uri) else None
+from cardbeam.storage.object_store import Object, connect
 
 
 def presign(place: Object, lifetime: timedelta) -> str:
     """A URL by which anybody may read an object for so long.
 
     Raises:
-        OSError: as `fetchable_url`.
+        PermissionError: our credentials cannot sign.
+        OSError: the store cannot be asked to.
     """
     store = connect(place.bucket)
     with store_errors(place.uri):

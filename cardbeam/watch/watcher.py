@@ -25,9 +25,9 @@ from cardbeam.model.record import LEFT, RecordStatus
 from cardbeam.model.request import ImageRef, Request
 from cardbeam.run_state.layout import run_file
 from cardbeam.run_state.stop_signal import STORAGE_REFUSED, StopSignal
+from cardbeam.storage.filesystems.lookup import filesystem_for
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.open_uri import SourceError
-from cardbeam.storage.uris import local_name
 from cardbeam.watch.input_listing import InputListing
 from cardbeam.watch.notifications.notification_feed import NotificationFeed
 from cardbeam.watch.outage_pause import OutagePause
@@ -290,7 +290,7 @@ class Watcher:
 
 def is_young(now_s: float, uri: str, version: str | None) -> bool:
     """Whether a file on a disk changed only just now. Objects are there whole or not at all."""
-    if version is None or local_name(uri) is None:
+    if version is None or not filesystem_for(uri).is_local:
         return False
     return 0 <= now_s - int(version) / 1e9 < _YOUNG_S
 

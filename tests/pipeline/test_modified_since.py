@@ -69,7 +69,7 @@ def test_listing(form: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "changed_s"),
+    ("header", "changed_s"),
     [
         ("Last-Modified: Sat, 31 Oct 2026 17:00:00 GMT\r\n", SINCE_S),
         ("Last-Modified: lately\r\n", None),

@@ -12,8 +12,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from cardbeam.storage.filesystems.bucket_objects import LIFETIME
 from cardbeam.storage.object_store import connect, object_at
-from cardbeam.storage.presign import LIFETIME, presign
+from cardbeam.storage.presign import presign
 from tests.pipeline import cli
 from tests.servers import Answer, CardServer
 from tests.servers import InjectedFault as CallFault

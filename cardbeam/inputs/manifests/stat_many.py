@@ -13,10 +13,11 @@ from dataclasses import replace
 from itertools import islice
 from os.path import commonprefix
 
-from cardbeam.inputs.image_source import as_image_ref, describe
+from cardbeam.inputs.image_source import describe
 from cardbeam.model.request import ImageRef, Request
+from cardbeam.storage.filesystems.bucket_objects import as_image_ref
+from cardbeam.storage.filesystems.lookup import filesystem_for
 from cardbeam.storage.object_store import BUCKET_SCHEMES, Listed, list_objects, object_at
-from cardbeam.storage.uris import local_name
 
 _STATS_IN_PARALLEL = 64
 _WINDOW_LINES = 20_000
@@ -45,7 +46,7 @@ def stat_many(requests: Iterable[Request]) -> Iterator[Request]:
 def _stat_window(window: Sequence[Request], known: _KnownImages, executor: ThreadPoolExecutor) -> Iterator[Request]:
     stats: deque[Future[Request]] = deque()
     for request in window:
-        if not stats and all(_is_told(image, known) or local_name(image.uri) is not None for image in request.images):
+        if not stats and all(_is_told(image, known) or filesystem_for(image.uri).is_local for image in request.images):
             yield _stat_request(request, known)
             continue
         stats.append(executor.submit(_stat_request, request, known))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cardbeam.inputs.image_source import ImageContent, describe, read_image
+from cardbeam.inputs.image_source import describe, read_image
 from cardbeam.model.request import ImageRef
+from cardbeam.storage.filesystems.protocol import ImageContent
 from tests.servers import Answer, CardServer
 
 

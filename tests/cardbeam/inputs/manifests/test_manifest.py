@@ -146,7 +146,7 @@ def test_a_manifest_may_hold_nothing(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("m.txt", b"a.jpg\n\xff\n", "not UTF-8 text"),
         ("m.csv", b"name\na.jpg\n", "line 2: expected uri, got name"),
