@@ -103,6 +103,26 @@ class _Sending:
         return SendResult(self.last, self.attempts, self.waits, self.queued_s, verdict)
 
 
+class _CallPermit:
+    """The permission of an attempt; one more where a connection is lost before a byte is sent."""
+
+    def __init__(self, sending: _Sending, acquire: Callable[[_Sending], Wait]) -> None:
+        self._sending, self._acquire = sending, acquire
+
+    def acquire(self) -> None:
+        """Take one call of what is allowed, and wait for the quota."""
+        self._sending.waits.append(self._acquire(self._sending))
+
+    def mark_sent(self) -> None:
+        """The quota counts it from now on."""
+        self._sending.waits[-1].release()
+
+    def release(self) -> None:
+        """Give it back, whether it was used or not."""
+        for wait in self._sending.waits:
+            wait.release()
+
+
 def _slow_down(throttle: Throttle, seconds: float, *, is_overload: bool) -> None:
     """Slow down this process alone."""
     if is_overload:
@@ -211,16 +231,12 @@ class Sender:
 
     def _attempt(self, sending: _Sending, operation: str, images: Sequence[ImagePayload]) -> CallResult:
         self._take_line(sending)
-
-        def acquire_permit() -> Callable[[], None]:
-            sending.waits.append(self._acquire_permit(sending))
-            return sending.waits[-1].release
-
+        permit = _CallPermit(sending, self._acquire)
         ended = OUTCOMES["connection"]  # if the call itself fails, it may have been sent
         latency_s = None
         telemetry.call_begins()
         try:
-            sending.last = self._client.call(operation, images, acquire_permit)
+            sending.last = self._client.call(operation, images, permit)
             sending.attempts += 1
             ended, latency_s = sending.last.outcome, sending.last.latency_s
         finally:
@@ -228,8 +244,7 @@ class Sender:
             if sending.is_admitted:
                 sending.is_admitted = False
                 self._allowance.end(ended)
-            for wait in sending.waits:
-                wait.release()  # also where it could not
+            permit.release()  # also where it was not sent
             if not (sending.is_probe and self._breaker.is_probing):  # a probe keeps it until its last attempt
                 self._give_line_back(sending)
         outcome = sending.last.outcome
@@ -269,7 +284,7 @@ class Sender:
             sending.has_line = False
             self._in_flight.release(0)
 
-    def _acquire_permit(self, sending: _Sending) -> Wait:
+    def _acquire(self, sending: _Sending) -> Wait:
         """Take one call of what is allowed, and wait for the quota; how long that was."""
         if self._should_stop(sending):
             raise _NotSent

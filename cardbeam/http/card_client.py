@@ -11,6 +11,7 @@ import base64
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 from urllib.parse import urlencode
 
 import requests
@@ -51,8 +52,24 @@ class Credentials:
     """A PEM file of a certificate and its key, for an endpoint that asks who connects."""
 
 
-AcquirePermit = Callable[[], Callable[[], object]]
-"""Asked before the first byte of a request leaves; what it returns is called when the head has left."""
+class Permit(Protocol):
+    """The right to send one request."""
+
+    def acquire(self) -> None:
+        """Called when all is ready to be sent, the connection too; may raise to send nothing."""
+
+    def mark_sent(self) -> None:
+        """Called when the head of the request has left."""
+
+
+class FreePermit:
+    """Nothing is asked of anybody."""
+
+    def acquire(self) -> None:
+        """At once."""
+
+    def mark_sent(self) -> None:
+        """Nobody counts it."""
 
 
 class _NotPermitted(CardbeamError):
@@ -88,29 +105,26 @@ class CardClient:
             for operation in OPERATIONS
         }
 
-    def call(
-        self, operation: str, images: Sequence[ImagePayload], acquire_permit: AcquirePermit = lambda: _nothing
-    ) -> CallResult:
+    def call(self, operation: str, images: Sequence[ImagePayload], permit: Permit | None = None) -> CallResult:
         """Send one request and read what it means. Never raises for anything the network does.
 
-        `acquire_permit` is called when all is ready to be sent, the connection too, and may raise to send nothing;
-        what it returns is called when the head of the request has left. From then on, all of it takes `timeout_s` at
-        the most.
+        What `permit` raises comes through. From the moment that it is acquired, all takes `timeout_s` at the most.
         """
         started_s = self._clock()
         is_sent = False
+        permit = permit or FreePermit()
 
         def begin() -> tuple[Deadline, Callable[[], object]]:
             nonlocal started_s
             try:
-                has_left = acquire_permit()
+                permit.acquire()
             except Exception as error:
                 raise _NotPermitted from error
 
             def mark_sent() -> None:
                 nonlocal is_sent
                 is_sent = True
-                has_left()
+                permit.mark_sent()
 
             started_s = self._clock()
             return Deadline(self._timeout_s, self._clock), mark_sent
@@ -164,10 +178,6 @@ class CardClient:
         field.make_multipart(content_type=content_type)
         head = f"--{self._boundary}\r\n{field.render_headers()}".encode()
         return self._part_heads.setdefault((name, content_type), head)
-
-
-def _nothing() -> None:
-    """What is done when a request that asked nobody has left."""
 
 
 def _json(named: Sequence[tuple[str, ImagePayload]]) -> Iterator[bytes]:

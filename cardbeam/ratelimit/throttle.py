@@ -75,7 +75,7 @@ class FullQuota:
 
 
 @dataclass(slots=True)
-class Permit:
+class Grant:
     """One permission: in all windows until its request leaves, then in those that hold that moment."""
 
     left_s: float = math.inf
@@ -112,14 +112,14 @@ class Throttle:
         self._shares = shares or (FullQuota(self._quota) if self._quota else None)
         self._clock, self._sleep, self._ask = clock, sleep, ask
         self._turn = threading.Lock()
-        self._granted: deque[Permit] = deque(maxlen=self._quota.slots if self._quota else 1)
+        self._granted: deque[Grant] = deque(maxlen=self._quota.slots if self._quota else 1)
         self._due_s = self._held_until_s = -math.inf
         self._slowed_at_s, self._slowed_to = -math.inf, 1.0
 
     def wait(self, should_stop: Callable[[], bool] = lambda: False) -> Wait:
         """Block until this caller may send, or until `should_stop` says that nothing more may be."""
         came_s = self._clock()
-        permit = Permit()
+        permit = Grant()
         with self._turn:
             head_s = now_s = self._clock()
             while not should_stop():
@@ -131,14 +131,14 @@ class Throttle:
                 now_s = self._clock()
         return Wait(now_s - came_s, now_s - head_s, lambda: self._release(permit))
 
-    def _ask_for(self, permit: Permit) -> None:
+    def _ask_for(self, permit: Grant) -> None:
         try:
             self._ask()
         except BaseException:  # a rate service that cannot be asked raises what it likes
             self._release(permit)  # else it would stand in every window from now on
             raise
 
-    def _release(self, permit: Permit) -> None:
+    def _release(self, permit: Grant) -> None:
         permit.left_s = min(permit.left_s, self._clock())
 
     def slow_down(self, seconds: float) -> None:
@@ -164,7 +164,7 @@ class Throttle:
         """The part of the rate that is used, up to 1: less after the endpoint said that it was too fast."""
         return self._backoff_factor(self._clock())
 
-    def try_at(self, now_s: float, permit: Permit, came_s: float = -math.inf) -> float:
+    def try_at(self, now_s: float, permit: Grant, came_s: float = -math.inf) -> float:
         """Give the permission to who came then, if there is one now; else about how many seconds there is none."""
         if self._quota is None or self._shares is None:
             return self._held_until_s - now_s

@@ -14,7 +14,7 @@ import pytest
 
 from cardbeam.calls.sender import Sender, SendResult, Verdict
 from cardbeam.http.body import ImagePayload
-from cardbeam.http.card_client import AcquirePermit, CardClient
+from cardbeam.http.card_client import CardClient, FreePermit, Permit
 from cardbeam.http.response import CallResult
 from cardbeam.http.retry import RetryPolicy
 from cardbeam.ratelimit.budgets.allowance import Allowance
@@ -564,10 +564,8 @@ class Unsent(CardClient):
     def __init__(self) -> None:
         self.admitted = 0
 
-    def call(
-        self, operation: str, images: Sequence[ImagePayload], acquire_permit: AcquirePermit = lambda: lambda: None
-    ) -> CallResult:
-        acquire_permit()
+    def call(self, operation: str, images: Sequence[ImagePayload], permit: Permit | None = None) -> CallResult:
+        (permit or FreePermit()).acquire()
         self.admitted += 1
         return CallResult(OUTCOMES["connection"])
 

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from cardbeam.http.body import ImagePayload
-from cardbeam.http.card_client import CardClient, Credentials
+from cardbeam.http.card_client import CardClient, Credentials, FreePermit
 from schemas.outcomes import OUTCOMES
 from tests.cardbeam.conftest import KEY, SECRET
 from tests.servers import Answer, CardServer, success
@@ -111,29 +111,33 @@ def test_threads_share_a_client(jpeg: bytes, client_of: Callable[..., CardClient
 
 
 def test_admission_comes_last(client_of: Callable[..., CardClient]) -> None:
-    """`acquire_permit` is called once everything is ready, and what it raises keeps the request from being sent.
+    """A permit is acquired once everything is ready, and what it raises keeps the request from being sent.
 
-    What it returns is called when the request has left.
+    It is told when the request has left.
     """
 
     class Closed(Exception):
         pass
 
-    def refuse() -> Callable[[], None]:
-        raise Closed
+    class Refused(FreePermit):
+        def acquire(self) -> None:
+            raise Closed
 
     with CardServer(lambda got: ANSWERED) as server:
         client = client_of(server.base_url)
         with pytest.raises(Closed):
-            client.call("ekyc/card", [ImagePayload(b"x", "image/jpeg")], acquire_permit=refuse)
+            client.call("ekyc/card", [ImagePayload(b"x", "image/jpeg")], permit=Refused())
         assert server.received == []
         happened: list[str] = []
 
-        def acquire_permit() -> Callable[[], None]:
-            happened.append(f"admitted before {len(server.received)}")
-            return lambda: happened.append("left")
+        class Told(FreePermit):
+            def acquire(self) -> None:
+                happened.append(f"admitted before {len(server.received)}")
 
-        client.call("ekyc/card", [ImagePayload(b"x", "image/jpeg")], acquire_permit=acquire_permit)
+            def mark_sent(self) -> None:
+                happened.append("left")
+
+        client.call("ekyc/card", [ImagePayload(b"x", "image/jpeg")], permit=Told())
     assert (happened, len(server.received)) == (["admitted before 0", "left"], 1)
 
 

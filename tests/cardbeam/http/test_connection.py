@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from cardbeam.http.body import ImagePayload
-from cardbeam.http.card_client import CardClient, Credentials
+from cardbeam.http.card_client import CardClient, Credentials, FreePermit
 from cardbeam.http.connection import Request, send_request
 from cardbeam.http.deadline import Deadline
 from cardbeam.http.http_response import Response
@@ -47,21 +47,21 @@ def exchange(url: str, timeout_s: float = 30.0, body: list[bytes] | None = None,
 
 
 def test_a_connection_stands_before_permission_is_asked_for(client_of: Callable[..., CardClient]) -> None:
-    """When `acquire_permit` is called the endpoint has the connection, and not a byte of the request."""
+    """When a permit is acquired the endpoint has the connection, and not a byte of the request."""
     seen: list[object] = []
     with listening() as server:
 
-        def acquire() -> Callable[[], None]:
-            connection, _ = server.accept()
-            connection.setblocking(False)
-            with pytest.raises(BlockingIOError):
-                connection.recv(1)
-            seen.append("connected")
-            connection.close()
-            return lambda: None
+        class Checked(FreePermit):
+            def acquire(self) -> None:
+                connection, _ = server.accept()
+                connection.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    connection.recv(1)
+                seen.append("connected")
+                connection.close()
 
         client = client_of(f"http://127.0.0.1:{server.getsockname()[1]}/api/v2", timeout_s=0.2)
-        client.call("ekyc/card", IMAGE, acquire_permit=acquire)
+        client.call("ekyc/card", IMAGE, permit=Checked())
     assert seen == ["connected"]
 
 
@@ -84,15 +84,15 @@ def test_a_connection_that_does_not_outlast_the_wait_costs_no_second_permit(
 
     admitted: list[int] = []
 
-    def wait_too_long() -> Callable[[], None]:
-        admitted.append(len(server.requests))
-        waited.set()
-        ended.wait(30)
-        time.sleep(0.02)  # what was sent has to cross the loopback device
-        return lambda: None
+    class Late(FreePermit):
+        def acquire(self) -> None:
+            admitted.append(len(server.requests))
+            waited.set()
+            ended.wait(30)
+            time.sleep(0.02)  # what was sent has to cross the loopback device
 
     with RawServer(lambda to, _: to.sendall(response(RESPONSE)), tls=tls if is_tls else None, greet=greet) as server:
-        result = client_of(server.base_url).call("ekyc/card", IMAGE, acquire_permit=wait_too_long)
+        result = client_of(server.base_url).call("ekyc/card", IMAGE, permit=Late())
     assert (result.outcome, result.body, admitted) == (OUTCOMES["succeeded"], RESPONSE, [0])
     assert ([request.connection for request in server.requests], server.connections) == ([1], 2)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from cardbeam.ratelimit.lease import RENEW_S, Lease
-from cardbeam.ratelimit.throttle import Permit, Quota, Throttle
+from cardbeam.ratelimit.throttle import Grant, Quota, Throttle
 from cardbeam.storage.folder import StoredFile
 
 SHOWS_WITHIN_S = 0.5
@@ -118,7 +118,7 @@ class Worker:
     def _send(self) -> None:
         if not (self.is_alive and self.is_sending) or self._waits_for(self._send):
             return
-        permit = Permit()
+        permit = Grant()
         delay_s = self.throttle.try_at(self._true_s() + self._zero_s, permit)
         if delay_s <= 0:
             self._sent_s = self._true_s()
