@@ -139,7 +139,7 @@ class _Writer:
         source = _hash("source", operation, *uris, str(version))
         item = source if outcome == "unreadable_image" else _hash("content", operation, str(number))
         if not is_replay and self._item_of_source.get(source) in self._answered | self._failed:
-            if self._newest_source[uris] != source:
+            if self._newest_source.get(uris, source) != source:  # none yet: it only failed for now, and was copied
                 self._add(run, uris, item, source, outcome="duplicate", attempts=0)
             return
         here = [record for record in run.records if record.item_id == item]
