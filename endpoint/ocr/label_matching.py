@@ -115,15 +115,17 @@ def _find_exactly(text: str, letters: str, index: int, row: Row) -> Anchor | Non
     return None
 
 
-def best_template(anchors: Iterable[Anchor], *, has_code: bool = False) -> tuple[Side, float]:
+def best_template(
+    anchors: Iterable[Anchor], *, has_code: bool = False, among: Sequence[Side] = SIDES
+) -> tuple[Side, float]:
     """The side whose phrases and labels are found best, and the share of them found, 0 to 1.
 
-    `has_code`: a chip card's QR code was read, which stands on some sides only.
+    `has_code`: a chip card's QR code was read, which stands on some sides only. `among`: the sides that it may be.
     """
     found: dict[str, float] = {}
     for anchor in anchors:
         found[anchor.text] = max(found.get(anchor.text, 0.0), anchor.alike / 100)
-    scored = [(_share(side, found) + (CODE_BONUS if has_code and side.has_code else 0.0), side) for side in SIDES]
+    scored = [(_share(side, found) + (CODE_BONUS if has_code and side.has_code else 0.0), side) for side in among]
     share, side = max(scored, key=lambda pair: pair[0])
     return side, min(1.0, share)
 

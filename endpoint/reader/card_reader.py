@@ -30,7 +30,7 @@ from endpoint.ocr.digit_classifier import DigitReader
 from endpoint.ocr.engine import TextEngine, Word
 from endpoint.ocr.expiry import with_expiry
 from endpoint.ocr.field_values import Labelled, Reading, read_fields
-from endpoint.ocr.label_matching import best_template, find_anchors, has_title, place_labels
+from endpoint.ocr.label_matching import Anchor, best_template, find_anchors, has_title, place_labels
 from endpoint.ocr.numbers import with_number
 from endpoint.ocr.second_pass import recover_labels, reread_low_confidence, with_small_print
 from endpoint.ocr.text_lines import rows_of
@@ -60,6 +60,10 @@ MIN_CERTAIN_SCORE = 0.62
 """With fewer found, the card is read again: its small print enlarged, or without what is fainter than print."""
 MIN_UPRIGHT_SCORE = 0.4
 """With so many found the card lies the right way up: the other way, hardly any text is like one of a card."""
+
+
+MIN_ZONE_CONFIDENCE = 0.6
+"""A zone that tells the type is at least so sure: that of other lines that hold by chance is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,8 @@ class CardReader:
             rows = with_small_print(self._engine, grey, rows)
             anchors = find_anchors(rows)
             side, share = best_template(anchors, has_code=code is not None)
+        if share < MIN_TEMPLATE_SCORE or side.document_type not in FORMATS:
+            side, share = self._side_of_zone(grey, bands, anchors) or (side, share)
         if share < MIN_TEMPLATE_SCORE:
             return Read(side, share, card, scale, {}, None, code=code)
         rows = recover_labels(self._engine, grey, side, rows, place_labels(side, rows, anchors))
@@ -169,6 +175,18 @@ class CardReader:
         readings = with_expiry(self._engine, grey, side, readings)
         readings = with_number(self._digits, card.pixels, side.document_type, readings)
         return Read(side, share, card, scale, readings, self._zone(grey, bands, side), code=code)
+
+    def _side_of_zone(
+        self, grey: Pixels, bands: Sequence[Band], anchors: Sequence[Anchor]
+    ) -> tuple[Side, float] | None:
+        """The side that a zone whose check digits hold stands on, however little else is read: it is certain."""
+        for document_type in FORMATS if bands else ():
+            sides = [side for side in SIDES if side.document_type == document_type]
+            zone = self._zone(grey, bands, sides[0])
+            if zone is not None and zone.checked and zone.confidence >= MIN_ZONE_CONFIDENCE:
+                side, share = best_template(anchors, among=sides)
+                return side, max(share, MIN_CERTAIN_SCORE)
+        return None
 
     def _is_doubtful(self, document_type: str, field: str, value: str) -> bool:
         return is_doubtful(document_type, field, value, self._gazetteer)

@@ -39,6 +39,12 @@ _FROM_ZONE: dict[str, Callable[[Holder], str]] = {
     "given_name": lambda h: h.given_name,
 }
 """Fields a machine-readable zone gives where the card's print does not."""
+_CHECKED_BY_ZONE = {"id": "document_number", **{name: name for name in ("dob", "due_date", "person_number")}}
+"""Fields of a passport's print that stand in its zone with a check digit, and their names there."""
+_AS_PRINTED: dict[tuple[str, str], str] = {
+    ("gender", "M"): "nam", ("gender", "F"): "nữ", ("nationality", "VNM"): "VIỆT NAM",
+}  # fmt: skip
+"""What a passport prints for what its zone says."""
 
 
 def fill_info(
@@ -53,7 +59,7 @@ def fill_info(
     """Every contract field of the side's type, empty where not read. `to_sent` takes boxes back to the image sent."""
     text = {**dict(side.fixed), **{name: reading.value for name, reading in readings.items()}}
     coded = _code_fields(side.document_type, code)
-    coded |= _number_of_zone(side.document_type, zone)
+    coded |= _checked_by_zone(side.document_type, zone)
     printed, text = text, {**text, **coded}
     text |= _zone_fields(side.document_type, text, zone)
     text |= _place_fields(text, gazetteer)
@@ -64,6 +70,8 @@ def fill_info(
         if field.kind is Kind.CONFIDENCE:
             sure = _confidence(field.name, of, readings, zone)
             if of in readings and is_doubtful(side.document_type, of, readings[of].value, gazetteer):
+                sure = round(sure * DOUBTED, 4)
+            if of == "full_name" and of in readings and _is_other_name(side.document_type, readings[of].value, zone):
                 sure = round(sure * DOUBTED, 4)
             if of in coded:
                 sure = _code_confidence(printed.get(of, ""), coded[of], sure)
@@ -85,11 +93,19 @@ def _code_fields(document_type: str, code: CardCode | None) -> dict[str, str]:
     return {name: value for name, value in code.fields.items() if name in wanted}
 
 
-def _number_of_zone(document_type: str, zone: Zone | None) -> dict[str, str]:
-    """A passport's number stands in its zone, too, there with a check digit: it wins over the print."""
-    if document_type != "passport" or zone is None or not zone.checked or not zone.holder.document_number:
+def _checked_by_zone(document_type: str, zone: Zone | None) -> dict[str, str]:
+    """A passport's numbers and days stand in its zone, too, there with check digits: it wins over the print."""
+    if document_type != "passport" or zone is None or not zone.checked:
         return {}
-    return {"id": zone.holder.document_number}
+    given = {name: _FROM_ZONE[of](zone.holder) for name, of in _CHECKED_BY_ZONE.items()}
+    return {name: value for name, value in given.items() if value}
+
+
+def _is_other_name(document_type: str, name: str, zone: Zone | None) -> bool:
+    """Whether a passport's zone says another name than the print, tone marks aside."""
+    if document_type != "passport" or zone is None or not zone.checked:
+        return False
+    return plain(name) != plain(f"{zone.holder.sur_name} {zone.holder.given_name}")
 
 
 def _code_confidence(printed: str, coded: str, sure: float) -> float:
@@ -103,7 +119,10 @@ def _zone_fields(document_type: str, text: dict[str, str], zone: Zone | None) ->
     if zone is None or not zone.checked:  # check digits that fail leave no field that can be believed
         return {}
     wanted = {field.name for field in DOCUMENTS[document_type]}
-    return {name: of(zone.holder) for name, of in _FROM_ZONE.items() if name in wanted and not text.get(name)}
+    given = {name: of(zone.holder) for name, of in _FROM_ZONE.items() if name in wanted and not text.get(name)}
+    if document_type == "passport":
+        given = {name: _AS_PRINTED.get((name, value), value) for name, value in given.items()}
+    return given
 
 
 def _place_fields(text: dict[str, str], gazetteer: Gazetteer) -> dict[str, str]:
