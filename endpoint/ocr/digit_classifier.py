@@ -16,7 +16,7 @@ import numpy.typing as npt
 from endpoint.imaging.decode import Pixels
 from endpoint.mrz.classifier import normalised
 from endpoint.mrz.segment import CELL_HEIGHT, CELL_WIDTH, CellImages
-from endpoint.ocr.field_values import Box
+from endpoint.ocr.value_words import Box
 
 WEIGHTS = "digits.npz"
 DIGITS = "0123456789"

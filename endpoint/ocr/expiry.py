@@ -8,9 +8,9 @@ import numpy as np
 from endpoint.imaging.decode import Pixels
 from endpoint.ocr.card_templates import Side
 from endpoint.ocr.engine import TextEngine
-from endpoint.ocr.field_values import Reading, read_words
 from endpoint.ocr.second_pass import brought_back
 from endpoint.ocr.text_lines import rows_of
+from endpoint.ocr.value_words import Reading, read_words
 
 UNDER_PORTRAIT = (0.02, 0.8, 0.36, 0.99)
 """Left, top, right and bottom, in shares of the card."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rapidfuzz import fuzz
 
@@ -12,54 +12,47 @@ from endpoint.ocr.card_templates import Label, Side, Value
 from endpoint.ocr.engine import Word
 from endpoint.ocr.label_matching import Placed
 from endpoint.ocr.normalize import plain
-from endpoint.ocr.spelling import corrected
+from endpoint.ocr.spelling import ETHNIC_GROUPS, MARK_WORDS
 from endpoint.ocr.text_lines import Row
-from endpoint.ocr.value_parsing import Parsed, parse
+from endpoint.ocr.value_words import LABEL_LIKE, PLACES, UNSURE_FRONT, Reading, from_kind, read_words
 
-Box = tuple[float, float, float, float]
 WIDE_GAP = 3.5
 """A space of so many line heights ends a text: what follows is another column."""
 LINE_GAP = 1.6
 """The next line of a value starts within so many line heights of the last one's end."""
-LABEL_LIKE = 65.0
-"""How alike a value may be to its label, 0 to 100 (rapidfuzz's ratio), before it is taken for that."""
-LIKE_A_LABEL = 60.0
-"""The same for one word of a label before a value."""
 WIDE_LINE_GAP = 2.3
 """The same below a centred heading."""
 START_GAP = 4.0
 """A line further right than that of where the label ends, in line heights, is no part of the value: a speck, a seal."""
 
 
-MAX_LABEL_WORDS = 8
-_ENGLISH = frozenset("address birth class date full name nationality no of origin place residence sex".split())  # noqa: SIM905  # words
-_PLACE_KINDS = frozenset("ap ban doi khoi khu ngo phuong quan so thi thon to xa xom".split())  # noqa: SIM905  # words
 _CAPITAL = "A-Z" + "".join(char for char in map(chr, (*range(0xC0, 0x1B1), *range(0x1EA0, 0x1EFA))) if char.isupper())
 _BY_PLACE: dict[str, re.Pattern[str]] = {
     "name": re.compile(rf"(?<!\S)[{_CAPITAL}]{{2,7}}(?: [{_CAPITAL}]{{1,7}}){{1,5}}(?!\S)"),
     "gender": re.compile(r"(?<!\S)(?<!Việt )(?:Nam|Nữ)(?!\S)"),
     "nationality": re.compile(r"(?<!\S)(?:Việt Nam|VIỆT NAM)(?!\S)"),
+    "ethnicity": re.compile(rf"(?<!\S)(?:{'|'.join(ETHNIC_GROUPS)})(?!\S)"),
+    "class": re.compile(r"(?<!\S)(?:A1|A2|A3|A4|A|B1|B2|C|D|E|FB2|FC|FD|FE)(?!\S)"),
 }
 """How values look that stand below the number, where their labels were not read."""
+_BESIDE = {"ethnicity": ("gender", "nationality")}
+"""Fields that stand on the line of one of others, and look like words of any place elsewhere."""
 _ABOVE: dict[str, tuple[str, ...]] = {
     "hometown": ("id", "name", "dob", "gender", "nationality", "ethnicity"),
     "address": ("id", "name", "dob", "gender", "nationality", "ethnicity", "hometown"),
 }
 """Fields that stand above a place on every front."""
 _BELOW = ("address", "due_date")
+INSET = 3.0
+"""A place that starts so many line heights further right than the last one stands beside a label of its own."""
 FEWEST_COMMAS, MAX_PLACE_LINES = 1, 2
 """Of a line that may begin a place without its label, and the lines that a place has at most."""
+FEWEST_LETTERS = 3
+"""Of a text that has the form of one."""
+FEWEST_MARK_WORDS = 3
+"""Of a line that is a distinguishing mark without its label."""
 _DAY_IN_WORDS = re.compile(r"ngay\D{0,6}\d{1,2}\D{0,3}th")
 """A row that gives a day in words is the issue date, never a line of another value."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A value read off the card: wire form, box in pixels of the aligned card, words it was made of."""
-
-    value: str
-    box: Box
-    words: tuple[Word, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,39 +73,55 @@ def read_fields(side: Side, sheet: Labelled) -> dict[str, Reading]:
     for label in side.labels:
         used = {word for reading in readings.values() for word in reading.words}
         if label.field not in readings and (
-            reading := _by_form(label, sheet, used) or _by_place(label, sheet, readings)
+            reading := _by_form(label, sheet, used)
+            or _by_place(label, sheet, readings)
+            or _by_words(label, sheet, used)
         ):
             readings[label.field] = reading
-    for label in side.labels:
-        if label.field in _ABOVE and label.field not in readings and (reading := _between(label, sheet, readings)):
-            readings[label.field] = reading
-    return readings
+    missing = [label for label in side.labels if label.field in PLACES and label.field not in readings]
+    return readings | _between(missing, sheet, readings) if missing else readings
 
 
-def _between(label: Label, sheet: Labelled, readings: dict[str, Reading]) -> Reading | None:
-    """A place whose label was not read: rows with commas below what stands above it, and above what stands below."""
-    above = [readings[field].box[3] for field in _ABOVE[label.field] if field in readings]
+def _between(missing: Sequence[Label], sheet: Labelled, readings: dict[str, Reading]) -> dict[str, Reading]:
+    """Places whose labels were not read: below what stands above them, and above what stands below.
+
+    Less sure: with both labels lost, the first place is where someone is from and the second where they live.
+    """
+    fields = [label.field for label in missing]
+    above = [readings[field].box[3] for field in _ABOVE[fields[0]] if field in readings]
+    if not above or (fields == ["hometown"] and "address" not in readings):
+        return {}
     ends = [sheet.rows[placed.row].top for placed in sheet.placed if placed.field in _BELOW]
     ends += [readings[field].box[1] for field in _BELOW if field in readings]
-    if not above or (label.field == "hometown" and "address" not in readings):
-        return None
-    lines: list[list[Word]] = []
+    below = [end for end in ends if end > max(above)] if fields == ["hometown"] else []
+    blocks = _place_blocks(sheet, readings, max(above), min(below, default=float("inf")))
+    if len(fields) > 1 and len(blocks) == 1:
+        return {}
+    found = ((label, read_words(words, label)) for label, words in zip(missing, blocks, strict=False))
+    return {label.field: replace(reading, agreed=False) for label, reading in found if reading}
+
+
+def _place_blocks(sheet: Labelled, readings: dict[str, Reading], top: float, bottom: float) -> list[list[Word]]:
+    """Runs of lines that may be places, each beginning with a line that has a comma.
+
+    A line far below the last one, or that starts further right, begins another: it stands beside a label.
+    """
     taken = {word for reading in readings.values() for word in reading.words}
-    bottom = min((end for end in ends if end > max(above)), default=float("inf")) if label.field == "hometown" else None
+    blocks: list[list[list[Word]]] = []
     for index, row in enumerate(sheet.rows):
-        words = [word for at, word in enumerate(row.words) if word not in taken and not sheet.label_of(index, at)]
-        is_inside = row.top > max(above) - 0.3 * row.height and (
-            bottom is None or row.bottom < bottom + 0.3 * row.height
-        )
-        if not words or not is_inside:
+        free = [word for at, word in enumerate(row.words) if word not in taken and not sheet.label_of(index, at)]
+        words = list(from_kind(free, frozenset()))
+        if not words or row.top <= top - 0.3 * row.height or row.bottom >= bottom + 0.3 * row.height:
             continue
-        if lines and (
-            row.top - lines[-1][-1].bottom > LINE_GAP * row.height or words[0].left < lines[0][0].left - row.height
-        ):
-            break
-        if lines or sum("," in word.text for word in words) >= FEWEST_COMMAS:
-            lines.append(words)
-    return read_words([word for line in lines[:MAX_PLACE_LINES] for word in line], label) if lines else None
+        last = blocks[-1][-1] if blocks else []
+        is_far = not last or row.top - last[-1].bottom > LINE_GAP * row.height
+        is_inset = bool(last) and words[0].left > blocks[-1][0][0].left + INSET * row.height
+        begins = sum("," in word.text for word in words) >= FEWEST_COMMAS
+        if begins and (is_far or is_inset or len(blocks[-1]) == MAX_PLACE_LINES):
+            blocks.append([words])
+        elif last and not is_far and len(blocks[-1]) < MAX_PLACE_LINES:
+            blocks[-1].append(words)
+    return [[word for line in block for word in line] for block in blocks]
 
 
 def _by_place(label: Label, sheet: Labelled, readings: dict[str, Reading]) -> Reading | None:
@@ -124,7 +133,9 @@ def _by_place(label: Label, sheet: Labelled, readings: dict[str, Reading]) -> Re
     taken = {word for reading in readings.values() for word in reading.words}
     for index, row in enumerate(sheet.rows):
         words = [word for at, word in enumerate(row.words) if word not in taken and not sheet.label_of(index, at)]
-        found = pattern.search(" ".join(word.text for word in words)) if row.top > number.box[3] else None
+        if row.top <= number.box[3] or not _is_beside(label.field, row, readings):
+            continue
+        found = pattern.search(" ".join(word.text for word in words))
         if found:
             before = found.string[: found.start()].count(" ")
             used = words[before : before + found.group().count(" ") + 1]
@@ -132,14 +143,62 @@ def _by_place(label: Label, sheet: Labelled, readings: dict[str, Reading]) -> Re
     return None
 
 
+def _is_beside(field: str, row: Row, readings: dict[str, Reading]) -> bool:
+    boxes = [readings[other].box for other in _BESIDE.get(field, ()) if other in readings]
+    return field not in _BESIDE or any(box[1] < row.bottom and row.top < box[3] for box in boxes)
+
+
+def _by_words(label: Label, sheet: Labelled, used: Set[Word]) -> Reading | None:
+    """A distinguishing mark by its words, of which there are few: "Sẹo chấm cách 2cm …"."""
+    if label.field != "identification_sign":
+        return None
+    known = {plain(word) for word in MARK_WORDS}
+    for index, row in enumerate(sheet.rows):
+        words = [word for at, word in enumerate(row.words) if word not in used and not sheet.label_of(index, at)]
+        first = next(
+            (at for at, word in enumerate(words) if plain(word.text) in known and word.text[0].isupper()), None
+        )
+        of_mark = sum(plain(word.text) in known for word in words)
+        if first is not None and of_mark >= max(FEWEST_MARK_WORDS, len(words[first:]) // 2):
+            return read_words(words[first:], label)
+    return None
+
+
 def _at_label(label: Label, sheet: Labelled) -> Reading | None:
     stands = sorted((p for p in sheet.placed if p.field == label.field), key=lambda p: -p.rank)
-    for placed in stands:
-        for words in (_right_of(placed, label, sheet), _below(placed, label, sheet)):
-            reading = read_words(words, label)
-            if reading and not _is_label(reading, label):
-                return reading
-    return None
+    found = [reading for placed in stands for reading in _beside_or_below(placed, label, sheet)]
+    return next((reading for reading in found if _looks_right(label, reading)), found[0] if found else None)
+
+
+def _beside_or_below(placed: Placed, label: Label, sheet: Labelled) -> Iterator[Reading]:
+    """What is read right of a label, then what is read below it."""
+    right_of, below = _right_of(placed, label, sheet), _below(placed, label, sheet)
+    if label.field in PLACES and below and not _is_begun(list(_until_next(placed.row, placed.stop, sheet))):
+        right_of = []  # what is left of the label's other language; the place stands below
+    for words in (right_of, below):
+        reading = read_words(words, label)
+        if reading and not _is_label(reading, label):
+            yield reading
+
+
+def _looks_right(label: Label, reading: Reading) -> bool:
+    """Whether a value has the form of its field: what is left of a label's other language has not."""
+    if label.field in ("name", "full_name"):
+        return _BY_PLACE["name"].fullmatch(reading.value) is not None
+    if label.field == "nationality":
+        return plain(reading.value) == "viet nam"
+    if label.value is Value.TEXT:
+        return reading.value[0].isupper() and sum(map(str.isalpha, reading.value)) >= FEWEST_LETTERS
+    return True
+
+
+def _is_begun(words: Sequence[Word]) -> bool:
+    """Whether a place begins in these words: one that is sure and starts with a capital or a number, or a comma."""
+    return any(
+        "," in word.text
+        or (word.confidence >= UNSURE_FRONT and not word.text[0].islower() and sum(map(str.isalnum, word.text)) > 1)
+        for word in words
+    )
 
 
 def _is_label(reading: Reading, label: Label) -> bool:
@@ -209,7 +268,8 @@ def _lines_below(placed: Placed, sheet: Labelled, row: Row, *, wide: bool) -> It
         ]  # fmt: skip
         if not inside or inside[0][1].left > farthest:
             continue
-        is_far = under.top - bottom > (WIDE_LINE_GAP if wide else LINE_GAP) * row.height
+        # a label may be half as tall as its value
+        is_far = under.top - bottom > (WIDE_LINE_GAP if wide else LINE_GAP) * max(row.height, under.height)
         if is_far or any(sheet.label_of(index, at) for at, _ in inside) or _DAY_IN_WORDS.search(under.text):
             return
         yield [word for _, word in inside]
@@ -220,63 +280,3 @@ def _column(placed: Placed, sheet: Labelled, row: Row) -> tuple[float, float]:
     """From a little left of the label to the next label in its row."""
     others = [row.words[p.start].left for p in sheet.placed if p.row == placed.row and p.start >= placed.stop]
     return row.words[placed.start].left - 1.5 * row.height, min(others, default=float("inf"))
-
-
-def read_words(words: Sequence[Word], label: Label) -> Reading | None:
-    """Words -> the value of the label's field in them, with the box of just the words it came from."""
-    words = _without_label(words, label)
-    text = " ".join(word.text for word in words)
-    parsed = parse(text, label.value)
-    if parsed is None:
-        return None
-    used = _words_of(parsed, words)
-    return Reading(corrected(label.field, parsed.value), box_around(used), used)
-
-
-def _without_label(words: Sequence[Word], label: Label) -> Sequence[Word]:
-    """The words without what is left of the label at their front: its English ones, and what a colon ends."""
-    if label.value not in (Value.TEXT, Value.LINES, Value.WORD):
-        return words
-    own = {plain(part) for text in label.texts for part in text.split()}
-    start = 0
-    for index, word in enumerate(words[:MAX_LABEL_WORDS]):
-        letters = plain(word.text).strip(".:,/")
-        is_end = word.text.endswith(":") and any(fuzz.ratio(letters, one) >= LABEL_LIKE for one in own)
-        is_left_over = label.value is Value.LINES and index == start and _is_left_over(words[index:], own)
-        if is_end or (letters in own & _ENGLISH and index == start) or (not letters and index == start) or is_left_over:
-            start = index + 1
-    return words[start:]
-
-
-def _is_left_over(words: Sequence[Word], own: Set[str]) -> bool:
-    """Whether the first word is of the label, misread: a value begins with a capital, "nơi thường tru" does not."""
-
-    def likeness(word: Word) -> float:
-        return max(fuzz.ratio(plain(word.text), one) for one in own)
-
-    first, following = words[0], words[1] if len(words) > 1 else None
-    if plain(first.text) in _PLACE_KINDS or likeness(first) < LIKE_A_LABEL:
-        return False
-    return first.text[:1].islower() or (
-        following is not None and following.text[:1].islower() and likeness(following) >= LABEL_LIKE
-    )
-
-
-def _words_of(parsed: Parsed, words: Sequence[Word]) -> tuple[Word, ...]:
-    used: list[Word] = []
-    at = 0
-    for word in words:
-        if at < parsed.stop and at + len(word.text) > parsed.start:
-            used.append(word)
-        at += len(word.text) + 1
-    return tuple(used)
-
-
-def box_around(words: Sequence[Word]) -> Box:
-    """Left, top, right, bottom around the words."""
-    return (
-        min(word.left for word in words),
-        min(word.top for word in words),
-        max(word.right for word in words),
-        max(word.bottom for word in words),
-    )

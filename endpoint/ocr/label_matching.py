@@ -20,12 +20,36 @@ OVERHANG = 2.0
 """Taken off for each letter by which the words found go beyond the text: "Nguyên quán" is not "NGUYỄN QUANG"."""
 EDGE_USED = 0.34
 """Share of a word at either end whose letters must be of the text, or it is none of its words."""
+ONE_WORD = 60.0
+"""How alike a capitalised last word must be to that of a text, 0 to 100, where the text's own is not capitalised."""
 SHORT = 4
 """Texts of so few letters ("Số", "Sex") must be there to the letter, as whole words."""
+SHORTEST = 2
+"""Longer ones are no label in capitals: "HẰNG" is a name, "Hạng" the class of a licence, "SỐ" a number."""
 PHRASE_WEIGHT, LABEL_WEIGHT = 2.0, 1.0
 CODE_BONUS = 0.3
 TITLE_BONUS = 0.2
 """Added to the share found of a side whose first phrase is read: it is the largest print, and small labels are lost."""
+
+
+LONG_TITLE, OVER_TITLE = 13, 8
+"""Letters of a title that tells the type by itself, and letters that may stand beside it on its line."""
+STATE, SHARED_TITLES, CHIP_GAP = "Cộng hòa xã hội chủ nghĩa Việt Nam", ("Căn cước công dân",), 2.6
+ENGLISH = (
+    "Citizen Identity Card",
+    "Socialist Republic of Viet Nam",
+    "Full name",
+    "Place of origin",
+    "Place of residence",
+)
+"""What a chip card prints beside its title and a 12-digit card does not."""
+LENGTHS: dict[str, int] = {
+    "9_id_card_front": 9,
+    "12_id_card_front": 12,
+    "chip_id_card_front": 12,
+    "driving_license": 12,
+}
+"""Digits of the number of each type (Decree 137/2015/ND-CP, Circular 12/2017/TT-BGTVT)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +109,8 @@ def _find(text: str, index: int, row: Row) -> Anchor | None:
     start, stop = row.owner[match.dest_start], row.owner[match.dest_end - 1] + 1
     used = row.owner[match.dest_start : match.dest_end]
     start, stop = _without_edges(start, stop, used, row)
+    if stop - start > 1 and _is_of_value(text, row.words[stop - 1].text):
+        stop -= 1
     over = row.owner.count(start) + row.owner.count(stop - 1) if stop - start > 1 else row.owner.count(start)
     over -= used.count(start) + (used.count(stop - 1) if stop - start > 1 else 0)
     return Anchor(text, index, start, stop, match.score - OVERHANG * over)
@@ -103,13 +129,20 @@ def _without_edges(start: int, stop: int, used: Sequence[int], row: Row) -> tupl
     return start, stop
 
 
+def _is_of_value(text: str, last: str) -> bool:
+    """Whether the last word begins the value: "Nguyên qu Xã" is what is left of "Nguyên quán", and a value's "Xã"."""
+    own = text.rsplit(maxsplit=1)[-1]
+    return own[0].islower() and last[:1].isupper() and fuzz.ratio(plain(last), plain(own)) < ONE_WORD
+
+
 def _find_exactly(text: str, letters: str, index: int, row: Row) -> Anchor | None:
     at = row.text.find(letters)
     while at >= 0:
         start, last = row.owner[at], row.owner[at + len(letters) - 1]
-        if row.owner.index(start) == at and (
+        is_whole = row.owner.index(start) == at and (
             at + len(letters) == len(row.text) or row.owner[at + len(letters)] != last
-        ):
+        )
+        if is_whole and not (len(letters) > SHORTEST and row.words[start].text.isupper()):
             return Anchor(text, index, start, last + 1, 100.0)
         at = row.text.find(letters, at + 1)
     return None
@@ -123,11 +156,49 @@ def best_template(
     `has_code`: a chip card's QR code was read, which stands on some sides only. `among`: the sides that it may be.
     """
     found: dict[str, float] = {}
-    for anchor in anchors:
+    for anchor in _without_part_titles(list(anchors)):
         found[anchor.text] = max(found.get(anchor.text, 0.0), anchor.alike / 100)
     scored = [(_share(side, found) + (CODE_BONUS if has_code and side.has_code else 0.0), side) for side in among]
     share, side = max(scored, key=lambda pair: pair[0])
     return side, min(1.0, share)
+
+
+def _without_part_titles(anchors: Sequence[Anchor]) -> list[Anchor]:
+    """Without titles that are only part of another one: of "Căn cước công dân" no "Căn cước" is left."""
+    titles = {side.phrases[0] for side in SIDES}
+    whole = [anchor for anchor in anchors if anchor.text in titles and anchor.alike >= CLOSELY]
+
+    def is_part(anchor: Anchor) -> bool:
+        letters = _letters(anchor.text)
+        return any(
+            one.row == anchor.row and letters != _letters(one.text) and letters in _letters(one.text) for one in whole
+        )
+
+    return [anchor for anchor in anchors if anchor.text not in titles or not is_part(anchor)]
+
+
+def side_by_title(rows: Sequence[Row], anchors: Sequence[Anchor]) -> Side | None:
+    """The side whose title stands alone on a line, with a number of its length below: for one whose labels are lost.
+
+    A chip card has two lines in English between the state and the title, a 12-digit card has none.
+    """
+    found = {anchor.text: anchor for anchor in anchors if anchor.alike >= CLOSELY or anchor.text == STATE}
+    has_english = any(anchor.text in ENGLISH for anchor in anchors)
+    numbers = [(row.top, sum(map(str.isdigit, word.text))) for row in rows for word in row.words]
+    for side in SIDES:
+        title, length = found.get(side.phrases[0]), LENGTHS.get(side.document_type)
+        if title is None or length is None or len(_letters(title.text)) < LONG_TITLE:
+            continue
+        row = rows[title.row]
+        phrases = {one.text for one in anchors if one.row == title.row and one.text in side.phrases}
+        is_alone = len(row.text) <= sum(len(_letters(phrase)) for phrase in phrases) + OVER_TITLE
+        has_number = any(top > row.bottom and abs(digits - length) <= 1 for top, digits in numbers)
+        state = found.get(STATE)
+        is_chip = state is None or has_english or row.top - rows[state.row].top > CHIP_GAP * row.height
+        fits = is_chip == (side.document_type == "chip_id_card_front") or title.text not in SHARED_TITLES
+        if is_alone and has_number and fits:
+            return side
+    return None
 
 
 def has_title(anchors: Iterable[Anchor]) -> bool:

@@ -6,15 +6,11 @@ from dataclasses import replace
 
 from endpoint.imaging.decode import Pixels
 from endpoint.ocr.digit_classifier import DigitReader, Number
-from endpoint.ocr.field_values import Reading
+from endpoint.ocr.label_matching import LENGTHS
+from endpoint.ocr.value_words import Reading
 
-LENGTHS: dict[str, int] = {
-    "9_id_card_front": 9,
-    "12_id_card_front": 12,
-    "chip_id_card_front": 12,
-    "driving_license": 12,
-}
-"""Digits of the number of each type (Decree 137/2015/ND-CP, Circular 12/2017/TT-BGTVT)."""
+PERSON_NUMBER_LENGTHS = (9, 12)
+"""Of the identity number that a passport repeats."""
 MAX_WRONG_LENGTH_CONFIDENCE = 0.5
 """How sure a number may be said to be at most that has fewer or more digits than its type has."""
 
@@ -23,6 +19,8 @@ MAX_TEXT_CONFIDENCE = 0.97
 """Tesseract is never surer than that."""
 DISAGREED = 0.9
 """What a digit's sureness is multiplied by that shape and text do not agree on."""
+PLAIN = 0.97
+"""A shape so surely a 3 is one, with a flat top, whatever text says of it."""
 
 
 def with_number(
@@ -47,7 +45,7 @@ def merged(reading: Reading, number: Number) -> Reading:
     digits, sure = "", 1.0
     for index, (by_shape, shape_sure) in enumerate(zip(number.digits, number.confidence, strict=True)):
         by_text = text[index] if text else by_shape
-        if by_text == by_shape:
+        if by_text == by_shape or ((by_text, by_shape) == ("5", "3") and shape_sure >= PLAIN):
             digits, sure = digits + by_shape, min(sure, shape_sure)
         elif shape_sure >= text_sure or (by_text, by_shape) == ("5", "3"):
             digits, sure = digits + by_shape, min(sure, shape_sure * DISAGREED)
@@ -59,7 +57,9 @@ def merged(reading: Reading, number: Number) -> Reading:
     return Reading(digits, reading.box, words)
 
 
-def limited(document_type: str, number: str, confidence: float) -> float:
-    """How sure a number may be said to be."""
+def limited(document_type: str, number: str, confidence: float, *, field: str = "id") -> float:
+    """How sure a number may be said to be: a wrong length is a digit lost or too many."""
     length = LENGTHS.get(document_type)
-    return confidence if length is None or len(number) == length else min(confidence, MAX_WRONG_LENGTH_CONFIDENCE)
+    lengths = PERSON_NUMBER_LENGTHS if field == "person_number" else (length,) if length else ()
+    is_whole = not lengths or len(number) in lengths
+    return confidence if is_whole else min(confidence, MAX_WRONG_LENGTH_CONFIDENCE)

@@ -6,6 +6,8 @@ may have been lost, then values.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
@@ -17,9 +19,10 @@ from endpoint.imaging.decode import Pixels
 from endpoint.imaging.enhance import without_faint
 from endpoint.ocr.card_templates import Label, Side, Value
 from endpoint.ocr.engine import TextEngine, Word
-from endpoint.ocr.field_values import Box, Labelled, Reading, box_around, read_words
+from endpoint.ocr.field_values import Labelled
 from endpoint.ocr.label_matching import Placed, find_anchors
 from endpoint.ocr.text_lines import Row, rows_of
+from endpoint.ocr.value_words import PLACES, Box, Reading, box_around, read_words
 
 MIN_CONFIDENCE = 0.85
 """Readings whose least sure word is at least this sure are left alone."""
@@ -52,7 +55,10 @@ class View:
 
 
 VIEWS = (View(1.6), View(2.2), View(1.6, is_faintless=True))
+MORE_VIEWS = (View(3.0), View(1.3))
 """Each makes other slips: a tone mark lost in one is there in another."""
+FEWEST_PARTS, UNIT_PARTS, MAX_WAYS = 2, 3, 100
+"""Parts of a place between commas: at least, those that are ward, district and province; ways to choose them."""
 
 
 def with_small_print(engine: TextEngine, grey: Pixels, rows: Sequence[Row]) -> list[Row]:
@@ -62,7 +68,7 @@ def with_small_print(engine: TextEngine, grey: Pixels, rows: Sequence[Row]) -> l
     tall = [index for index, row in enumerate(rows) if len(row.text) >= WORTH_READING and row.words[-1].left > margin]
     for index in tall[:MAX_SMALL_ROWS]:
         left, top, right, bottom = box_around(rows[index].words)
-        fresh = rows_of(_read_line(engine, grey, (min(left, margin), top, right, bottom)))
+        fresh = rows_of(read_line(engine, grey, (min(left, margin), top, right, bottom)))
         again[index] = max(fresh, key=lambda row: len(row.text), default=rows[index])
     return again
 
@@ -84,7 +90,7 @@ def recover_labels(
     open_rows = [index for index, row in enumerate(rows) if index not in labelled and len(row.words) > 1]
     again = list(rows)
     for index in open_rows[:MAX_ROWS] if lost else ():
-        fresh = rows_of(_read_line(engine, grey, box_around(rows[index].words)))
+        fresh = rows_of(read_line(engine, grey, box_around(rows[index].words)))
         again[index] = next((fresh[anchor.row] for anchor in find_anchors(fresh) if anchor.text in lost), rows[index])
     return again
 
@@ -116,15 +122,16 @@ def reread_low_confidence(
         doubted = first is not None and is_doubtful(label.field, first.value)
         if first and confidence(first) >= MIN_CONFIDENCE and not holes and not doubted:
             continue
-        places = [_lines_of(first, margin)] if first else _empty_places(label, sheet.rows, sheet.placed, grey.shape[1])
-        best = first
-        for lines, view in product(places, VIEWS if doubted else VIEWS[:1]):
+        places = [lines_of(first, margin)] if first else _empty_places(label, sheet.rows, sheet.placed, grey.shape[1])
+        best, seen = first, [first] if first else []
+        for lines, view in product(places, _views(label, doubted=doubted)):
             left -= len(lines)
             if left < 0:
                 return readings | better
-            second = read_words([word for line in lines for word in _read_line(engine, grey, line, view)], label)
+            second = read_words([word for line in lines for word in read_line(engine, grey, line, view)], label)
             if second is None:
                 continue
+            seen.append(second)
             whole = not is_doubtful(label.field, second.value)
             no_shorter = best is None or len(second.value) > SHORTER * len(best.value)
             is_better = best is None or ((whole or (doubted and no_shorter)) and _better(second, best, holes))
@@ -132,7 +139,33 @@ def reread_low_confidence(
                 best = better[label.field] = second
             if best is second and (whole or not doubted):
                 break
+        if doubted and label.field in PLACES and best and is_doubtful(label.field, best.value):
+            better[label.field] = _from_parts(label, seen, is_doubtful) or best
     return readings | better
+
+
+def _views(label: Label, *, doubted: bool) -> tuple[View, ...]:
+    if not doubted:
+        return VIEWS[:1]
+    return (*VIEWS, *MORE_VIEWS) if label.field in PLACES else VIEWS
+
+
+def _from_parts(label: Label, seen: Sequence[Reading], is_doubtful: Callable[[str, str], bool]) -> Reading | None:
+    """A place that can be whole of parts between commas that some view read, each at its own place in the line.
+
+    None where its units can be put together in two ways. Nothing is said that was not read.
+    """
+    texts = [reading.value.split(", ") for reading in seen]
+    count = Counter(map(len, texts)).most_common(1)[0][0]
+    alike = [parts for parts in texts if len(parts) == count]
+    variants = [[part for part, _ in Counter(column).most_common()] for column in zip(*alike, strict=True)]
+    if count < FEWEST_PARTS or math.prod(map(len, variants)) > MAX_WAYS:
+        return None
+    ways = [way for way in product(*variants) if not is_doubtful(label.field, ", ".join(way))]
+    if not ways or any(way[-UNIT_PARTS:] != ways[0][-UNIT_PARTS:] for way in ways):
+        return None
+    base = next(reading for reading, parts in zip(seen, texts, strict=True) if len(parts) == count)
+    return replace(base, value=", ".join(ways[0]), agreed=False)
 
 
 def _lost_front(label: Label, first: Reading, sheet: Labelled, width_px: int) -> Box | None:
@@ -156,7 +189,7 @@ def _lost_front(label: Label, first: Reading, sheet: Labelled, width_px: int) ->
 
 def _with_front(engine: TextEngine, grey: Pixels, label: Label, first: Reading, front: Box) -> Reading:
     """The reading with what stands on the label's line before it; less sure, where there is ink that cannot be read."""
-    words = [word for word in _read_line(engine, grey, front) if word.confidence > FILLS / 2]
+    words = [word for word in read_line(engine, grey, front) if word.confidence > FILLS / 2]
     whole = read_words([*words, *first.words], label) if words else None
     if whole is not None and sum(char.isalpha() for word in words for char in word.text) >= WORTH_READING:
         return whole
@@ -183,8 +216,8 @@ def _better(second: Reading, first: Reading, holes: bool) -> bool:
     return confidence(second) > confidence(first)
 
 
-def _lines(words: Sequence[Word]) -> list[list[Word]]:
-    """Words of a reading line by line: a new line starts where the next word is further left."""
+def lines_of_words(words: Sequence[Word]) -> list[list[Word]]:
+    """The words of a reading line by line: a new line starts where the next word is further left."""
     lines: list[list[Word]] = []
     for word in words:
         if lines and word.left > lines[-1][-1].left:
@@ -196,7 +229,7 @@ def _lines(words: Sequence[Word]) -> list[list[Word]]:
 
 def _has_holes(reading: Reading, margin: float) -> bool:
     """Whether a word may have been lost: a wide space within a line, or a line below that starts off the margin."""
-    for index, line in enumerate(_lines(reading.words)):
+    for index, line in enumerate(lines_of_words(reading.words)):
         _, top, _, bottom = box_around(line)
         gaps = [other.left - one.right for one, other in pairwise(line)]
         if index:
@@ -212,9 +245,9 @@ def _margin(label: Label, rows: Sequence[Row], placed: Sequence[Placed]) -> floa
     return min(lefts, default=float("inf"))
 
 
-def _lines_of(reading: Reading, margin: float) -> list[Box]:
+def lines_of(reading: Reading, margin: float) -> list[Box]:
     """The boxes of the lines a reading's words stand in, those that go on below from the margin on."""
-    first, *others = (box_around(line) for line in _lines(reading.words))
+    first, *others = (box_around(line) for line in lines_of_words(reading.words))
     return [first, *((min(left, margin), top, right, bottom) for left, top, right, bottom in others)]
 
 
@@ -238,7 +271,8 @@ def _empty_places(label: Label, rows: Sequence[Row], placed: Sequence[Placed], w
     return places
 
 
-def _read_line(engine: TextEngine, grey: Pixels, line: Box, view: View = VIEWS[0]) -> list[Word]:
+def read_line(engine: TextEngine, grey: Pixels, line: Box, view: View = VIEWS[0]) -> list[Word]:
+    """The words of a line of the card, as a view of it shows them."""
     height, width = grey.shape
     left, top, right, bottom = line
     pad = PAD * (bottom - top)

@@ -20,6 +20,8 @@ from endpoint.ocr.normalize import plain
 _WORDS: dict[str, list[str]] = json.loads((files("endpoint") / "data" / "words.json").read_text(encoding="utf-8"))
 SURNAMES, ETHNIC_GROUPS = tuple(_WORDS["surnames"]), tuple(_WORDS["ethnic_groups"])
 RELIGIONS, MARK_WORDS = tuple(_WORDS["religions"]), tuple(_WORDS["mark_words"])
+NAME_WORDS = frozenset(word.lower() for word in (*_WORDS["name_words"], *SURNAMES))
+"""Words that names are made of: hardly one in a hundred names has another."""
 AUTHORITIES = (
     "CỤC CẢNH SÁT ĐKQL CƯ TRÚ VÀ DLQG VỀ DÂN CƯ",
     "CỤC CẢNH SÁT QUẢN LÝ HÀNH CHÍNH VỀ TRẬT TỰ XÃ HỘI",

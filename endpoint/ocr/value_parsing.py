@@ -34,7 +34,7 @@ _CLASS = re.compile(r"\b(A1|A2|A3|A4|A|B1|B2|BE|B|C1E|C1|CE|C|D1E|D1|D2E|D2|DE|D
 _LABEL_END = re.compile(r"^[a-zà-ỹ]{1,10}\s?:\s+(?=\S)")
 """What is left of a label before its value: names, places and marks start with a capital and have no colon."""
 _BLOOD_LIKE = str.maketrans("0QØDG©8", "OOOOOOB")
-_EDGES = " .,:;/|-–—_'\"‘’“”()[]{}<>~°*=¬^«»…`+"
+_EDGES = " .,:;/|-–—_'\"‘’“”()[]{}<>~°*=¬^«»…`+†‡¿¡§¤•"
 
 
 def parse(text: str, value: Value) -> Parsed | None:

@@ -25,15 +25,18 @@ from endpoint.mrz.decode import Zone, read_zone
 from endpoint.mrz.formats import FORMATS
 from endpoint.mrz.locate import Band, without_zone, zone_bands
 from endpoint.mrz.segment import zone_cells
+from endpoint.ocr.agreement import with_agreement
 from endpoint.ocr.card_templates import SIDES, Side
 from endpoint.ocr.digit_classifier import DigitReader
 from endpoint.ocr.engine import TextEngine, Word
 from endpoint.ocr.expiry import with_expiry
-from endpoint.ocr.field_values import Labelled, Reading, read_fields
-from endpoint.ocr.label_matching import Anchor, best_template, find_anchors, has_title, place_labels
+from endpoint.ocr.field_values import Labelled, read_fields
+from endpoint.ocr.label_matching import Anchor, best_template, find_anchors, has_title, place_labels, side_by_title
+from endpoint.ocr.lost_words import with_lost_words
 from endpoint.ocr.numbers import with_number
 from endpoint.ocr.second_pass import recover_labels, reread_low_confidence, with_small_print
 from endpoint.ocr.text_lines import rows_of
+from endpoint.ocr.value_words import Reading
 from endpoint.reader.doubts import is_doubtful
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.qr_code import CardCode, read_code
@@ -62,6 +65,8 @@ MIN_UPRIGHT_SCORE = 0.4
 """With so many found the card lies the right way up: the other way, hardly any text is like one of a card."""
 
 
+NEAR_EDGE = 1.5
+"""A line that ends so near the image's edge, in its heights, may go on beyond it."""
 MIN_ZONE_CONFIDENCE = 0.6
 """A zone that tells the type is at least so sure: that of other lines that hold by chance is not."""
 
@@ -165,6 +170,8 @@ class CardReader:
             side, share = best_template(anchors, has_code=code is not None)
         if share < MIN_TEMPLATE_SCORE or side.document_type not in FORMATS:
             side, share = self._side_of_zone(grey, bands, anchors) or (side, share)
+        if share < MIN_TEMPLATE_SCORE and (titled := side_by_title(rows, anchors)):
+            side, share = titled, MIN_TEMPLATE_SCORE
         if share < MIN_TEMPLATE_SCORE:
             return Read(side, share, card, scale, {}, None, code=code)
         rows = recover_labels(self._engine, grey, side, rows, place_labels(side, rows, anchors))
@@ -172,7 +179,9 @@ class CardReader:
         doubts = partial(self._is_doubtful, side.document_type)
         readings = read_fields(side, labelled)
         readings = reread_low_confidence(self._engine, grey, side, labelled, readings, is_doubtful=doubts)
+        readings = with_lost_words(self._engine, grey, side, labelled, readings)
         readings = with_expiry(self._engine, grey, side, readings)
+        readings = with_agreement(self._engine, grey, side, readings, is_doubtful=doubts)
         readings = with_number(self._digits, card.pixels, side.document_type, readings)
         return Read(side, share, card, scale, readings, self._zone(grey, bands, side), code=code)
 
@@ -189,7 +198,7 @@ class CardReader:
         return None
 
     def _is_doubtful(self, document_type: str, field: str, value: str) -> bool:
-        return is_doubtful(document_type, field, value, self._gazetteer)
+        return is_doubtful(document_type, field, value, self._gazetteer, today=date.today())
 
     def _zone(self, grey: Pixels, bands: Sequence[Band], side: Side) -> Zone | None:
         layout = FORMATS.get(side.document_type)
@@ -202,7 +211,9 @@ class CardReader:
     def card(self, read: Read, *, get_thumb: bool) -> Card:
         """What was read -> the contract's answer."""
         to_sent = partial(to_source_box, read.card, read.scale)
-        info = fill_info(read.side, read.readings, read.zone, self._gazetteer, code=read.code, to_sent=to_sent)
+        info = fill_info(
+            read.side, read.readings, read.zone, self._gazetteer, code=read.code, today=date.today(), to_sent=to_sent
+        )
         info["image"] = thumb(read.card) if get_thumb else ""
         return Card(read.side.document_type, info, warnings_of(read.side.document_type, info, read.flags))
 
@@ -216,10 +227,11 @@ def _judged(read: Read, sheet: Pixels) -> Read:
 def _trusted(reading: Reading, card: RectifiedCard, sheet: Pixels) -> Reading:
     """The reading, less sure if the image ends where its line does: letters beyond may be missing."""
     left, top, right, bottom = to_source_box(card, 1.0, reading.box)
-    space = reading.words[0].height
+    space = NEAR_EDGE * reading.words[0].height
     if left > space and right < sheet.shape[1] - space and top > 0 and bottom < sheet.shape[0]:
         return reading
-    return replace(reading, words=tuple(replace(word, confidence=word.confidence / 3) for word in reading.words))
+    words = tuple(replace(word, confidence=word.confidence / 3) for word in reading.words)
+    return replace(reading, words=words, agreed=None)
 
 
 def candidate_layouts(sheet: Pixels) -> Iterator[Iterator[RectifiedCard]]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import date
 from functools import lru_cache
 from importlib.resources import files
-from itertools import product
+from itertools import pairwise, product
 
 from rapidfuzz import fuzz
 
@@ -32,9 +33,10 @@ _AUTHORITIES = (
 _POLICE_OF = re.compile(r"(?:ca|công an)\W+(?:tỉnh|thành phố|tp)\W+(.+)")
 _CAPITALISED = frozenset(("name", "full_name", "hometown", "address", "identification_sign", "issued_at", "religious"))
 """Fields whose text begins with a capital or a number: where it does not, its front is lost."""
+_PAST, _WIRE_DAY = ("dob", "issue_date"), re.compile(r"(\d\d)-(\d\d)-(\d{4})")
 _RULED_DIGITS = 6
 """Province, century with gender, and year; what follows is any number."""
-_STRAY = re.compile(r"[|\[\]{}<>~_=*^\"“”‘’]|(?<!\w)'|'(?!\w)|[.,;:]\s*[.,;:]")
+_STRAY = re.compile(r"[|\[\]{}<>~_=*^\"“”‘’†‡¿¡§¤•#]|(?<!\w)'|'(?!\w)|[.,;:]\s*[.,;:]")
 """Signs that no field has: what is left of a pattern or a rim."""
 
 
@@ -44,12 +46,19 @@ def _words() -> dict[str, frozenset[str]]:
     return {name: frozenset(nfc(word).lower() for word in words) for name, words in lists.items()}
 
 
-def is_doubtful(document_type: str, field: str, value: str, gazetteer: Gazetteer) -> bool:
-    """Whether the value of a field of a type lacks a part that it must have, or has one that it cannot have."""
+def is_doubtful(document_type: str, field: str, value: str, gazetteer: Gazetteer, *, today: date = date.max) -> bool:
+    """Whether the value of a field of a type lacks a part that it must have, or has one that it cannot have.
+
+    A day of birth or of issue after `today` is of another field.
+    """
     if not value:
         return False
+    if field in _PAST:
+        return (found := _WIRE_DAY.fullmatch(value)) is not None and date(*map(int, found.groups()[::-1])) > today
     check = _CHECKS.get(field)
     if field in _CAPITALISED and not (value[0].isupper() or value[0].isdigit()):
+        return True
+    if any(one.islower() and other.isupper() for one, other in pairwise(value)):  # "KhU phố": a letter misread
         return True
     return _STRAY.search(value) is not None or (check is not None and check(document_type, nfc(value), gazetteer))
 
@@ -104,7 +113,7 @@ def _is_no_authority(document_type: str, text: str, gazetteer: Gazetteer) -> boo
     if document_type == "9_id_card_back":
         found = _POLICE_OF.fullmatch(text.lower())
         return found is None or _is_no_province("", found.group(1), gazetteer)
-    if len(text.split()) < 3:
+    if len(text.split()) < 3 or (document_type == "12_id_card_back" and text not in _AUTHORITIES):
         return True
     return max(fuzz.ratio(text, name) for name in _AUTHORITIES) >= NEARLY and text not in _AUTHORITIES
 
@@ -119,4 +128,5 @@ _CHECKS: dict[str, Callable[[str, str, Gazetteer], bool]] = {
     "religious": _is_unlisted("religions"),
     "nationality": lambda _, value, __: value.lower() != "việt nam",
     "issued_at": _is_no_authority,
+    "identification_sign": lambda _, value, __: value[0].isdigit(),
 }

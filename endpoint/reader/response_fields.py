@@ -8,9 +8,9 @@ from datetime import date
 from endpoint.mrz.decode import Holder, Zone
 from endpoint.ocr.calibration import calibrated
 from endpoint.ocr.card_templates import Side
-from endpoint.ocr.field_values import Box, Reading
 from endpoint.ocr.normalize import plain
 from endpoint.ocr.numbers import limited
+from endpoint.ocr.value_words import Box, Reading
 from endpoint.reader.doubts import DOUBTED, is_doubtful, is_misread
 from endpoint.reader.gazetteer import UNKNOWN_CODE, Gazetteer
 from endpoint.reader.qr_code import CardCode
@@ -54,9 +54,13 @@ def fill_info(
     gazetteer: Gazetteer,
     *,
     code: CardCode | None = None,
+    today: date = date.max,
     to_sent: Callable[[Box], Box],
 ) -> dict[str, object]:
-    """Every contract field of the side's type, empty where not read. `to_sent` takes boxes back to the image sent."""
+    """Every contract field of the side's type, empty where not read.
+
+    `today` tells days to come. `to_sent` takes boxes back to the image sent.
+    """
     text = {**dict(side.fixed), **{name: reading.value for name, reading in readings.items()}}
     coded = _code_fields(side.document_type, code)
     coded |= _checked_by_zone(side.document_type, zone)
@@ -69,7 +73,7 @@ def fill_info(
         of = field.name.removesuffix("_confidence").removesuffix("_box")
         if field.kind is Kind.CONFIDENCE:
             sure = _confidence(field.name, of, readings, zone)
-            if of in readings and is_doubtful(side.document_type, of, readings[of].value, gazetteer):
+            if of in readings and is_doubtful(side.document_type, of, readings[of].value, gazetteer, today=today):
                 sure = round(sure * DOUBTED, 4)
             if of == "full_name" and of in readings and _is_other_name(side.document_type, readings[of].value, zone):
                 sure = round(sure * DOUBTED, 4)
@@ -77,7 +81,8 @@ def fill_info(
                 sure = _code_confidence(printed.get(of, ""), coded[of], sure)
             if of == "id" and side.document_type in NUMBERED and of not in coded:
                 sure = sure * DOUBTED if is_misread(*(text.get(name, "") for name in ("id", "dob", "gender"))) else sure
-            info[field.name] = limited(side.document_type, text.get(of, ""), sure) if of == "id" else sure
+            is_number = of in ("id", "person_number") and text.get(of)
+            info[field.name] = limited(side.document_type, text[of], sure, field=of) if is_number else sure
         elif field.kind is Kind.BOX:
             info[field.name] = [max(0, round(side)) for side in to_sent(readings[of].box)] if of in readings else []
         else:
@@ -159,4 +164,4 @@ def _confidence(name: str, of: str, readings: dict[str, Reading], zone: Zone | N
     if name == "confidence":
         sures = [calibrated(reading) for reading in readings.values()]
         return round(sum(sures) / len(sures), 4) if sures else 0.0
-    return calibrated(readings[of]) if of in readings else 0.0
+    return calibrated(readings[of], is_number=of == "id") if of in readings else 0.0

@@ -7,8 +7,8 @@ import pytest
 
 from endpoint.ocr.digit_classifier import DIGITS, DigitReader, Number, cut_digits
 from endpoint.ocr.engine import Word
-from endpoint.ocr.field_values import Reading
 from endpoint.ocr.numbers import limited, merged, with_number
+from endpoint.ocr.value_words import Reading
 from specimens.train_digits import drawn
 from tests.specimens.fonts import needs_fonts
 
@@ -41,11 +41,12 @@ def test_an_empty_place_has_no_digits() -> None:
     [
         ("012", 0.96, "012", (1.0, 0.99, 0.98), "012", 0.96, 0.97),
         ("052", 0.96, "032", (1.0, 0.80, 1.0), "032", 0.7, 0.73),
+        ("052", 0.96, "032", (1.0, 0.99, 1.0), "032", 0.96, 0.97),
         ("012", 0.96, "042", (1.0, 0.90, 1.0), "012", 0.8, 0.9),
         ("012", 0.60, "042", (1.0, 0.90, 1.0), "042", 0.8, 0.82),
         ("0123", 0.96, "012", (1.0, 1.0, 1.0), "012", 0.85, 0.91),
     ],
-    ids=["agreed", "flat-topped 3", "text surer", "shape surer", "another length"],
+    ids=["agreed", "flat-topped 3", "plainly a flat-topped 3", "text surer", "shape surer", "another length"],
 )
 def test_text_and_shape_decide_together(
     text: str, confidence: float, shape: str, confidences: tuple[float, ...], number: str, least: float, most: float
@@ -59,6 +60,8 @@ def test_a_number_of_another_length_is_no_more_than_a_guess() -> None:
     assert limited("12_id_card_front", "01234567890", 0.98) == 0.5
     assert limited("12_id_card_front", "012345678901", 0.98) == 0.98
     assert limited("passport", "B1234567", 0.98) == 0.98
+    assert limited("passport", "01234567890", 0.98, field="person_number") == 0.5
+    assert limited("passport", "012345678", 0.98, field="person_number") == 0.98
 
 
 def test_what_has_no_digits_of_its_own_stays_as_it_was_read() -> None:

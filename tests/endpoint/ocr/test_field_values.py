@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from endpoint.ocr.card_templates import Label, Value
+from endpoint.ocr.card_templates import SIDES, Label, Value
 from endpoint.ocr.engine import Word
-from endpoint.ocr.field_values import Labelled, read_fields, read_words
-from endpoint.ocr.label_matching import best_template, find_anchors, place_labels
+from endpoint.ocr.field_values import Labelled, read_fields
+from endpoint.ocr.label_matching import best_template, find_anchors, place_labels, side_by_title
 from endpoint.ocr.text_lines import rows_of
+from endpoint.ocr.value_words import read_words
 
 
 def words(*lines: tuple[int, int, str]) -> list[Word]:
@@ -217,3 +220,93 @@ def test_what_is_left_of_a_label_is_no_part_of_a_place(printed: str, value: str)
     label = Label("address", Value.LINES, ("Nơi thường trú", "Nguyên quán", "Nơi cư trú"))
     reading = read_words(words((0, 0, printed)), label)
     assert reading is not None and reading.value == value
+
+
+@pytest.mark.parametrize(
+    ("printed", "value"),
+    [
+        ("Nơi theag 4 Khu phố 2, Xã Bản Hồ, Sa Pa, Lào Cai", "Khu phố 2, Xã Bản Hồ, Sa Pa, Lào Cai"),
+        ("TH mại Tổ 5, Xã Bản Hồ, Sa Pa, Lào Cai", "TH mại Tổ 5, Xã Bản Hồ, Sa Pa, Lào Cai"),
+        ("p Xã Bản Hồ, Sa Pa, Lào Cai", "Xã Bản Hồ, Sa Pa, Lào Cai"),
+        ("Hòa Bình, Xã Bản Hồ, Sa Pa", "Hòa Bình, Xã Bản Hồ, Sa Pa"),
+        ("Xã Bản Hồ, Sa Pa, Lào Cai ‡", "Xã Bản Hồ, Sa Pa, Lào Cai"),
+    ],
+)
+def test_a_place_begins_with_its_kind_where_a_label_is_left_before_it(printed: str, value: str) -> None:
+    line = [replace(word, confidence=0.3) if word.text in ("4", "theag") else word for word in words((0, 0, printed))]
+    reading = read_words(line, Label("address", Value.LINES, ("Nơi thường trú", "Place of residence")))
+    assert reading is not None and reading.value == value
+
+
+def test_a_label_half_as_tall_as_its_value_loses_no_line_below_it() -> None:
+    small = [replace(word, bottom=word.top + 8) for word in words((300, 300, "Quê quán / Place oi ñ"))]
+    junk = [replace(word, confidence=0.2) if word.text in ("oi", "ñ") else word for word in small]
+    rows = rows_of([*words((300, 60, "CĂN CƯỚC CÔNG DÂN")), *junk, *words((300, 322, "Xã Tập Sơn, Trà Cú, Trà Vinh"))])
+    side = next(side for side in SIDES if side.document_type == "chip_id_card_front")
+    found = read_fields(side, Labelled(rows, place_labels(side, rows, find_anchors(rows))))
+    assert found["hometown"].value == "Xã Tập Sơn, Trà Cú, Trà Vinh"
+
+
+def test_a_name_like_a_short_label_and_a_place_like_the_end_of_one_stay_in_their_values() -> None:
+    _, licence = read(
+        (300, 20, "GIẤY PHÉP LÁI XE / DRIVER'S LICENSE"),
+        (300, 60, "Số/No: 490087900396"),
+        (300, 100, "Họ tên/Full name: HOÀNG THU HẰNG"),
+        (300, 140, "Ngày sinh/Date of Birth: 27/05/1975"),
+        (60, 300, "Hạng/Class: B2"),
+    )
+    _, nine = read(
+        (300, 20, "GIẤY CHỨNG MINH NHÂN DÂN"),
+        (300, 60, "SỐ 709373757"),
+        (300, 150, "Sinh ngày: 07-08-1985"),
+        (300, 200, "Nguyên qu Xã Vĩnh Quang, Bảo Lâm, Cao Bằng"),
+    )
+    assert (licence["name"], licence["class"]) == ("HOÀNG THU HẰNG", "B2")
+    assert nine["hometown"] == "Xã Vĩnh Quang, Bảo Lâm, Cao Bằng"
+
+
+def test_two_places_without_labels_are_told_apart_by_their_lines() -> None:
+    lines = (
+        (400, 60, "CĂN CƯỚC CÔNG DÂN"),
+        (416, 223, "037302988568"),
+        (330, 300, "NGUYỄN MỸ DŨNG"),
+        (330, 441, "Phường Tây Sơn, Tam Điệp, Ninh Bình"),
+        (596, 473, "Số 12 Ngõ 8, Xã Tích Thiện, Trà"),
+        (330, 505, "Ôn, Vĩnh Long"),
+    )
+    rows = rows_of(words(*lines))
+    side = next(side for side in SIDES if side.document_type == "chip_id_card_front")
+    found = read_fields(side, Labelled(rows, place_labels(side, rows, find_anchors(rows))))
+    assert {name: found[name].value for name in ("name", "hometown", "address")} == {
+        "name": "NGUYỄN MỸ DŨNG",
+        "hometown": "Phường Tây Sơn, Tam Điệp, Ninh Bình",
+        "address": "Số 12 Ngõ 8, Xã Tích Thiện, Trà Ôn, Vĩnh Long",
+    }
+
+
+def test_a_distinguishing_mark_is_known_by_its_words() -> None:
+    _, back = read(
+        (250, 40, "Petsonel Sẹo chấm cách 2cm dưới trước đuôi mắt trái"),
+        (430, 190, "Ngày 05 tháng 03 năm 2022"),
+        (330, 236, "CỤC TRƯỞNG CỤC CẢNH SÁT ĐKQL CƯ TRÚ VÀ DLQG VỀ DÂN CƯ"),
+        (40, 40, "Ngón trỏ trái"),
+    )
+    assert back["identification_sign"] == "Sẹo chấm cách 2cm dưới trước đuôi mắt trái"
+
+
+@pytest.mark.parametrize(
+    ("lines", "document_type"),
+    [
+        (((400, 75, "CĂN CƯỚC CÔNG DÂN"), (400, 150, "060300912648")), "12_id_card_front"),
+        (((400, 180, "CĂN CƯỚC CÔNG DÂN"), (400, 240, "060300912648")), "chip_id_card_front"),
+        (((400, 95, "GIẤY PHÉP LÁI XE / DRIVER'S LICENSE"), (400, 150, "316244373978")), "driving_license"),
+        (((400, 95, "căn cước công dân do Cục cấp ngày"), (400, 150, "060300912648")), None),
+        (((400, 95, "CĂN CƯỚC CÔNG DÂN"), (400, 150, "0603")), None),
+    ],
+)
+def test_a_title_alone_on_its_line_with_a_number_below_tells_the_type(
+    lines: tuple[tuple[int, int, str], ...], document_type: str | None
+) -> None:
+    rows = rows_of(words((400, 30, "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM"), *lines))
+    side = side_by_title(rows, find_anchors(rows))
+    assert (side and side.document_type) == document_type

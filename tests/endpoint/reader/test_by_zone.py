@@ -13,7 +13,7 @@ from endpoint.imaging.decode import Sheet
 from endpoint.mrz.decode import Holder, Zone
 from endpoint.ocr.card_templates import SIDES
 from endpoint.ocr.engine import Word
-from endpoint.ocr.field_values import Reading
+from endpoint.ocr.value_words import Reading
 from endpoint.reader.card_reader import CardReader
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.response_fields import fill_info

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from endpoint.reader.doubts import is_doubtful, is_misread
@@ -28,6 +30,9 @@ GAZETTEER = Gazetteer()
             "12_id_card_back", "issued_at",
             "CỤC CẢNH SÁT ĐKQL CƯ TRÚ VÀ DLQG VỀ DÂN CƯ", "CỤC CẢNH SÁT ĐKQL CƯ VÀ DLQG VỀ c",
         ),
+        ("12_id_card_back", "issued_at", "CỤC CẢNH SÁT ĐKQL CƯ TRÚ VÀ DLQG VỀ DÂN CƯ", "CỤC CẢNH SÁT"),
+        ("12_id_card_front", "address", "Khu phố 2, Pú Nhung, Tuần Giáo, Điện Biên", "KhU phố 2, Pú Nhung, Điện Biên"),
+        ("12_id_card_back", "identification_sign", "Sẹo chấm cách 2cm dưới cằm", "2cm dưới cằm"),
         ("passport", "place_of_birth", "Cần Thơ", "Cân Thơ"),
         ("12_id_card_back", "identification_sign", "Sẹo chấm cách 1,5cm", "cách 1,5cm trên đầu lông mày trái"),
         ("12_id_card_back", "identification_sign", "Nốt ruồi", "Nốt | ruồi"),
@@ -36,6 +41,13 @@ GAZETTEER = Gazetteer()
 def test_what_lacks_a_part_is_doubtful(document_type: str, field: str, whole: str, doubtful: str) -> None:
     assert not is_doubtful(document_type, field, whole, GAZETTEER)
     assert is_doubtful(document_type, field, doubtful, GAZETTEER)
+
+
+@pytest.mark.parametrize(("field", "is_past"), [("dob", True), ("issue_date", True), ("due_date", False)])
+def test_a_day_to_come_is_none_of_birth_or_issue(field: str, is_past: bool) -> None:
+    today = date(2026, 11, 30)
+    assert is_doubtful("driving_license", field, "01-12-2026", GAZETTEER, today=today) is is_past
+    assert not is_doubtful("driving_license", field, "30-11-2026", GAZETTEER, today=today)
 
 
 def test_a_place_with_an_apostrophe_of_its_own_is_not_doubtful() -> None:

@@ -9,7 +9,7 @@ import zxingcpp
 
 from endpoint.ocr.card_templates import SIDES
 from endpoint.ocr.engine import Word
-from endpoint.ocr.field_values import Reading
+from endpoint.ocr.value_words import Reading
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.qr_code import CardCode, parse_code, read_code
 from endpoint.reader.response_fields import fill_info
