@@ -116,9 +116,11 @@ def reread_low_confidence(
         margin = _margin(label, sheet.rows, sheet.placed)
         holes = first is not None and _has_holes(first, margin)
         if first and (front := _lost_front(label, first, sheet, grey.shape[1])) is not None:
-            better[label.field] = _with_front(engine, grey, label, first, front)
+            whole = _with_front(engine, grey, label, first, front)
             left -= 1
-            continue
+            if whole is not first:
+                better[label.field] = whole
+                continue
         doubted = first is not None and is_doubtful(label.field, first.value)
         if first and confidence(first) >= MIN_CONFIDENCE and not holes and not doubted:
             continue
@@ -132,12 +134,12 @@ def reread_low_confidence(
             if second is None:
                 continue
             seen.append(second)
-            whole = not is_doubtful(label.field, second.value)
+            can_be = not is_doubtful(label.field, second.value)
             no_shorter = best is None or len(second.value) > SHORTER * len(best.value)
-            is_better = best is None or ((whole or (doubted and no_shorter)) and _better(second, best, holes))
-            if is_better or (whole and doubted):
+            is_better = best is None or ((can_be or (doubted and no_shorter)) and _better(second, best, holes))
+            if is_better or (can_be and doubted):
                 best = better[label.field] = second
-            if best is second and (whole or not doubted):
+            if best is second and (can_be or not doubted):
                 break
         if doubted and label.field in PLACES and best and is_doubtful(label.field, best.value):
             better[label.field] = _from_parts(label, seen, is_doubtful) or best
@@ -156,10 +158,13 @@ def _from_parts(label: Label, seen: Sequence[Reading], is_doubtful: Callable[[st
     None where its units can be put together in two ways. Nothing is said that was not read.
     """
     texts = [reading.value.split(", ") for reading in seen]
-    count = Counter(map(len, texts)).most_common(1)[0][0]
+    counts = Counter(len(parts) for parts in texts if len(parts) >= FEWEST_PARTS)
+    if not counts:
+        return None
+    count = counts.most_common(1)[0][0]
     alike = [parts for parts in texts if len(parts) == count]
     variants = [[part for part, _ in Counter(column).most_common()] for column in zip(*alike, strict=True)]
-    if count < FEWEST_PARTS or math.prod(map(len, variants)) > MAX_WAYS:
+    if math.prod(map(len, variants)) > MAX_WAYS:
         return None
     ways = [way for way in product(*variants) if not is_doubtful(label.field, ", ".join(way))]
     if not ways or any(way[-UNIT_PARTS:] != ways[0][-UNIT_PARTS:] for way in ways):
@@ -170,7 +175,7 @@ def _from_parts(label: Label, seen: Sequence[Reading], is_doubtful: Callable[[st
 
 def _lost_front(label: Label, first: Reading, sheet: Labelled, width_px: int) -> Box | None:
     """The rest of the label's own line, where a text of several lines was found only below it."""
-    if label.value is not Value.LINES:
+    if label.value is not Value.LINES or label.wide:
         return None
     stands = sorted((p for p in sheet.placed if p.field == label.field), key=lambda p: -p.rank)
     if not stands:

@@ -54,6 +54,28 @@ def test_a_doubtful_value_is_replaced_by_a_reading_that_can_be_whole(views: list
     assert read["hometown"].value == value
 
 
+def test_a_value_below_a_heading_is_read_again_and_not_sought_beside_it() -> None:
+    rows = rows_of(words((430, 78, "DẤU VẾT RIÊNG VÀ DỊ HÌNH"), (262, 112, "8eo chấm cách 2cm dưới cằm")))
+    side = next(side for side in SIDES if side.document_type == "9_id_card_back")
+    sheet = Labelled(rows, place_labels(side, rows, find_anchors(rows)))
+    views = Views("Sẹo chấm cách 2cm dưới cằm")
+    first = read_fields(side, sheet)
+    read = reread_low_confidence(views, CARD, side, sheet, first, is_doubtful=lambda _, text: text[0].isdigit())
+    assert read["identification_sign"].value == "Sẹo chấm cách 2cm dưới cằm"
+
+
+def test_a_place_is_put_together_of_parts_that_views_read_and_never_said_surely() -> None:
+    rows = rows_of(words((300, 100, "Nguyên quán Xã Nghỉ Sơn, Nghi Sơn, Thanh Hóa")))
+    sheet = Labelled(rows, place_labels(SIDE, rows, find_anchors(rows)))
+    place = next(label for label in SIDE.labels if label.field == "hometown")
+    side = type(SIDE)(SIDE.document_type, SIDE.phrases, (place,))
+    views = Views("Xã Nghi Sơn, Nghi Sdn, Thanh Hòa", "Xã Nghi Sơn", "Nghi", "Nghi", "Nghi")
+    read = reread_low_confidence(
+        views, CARD, side, sheet, read_fields(side, sheet), is_doubtful=lambda _, text: text != WHOLE
+    )["hometown"]
+    assert (read.value, read.agreed) == (WHOLE, False)
+
+
 def test_the_day_of_expiry_is_read_under_the_portrait_without_its_label() -> None:
     read = with_expiry(Views("giá trị 01/11/2028"), CARD, CHIP, {})["due_date"]
     assert read.value == "01-11-2028"
