@@ -23,6 +23,8 @@ SURE_OF_MARKS = 0.85
 """A name whose words after the surname are less sure is not borne out by views that may have lost the same mark."""
 LEAST_CHECKED, SURE, MOST_CHECKED = 0.5, 0.9, 0.955
 """Readings so sure are held against other views; less sure ones are guesses, and surer ones hardly ever wrong."""
+OUTVOTED = 0.75
+"""Surer readings are not replaced by what other views say, only lowered."""
 MAX_CHECKED_LINES = 8
 NOT_CHECKED = ("id",)
 """Judged digit by digit."""
@@ -80,7 +82,7 @@ def _held(
             second
             and third
             and second.value == third.value
-            and max(confidence(second), confidence(third)) > confidence(reading)
+            and confidence(reading) < min(OUTVOTED, max(confidence(second), confidence(third)))
             and not is_doubtful(label.field, second.value)
         )
         return replace(second if second and is_outvoted else reading, agreed=False)

@@ -10,6 +10,7 @@ from rapidfuzz import fuzz
 
 from endpoint.ocr.card_templates import SIDES, Side
 from endpoint.ocr.normalize import plain
+from endpoint.ocr.spelling import MARK_WORDS
 from endpoint.ocr.text_lines import Row
 
 ALIKE = 82.0
@@ -35,6 +36,8 @@ TITLE_BONUS = 0.2
 LONG_TITLE, OVER_TITLE = 13, 8
 """Letters of a title that tells the type by itself, and letters that may stand beside it on its line."""
 STATE, SHARED_TITLES, CHIP_GAP = "Cộng hòa xã hội chủ nghĩa Việt Nam", ("Căn cước công dân",), 2.6
+SIGNED, FEWEST_MARK_WORDS = "Cục trưởng", 4
+"""Who signs a 12-digit card, and words of a mark's vocabulary in a row that is one."""
 ENGLISH = (
     "Citizen Identity Card",
     "Socialist Republic of Viet Nam",
@@ -199,6 +202,16 @@ def side_by_title(rows: Sequence[Row], anchors: Sequence[Anchor]) -> Side | None
         if is_alone and has_number and fits:
             return side
     return None
+
+
+def side_by_words(rows: Sequence[Row], anchors: Sequence[Anchor]) -> Side | None:
+    """A 12-digit card's back, whose only title is a signature: by who signs it and a distinguishing mark above."""
+    signed = [rows[anchor.row].top for anchor in anchors if anchor.text == SIGNED]
+    known = {plain(word) for word in MARK_WORDS}
+    marks = [row.top for row in rows if sum(plain(word.text) in known for word in row.words) >= FEWEST_MARK_WORDS]
+    if not signed or not marks or min(marks) >= min(signed):
+        return None
+    return next(side for side in SIDES if side.document_type == "12_id_card_back")
 
 
 def has_title(anchors: Iterable[Anchor]) -> bool:

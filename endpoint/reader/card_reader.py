@@ -31,11 +31,19 @@ from endpoint.ocr.digit_classifier import DigitReader
 from endpoint.ocr.engine import TextEngine, Word
 from endpoint.ocr.expiry import with_expiry
 from endpoint.ocr.field_values import Labelled, read_fields
-from endpoint.ocr.label_matching import Anchor, best_template, find_anchors, has_title, place_labels, side_by_title
+from endpoint.ocr.label_matching import (
+    Anchor,
+    best_template,
+    find_anchors,
+    has_title,
+    place_labels,
+    side_by_title,
+    side_by_words,
+)
 from endpoint.ocr.lost_words import with_lost_words
 from endpoint.ocr.numbers import with_number
 from endpoint.ocr.second_pass import recover_labels, reread_low_confidence, with_small_print
-from endpoint.ocr.text_lines import rows_of
+from endpoint.ocr.text_lines import Row, rows_of
 from endpoint.ocr.value_words import Reading
 from endpoint.reader.doubts import is_doubtful
 from endpoint.reader.gazetteer import Gazetteer
@@ -170,8 +178,8 @@ class CardReader:
             side, share = best_template(anchors, has_code=code is not None)
         if share < MIN_TEMPLATE_SCORE or side.document_type not in FORMATS:
             side, share = self._side_of_zone(grey, bands, anchors) or (side, share)
-        if share < MIN_TEMPLATE_SCORE and (titled := side_by_title(rows, anchors)):
-            side, share = titled, MIN_TEMPLATE_SCORE
+        if share < MIN_TEMPLATE_SCORE and (told := _side_of_rows(rows, anchors, bands)):
+            side, share = told, MIN_TEMPLATE_SCORE
         if share < MIN_TEMPLATE_SCORE:
             return Read(side, share, card, scale, {}, None, code=code)
         rows = recover_labels(self._engine, grey, side, rows, place_labels(side, rows, anchors))
@@ -216,6 +224,11 @@ class CardReader:
         )
         info["image"] = thumb(read.card) if get_thumb else ""
         return Card(read.side.document_type, info, warnings_of(read.side.document_type, info, read.flags))
+
+
+def _side_of_rows(rows: Sequence[Row], anchors: Sequence[Anchor], bands: Sequence[Band]) -> Side | None:
+    """The side by what stands on it in large print, where its labels are lost; one with a zone has others."""
+    return side_by_title(rows, anchors) or (None if bands else side_by_words(rows, anchors))
 
 
 def _judged(read: Read, sheet: Pixels) -> Read:

@@ -9,7 +9,7 @@ import pytest
 from endpoint.ocr.card_templates import SIDES, Label, Value
 from endpoint.ocr.engine import Word
 from endpoint.ocr.field_values import Labelled, read_fields
-from endpoint.ocr.label_matching import best_template, find_anchors, place_labels, side_by_title
+from endpoint.ocr.label_matching import best_template, find_anchors, place_labels, side_by_title, side_by_words
 from endpoint.ocr.text_lines import rows_of
 from endpoint.ocr.value_words import read_words
 
@@ -310,3 +310,12 @@ def test_a_title_alone_on_its_line_with_a_number_below_tells_the_type(
     rows = rows_of(words((400, 30, "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM"), *lines))
     side = side_by_title(rows, find_anchors(rows))
     assert (side and side.document_type) == document_type
+
+
+@pytest.mark.parametrize(
+    ("mark", "is_back"), [("Nữ rưỗi cách 1cm trên sau mép nhải", True), ("Điều 3 của Thông tư này", False)]
+)
+def test_a_mark_above_who_signs_tells_the_back_of_a_12_digit_card(mark: str, is_back: bool) -> None:
+    rows = rows_of(words((262, 79, mark), (450, 158, "Ngày 05 thiẳng 03 nãm 2022"), (330, 190, "CỤC TRƯỞNG CÁMH SÁT")))
+    side = side_by_words(rows, find_anchors(rows))
+    assert (side is not None and side.document_type == "12_id_card_back") == is_back
