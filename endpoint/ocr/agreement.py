@@ -38,9 +38,9 @@ def with_agreement(
     *,
     is_doubtful: Callable[[str, str], bool],
 ) -> dict[str, Reading]:
-    """The readings of middling sureness, with whether two other views of the same print say the same.
+    """The readings of middling sureness, with whether other views of the same print say the same: one of a sure one.
 
-    A slip is seldom made twice: of values that both views agree on 0.97 are right, of the others 0.8.
+    A slip is seldom made twice: of values that the views agree on 0.97 are right, of the others 0.8.
     """
     checked: dict[str, Reading] = {}
     left = MAX_CHECKED_LINES
@@ -86,13 +86,14 @@ def _held(
             and not is_doubtful(label.field, second.value)
         )
         return replace(second if second and is_outvoted else reading, agreed=False)
-    if label.field in MARKED and not _says(look(usual), reading):
+    is_sure, is_marked = confidence(reading) >= SURE, label.field in MARKED
+    if is_sure and not is_marked:
+        return replace(reading, agreed=True)
+    if is_marked and not _says(look(usual), reading):
         return replace(reading, agreed=False)
     if _says(look(faintless), reading):
         return replace(reading, agreed=True)
-    is_sure = confidence(reading) >= SURE
-    is_borne_out = is_sure and (label.field in MARKED or _says(look(usual), reading))
-    return reading if is_borne_out else replace(reading, agreed=False)
+    return reading if is_sure else replace(reading, agreed=False)
 
 
 def _says(second: Reading | None, reading: Reading) -> bool:
