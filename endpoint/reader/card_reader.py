@@ -69,6 +69,8 @@ RIM_SHARE = 0.025
 """Corners of a card that is wholly on the image are so far from its rim, in shares of its long side."""
 MIN_CERTAIN_SCORE = 0.62
 """With fewer found, the card is read again: its small print enlarged, or without what is fainter than print."""
+CERTAIN_SCORE = 0.85
+"""With so many found no zone is asked for another type: a chip back was taken for one without a zone at 0.67."""
 MIN_UPRIGHT_SCORE = 0.4
 """With so many found the card lies the right way up: the other way, hardly any text is like one of a card."""
 
@@ -176,7 +178,7 @@ class CardReader:
             rows = with_small_print(self._engine, grey, rows)
             anchors = find_anchors(rows)
             side, share = best_template(anchors, has_code=code is not None)
-        if share < MIN_TEMPLATE_SCORE or side.document_type not in FORMATS:
+        if share < MIN_TEMPLATE_SCORE or (side.document_type not in FORMATS and share < CERTAIN_SCORE):
             side, share = self._side_of_zone(grey, bands, anchors) or (side, share)
         if share < MIN_TEMPLATE_SCORE and (told := _side_of_rows(rows, anchors, bands)):
             side, share = told, MIN_TEMPLATE_SCORE
