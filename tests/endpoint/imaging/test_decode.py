@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from endpoint.answers import NotAnImage
 from endpoint.imaging.decode import MAX_HELD_BYTES, MAX_PAGES, MAX_WORKING_PX, open_sheets
+from tests.heic import heic_of
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -74,6 +75,7 @@ def halves(mode: str = "RGB", size: tuple[int, int] = (400, 200)) -> Image.Image
         saved(Image.fromarray(BLACK_WHITE[..., 0].astype(np.float32)), "TIFF"),
         saved(halves(), "JPEG2000"),
         saved(halves(), "AVIF"),
+        heic_of(halves()),
         saved(halves(), "MPO", save_all=True, append_images=[halves()], quality=98),
         saved(halves(), "JPEG", quality=98)[:-2],
         saved(halves(), "JPEG", quality=98, progressive=True)[:-2],
@@ -97,6 +99,7 @@ def halves(mode: str = "RGB", size: tuple[int, int] = (400, 200)) -> Image.Image
         "float",
         "jpeg 2000",
         "avif",
+        "heic",
         "mpo",
         "jpeg without its end",
         "progressive without its end",
