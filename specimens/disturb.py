@@ -332,6 +332,7 @@ CONDITIONS: dict[str, Condition] = {
     "clean": Condition(()),
     "table": Condition((at_an_angle,)),
     "angle": Condition((in_perspective,)),
+    "turned 5": Condition((turned_by(5.0),)),
     "phone": Condition((among_things, blurred(0.8), noisy(5)), quality=70),
     "turned 90": Condition((at_an_angle, quarter_turns(1))),
     "turned 180": Condition((at_an_angle, quarter_turns(2))),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from endpoint.imaging.decode import Pixels
 from endpoint.imaging.geometry import Corners, sides
+from endpoint.imaging.skew import skew_of
 
 CARD_PX = 1000
 """Width of an aligned card."""
@@ -35,12 +36,13 @@ class RectifiedCard:
 def rectify(sheet: Pixels, corners: Corners | None, *, cut: bool = False) -> RectifiedCard:
     """The card between the corners, long side across; without corners the whole sheet, narrower where it is very tall.
 
-    What of a `cut` card is outside the image becomes as its middle is: a smear of the rim's pixels looks like print.
+    A whole sheet is turned so that its print lies level. What of it or of a `cut` card is then outside the image
+    becomes as its middle is: a smear of the rim's pixels looks like print.
     """
-    outlined = corners is not None
+    outlined, askew = corners is not None, 0.0
     if corners is None:
-        height, width = sheet.shape[:2]
-        corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
+        askew = skew_of(sheet)
+        corners = _whole(sheet, askew)
     across, down = sides(corners)
     tall = min(float(MAX_SQUASHED), down / max(1.0, across))
     width_px = round(CARD_PX * (MAX_TALL / max(MAX_TALL, tall)) ** 0.5)
@@ -52,10 +54,19 @@ def rectify(sheet: Pixels, corners: Corners | None, *, cut: bool = False) -> Rec
     source, moved = _around(sheet, corners, blur_px=0.4 * across / width_px)
     to_part = np.array([[1, 0, -moved[0]], [0, 1, -moved[1]], [0, 0, 1]], dtype=np.float64) @ to_sheet
     size, how = (width_px, height_px), cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    border = cv2.BORDER_CONSTANT if cut else cv2.BORDER_REPLICATE
+    border = cv2.BORDER_CONSTANT if cut or askew else cv2.BORDER_REPLICATE
     usual = np.median(source[::8, ::8], axis=(0, 1)).tolist()
     pixels = cv2.warpPerspective(source, to_part, size, flags=how, borderMode=border, borderValue=usual)
     return RectifiedCard(np.asarray(pixels, dtype=np.uint8), np.asarray(to_sheet, dtype=np.float64), outlined, cut)
+
+
+def _whole(sheet: Pixels, askew: float) -> Corners:
+    """The sheet's own rectangle, turned around its middle by so many degrees: a card that filled it fills it again."""
+    height, width = sheet.shape[:2]
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64)
+    cosine, sine = np.cos(np.deg2rad(askew)), np.sin(np.deg2rad(askew))
+    middle = corners.mean(axis=0)
+    return np.asarray((corners - middle) @ np.array([[cosine, sine], [-sine, cosine]]) + middle)
 
 
 def _around(sheet: Pixels, corners: Corners, *, blur_px: float) -> tuple[Pixels, tuple[int, int]]:

@@ -8,11 +8,17 @@ from __future__ import annotations
 from importlib.resources import files
 
 import numpy as np
+import numpy.typing as npt
 
 from endpoint.mrz.decode import Probabilities
+from endpoint.mrz.formats import ALPHABET
 from endpoint.mrz.segment import CellImages
 
 WEIGHTS = "mrz_glyphs.npz"
+WHOLE = 0.8
+"""Least height of a letter or digit, in usual ones: all are as tall; measured from 0.85. A shorter one is cut off."""
+MIN_LETTERS = 8
+"""With fewer of them the usual height is not told."""
 
 
 def normalised(cells: CellImages) -> CellImages:
@@ -35,4 +41,18 @@ class GlyphClassifier:
         w1, b1, w2, b2 = self._layers
         scores = np.maximum(normalised(cells) @ w1 + b1, 0) @ w2 + b2
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+        found = np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+        cut = _are_cut(cells, found)
+        found[cut] = (found[cut] + 1 / found.shape[1]) / 2
+        return found
+
+
+def _are_cut(cells: CellImages, found: Probabilities) -> npt.NDArray[np.bool_]:
+    """Letters and digits of which a part is missing, as at the image's edge: a K without its foot is surely a Y."""
+    is_letter = found.argmax(axis=1) != ALPHABET.index("<")
+    if is_letter.sum() < MIN_LETTERS:
+        return np.zeros(len(cells), dtype=bool)
+    rows = cells[:, :, 3:-3].max(axis=2)
+    inked = rows > 0.5 * np.median(rows.max(axis=1))
+    tall = np.where(inked.any(axis=1), rows.shape[1] - inked[:, ::-1].argmax(axis=1) - inked.argmax(axis=1), 0)
+    return np.asarray(is_letter & (tall < WHOLE * np.median(tall[is_letter])))

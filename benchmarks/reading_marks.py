@@ -1,0 +1,143 @@
+"""What a card says for machines: how many zones are exact and how many QR codes are read, by how the image was taken.
+
+`python -m benchmarks.reading_marks`. Only layouts that have one are drawn, plain and hard, and read whole as the
+endpoint reads them. A code counts as wide as its white square; the layouts' own truth is held against what is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from statistics import median
+
+import numpy as np
+
+from benchmarks.reading import ALL_CONDITIONS, HALVES, Half
+from endpoint.imaging.decode import open_sheets
+from endpoint.reader.card_reader import CardReader
+from endpoint.reader.gazetteer import Gazetteer
+from endpoint.reader.qr_code import parse_code
+from specimens import layouts, real_layouts
+from specimens.disturb import disturbed
+from specimens.draw import code_text, draw, hard_style, random_style
+from specimens.layouts import Layout
+from specimens.people import someone
+
+PLAIN = tuple(layout for layout in layouts.LAYOUTS if layout.zone_y or layout.code)
+HARD = tuple(layout for layout in real_layouts.HARD_LAYOUTS if layout.zone_y or layout.code)
+CODED = tuple(layout for layout in HARD if layout.code)
+"""A plain card with a code is one of these without guilloche and wear."""
+CONDITIONS = (
+    "table", "angle", "turned 5", "phone",
+    "hard scan", "hard angle", "hard turned 5", "hard phone", "hard glare", "hard jpeg", "hard small", "hard large",
+)  # fmt: skip
+WIDE_PX = 120
+"""A code of so many pixels on the image sent is one that must be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """One image: whether its zone is exact or has a wrong cell under check digits that hold; its code's width."""
+
+    zone_exact: bool | None
+    zone_false: bool
+    code_px: float
+    code_read: bool | None
+    warnings: tuple[str, ...]
+    cpu_ms: float
+
+
+def mark(reader: CardReader, gazetteer: Gazetteer, half: Half, condition: str, index: int) -> Marked:
+    """Draw, disturb, read and judge one image."""
+    random = Random(f"{half.seed}/{condition}/marks/{index}")
+    is_hard = condition.startswith("hard")
+    some = HARD if is_hard else PLAIN + CODED
+    layout, person = some[index % len(some)], someone(random, gazetteer, half.words)
+    style = (hard_style if is_hard else random_style)(random, half.faces)
+    specimen = draw(layout, person, style)
+    corners = _code_corners(layout, style.scale)
+    image, moved = disturbed(replace(specimen, boxes=corners), ALL_CONDITIONS[condition], random)
+    started = time.process_time()
+    reads = [read for sheet in open_sheets(image) for read in reader.read_sheet(sheet)]
+    warnings = {code for read in reads for code in reader.card(read, get_thumb=False).warnings}
+    cpu_ms = (time.process_time() - started) * 1000
+    zone = next((read.zone for read in reads if read.zone), None)
+    exact = zone is not None and zone.lines == specimen.zone
+    code = parse_code(code_text(person)) if layout.code else None
+    return Marked(
+        zone_exact=exact if specimen.zone else None,
+        zone_false=bool(zone and zone.checked and not exact),
+        code_px=_wide(moved),
+        code_read=any(read.code == code for read in reads) if layout.code else None,
+        warnings=tuple(sorted(warnings)),
+        cpu_ms=cpu_ms,
+    )
+
+
+def _code_corners(layout: Layout, scale: float) -> dict[str, tuple[int, int, int, int]]:
+    if layout.code is None:
+        return {}
+    left, top, right, bottom = (round(side * scale) for side in layout.code)
+    return {f"{x}/{y}": (x, y, x, y) for x, y in ((left, top), (right, top), (right, bottom), (left, bottom))}
+
+
+def _wide(corners: dict[str, tuple[int, int, int, int]]) -> float:
+    """Mean length of its sides, pixels."""
+    if not corners:
+        return 0.0
+    points = np.array([corner[:2] for corner in corners.values()], dtype=np.float64)
+    return float(np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1).mean())
+
+
+def row(name: str, marks: Sequence[Marked]) -> str:
+    """One line of the table."""
+    zones = [one.zone_exact for one in marks if one.zone_exact is not None]
+    wide, small = (
+        [one.code_read for one in marks if one.code_read is not None and (one.code_px >= WIDE_PX) == is_wide]
+        for is_wide in (True, False)
+    )
+    raised = ", ".join(
+        f"{code}: {sum(code in one.warnings for one in marks)}"
+        for code in sorted({code for one in marks for code in one.warnings})
+    )
+    cells = (
+        name, len(marks), _of(zones), sum(one.zone_false for one in marks), _of(wide), _of(small), raised,
+        round(median(one.cpu_ms for one in marks)),
+    )  # fmt: skip
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def _of(found: Sequence[bool | None]) -> str:
+    return f"{sum(map(bool, found))} of {len(found)}" if found else ""
+
+
+def rows(half: Half, conditions: Sequence[str], count: int) -> Iterator[str]:
+    """The table, a line as soon as it is measured."""
+    reader, gazetteer = CardReader(), Gazetteer()
+    yield f"| taken how | images | zones exact | false | codes from {WIDE_PX} px | narrower | warnings | CPU ms |"
+    yield "| --- " * 8 + "|"
+    everything: list[Marked] = []
+    for condition in conditions:
+        marks = [mark(reader, gazetteer, half, condition, index) for index in range(count)]
+        everything += marks
+        yield row(condition, marks)
+    yield row("all", everything)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print the table; exit status 0."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reading_marks", description=__doc__)
+    parser.add_argument("--count", type=int, default=20, help="images a condition; the layouts take turns")
+    parser.add_argument("--half", choices=sorted(HALVES), default="unseen")
+    parser.add_argument("--conditions", default=",".join(CONDITIONS), help="comma-separated")
+    options = parser.parse_args(argv)
+    for line in rows(HALVES[options.half], options.conditions.split(","), options.count):
+        print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
