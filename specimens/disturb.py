@@ -282,6 +282,21 @@ def turned_by(degrees: float) -> Step:
     return turn
 
 
+def turned_within(degrees: float) -> Step:
+    """Turned by so many degrees either way in an image hardly larger than the card: its corners are cut off."""
+
+    def turn(shot: Shot, random: Random) -> Shot:
+        height, width = shot.pixels.shape[:2]
+        rim = round(0.03 * width)
+        usual = tuple(int(level) for level in np.median(shot.pixels[::8, ::8], axis=(0, 1)))
+        ground = np.empty((height + 2 * rim, width + 2 * rim, 3), dtype=np.uint8)
+        ground[:] = random.choice(((255, 255, 255), (0, 0, 0), (200, 200, 200), usual))
+        corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float64) + rim
+        return _on(shot, ground, _turned(corners, random.choice((-degrees, degrees))))
+
+    return turn
+
+
 def laminated(shot: Shot, _: Random) -> Shot:
     """In a film that stands out around the card: a pale rim with rounded corners."""
     height, width = shot.pixels.shape[:2]
@@ -333,6 +348,7 @@ CONDITIONS: dict[str, Condition] = {
     "table": Condition((at_an_angle,)),
     "angle": Condition((in_perspective,)),
     "turned 5": Condition((turned_by(5.0),)),
+    "turned 5 within": Condition((turned_within(5.0),)),
     "phone": Condition((among_things, blurred(0.8), noisy(5)), quality=70),
     "turned 90": Condition((at_an_angle, quarter_turns(1))),
     "turned 180": Condition((at_an_angle, quarter_turns(2))),
@@ -358,6 +374,7 @@ HARD_CONDITIONS: dict[str, Condition] = {
     "hard crop": Condition((edges_cut, resized(600, 1400)), quality=65),
     "hard angle": Condition((in_perspective, resized(700, 1800)), quality=75),
     "hard turned 5": Condition((turned_by(5.0), resized(700, 1600)), quality=75),
+    "hard turned 5 within": Condition((turned_within(5.0), resized(700, 1600)), quality=75),
     "hard phone": Condition(
         (laminated, among_things, shadowed, blurred(0.9), noisy(5), resized(650, 1500)), quality=60
     ),

@@ -21,7 +21,7 @@ Probabilities = npt.NDArray[np.float32]
 MAX_DOUBTFUL = 1
 """A zone with more doubtful cells than that is not mended: one change could make it valid by chance."""
 LEAST_LIKELY = 0.25
-"""What a cell becomes was at least so likely: of 11 zones of the tuning half that were mended to less, none was right."""
+"""What a cell becomes was at least so likely: no zone of the tuning half that was mended to less became right."""
 
 
 @dataclass(frozen=True, slots=True)

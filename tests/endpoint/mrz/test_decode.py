@@ -70,6 +70,14 @@ def test_one_doubtful_cell_is_mended_by_the_check_digits() -> None:
     assert read_zone(cells, TD1, TODAY).lines == lines
 
 
+def test_a_check_digit_does_not_make_a_cell_what_it_is_not_like() -> None:
+    lines = zone_lines(HOLDER, "chip_id_card_back")
+    cells = certain((lines[0].replace("089982314", "084982314", 1), *lines[1:]), sure=0.8)
+    cells[0, 7, ALPHABET.index("9")] = 0.2
+    zone = read_zone(cells, TD1, TODAY)
+    assert (zone.lines[0][5:14], zone.checked) == ("084982314", False)
+
+
 @given(st.lists(st.integers(15, 26), min_size=3, max_size=8, unique=True))
 def test_many_doubtful_cells_are_left_as_they_were_read(places: list[int]) -> None:
     lines = zone_lines(HOLDER, "chip_id_card_back")

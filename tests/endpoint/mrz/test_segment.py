@@ -103,3 +103,19 @@ def test_bands_without_glyphs_are_cut_all_the_same() -> None:
     cells = zone_cells(blank, [Band(460, 500), Band(510, 550), Band(560, 600)], TD1)
     assert cells is not None
     assert cells.shape == (90, 24, 16)
+
+
+def test_a_letter_without_its_foot_is_not_surely_another() -> None:
+    """As where the image's edge cuts the last line: "LE" becomes "UF", and no check digit covers names."""
+    lines = zone_lines(HOLDER, "chip_id_card_back")
+    layout = FORMATS["chip_id_card_back"]
+    whole = card(lines)
+    cut = whole.copy()
+    cut[592:, :110] = 235
+    sure = []
+    for grey in (whole, cut):
+        cells = zone_cells(grey, zone_bands(whole), layout)
+        assert cells is not None
+        sure.append(GlyphClassifier()(cells)[60:62].max(axis=1))
+    assert (sure[0] > 0.9).all()
+    assert (sure[1] <= 0.55).all()
