@@ -20,12 +20,16 @@ FINEST = 0.18
 """Lowest frequency searched for a screen's dots, cycles a pixel: print and patterns are coarser."""
 SCREEN_PEAK = 4.0
 """Good specimens measured up to 2.9, ones off a screen from 5.3."""
-PHOTOCOPY_CHROMA = 5.5
-"""Good specimens measured from 7.4, photocopies up to 3.9."""
+PHOTOCOPY_CHROMA = 4.7
+"""Good specimens measured from 7.4, one in the shade 5.1, photocopies up to 3.9."""
 CLIPPED_LIGHT = 248
 """Pixels as bright as that have lost what the light's colour was."""
 _MIN_TINT = 1 / 255
 """No light is without a colour altogether; an image of one colour is."""
+OUTSIDE = -22.0
+"""Pixels from the card's edge to where the table is looked at."""
+BRIGHTER = 8.0
+"""Grey levels: a table is as bright at a corner as elsewhere."""
 CLIPPED_SHARE = 0.65
 """Good specimens measured up to 0.14, clipped ones from 0.98."""
 
@@ -97,25 +101,44 @@ def clipped_share(sheet: Pixels, card: RectifiedCard) -> float:
         return 0.0
     height = card.pixels.shape[0]
     corners = [(x, y) for x in (0, CARD_PX) for y in (0, height)]
-    return max(_table_like(sheet, card, (x, y), (1 if x == 0 else -1, 1 if y == 0 else -1)) for x, y in corners)
+    sides = (
+        (CARD_PX / 2, OUTSIDE),
+        (CARD_PX / 2, height - OUTSIDE),
+        (OUTSIDE, height / 2),
+        (CARD_PX - OUTSIDE, height / 2),
+    )
+    table = tuple(_colour(sheet, card, x, y) for x, y in sides)
+    return max(_table_like(sheet, card, (x, y), (1 if x == 0 else -1, 1 if y == 0 else -1), table) for x, y in corners)
 
 
-def _table_like(sheet: Pixels, card: RectifiedCard, corner: tuple[float, float], inward: tuple[int, int]) -> float:
-    """0 to 1: where the corner's inside lies between the colour of the card beside it and of the table outside."""
+def _table_like(
+    sheet: Pixels,
+    card: RectifiedCard,
+    corner: tuple[float, float],
+    inward: tuple[int, int],
+    table: tuple[npt.NDArray[np.float64], ...],
+) -> float:
+    """0 to 1: where the corner's inside lies between the colour of the card beside it and of the table outside.
+
+    Outside is what is beside the corner, and `table`, beside the card's sides: a lamp that shines on a film and on
+    the table beyond makes both white, and the corner is there. Brighter than card and table is a reflection.
+    """
 
     def at(along: float, across: float) -> npt.NDArray[np.float64]:
         return _colour(sheet, card, corner[0] + inward[0] * along, corner[1] + inward[1] * across)
 
     inside = [at(*place) for place in ((27, 27), (14, 41), (41, 14))]
     beside = _nearest(inside[0], (at(27, 190), at(190, 27), at(120, 120)))
-    outside = _nearest(inside[0], (at(-22, 40), at(40, -22), at(-16, -16)))
+    outside = _nearest(inside[0], (at(OUTSIDE, 40), at(40, OUTSIDE), at(-16, -16)))
     straight = all(np.subtract(*_between(at(*edge), beside, outside)) < 0 for edge in ((10, 190), (190, 10)))
     apart = float(np.abs(beside - outside).sum())
+    elsewhere = _nearest(inside[0], table)
+    is_lit = float(inside[0].mean()) > max(float(beside.mean()), float(elsewhere.mean()) + BRIGHTER)
     # Where even the sides beside the corner look like table, the outline is off and the card may be whole.
-    if apart <= 60 or not straight:
+    if apart <= 60 or not straight or is_lit:
         return 0.0
-    distances = [_between(colour, beside, outside) for colour in inside]
-    return min(to_card / (to_card + to_table) for to_card, to_table in distances)
+    distances = [_between(colour, beside, ground) for colour in inside for ground in (outside, elsewhere)]
+    return min(to_card / max(1.0, to_card + to_table) for to_card, to_table in distances)
 
 
 def _nearest(colour: npt.NDArray[np.float64], others: tuple[npt.NDArray[np.float64], ...]) -> npt.NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import cv2
 import numpy as np
 import pytest
 
@@ -67,3 +68,20 @@ def test_an_unsure_number_raises_no_warning_and_codes_come_worst_first() -> None
     assert warnings_of("chip_id_card_front", info, frozenset("61")) == ("1", "6")
     assert warnings_of("chip_id_card_front", info | {"dob_confidence": 0.5, "id_confidence": 1.0}, frozenset()) == ()
     assert warnings_of("chip_id_card_front", info | {"id_confidence": 0.98}, frozenset("61")) == ("1", "3", "6")
+
+
+@pytest.mark.parametrize(("spoiled", "expected"), [("lit", False), ("clipped", True)])
+def test_a_lamp_on_a_films_corner_and_on_the_table_clips_nothing(spoiled: str, expected: bool) -> None:
+    sheet = np.full((700, 1000, 3), (120, 100, 84), np.uint8)
+    left, top, right, bottom = 150, 130, 850, 570
+    sheet[top:bottom, left:right] = (226, 230, 232)
+    sheet[top + 26 : bottom - 26, left + 26 : right - 26] = (150, 214, 160)
+    if spoiled == "lit":
+        spot = np.zeros(sheet.shape[:2], np.float32)
+        cv2.circle(spot, (right - 20, top + 10), 70, 0.95, -1)
+        share = np.asarray(cv2.GaussianBlur(spot, (0, 0), 16))[..., None]
+        sheet = (sheet * (1 - share) + 255 * share).astype(np.uint8)
+    else:
+        cv2.fillPoly(sheet, [np.array([[right - 75, top], [right, top], [right, top + 75]])], (120, 100, 84))
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
+    assert ("5" in quality_flags(sheet, rectify(sheet, corners))) == expected
