@@ -38,7 +38,8 @@ def peer_reader(words_of: Words) -> SheetReader:
         side, share = best_template(anchors)
         if share >= MIN_TEMPLATE_SCORE:
             readings = read_fields(side, Labelled(rows, place_labels(side, rows, anchors)))
-            yield Read(side, share, RectifiedCard(sheet.pixels, np.eye(3), False), sheet.scale, readings, None)
+            whole = RectifiedCard(sheet.pixels, np.eye(3), False, sheet.pixels)
+            yield Read(side, share, whole, sheet.scale, readings, None)
 
     return read_sheet
 

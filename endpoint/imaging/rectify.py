@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -25,12 +25,25 @@ class RectifiedCard:
     """A card laid flat: RGB pixels, and the 3x3 homography from them to pixels of the sheet.
 
     `outlined`: its four edges are known; otherwise it is the whole sheet. `cut`: some of it is outside the image.
+    `sheet` is what it was laid flat from, for what needs more than its pixels.
     """
 
     pixels: Pixels
     to_sheet: npt.NDArray[np.float64]
     outlined: bool
+    sheet: Pixels
     cut: bool = False
+
+    def part(self, box: tuple[float, float, float, float], zoom: float) -> Pixels:
+        """What is between left, top, right and bottom, so many times as large, from the sheet's own pixels."""
+        left, top, right, bottom = box
+        size = (max(1, round((right - left) * zoom)), max(1, round((bottom - top) * zoom)))
+        to_card = np.array([[1 / zoom, 0, left], [0, 1 / zoom, top], [0, 0, 1]], dtype=np.float64)
+        how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        found = cv2.warpPerspective(
+            self.sheet, self.to_sheet @ to_card, size, flags=how, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(found, dtype=np.uint8)
 
 
 def rectify(sheet: Pixels, corners: Corners | None, *, cut: bool = False) -> RectifiedCard:
@@ -57,7 +70,8 @@ def rectify(sheet: Pixels, corners: Corners | None, *, cut: bool = False) -> Rec
     border = cv2.BORDER_CONSTANT if cut or askew else cv2.BORDER_REPLICATE
     usual = np.median(source[::8, ::8], axis=(0, 1)).tolist()
     pixels = cv2.warpPerspective(source, to_part, size, flags=how, borderMode=border, borderValue=usual)
-    return RectifiedCard(np.asarray(pixels, dtype=np.uint8), np.asarray(to_sheet, dtype=np.float64), outlined, cut)
+    flat = np.asarray(pixels, dtype=np.uint8)
+    return RectifiedCard(flat, np.asarray(to_sheet, dtype=np.float64), outlined, sheet, cut)
 
 
 def _whole(sheet: Pixels, askew: float) -> Corners:
@@ -87,7 +101,7 @@ def turned(card: RectifiedCard, quarters: int) -> RectifiedCard:
         pixels = np.rot90(pixels)
         # a point (x, y) of the turned image was at (width - 1 - y, x)
         to_sheet = to_sheet @ np.array([[0, -1, width - 1], [1, 0, 0], [0, 0, 1]], dtype=np.float64)
-    return RectifiedCard(np.ascontiguousarray(pixels), to_sheet, card.outlined, card.cut)
+    return replace(card, pixels=np.ascontiguousarray(pixels), to_sheet=to_sheet)
 
 
 def to_source_box(

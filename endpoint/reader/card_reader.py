@@ -144,7 +144,7 @@ class CardReader:
         marks = marks_on(grey)
         if marks > MAX_MARKS:
             return None
-        code = read_code(card.pixels)
+        code = read_code(card)
         turns = turns_to_try(grey, any_quarter=not card.outlined)
         best, quarters = self._best_turn(card, grey, scale, code, turns)
         if best.share < MIN_CERTAIN_SCORE and marks > PATTERNED and not best.is_crowded:

@@ -16,13 +16,25 @@ import numpy as np
 import zxingcpp
 
 from endpoint.imaging.decode import Pixels
+from endpoint.imaging.enhance import unblur
+from endpoint.imaging.rectify import RectifiedCard
 from endpoint.ocr.normalize import nfc
 
 _DAY = re.compile(r"(\d{2})(\d{2})(\d{4})")
 _NUMBER = re.compile(r"\d{12}")
 _SEXES = {"nam": "nam", "nữ": "nữ", "nu": "nữ"}
-ZOOM = 2
-"""How much the card is enlarged where no code is found at its own size."""
+SMALL = 4
+"""The card is made so many times smaller to see where a code may stand."""
+CODE_PX, AROUND_PX = 100, 172
+"""Within so many pixels of a card 1000 wide a code is dark and pale in turns; around it is paper."""
+STANDS_OUT = 0.22
+"""How much darker than around: codes measured from 0.24, but for blurred small ones; print up to 0.20."""
+REACH_PX, ZOOM = 105, 3
+"""What is looked at around its middle, and how much it is enlarged, from the sheet's own pixels."""
+SHARPER, HALO_PX = 6.0, 4.0
+BLUR_PX, BLUR_NOISE = 4.5, 0.03
+"""Two ways to take blur back: an unsharp mask, and the inverse of a Gaussian. Of 90 blurred codes 47 were read as they
+were, 79 with the first, 85 with both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,7 @@ class CardCode:
         return {name: value for name, value in given.items() if value}
 
 
-def read_code(card: Pixels) -> CardCode | None:
+def read_code(card: RectifiedCard) -> CardCode | None:
     """The first code on the card that is of a chip card; None where there is none that can be read."""
     for text in _texts(card):
         if (code := parse_code(text)) is not None:
@@ -59,12 +71,47 @@ def read_code(card: Pixels) -> CardCode | None:
     return None
 
 
-def _texts(card: Pixels) -> Iterator[str]:
-    grey = np.asarray(cv2.cvtColor(card, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    yield from _decoded(grey)
-    height, width = grey.shape
-    corner = grey[: height // 2, width // 2 :]
-    yield from _decoded(np.asarray(cv2.resize(corner, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC), np.uint8))
+def _texts(card: RectifiedCard) -> Iterator[str]:
+    yield from _decoded(_grey(card.pixels))
+    # a portrait stands out, too, but less
+    stands_out, x, y, unit = max(_place(card, quarters) for quarters in ((0, 2) if card.outlined else range(4)))
+    if stands_out >= STANDS_OUT:
+        reach = REACH_PX * unit
+        grey = _grey(card.part((x - reach, y - reach, x + reach, y + reach), ZOOM / unit))
+        yield from _decoded(grey)
+        soft = cv2.GaussianBlur(grey, (0, 0), HALO_PX)
+        yield from _decoded(np.asarray(cv2.addWeighted(grey, 1 + SHARPER, soft, -SHARPER, 0), dtype=np.uint8))
+        plane = np.asarray(grey, dtype=np.float32) / np.float32(255)
+        unblur(plane, BLUR_PX, BLUR_NOISE)
+        yield from _decoded(np.asarray(np.clip(plane * 255, 0, 255), dtype=np.uint8))
+
+
+def _place(card: RectifiedCard, quarters: int) -> tuple[float, float, float, float]:
+    """How much the darkest square of its top right quarter stands out, its middle, and the pixels of a thousandth.
+
+    `quarters`: turns counter-clockwise that put the card upright; the middle is on the card as it lies.
+    """
+    unit = card.pixels.shape[1 - quarters % 2] / 1000
+    size = (round(card.pixels.shape[1] / unit / SMALL), round(card.pixels.shape[0] / unit / SMALL))
+    small = np.asarray(cv2.resize(card.pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    upright = np.rot90(_grey(small), quarters)
+    height, width = upright.shape
+    corner = upright[: height // 2, width // 2 :].astype(np.float32)
+    paper = max(1.0, float(np.percentile(corner, 90)))
+    dark = np.clip(1 - corner / paper, 0, 1)
+    inner, outer = CODE_PX // SMALL, AROUND_PX // SMALL
+    within, all_of = (cv2.blur(dark, (side, side), borderType=cv2.BORDER_REFLECT) for side in (inner, outer))
+    stands_out = within - (all_of * outer**2 - within * inner**2) / (outer**2 - inner**2)
+    row, column = np.unravel_index(int(stands_out.argmax()), stands_out.shape)
+    x, y = float(width // 2 + column), float(row)
+    for _ in range(quarters):  # as it lay before the last turn: a point (x, y) was at (width - 1 - y, x)
+        width, height = height, width
+        x, y = width - 1 - y, x
+    return float(stands_out[row, column]), x * SMALL * unit, y * SMALL * unit, unit
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def _decoded(grey: Pixels) -> Iterator[str]:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import zxingcpp
 
+from endpoint.imaging.decode import Pixels
+from endpoint.imaging.rectify import rectify
 from endpoint.ocr.card_templates import SIDES
 from endpoint.ocr.engine import Word
 from endpoint.ocr.value_words import Reading
@@ -40,13 +42,29 @@ def test_the_code_of_something_else_is_none(text: str) -> None:
     assert parse_code(text) is None
 
 
+def card_with(code_px: int, card_px: int = 1000) -> Pixels:
+    """A card with the code in its top right corner, which has a share of its width as of one 1000 wide."""
+    code = np.asarray(zxingcpp.create_barcode(TEXT, zxingcpp.BarcodeFormat.QRCode).to_image(scale=8))
+    side, card = round(code_px * card_px / 1000), np.full((round(0.63 * card_px), card_px, 3), 230, np.uint8)
+    small = cv2.resize(code, (side, side), interpolation=cv2.INTER_AREA)
+    right, top = round(0.97 * card_px), round(0.04 * card_px)
+    card[top : top + side, right - side : right] = small[..., None]
+    return card
+
+
 @pytest.mark.parametrize(("wide", "is_read"), [(240, True), (130, True), (30, False)])
 def test_a_code_is_found_on_a_card(wide: int, is_read: bool) -> None:
-    code = np.asarray(zxingcpp.create_barcode(TEXT, zxingcpp.BarcodeFormat.QRCode).to_image(scale=4))
-    card = np.full((630, 1000, 3), 230, np.uint8)
-    small = cv2.resize(code, (wide, wide), interpolation=cv2.INTER_AREA)
-    card[40 : 40 + wide, 980 - wide : 980] = small[..., None]
-    assert (read_code(card) == parse_code(TEXT)) == is_read
+    assert (read_code(rectify(card_with(wide), None)) == parse_code(TEXT)) == is_read
+
+
+@pytest.mark.parametrize("quarters", range(4))
+@pytest.mark.parametrize("card_px", [1000, 1800])
+def test_a_blurred_code_is_made_sharp_whichever_way_the_card_lies(quarters: int, card_px: int) -> None:
+    """Laid flat it is too blurred for the decoder; the sheet's own pixels, enlarged and sharpened, are not."""
+    blurred = np.asarray(cv2.GaussianBlur(card_with(130, card_px), (0, 0), 1.5 * card_px / 1000), dtype=np.uint8)
+    assert not zxingcpp.read_barcodes(blurred)
+    card = rectify(np.ascontiguousarray(np.rot90(blurred, quarters)), None)
+    assert read_code(card) == parse_code(TEXT)
 
 
 def test_the_code_wins_over_the_print_and_a_contradiction_lowers_confidence() -> None:
