@@ -71,17 +71,18 @@ def test_an_unsure_number_raises_no_warning_and_codes_come_worst_first() -> None
 
 
 @pytest.mark.parametrize(("spoiled", "expected"), [("lit", False), ("clipped", True)])
-def test_a_lamp_on_a_films_corner_and_on_the_table_clips_nothing(spoiled: str, expected: bool) -> None:
+def test_a_lamp_that_shines_on_a_corner_and_on_the_film_around_it_clips_nothing(spoiled: str, expected: bool) -> None:
+    film, card = (226, 230, 232), (150, 214, 160)
     sheet = np.full((700, 1000, 3), (120, 100, 84), np.uint8)
     left, top, right, bottom = 150, 130, 850, 570
-    sheet[top:bottom, left:right] = (226, 230, 232)
-    sheet[top + 26 : bottom - 26, left + 26 : right - 26] = (150, 214, 160)
+    sheet[top - 26 : bottom + 26, left - 26 : right + 26] = film
+    sheet[top:bottom, left:right] = card
     if spoiled == "lit":
         spot = np.zeros(sheet.shape[:2], np.float32)
-        cv2.circle(spot, (right - 20, top + 10), 70, 0.95, -1)
+        cv2.circle(spot, (right - 10, top + 10), 70, 0.95, -1)
         share = np.asarray(cv2.GaussianBlur(spot, (0, 0), 16))[..., None]
         sheet = (sheet * (1 - share) + 255 * share).astype(np.uint8)
     else:
-        cv2.fillPoly(sheet, [np.array([[right - 75, top], [right, top], [right, top + 75]])], (120, 100, 84))
+        cv2.fillPoly(sheet, [np.array([[right - 75, top], [right, top], [right, top + 75]])], film)
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
     assert ("5" in quality_flags(sheet, rectify(sheet, corners))) == expected
