@@ -23,6 +23,8 @@ ENOUGH_SUPPORT = 0.93
 """With an outline that lies so well on edges, no more shapes are proposed."""
 MIN_SUPPORT = 0.55
 """Smallest share of an outline that must lie on edges."""
+NEARLY = 0.005
+"""Of outlines over one place that lie on edges as well, the largest is the card: a line of print has edges, too."""
 LIES_WELL = 0.85
 """A side of which so much lies on edges is not moved."""
 RIM_PX = 6
@@ -56,7 +58,8 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     kept: list[Corners] = []
     for support, index in supported:
         if support >= MIN_SUPPORT and not any(_overlap(quads[index], other) for other in kept):
-            kept.append(quads[index])
+            nearly = [quads[other] for value, other in supported if value >= max(MIN_SUPPORT, support - NEARLY)]
+            kept.append(max((quad for quad in nearly if _overlap(quad, quads[index])), key=_area))
     return sorted(
         (quad * scale for quad in kept), key=lambda quad: (round(quad[0, 1] / sheet.shape[0] * 4), quad[0, 0])
     )
@@ -193,6 +196,10 @@ def _card_shaped(quad: Corners, hull: npt.NDArray[np.int32], mask: Pixels) -> bo
 def _off_the_rim(quad: Corners, image: Pixels) -> bool:
     """Whether there is table all around: on an image that is the card itself, parts of it end at the rim."""
     return bool((quad > RIM_PX).all() and (quad < np.array(image.shape[1::-1]) - RIM_PX).all())
+
+
+def _area(quad: Corners) -> float:
+    return cv2.contourArea(quad.astype(np.float32))
 
 
 def _overlap(quad: Corners, other: Corners) -> bool:
