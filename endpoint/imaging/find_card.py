@@ -23,8 +23,8 @@ ENOUGH_SUPPORT = 0.93
 """With an outline that lies so well on edges, no more shapes are proposed."""
 MIN_SUPPORT = 0.55
 """Smallest share of an outline that must lie on edges."""
-NEARLY = 0.005
-"""Of outlines over one place that lie on edges as well, the largest is the card: a line of print has edges, too."""
+NEARLY, LARGER = 0.005, 1.1
+"""An outline that lies on edges as well, and is so many times as large, is the card: a line of print has edges, too."""
 LIES_WELL = 0.85
 """A side of which so much lies on edges is not moved."""
 RIM_PX = 6
@@ -58,8 +58,8 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     kept: list[Corners] = []
     for support, index in supported:
         if support >= MIN_SUPPORT and not any(_overlap(quads[index], other) for other in kept):
-            nearly = [quads[other] for value, other in supported if value >= max(MIN_SUPPORT, support - NEARLY)]
-            kept.append(max((quad for quad in nearly if _overlap(quad, quads[index])), key=_area))
+            as_well = [quads[other] for value, other in supported if value >= support - NEARLY]
+            kept.append(_largest(quads[index], as_well))
     return sorted(
         (quad * scale for quad in kept), key=lambda quad: (round(quad[0, 1] / sheet.shape[0] * 4), quad[0, 0])
     )
@@ -198,8 +198,11 @@ def _off_the_rim(quad: Corners, image: Pixels) -> bool:
     return bool((quad > RIM_PX).all() and (quad < np.array(image.shape[1::-1]) - RIM_PX).all())
 
 
-def _area(quad: Corners) -> float:
-    return cv2.contourArea(quad.astype(np.float32))
+def _largest(quad: Corners, others: Iterable[Corners]) -> Corners:
+    """The quad, or the largest over the same place if that is clearly larger."""
+    areas = [(cv2.contourArea(other.astype(np.float32)), other) for other in others if _overlap(other, quad)]
+    area, largest = max(areas, key=lambda pair: pair[0], default=(0.0, quad))
+    return largest if area > LARGER * cv2.contourArea(quad.astype(np.float32)) else quad
 
 
 def _overlap(quad: Corners, other: Corners) -> bool:
