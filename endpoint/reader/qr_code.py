@@ -27,8 +27,9 @@ SMALL = 4
 """The card is made so many times smaller to see where a code may stand."""
 CODE_PX, AROUND_PX = 100, 172
 """Within so many pixels of a card 1000 wide a code is dark and pale in turns; around it is paper."""
-STANDS_OUT = 0.22
-"""How much darker than around: codes measured from 0.24, but for blurred small ones; print up to 0.20."""
+STANDS_OUT, STANDS_OUT_TURNED = 0.22, 0.36
+"""How much darker than around: codes measured from 0.24, the middle one 0.38, print up to 0.20. Where the code of a
+card that lies another way would be there is often a portrait, up to 0.35."""
 REACH_PX, ZOOM = 105, 3
 """What is looked at around its middle, and how much it is enlarged, from the sheet's own pixels."""
 SHARPER, HALO_PX = 6.0, 4.0
@@ -72,29 +73,34 @@ def read_code(card: RectifiedCard) -> CardCode | None:
 
 
 def _texts(card: RectifiedCard) -> Iterator[str]:
-    yield from _decoded(_grey(card.pixels))
-    # a portrait stands out, too, but less
-    stands_out, x, y, unit = max(_place(card, quarters) for quarters in ((0, 2) if card.outlined else range(4)))
-    if stands_out >= STANDS_OUT:
-        reach = REACH_PX * unit
-        grey = _grey(card.part((x - reach, y - reach, x + reach, y + reach), ZOOM / unit))
-        yield from _decoded(grey)
-        soft = cv2.GaussianBlur(grey, (0, 0), HALO_PX)
-        yield from _decoded(np.asarray(cv2.addWeighted(grey, 1 + SHARPER, soft, -SHARPER, 0), dtype=np.uint8))
-        plane = np.asarray(grey, dtype=np.float32) / np.float32(255)
-        unblur(plane, BLUR_PX, BLUR_NOISE)
-        yield from _decoded(np.asarray(np.clip(plane * 255, 0, 255), dtype=np.uint8))
+    grey = _grey(card.pixels)
+    yield from _decoded(grey)
+    for quarters in (0, 2) if card.outlined else range(4):
+        stands_out, x, y, unit = _place(grey, quarters)
+        if stands_out >= (STANDS_OUT_TURNED if quarters else STANDS_OUT):
+            reach = REACH_PX * unit
+            yield from _sharpened(_grey(card.part((x - reach, y - reach, x + reach, y + reach), ZOOM / unit)))
+            return
 
 
-def _place(card: RectifiedCard, quarters: int) -> tuple[float, float, float, float]:
+def _sharpened(grey: Pixels) -> Iterator[str]:
+    """What is read as it is, and with blur taken back in two ways."""
+    yield from _decoded(grey)
+    soft = cv2.GaussianBlur(grey, (0, 0), HALO_PX)
+    yield from _decoded(np.asarray(cv2.addWeighted(grey, 1 + SHARPER, soft, -SHARPER, 0), dtype=np.uint8))
+    plane = np.asarray(grey, dtype=np.float32) / np.float32(255)
+    unblur(plane, BLUR_PX, BLUR_NOISE)
+    yield from _decoded(np.asarray(np.clip(plane * 255, 0, 255), dtype=np.uint8))
+
+
+def _place(grey: Pixels, quarters: int) -> tuple[float, float, float, float]:
     """How much the darkest square of its top right quarter stands out, its middle, and the pixels of a thousandth.
 
     `quarters`: turns counter-clockwise that put the card upright; the middle is on the card as it lies.
     """
-    unit = card.pixels.shape[1 - quarters % 2] / 1000
-    size = (round(card.pixels.shape[1] / unit / SMALL), round(card.pixels.shape[0] / unit / SMALL))
-    small = np.asarray(cv2.resize(card.pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    upright = np.rot90(_grey(small), quarters)
+    unit = grey.shape[1 - quarters % 2] / 1000
+    size = (round(grey.shape[1] / unit / SMALL), round(grey.shape[0] / unit / SMALL))
+    upright = np.rot90(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), quarters)
     height, width = upright.shape
     corner = upright[: height // 2, width // 2 :].astype(np.float32)
     paper = max(1.0, float(np.percentile(corner, 90)))
