@@ -30,11 +30,11 @@ from endpoint.imaging.decode import open_sheets
 from endpoint.reader.card_reader import CardReader
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.warning_codes import ID_FORMAT, NUMBERED
-from specimens.disturb import CONDITIONS, HARD_CONDITIONS, disturbed
-from specimens.draw import Specimen, draw, hard_style, random_style
-from specimens.layouts import LAYOUTS, Layout
+from specimens.drawing.disturb import CONDITIONS, HARD_CONDITIONS, disturbed
+from specimens.drawing.draw import Specimen, draw, hard_style, random_style
+from specimens.drawing.layouts import LAYOUTS, Layout
+from specimens.drawing.real_layouts import HARD_LAYOUTS
 from specimens.people import TUNING, UNSEEN, Words, misnumbered, someone
-from specimens.real_layouts import HARD_LAYOUTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from endpoint.mrz.formats import FORMATS
 from endpoint.reader.card_reader import CardReader
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.qr_code import parse_code
-from specimens import layouts, real_layouts
-from specimens.disturb import disturbed
-from specimens.draw import Box, code_text, draw, hard_style, random_style
-from specimens.layouts import Layout
+from specimens.drawing import layouts, real_layouts
+from specimens.drawing.disturb import disturbed
+from specimens.drawing.draw import Box, code_text, draw, hard_style, random_style
+from specimens.drawing.layouts import Layout
 from specimens.people import someone
 
 PLAIN = tuple(layout for layout in layouts.LAYOUTS if layout.zone_y or layout.code)

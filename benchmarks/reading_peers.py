@@ -14,10 +14,10 @@ import numpy as np
 from endpoint.imaging.decode import Pixels, Sheet
 from endpoint.imaging.rectify import RectifiedCard
 from endpoint.ocr.engine import TextEngine, Word
-from endpoint.ocr.field_values import Labelled, read_fields
 from endpoint.ocr.label_matching import best_template, find_anchors, place_labels
-from endpoint.ocr.normalize import nfc
 from endpoint.ocr.text_lines import rows_of
+from endpoint.ocr.values.field_values import Labelled, read_fields
+from endpoint.ocr.values.normalize import nfc
 from endpoint.reader.card_reader import MIN_TEMPLATE_SCORE, Read
 
 SheetReader = Callable[[Sheet], Iterator[Read]]

@@ -18,7 +18,7 @@ from endpoint.answers import Card
 from endpoint.mrz.decode import Zone
 from schemas.documents import DOCUMENTS
 from schemas.fields import PLACES
-from specimens.draw import Box, Specimen
+from specimens.drawing.draw import Box, Specimen
 
 _PLACE_FIELDS = {item.name for fields in PLACES.values() for item in fields} | {"issued_at_town", "issued_at_code"}
 EDGES = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.96, 0.98)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from specimens.bundle import draw_bundle
-from specimens.fonts import FontMissing
+from specimens.drawing.fonts import FontMissing
 
 
 def main(argv: Sequence[str] | None = None) -> int:

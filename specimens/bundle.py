@@ -17,8 +17,8 @@ from typing import Any
 from PIL import Image
 
 from endpoint.reader.gazetteer import Gazetteer
-from specimens.draw import Specimen, Style, draw, random_style
-from specimens.layouts import CHIP_BACK_2021, CHIP_BACK_2024, CHIP_FRONT_2021, CHIP_FRONT_2024, PASSPORT, Layout
+from specimens.drawing.draw import Specimen, Style, draw, random_style
+from specimens.drawing.layouts import CHIP_BACK_2021, CHIP_BACK_2024, CHIP_FRONT_2021, CHIP_FRONT_2024, PASSPORT, Layout
 from specimens.people import TUNING, Person, someone
 
 SEED = 20261122

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 
 from endpoint.mrz.decode import Holder
-from endpoint.ocr.normalize import plain
+from endpoint.ocr.values.normalize import plain
 from endpoint.reader.gazetteer import UNKNOWN_CODE
 from schemas.documents import DOCUMENTS
 from schemas.fields import PLACES, Kind

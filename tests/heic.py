@@ -109,7 +109,7 @@ def _full(kind: bytes, *parts: bytes, version: int = 0) -> bytes:
     return _box(kind, bytes([version, 0, 0, 0]), *parts)
 
 
-def _file(size: tuple[int, int], parameters: list[bytes], picture: bytes) -> bytes:
+def _file(size: tuple[int, int], parameters: list[bytes], samples: bytes) -> bytes:
     arrays = b"".join(struct.pack(">BHH", 0x80 | nal[0] >> 1, 1, len(nal)) + nal for nal in parameters)
     profile = struct.pack(">BBI6sB", 1, 3, 0b0111 << 28, b"\x90" + bytes(5), 186)
     record = profile + bytes.fromhex("f000fcfdf8f8") + b"\0\0" + bytes([0x0F, len(parameters)]) + arrays
@@ -122,7 +122,7 @@ def _file(size: tuple[int, int], parameters: list[bytes], picture: bytes) -> byt
     shown = _full(b"ipma", struct.pack(">IHB3B", 1, 1, 3, 0x81, 2, 3))
 
     def meta(offset: int) -> bytes:
-        place = struct.pack(">BBHHHHII", 0x44, 0, 1, 1, 0, 1, offset, 4 + len(picture))
+        place = struct.pack(">BBHHHHII", 0x44, 0, 1, 1, 0, 1, offset, 4 + len(samples))
         return _full(
             b"meta",
             _full(b"hdlr", _NONE, b"pict", bytes(13)),
@@ -134,4 +134,4 @@ def _file(size: tuple[int, int], parameters: list[bytes], picture: bytes) -> byt
 
     head = _box(b"ftyp", b"heic", _NONE, b"mif1heic")
     offset = len(head) + len(meta(0)) + 8
-    return head + meta(offset) + _box(b"mdat", struct.pack(">I", len(picture)), picture)
+    return head + meta(offset) + _box(b"mdat", struct.pack(">I", len(samples)), samples)

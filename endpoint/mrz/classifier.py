@@ -1,6 +1,6 @@
 """Cells -> probabilities of the 37 characters of a machine-readable zone, by a small network.
 
-`python -m specimens.train_glyphs` trains it from the Debian package fonts-ocr-b in seconds.
+`python -m specimens.training.train_glyphs` trains it from the Debian package fonts-ocr-b in seconds.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from functools import partial
 from endpoint.imaging.decode import Pixels
 from endpoint.ocr.card_templates import Label, Side
 from endpoint.ocr.engine import TextEngine
-from endpoint.ocr.normalize import nfc
 from endpoint.ocr.second_pass import VIEWS, View, confidence, lines_of, read_line
-from endpoint.ocr.spelling import NAME_WORDS
 from endpoint.ocr.value_words import Box, Reading, read_words
+from endpoint.ocr.values.normalize import nfc
+from endpoint.ocr.values.spelling import NAME_WORDS
 
 MARKED = ("name", "full_name")
 """Tone marks of capitals are lost in more than one view: these are looked at in every one."""
@@ -69,15 +69,15 @@ def _seen(engine: TextEngine, grey: Pixels, label: Label, lines: Sequence[Box], 
 
 
 def _held(
-    reading: Reading, label: Label, look: Callable[[View], Reading | None], is_doubtful: Callable[[str, str], bool]
+    reading: Reading, label: Label, read_view: Callable[[View], Reading | None], is_doubtful: Callable[[str, str], bool]
 ) -> Reading:
     """The reading with whether the views say the same; what two of them say against it is said instead."""
     usual, large, faintless = VIEWS
     if label.field in MARKED and min(word.confidence for word in reading.words[1:] or reading.words) < SURE_OF_MARKS:
         return reading
-    second = look(large)
+    second = read_view(large)
     if second is None or second.value != reading.value:
-        third = look(usual)
+        third = read_view(usual)
         is_outvoted = (
             second
             and third
@@ -89,9 +89,9 @@ def _held(
     is_sure, is_marked = confidence(reading) >= SURE, label.field in MARKED
     if is_sure and not is_marked:
         return replace(reading, agreed=True)
-    if is_marked and not _says(look(usual), reading):
+    if is_marked and not _says(read_view(usual), reading):
         return replace(reading, agreed=False)
-    if _says(look(faintless), reading):
+    if _says(read_view(faintless), reading):
         return replace(reading, agreed=True)
     return reading if is_sure else replace(reading, agreed=False)
 

@@ -1,6 +1,6 @@
 """What each side of each card prints: the phrases that tell it apart and the labels its values stand at.
 
-Wording as on the real cards (see `specimens.layouts` for the sources). A side lists every generation's
+Wording as on the real cards (see `specimens.drawing.layouts` for the sources). A side lists every generation's
 label for a field; phrases and labels are compared without tone marks.
 """
 

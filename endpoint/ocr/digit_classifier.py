@@ -1,7 +1,7 @@
 """The number of a card, digit by digit: cut into glyphs, each classified by a small network.
 
 Tesseract's language model reads the flat-topped 3 of red numbers as a 5. A number has no language, so each glyph is
-judged by its own shape. `python -m specimens.train_digits` trains the network from installed fonts.
+judged by its own shape. `python -m specimens.training.train_digits` trains the network from installed fonts.
 """
 
 from __future__ import annotations

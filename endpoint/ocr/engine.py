@@ -14,7 +14,7 @@ from PIL import Image
 
 from endpoint.errors import EndpointError
 from endpoint.imaging.decode import Pixels
-from endpoint.ocr.normalize import nfc
+from endpoint.ocr.values.normalize import nfc
 
 LANGUAGE = "vie"
 _GLUED = re.compile(r"(\D*\w\.?:|\D*[a-zà-ỹ]{3,}[.,;]+(?=\d))(\w.*)")

@@ -9,9 +9,9 @@ from functools import lru_cache
 from rapidfuzz import fuzz
 
 from endpoint.ocr.card_templates import SIDES, Side
-from endpoint.ocr.normalize import plain
-from endpoint.ocr.spelling import MARK_WORDS
 from endpoint.ocr.text_lines import Row
+from endpoint.ocr.values.normalize import plain
+from endpoint.ocr.values.spelling import MARK_WORDS
 
 ALIKE = 82.0
 """How alike a text and what was read must be, 0 to 100 (rapidfuzz's partial ratio)."""

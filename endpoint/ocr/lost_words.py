@@ -14,9 +14,9 @@ import numpy as np
 from endpoint.imaging.decode import Pixels
 from endpoint.ocr.card_templates import Label, Side, Value
 from endpoint.ocr.engine import TextEngine
-from endpoint.ocr.field_values import Labelled
 from endpoint.ocr.second_pass import FILLS, confidence, lines_of_words, read_line
 from endpoint.ocr.value_words import Box, Reading, box_around, read_words
+from endpoint.ocr.values.field_values import Labelled
 
 INK_BELOW = 140
 """Grey levels under which an enhanced card is inked."""

@@ -19,10 +19,10 @@ from endpoint.imaging.decode import Pixels
 from endpoint.imaging.enhance import without_faint
 from endpoint.ocr.card_templates import Label, Side, Value
 from endpoint.ocr.engine import TextEngine, Word
-from endpoint.ocr.field_values import Labelled
 from endpoint.ocr.label_matching import Placed, find_anchors
 from endpoint.ocr.text_lines import Row, rows_of
 from endpoint.ocr.value_words import PLACES, Box, Reading, box_around, read_words
+from endpoint.ocr.values.field_values import Labelled
 
 MIN_CONFIDENCE = 0.85
 """Readings whose least sure word is at least this sure are left alone."""

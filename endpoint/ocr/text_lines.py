@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from endpoint.ocr.engine import Word
-from endpoint.ocr.normalize import plain
+from endpoint.ocr.values.normalize import plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from rapidfuzz import fuzz
 
 from endpoint.ocr.card_templates import Label, Value
 from endpoint.ocr.engine import Word
-from endpoint.ocr.normalize import plain
-from endpoint.ocr.spelling import MARK_WORDS, corrected
-from endpoint.ocr.value_parsing import Parsed, parse
+from endpoint.ocr.values.normalize import plain
+from endpoint.ocr.values.spelling import MARK_WORDS, corrected
+from endpoint.ocr.values.value_parsing import Parsed, parse
 
 Box = tuple[float, float, float, float]
 LABEL_LIKE = 65.0
@@ -99,8 +99,8 @@ def _is_junk(word: Word, own: Set[str]) -> bool:
 def _one_word(words: Sequence[Word]) -> Sequence[Word]:
     """Without small letters before the first capital, and what follows a sign between dots."""
     first = next((index for index, word in enumerate(words) if word.text[:1].isupper()), 0)
-    signs = (at for at, word in enumerate(words) if at > first and not any(map(str.isalnum, word.text)))
-    stop = next((at for at in signs if words[at].text not in "/-–"), len(words))
+    marks = (at for at, word in enumerate(words) if at > first and not any(map(str.isalnum, word.text)))
+    stop = next((at for at in marks if words[at].text not in "/-–"), len(words))
     return words[first:stop]
 
 

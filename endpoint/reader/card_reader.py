@@ -29,8 +29,6 @@ from endpoint.ocr.agreement import with_agreement
 from endpoint.ocr.card_templates import SIDES, Side
 from endpoint.ocr.digit_classifier import DigitReader
 from endpoint.ocr.engine import TextEngine, Word
-from endpoint.ocr.expiry import with_expiry
-from endpoint.ocr.field_values import Labelled, read_fields
 from endpoint.ocr.label_matching import (
     Anchor,
     best_template,
@@ -41,10 +39,12 @@ from endpoint.ocr.label_matching import (
     side_by_words,
 )
 from endpoint.ocr.lost_words import with_lost_words
-from endpoint.ocr.numbers import with_number
 from endpoint.ocr.second_pass import recover_labels, reread_low_confidence, with_small_print
 from endpoint.ocr.text_lines import Row, rows_of
 from endpoint.ocr.value_words import Reading
+from endpoint.ocr.values.expiry import with_expiry
+from endpoint.ocr.values.field_values import Labelled, read_fields
+from endpoint.ocr.values.numbers import with_number
 from endpoint.reader.doubts import is_doubtful
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.qr_code import CardCode, read_code
@@ -180,8 +180,8 @@ class CardReader:
             side, share = best_template(anchors, has_code=code is not None)
         if share < MIN_TEMPLATE_SCORE or (side.document_type not in FORMATS and share < CERTAIN_SCORE):
             side, share = self._side_of_zone(grey, bands, anchors) or (side, share)
-        if share < MIN_TEMPLATE_SCORE and (told := _side_of_rows(rows, anchors, bands)):
-            side, share = told, MIN_TEMPLATE_SCORE
+        if share < MIN_TEMPLATE_SCORE and (side_of_rows := _side_of_rows(rows, anchors, bands)):
+            side, share = side_of_rows, MIN_TEMPLATE_SCORE
         if share < MIN_TEMPLATE_SCORE:
             return Read(side, share, card, scale, {}, None, code=code)
         rows = recover_labels(self._engine, grey, side, rows, place_labels(side, rows, anchors))

@@ -16,7 +16,7 @@ from itertools import pairwise, product
 
 from rapidfuzz import fuzz
 
-from endpoint.ocr.normalize import nfc
+from endpoint.ocr.values.normalize import nfc
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.warning_codes import is_number_12
 

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from endpoint.ocr.normalize import nfc, plain
+from endpoint.ocr.values.normalize import nfc, plain
 
 UNKNOWN_CODE = "-1"
 _KIND = re.compile(

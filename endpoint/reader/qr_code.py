@@ -18,7 +18,7 @@ import zxingcpp
 from endpoint.imaging.decode import Pixels
 from endpoint.imaging.enhance import unblur
 from endpoint.imaging.rectify import RectifiedCard
-from endpoint.ocr.normalize import nfc
+from endpoint.ocr.values.normalize import nfc
 
 _DAY = re.compile(r"(\d{2})(\d{2})(\d{4})")
 _NUMBER = re.compile(r"\d{12}")

@@ -8,9 +8,9 @@ from datetime import date
 from endpoint.mrz.decode import Holder, Zone
 from endpoint.ocr.calibration import calibrated
 from endpoint.ocr.card_templates import Side
-from endpoint.ocr.normalize import plain
-from endpoint.ocr.numbers import limited
 from endpoint.ocr.value_words import Box, Reading
+from endpoint.ocr.values.normalize import plain
+from endpoint.ocr.values.numbers import limited
 from endpoint.reader.doubts import DOUBTED, is_doubtful, is_misread
 from endpoint.reader.gazetteer import UNKNOWN_CODE, Gazetteer
 from endpoint.reader.qr_code import CardCode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from specimens.fonts import missing_packages
+from specimens.drawing.fonts import missing_packages
 
 _MISSING = missing_packages()
 needs_fonts = pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}")

@@ -15,9 +15,9 @@ from endpoint.reader.warning_codes import is_number_12
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
 from specimens import __main__ as command
-from specimens.disturb import CONDITIONS, disturbed
-from specimens.draw import Style, draw
-from specimens.layouts import LAYOUTS, Layout
+from specimens.drawing.disturb import CONDITIONS, disturbed
+from specimens.drawing.draw import Style, draw
+from specimens.drawing.layouts import LAYOUTS, Layout
 from specimens.people import TUNING, UNSEEN, Person, number_12, someone
 from tests.specimens.fonts import needs_fonts
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from endpoint.imaging.decode import Pixels
 from endpoint.imaging.rectify import rectify
 from endpoint.imaging.skew import skew_of
-from specimens.fonts import font
+from specimens.drawing.fonts import font
 from tests.specimens.fonts import needs_fonts
 
 

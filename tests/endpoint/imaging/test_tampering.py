@@ -14,9 +14,9 @@ from endpoint.imaging.tampering import quality_flags
 from endpoint.reader.card_reader import candidate_layouts
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.warning_codes import is_number_12, warnings_of
-from specimens.disturb import CONDITIONS, disturbed
-from specimens.draw import Style, draw
-from specimens.layouts import LAYOUTS
+from specimens.drawing.disturb import CONDITIONS, disturbed
+from specimens.drawing.draw import Style, draw
+from specimens.drawing.layouts import LAYOUTS
 from specimens.people import TUNING, someone
 from tests.specimens.fonts import needs_fonts
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from endpoint.mrz.decode import Holder, read_zone
 from endpoint.mrz.formats import ALPHABET, FORMATS, TD1, TD3, check_digit, holds
-from specimens.mrz_lines import zone_lines
+from specimens.drawing.mrz_lines import zone_lines
 
 TODAY = date(2026, 11, 22)
 HOLDER = Holder(

@@ -15,8 +15,8 @@ from endpoint.mrz.decode import Holder, read_zone
 from endpoint.mrz.formats import FORMATS, TD1
 from endpoint.mrz.locate import Band, zone_bands
 from endpoint.mrz.segment import CELL_HEIGHT, CELL_WIDTH, zone_cells
-from specimens.fonts import mrz_font
-from specimens.mrz_lines import zone_lines
+from specimens.drawing.fonts import mrz_font
+from specimens.drawing.mrz_lines import zone_lines
 from tests.specimens.fonts import needs_fonts
 
 pytestmark = needs_fonts

@@ -13,7 +13,7 @@ from endpoint.ocr.calibration import AGREED, DISAGREED, calibrated
 from endpoint.ocr.card_templates import SIDES
 from endpoint.ocr.engine import TextEngine, Word
 from endpoint.ocr.value_words import Reading, read_words
-from tests.endpoint.ocr.test_field_values import words
+from tests.endpoint.ocr.values.test_field_values import words
 
 SIDE = next(side for side in SIDES if side.document_type == "12_id_card_front")
 CARD = np.full((630, 1000), 235, np.uint8)
@@ -38,7 +38,7 @@ def read(field: str, text: str, sure: float) -> Reading:
 
 
 @pytest.mark.parametrize(
-    ("field", "text", "sure", "views", "said", "agreed"),
+    ("field", "text", "sure", "views", "value", "agreed"),
     [
         ("ethnicity", "Mường", 0.7, ["Mường", "Mường"], "Mường", True),
         ("ethnicity", "Mường", 0.7, ["Mương ơi", "Nùng"], "Mường", False),
@@ -54,11 +54,11 @@ def read(field: str, text: str, sure: float) -> Reading:
     ],
 )
 def test_views_bear_a_value_out_or_lower_it(
-    field: str, text: str, sure: float, views: list[str], said: str, agreed: bool | None
+    field: str, text: str, sure: float, views: list[str], value: str, agreed: bool | None
 ) -> None:
     given = {field: read(field, text, sure)}
     found = with_agreement(Views(*views), CARD, SIDE, given, is_doubtful=lambda *_: False)
-    assert (found[field].value, found[field].agreed) == (said, agreed)
+    assert (found[field].value, found[field].agreed) == (value, agreed)
 
 
 def test_what_two_views_say_more_surely_is_said_instead_and_never_surely() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from endpoint.ocr.digit_classifier import DIGITS, DigitReader, Number, cut_digits
 from endpoint.ocr.engine import Word
-from endpoint.ocr.numbers import limited, merged, with_number
 from endpoint.ocr.value_words import Reading
-from specimens.train_digits import drawn
+from endpoint.ocr.values.numbers import limited, merged, with_number
+from specimens.training.train_digits import drawn
 from tests.specimens.fonts import needs_fonts
 
 

@@ -9,11 +9,11 @@ import pytest
 from endpoint.imaging.decode import Pixels
 from endpoint.ocr.card_templates import SIDES
 from endpoint.ocr.engine import TextEngine, Word
-from endpoint.ocr.field_values import Labelled, read_fields
 from endpoint.ocr.label_matching import find_anchors, place_labels
 from endpoint.ocr.lost_words import letters_in, with_lost_words
 from endpoint.ocr.text_lines import rows_of
-from tests.endpoint.ocr.test_field_values import words
+from endpoint.ocr.values.field_values import Labelled, read_fields
+from tests.endpoint.ocr.values.test_field_values import words
 
 SIDE = next(side for side in SIDES if side.document_type == "12_id_card_front")
 

@@ -17,9 +17,9 @@ from endpoint.reader.card_reader import CardReader
 from endpoint.reader.gazetteer import Gazetteer
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
-from specimens.disturb import Condition, at_an_angle, disturbed, quarter_turns
-from specimens.draw import Box, Specimen, Style, draw
-from specimens.layouts import LAYOUTS, Layout
+from specimens.drawing.disturb import Condition, at_an_angle, disturbed, quarter_turns
+from specimens.drawing.draw import Box, Specimen, Style, draw
+from specimens.drawing.layouts import LAYOUTS, Layout
 from specimens.people import TUNING, someone
 from tests.specimens.fonts import needs_fonts
 

@@ -17,8 +17,8 @@ from endpoint.ocr.value_words import Reading
 from endpoint.reader.card_reader import CardReader
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.response_fields import fill_info
-from specimens.draw import Style, draw
-from specimens.layouts import CHIP_BACK_2021, PASSPORT, Layout
+from specimens.drawing.draw import Style, draw
+from specimens.drawing.layouts import CHIP_BACK_2021, PASSPORT, Layout
 from specimens.people import TUNING, someone
 from tests.specimens.fonts import needs_fonts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from endpoint.ocr.normalize import plain
+from endpoint.ocr.values.normalize import plain
 from endpoint.reader.gazetteer import Gazetteer, Located
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from endpoint.ocr.card_templates import SIDES, Label, Side
 from endpoint.ocr.engine import Word
-from endpoint.ocr.spelling import corrected
 from endpoint.ocr.value_words import Box, Reading, read_words
+from endpoint.ocr.values.spelling import corrected
 from endpoint.reader.gazetteer import Gazetteer
 from endpoint.reader.response_fields import fill_info
 from schemas.documents import DOCUMENTS

@@ -8,10 +8,10 @@ import pytest
 
 from endpoint.ocr.card_templates import SIDES, Label, Value
 from endpoint.ocr.engine import Word
-from endpoint.ocr.field_values import Labelled, read_fields
 from endpoint.ocr.label_matching import best_template, find_anchors, place_labels, side_by_title, side_by_words
 from endpoint.ocr.text_lines import rows_of
 from endpoint.ocr.value_words import read_words
+from endpoint.ocr.values.field_values import Labelled, read_fields
 
 
 def words(*lines: tuple[int, int, str]) -> list[Word]:

@@ -6,8 +6,8 @@ red number, dotted lines, an issue date whose words are interleaved in two langu
 
 from __future__ import annotations
 
-from specimens import layouts
-from specimens.layouts import Form, Layout, Printed
+from specimens.drawing import layouts
+from specimens.drawing.layouts import Form, Layout, Printed
 
 _DARK = "dark"
 

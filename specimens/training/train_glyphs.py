@@ -1,4 +1,4 @@
-"""Trains the glyph classifier of machine-readable zones from OCR-B: `python -m specimens.train_glyphs`.
+"""Trains the glyph classifier of machine-readable zones from OCR-B: `python -m specimens.training.train_glyphs`.
 
 Each sample is a cell cut from a drawn line with its neighbours in it, off by up to an eighth of a
 cell, blurred, thinned, tilted and noisy, as cells are when they are cut from a photo.
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from endpoint.mrz.classifier import WEIGHTS, normalised
 from endpoint.mrz.formats import ALPHABET
 from endpoint.mrz.segment import CELL_HEIGHT, CELL_WIDTH, CellImages
-from specimens.fonts import mrz_font
+from specimens.drawing.fonts import mrz_font
 
 HIDDEN, EPOCHS, BATCH, RATE = 64, 30, 256, 2e-3
 PITCH_PX = 32
@@ -28,7 +28,7 @@ Array = npt.NDArray[np.float32]
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and write the weights; prints the accuracy on samples held out."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parents[0] / "data" / WEIGHTS)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parents[2] / "endpoint" / "data" / WEIGHTS)
     parser.add_argument("--samples", type=int, default=300, help="drawn lines, each with all 37 characters twice")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)

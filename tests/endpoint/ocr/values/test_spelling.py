@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from endpoint.ocr.spelling import corrected
+from endpoint.ocr.values.spelling import corrected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from endpoint.ocr.card_templates import Value
-from endpoint.ocr.value_parsing import parse
+from endpoint.ocr.values.value_parsing import parse
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from endpoint.imaging.decode import Pixels
-from specimens.draw import Box, Specimen
+from specimens.drawing.draw import Box, Specimen
 
 Matrix = npt.NDArray[np.float64]
 CORNER_RADIUS = 32

@@ -1,4 +1,4 @@
-"""Trains the digit classifier of card numbers from installed fonts: `python -m specimens.train_digits`.
+"""Trains the digit classifier of card numbers from installed fonts: `python -m specimens.training.train_digits`.
 
 Numbers are drawn with the faces of the tuning half and with a flat-topped 3, spoiled as photographs spoil them, and
 cut by the very code that cuts them off a card.
@@ -19,9 +19,9 @@ from endpoint.imaging.decode import Pixels
 from endpoint.mrz.classifier import normalised
 from endpoint.mrz.segment import CellImages
 from endpoint.ocr.digit_classifier import DIGITS, WEIGHTS, cut_digits
-from specimens.draw import FLAT_THREE
-from specimens.fonts import font
-from specimens.train_glyphs import accuracy, train
+from specimens.drawing.draw import FLAT_THREE
+from specimens.drawing.fonts import font
+from specimens.training.train_glyphs import accuracy, train
 
 FACES = ("liberation-sans", "liberation-serif", "dejavu-sans")
 LENGTH = 12
@@ -30,7 +30,7 @@ LENGTH = 12
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and write the weights; prints the accuracy on samples held out."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parents[0] / "data" / WEIGHTS)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parents[2] / "endpoint" / "data" / WEIGHTS)
     parser.add_argument("--samples", type=int, default=7000, help="drawn numbers of 12 digits")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)

@@ -9,11 +9,11 @@ from random import Random
 from PIL import Image, ImageDraw, ImageFont
 
 from schemas.documents import DOCUMENTS
+from specimens.drawing.fonts import font, mrz_font
+from specimens.drawing.layouts import Form, Layout, Printed
+from specimens.drawing.mrz_lines import zone_lines
+from specimens.drawing.patterns import emblem, guilloche, hologram, qr_code, worn
 from specimens.facts import COMMON, facts, holder
-from specimens.fonts import font, mrz_font
-from specimens.layouts import Form, Layout, Printed
-from specimens.mrz_lines import zone_lines
-from specimens.patterns import emblem, guilloche, hologram, qr_code, worn
 from specimens.people import Person
 
 Box = tuple[int, int, int, int]

@@ -11,10 +11,10 @@ from rapidfuzz import fuzz
 from endpoint.ocr.card_templates import Label, Side, Value
 from endpoint.ocr.engine import Word
 from endpoint.ocr.label_matching import Placed
-from endpoint.ocr.normalize import plain
-from endpoint.ocr.spelling import ETHNIC_GROUPS, MARK_WORDS
 from endpoint.ocr.text_lines import Row
 from endpoint.ocr.value_words import LABEL_LIKE, PLACES, UNSURE_FRONT, Reading, from_kind, read_words
+from endpoint.ocr.values.normalize import plain
+from endpoint.ocr.values.spelling import ETHNIC_GROUPS, MARK_WORDS
 
 WIDE_GAP = 3.5
 """A space of so many line heights ends a text: what follows is another column."""

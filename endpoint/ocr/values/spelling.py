@@ -15,7 +15,7 @@ from importlib.resources import files
 
 from rapidfuzz import fuzz, process
 
-from endpoint.ocr.normalize import plain
+from endpoint.ocr.values.normalize import plain
 
 _WORDS: dict[str, list[str]] = json.loads((files("endpoint") / "data" / "words.json").read_text(encoding="utf-8"))
 SURNAMES, ETHNIC_GROUPS = tuple(_WORDS["surnames"]), tuple(_WORDS["ethnic_groups"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from endpoint.ocr.card_templates import Value
-from endpoint.ocr.normalize import plain
+from endpoint.ocr.values.normalize import plain
 
 
 @dataclass(frozen=True, slots=True)

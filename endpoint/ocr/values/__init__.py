@@ -1,0 +1,1 @@
+"""Printed text as the values of fields."""

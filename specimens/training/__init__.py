@@ -1,0 +1,1 @@
+"""The classifiers of glyphs and digits, trained on drawings."""
