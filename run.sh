@@ -48,7 +48,7 @@ want() {
 # want_fonts: offer those that cards are drawn with.
 want_fonts() {
   local packages
-  read -ra packages < <(cd "$here" && "$venv/bin/python" -c 'from specimens import fonts; print(*fonts.missing_packages())')
+  read -ra packages < <(cd "$here" && "$venv/bin/python" -c 'from specimens.drawing import fonts; print(*fonts.missing_packages())')
   [ ${#packages[@]} = 0 ] || offer "cards that are drawn" "${packages[@]}"
 }
 
