@@ -30,7 +30,7 @@ def groups_of(folder: Path, draw: Callable[..., bytes], count: int) -> Groups:
 
 
 def settings_of(server: CardServer, output: Path) -> Settings:
-    """The run `run`, as fast as the server lets it."""
+    """The run `night`, as fast as the server lets it."""
     return Settings(
         InputSettings(),
         EndpointSettings(endpoint_url=server.base_url),

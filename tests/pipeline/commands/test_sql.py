@@ -450,7 +450,7 @@ def test_what_is_in_a_journal_alone(tmp_path: Path, capsys: pytest.CaptureFixtur
     shown = capsys.readouterr()
     assert (shown.out.split(), shown.err) == (
         ["run_id,id", "night,B0000001"],
-        "not ended, shown as far as it is answered: run run\n",
+        "not ended, shown as far as it is answered: run night\n",
     )
     assert main(["sql", *query]) == 2
     assert "holds no run that has ended" in capsys.readouterr().err
