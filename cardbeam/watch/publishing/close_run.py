@@ -30,9 +30,9 @@ def close_run(folder: Folder, settings: Settings, started_at: datetime, text: di
     run_id = settings.output.run_id
     status = begin_closing(folder, run_id)
     found = read_found(folder, run_id)
+    left = unprocessed(folder, run_id) if found is None else Unprocessed(0, 0)  # before the ledger repeats the journal
 
     def count(recorded: Counts) -> Counts:
-        left = unprocessed(folder, run_id) if found is None else Unprocessed(0, 0)
         return closed_counts(recorded, found, left.in_flight + left.deferred)
 
     def write(output: Folder, made: Receipt) -> Receipt:

@@ -1,1 +1,1 @@
-"""Tests of erasure."""
+"""Tests of `cardbeam.erasure.selection`."""

@@ -1,1 +1,1 @@
-"""Tests of `cardbeam.index`."""
+"""Tests of `cardbeam.index.on_disk`."""

@@ -1,1 +1,1 @@
-"""Tests of `cardbeam.inputs`."""
+"""Tests of `cardbeam.inputs.manifests`."""

@@ -1,1 +1,1 @@
-"""Tests of `cardbeam.ratelimit`."""
+"""Tests of `cardbeam.ratelimit.budgets`."""

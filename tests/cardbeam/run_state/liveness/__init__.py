@@ -1,1 +1,1 @@
-"""Tests of `cardbeam.run_state`."""
+"""Tests of `cardbeam.run_state.liveness`."""

@@ -1,1 +1,1 @@
-"""Tests of `cardbeam.tables`."""
+"""Tests of `cardbeam.tables.parts`."""

@@ -1,1 +1,1 @@
-"""Tests of `cardbeam.watch`."""
+"""Tests of `cardbeam.watch.notifications`."""

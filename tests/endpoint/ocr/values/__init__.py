@@ -1,1 +1,1 @@
-"""Tests of `endpoint.ocr`."""
+"""Tests of `endpoint.ocr.values`."""

@@ -1,1 +1,1 @@
-"""Tests of `pipeline.catalog`."""
+"""Tests of `pipeline.catalog.view_queries`."""

@@ -1,1 +1,1 @@
-"""Tests of `pipeline.launch`."""
+"""Tests of `pipeline.launch.engines`."""

@@ -1,1 +1,1 @@
-"""Tests of `pipeline.runs`."""
+"""Tests of `pipeline.runs.display`."""
