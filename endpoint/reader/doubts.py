@@ -54,7 +54,8 @@ def is_doubtful(document_type: str, field: str, value: str, gazetteer: Gazetteer
     if not value:
         return False
     if field in _PAST:
-        return (found := _WIRE_DAY.fullmatch(value)) is not None and date(*map(int, found.groups()[::-1])) > today
+        found = _WIRE_DAY.fullmatch(value)  # compared as text: a code may hold a day that no month has
+        return found is not None and "-".join(found.groups()[::-1]) > today.isoformat()
     check = _CHECKS.get(field)
     if field in _CAPITALISED and not (value[0].isupper() or value[0].isdigit()):
         return True

@@ -50,6 +50,12 @@ def test_a_day_to_come_is_none_of_birth_or_issue(field: str, is_past: bool) -> N
     assert not is_doubtful("driving_license", field, "30-11-2026", GAZETTEER, today=today)
 
 
+@pytest.mark.parametrize(("value", "is_to_come"), [("31-02-2000", False), ("99-13-2999", True), ("00-00-0000", False)])
+def test_a_day_that_no_month_has_is_compared_like_any(value: str, is_to_come: bool) -> None:
+    """A code may hold one: it is no error of the reader."""
+    assert is_doubtful("passport", "dob", value, GAZETTEER, today=date(2026, 11, 30)) is is_to_come
+
+
 def test_a_place_with_an_apostrophe_of_its_own_is_not_doubtful() -> None:
     assert not is_doubtful("9_id_card_front", "hometown", "Xã Hưng Bình, Đắk R'Lấp, Đắk Nông", GAZETTEER)
 
