@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -37,6 +38,8 @@ _LOADED = (
 """Packages of the JDK that Spark looks into, as its own start scripts say."""
 _BEAM_GO = "github.com/apache/beam/sdks/v2"
 _INSTALL_WITHIN_S = 1200
+_TRIED_AGAIN_AFTER_S = 1800.0
+"""What could not be installed is not tried by each test anew."""
 _OURS = ("cardbeam", "__editable__")
 _OF_ITS_OWN = ("setuptools", "_distutils_hack", "distutils-precedence", "pkg_resources")
 _SETUPTOOLS = "setuptools>=77"
@@ -54,12 +57,14 @@ def jars(engine: str) -> Path:
     """
     pom = HERE / f"{engine}.xml"
     found = ENGINES / f"{engine}-{_checksum(pom)}"
-    with _whether_missing(found) as is_missing:
+    with whether_missing(found) as is_missing:
         if is_missing:
-            _need(engine, "java", "mvn")
+            need(engine, "java", "mvn")
             part = found.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
-            _run(engine, "mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={part}")
+            run_installer(
+                engine, "mvn", "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={part}"
+            )
             part.rename(found)
     return found
 
@@ -73,7 +78,7 @@ def job_server_jar(engine: str) -> Path:
     """What `--flink_job_server_jar` and its like take: a jar that names the others. Raises as `jars`."""
     folder = jars(engine)
     jar = folder.with_suffix(".jar")
-    with _whether_missing(jar) as is_missing:
+    with whether_missing(jar) as is_missing:
         if is_missing:
             names = " ".join(f"{folder.name}/{path.name}" for path in sorted(folder.iterdir()))
             lines = [f"Main-Class: {_JOB_SERVERS[engine]}", f"Add-Opens: {_LOADED}", f"Class-Path: {names}"]
@@ -88,10 +93,10 @@ def job_server_jar(engine: str) -> Path:
 def prism() -> Path:
     """Beam's portable local runner. Raises NotInstalled without Go, or where it cannot be built."""
     binary = ENGINES / f"prism-loopback-{beam.__version__}"
-    with _whether_missing(binary) as is_missing:
+    with whether_missing(binary) as is_missing:
         if is_missing:
-            _need("prism", "go")
-            _run(
+            need("prism", "go")
+            run_installer(
                 "prism", sys.executable, "-m", "pipeline.launch.engines.build_prism", str(binary), PYTHONPATH=str(ROOT)
             )
     return binary
@@ -111,11 +116,11 @@ def worker_packages() -> Path:
     here = Path(sysconfig.get_path("purelib")).resolve()
     names = sorted(entry.name for entry in here.iterdir() if not entry.name.startswith((*_OURS, *_OF_ITS_OWN)))
     packages = ENGINES / f"worker-{zlib.crc32(' '.join([str(here), *names]).encode()):08x}"
-    with _whether_missing(packages) as is_missing:
+    with whether_missing(packages) as is_missing:
         if is_missing:
             part = packages.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
-            _run("setuptools", sys.executable, "-m", "pip", "install", "-q", f"--target={part}", _SETUPTOOLS)
+            run_installer("setuptools", sys.executable, "-m", "pip", "install", "-q", f"--target={part}", _SETUPTOOLS)
             for name in names:
                 (part / name).symlink_to(here / name)
             part.rename(packages)
@@ -124,30 +129,45 @@ def worker_packages() -> Path:
 
 def _go(name: str, package: str, built: str) -> Path:
     binary = ENGINES / f"{built}-{beam.__version__}"
-    with _whether_missing(binary) as is_missing:
+    with whether_missing(binary) as is_missing:
         if is_missing:
-            _need(name, "go")
+            need(name, "go")
             part = ENGINES / f"{built}.part"
-            _run(name, "go", "install", f"{_BEAM_GO}/{package}@v{beam.__version__}", GOBIN=str(part), CGO_ENABLED="0")
+            run_installer(
+                name, "go", "install", f"{_BEAM_GO}/{package}@v{beam.__version__}", GOBIN=str(part), CGO_ENABLED="0"
+            )
             (part / built).rename(binary)
     return binary
 
 
 @contextmanager
-def _whether_missing(found: Path) -> Iterator[bool]:
-    """Whether it is not here, with nobody else at it: several processes of tests may want it at once."""
+def whether_missing(found: Path) -> Iterator[bool]:
+    """Whether it is not here, with nobody else at it: several processes of tests may want it at once.
+
+    Raises:
+        NotInstalled: nobody could install it a moment ago.
+    """
     ENGINES.mkdir(parents=True, exist_ok=True)
-    with Path(f"{found}.lock").open("w") as lock:
+    with (ENGINES / f"{found.name}.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield not found.exists()
+        lock.seek(0)
+        why = lock.read()
+        if why and time.time() - os.fstat(lock.fileno()).st_mtime < _TRIED_AGAIN_AFTER_S:
+            raise NotInstalled(why)
+        lock.truncate(0)
+        try:
+            yield not found.exists()
+        except NotInstalled as missing:
+            lock.write(str(missing))
+            raise
 
 
-def _need(name: str, *commands: str) -> None:
+def need(name: str, *commands: str) -> None:
     if missing := [command for command in commands if shutil.which(command) is None]:
         raise NotInstalled(f"{name} is not installed, and neither is {' nor '.join(missing)}, which it takes")
 
 
-def _run(name: str, *command: str, **environment: str) -> None:
+def run_installer(name: str, *command: str, **environment: str) -> None:
     print(f"installing {name}: some minutes, once", file=sys.stderr)
     try:
         subprocess.run(

@@ -9,9 +9,10 @@ import pytest
 
 from cardbeam.storage.environment import RETRY_S_VARIABLE
 from cardbeam.storage.object_store import connect
+from tests.engines.install import NotInstalled
 from tests.pipeline import cli
 from tests.stores.proxy import FaultProxy
-from tests.stores.servers import KINDS, NotInstalled, StoreServer
+from tests.stores.servers import KINDS, StoreServer
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,14 @@ from PIL import Image
 
 from cardbeam.storage.folder import open_folder
 from cardbeam.storage.object_store import connect
+from tests.engines.install import NotInstalled
 from tests.pipeline import cli
 from tests.pipeline.killing import kill_and_resume, kill_while_publishing
 from tests.servers import CardServer
 from tests.stores.killing import MOMENTS, run_killed_at
 from tests.stores.proxy import FaultProxy
 from tests.stores.runs import Ends, answer_by_content, ids_of
-from tests.stores.servers import KINDS, Kind, NotInstalled, StoreServer
+from tests.stores.servers import KINDS, Kind, StoreServer
 
 IN_FLIGHT, LATENCY_S, LONGEST_S = 16, 0.05, 2.0
 NEW = 10

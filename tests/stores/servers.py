@@ -2,16 +2,14 @@
 
 Versity S3 Gateway (Apache-2.0, Go), fake-gcs-server (BSD-2-Clause, Go), Azurite (MIT, npm).
 They are installed on first use into `.venv/stores`, by the ordinary clients of their
-registries; what cannot be installed is named by `NotInstalled`.
+registries; what cannot be installed is named by `NotInstalled` of `tests.engines.install`.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,18 +18,15 @@ from urllib.request import Request, urlopen
 
 from azure.storage.blob import BlobServiceClient
 
+from tests.engines.install import need, run_installer, whether_missing
+
 BIN = Path(__file__).resolve().parents[2] / ".venv" / "stores"
 BUCKET = "cards"
-_INSTALL_WITHIN_S = 1200
 _START_WITHIN_S = 120.0
 _KEY, _SECRET = "test-key", "test-secret"
 _AZURE_ACCOUNT = "devstoreaccount1"
 _AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """Azurite's own, which its documentation prints; it opens nothing else."""
-
-
-class NotInstalled(Exception):
-    """A server that is not here and cannot be installed; names it and what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +121,11 @@ def install(kind: Kind) -> Path:
         NotInstalled: it cannot be.
     """
     binary = BIN / kind.binary
-    if binary.exists():
-        return binary
-    if shutil.which(kind.installer) is None:
-        raise NotInstalled(f"{kind.name} is not installed, and neither is {kind.installer}, which installs it")
-    print(f"installing {kind.name}: some minutes, once", file=sys.stderr)
-    BIN.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "GOBIN": str(BIN), "GOFLAGS": "-buildvcs=false", "CGO_ENABLED": "0"}
-    try:
-        subprocess.run(
-            kind.install, cwd=BIN, env=environment, check=True, timeout=_INSTALL_WITHIN_S, stderr=subprocess.DEVNULL
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise NotInstalled(f"{kind.name} cannot be installed by {kind.installer}") from error
+    with whether_missing(binary) as is_missing:
+        if is_missing:
+            BIN.mkdir(parents=True, exist_ok=True)
+            need(kind.name, kind.installer)
+            run_installer(kind.name, *kind.install, GOBIN=str(BIN), GOFLAGS="-buildvcs=false", CGO_ENABLED="0")
     return binary
 
 

@@ -26,7 +26,7 @@ from tests.pipeline import cli
 from tests.servers import CardServer
 from tests.stores.broker import PASSWORD, Broker
 from tests.stores.runs import Ends, answer_by_content, ids_of
-from tests.stores.servers import S3, NotInstalled, StoreServer
+from tests.stores.servers import S3, StoreServer
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
                         patch.setenv(name, value)
                     connect.cache_clear()
                     yield Place(broker, broker.client_config(folder / "client.json"), open_folder(f"{S3.uri}/in"))
-        except (NotInstalled, install.NotInstalled) as missing:
+        except install.NotInstalled as missing:
             pytest.skip(str(missing))
     connect.cache_clear()
 
