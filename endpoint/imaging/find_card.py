@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 import cv2
@@ -23,8 +24,6 @@ ENOUGH_SUPPORT = 0.93
 """With an outline that lies so well on edges, no more shapes are proposed."""
 MIN_SUPPORT = 0.55
 """Smallest share of an outline that must lie on edges."""
-NEARLY, LARGER = 0.005, 1.1
-"""An outline that lies on edges as well, and is so many times as large, is the card: a line of print has edges, too."""
 LIES_WELL = 0.85
 """A side of which so much lies on edges is not moved."""
 RIM_PX = 6
@@ -33,16 +32,34 @@ SNAP_PX = np.arange(-24.0, 25.0, 3.0)
 """How far the ends of a side are moved when it is looked for nearby, in pixels of the search."""
 
 
-def find_cards(sheet: Pixels) -> list[Corners]:
-    """The outlines of the cards on a sheet in reading order; empty where none has four clear edges.
+@dataclass(frozen=True, slots=True)
+class SearchImage:
+    """A sheet with a long side of `SEARCH_PX`, in which outlines are looked for; `scale` sheet pixels are one of its.
 
-    Many shapes are proposed; of those over the same place the one whose sides lie best on edges is kept.
+    Its colours; its lightness; and how far each pixel's colour is from the usual one along the image's border.
     """
+
+    pixels: Pixels
+    lightness: Pixels
+    apart: Pixels
+    scale: float
+
+
+def search_image(sheet: Pixels) -> SearchImage:
+    """The sheet, reduced or enlarged, as outlines are looked for in it."""
     scale = max(sheet.shape[:2]) / SEARCH_PX
     size = (max(1, round(sheet.shape[1] / scale)), max(1, round(sheet.shape[0] / scale)))
     small = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    lightness, apart = channels(small)
-    even = even_lightness(small)
+    return SearchImage(small, *_channels(small), scale)
+
+
+def find_cards(search: SearchImage) -> list[Corners]:
+    """The outlines of the cards on a sheet, in its pixels and in reading order; empty where none has four clear edges.
+
+    Many shapes are proposed; of those over the same place the one whose sides lie best on edges is kept.
+    """
+    lightness, apart = search.lightness, search.apart
+    even = even_lightness(search.pixels)
     edges = np.asarray(cv2.bitwise_or(soft_edges(even), soft_edges(without_detail(apart))), dtype=np.uint8)
     quads: list[Corners] = []
     supported: list[tuple[float, int]] = []
@@ -58,11 +75,10 @@ def find_cards(sheet: Pixels) -> list[Corners]:
     kept: list[Corners] = []
     for support, index in supported:
         if support >= MIN_SUPPORT and not any(_overlap(quads[index], other) for other in kept):
-            as_well = [quads[other] for value, other in supported if value >= support - NEARLY]
-            kept.append(_largest(quads[index], as_well))
-    return sorted(
-        (quad * scale for quad in kept), key=lambda quad: (round(quad[0, 1] / sheet.shape[0] * 4), quad[0, 0])
-    )
+            kept.append(quads[index])
+    height = search.pixels.shape[0]
+    in_order = sorted(kept, key=lambda quad: (round(quad[0, 1] / height * 4), quad[0, 0]))
+    return [quad * search.scale for quad in in_order]
 
 
 def _of_masks(masks: Iterable[Pixels], edges: Pixels) -> Iterator[Corners]:
@@ -80,7 +96,7 @@ def _of_lines(even: Pixels) -> Iterator[Corners]:
     )
 
 
-def channels(small: Pixels) -> tuple[Pixels, Pixels]:
+def _channels(small: Pixels) -> tuple[Pixels, Pixels]:
     """Lightness, and how far each pixel's colour is from the usual one along the image's border."""
     lab = np.asarray(cv2.cvtColor(cv2.GaussianBlur(small, (5, 5), 0), cv2.COLOR_RGB2LAB), dtype=np.float32)
     rim = np.concatenate([part.reshape(-1, 3) for part in (lab[:8], lab[-8:], lab[:, :8], lab[:, -8:])])
@@ -196,13 +212,6 @@ def _card_shaped(quad: Corners, hull: npt.NDArray[np.int32], mask: Pixels) -> bo
 def _off_the_rim(quad: Corners, image: Pixels) -> bool:
     """Whether there is table all around: on an image that is the card itself, parts of it end at the rim."""
     return bool((quad > RIM_PX).all() and (quad < np.array(image.shape[1::-1]) - RIM_PX).all())
-
-
-def _largest(quad: Corners, others: Iterable[Corners]) -> Corners:
-    """The quad, or the largest over the same place if that is clearly larger."""
-    areas = [(cv2.contourArea(other.astype(np.float32)), other) for other in others if _overlap(other, quad)]
-    area, largest = max(areas, key=lambda pair: pair[0], default=(0.0, quad))
-    return largest if area > LARGER * cv2.contourArea(quad.astype(np.float32)) else quad
 
 
 def _overlap(quad: Corners, other: Corners) -> bool:

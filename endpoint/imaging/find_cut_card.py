@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from endpoint.imaging.decode import Pixels
-from endpoint.imaging.find_card import SEARCH_PX, channels, soft_edges
+from endpoint.imaging.find_card import SEARCH_PX, SearchImage, soft_edges
 from endpoint.imaging.geometry import Corners, crossing, on_edges, ordered, side_line
 
 RIM_PX = 5
@@ -30,17 +30,14 @@ Line = npt.NDArray[np.float64]
 """A point and a direction of length 1: (x, y, dx, dy)."""
 
 
-def find_cut_card(sheet: Pixels) -> Corners | None:
-    """Corners of the card, some of them outside the image; None where no card meets the image's rim."""
-    scale = max(sheet.shape[:2]) / SEARCH_PX
-    size = (max(1, round(sheet.shape[1] / scale)), max(1, round(sheet.shape[0] / scale)))
-    small = np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    lightness, apart = channels(small)
+def find_cut_card(search: SearchImage) -> Corners | None:
+    """Corners of the card in pixels of the sheet, some of them outside it; None where no card meets the image's rim."""
+    lightness, apart = search.lightness, search.apart
     edges = cv2.dilate(cv2.bitwise_or(soft_edges(lightness), soft_edges(apart)), np.ones((7, 7), np.uint8))
     for shape in _shapes(lightness, apart):
         corners = _completed(shape, np.asarray(edges, dtype=np.uint8))
         if corners is not None:
-            return np.asarray(corners * scale)
+            return np.asarray(corners * search.scale)
     return None
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from endpoint.answers import Card, NotAnImage
 from endpoint.imaging.decode import Pixels, Sheet, open_sheets
 from endpoint.imaging.enhance import enhance, without_faint
-from endpoint.imaging.find_card import find_cards
+from endpoint.imaging.find_card import find_cards, search_image
 from endpoint.imaging.find_cut_card import find_cut_card
 from endpoint.imaging.orientation import marks_on, turns_to_try
 from endpoint.imaging.rectify import RectifiedCard, rectify, to_source_box, turned
@@ -254,14 +254,15 @@ def candidate_layouts(sheet: Pixels) -> Iterator[Iterator[RectifiedCard]]:
 
     With a large outline well inside the image, what runs over its edge is no card but perhaps a sheet of paper.
     """
-    outlines = find_cards(sheet)
+    search = search_image(sheet)
+    outlines = find_cards(search)
     height, width = sheet.shape[:2]
     near = RIM_SHARE * max(height, width)
     whole = [
         corners for corners in outlines if (corners > near).all() and (corners < (width - near, height - near)).all()
     ]
     seen = max((cv2.contourArea(corners.astype(np.float32)) for corners in whole), default=0.0)
-    cut = find_cut_card(sheet) if seen < LARGE * height * width else None
+    cut = find_cut_card(search) if seen < LARGE * height * width else None
     if cut is not None and seen < LARGE * cv2.contourArea(cut.astype(np.float32)):
         yield iter([rectify(sheet, cut, cut=True)])
     yield (rectify(sheet, corners) for corners in outlines)

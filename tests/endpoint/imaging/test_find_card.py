@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from endpoint.imaging.find_card import find_cards
+from endpoint.imaging.find_card import find_cards, search_image
 from endpoint.imaging.rectify import CARD_PX, rectify, to_source_box, turned
 
 CARD = (720, 454)
@@ -42,7 +42,7 @@ def farthest(found: np.ndarray, true: np.ndarray) -> float:
 @pytest.mark.parametrize("moved", [0, 35])
 def test_one_card_is_outlined_however_it_lies(degrees: float, moved: float) -> None:
     true = outline(700, 500, degrees, moved=moved, seed=int(degrees) + 200)
-    (found,) = find_cards(lay(table(), true))
+    (found,) = find_cards(search_image(lay(table(), true)))
     assert farthest(found, true) < 6
 
 
@@ -51,7 +51,7 @@ def test_things_that_touch_the_card_are_left_out() -> None:
     image = lay(table(), true)
     image[430:520, 1050:1150] = (150, 60, 60)
     cv2.line(image, (200, 100), (500, 330), (200, 200, 60), 8)
-    (found,) = find_cards(image)
+    (found,) = find_cards(search_image(image))
     assert farthest(found, true) < 8
 
 
@@ -62,7 +62,7 @@ def test_a_shadow_over_part_of_a_patterned_card_moves_no_side_of_it(across: int)
     for top in range(300, 720, 9):
         cv2.line(image, (400, top), (990, top - 40), (150, 190, 180), 2)
     shade = 1 - 0.62 / (1 + np.exp((np.arange(1400) - across) / 14.0))
-    (found,) = find_cards((image * shade[None, :, None]).astype(np.uint8))
+    (found,) = find_cards(search_image((image * shade[None, :, None]).astype(np.uint8)))
     assert farthest(found, true) < 8
 
 
@@ -71,7 +71,7 @@ def test_several_cards_are_found_in_reading_order() -> None:
     image = table(1700, 1250)
     for place in places:
         image = lay(image, outline(*place))
-    found = find_cards(image)
+    found = find_cards(search_image(image))
     assert [tuple(np.rint(quad.mean(axis=0) / 100).astype(int)) for quad in found] == [
         (round(x / 100), round(y / 100)) for x, y, _ in places
     ]
@@ -79,7 +79,7 @@ def test_several_cards_are_found_in_reading_order() -> None:
 
 @pytest.mark.parametrize("image", [table(), np.full((700, 1000, 3), 255, np.uint8)], ids=["table", "white"])
 def test_where_no_card_is_none_is_found(image: np.ndarray) -> None:
-    assert find_cards(image) == []
+    assert find_cards(search_image(image)) == []
 
 
 @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
@@ -87,7 +87,7 @@ def test_where_no_card_is_none_is_found(image: np.ndarray) -> None:
 def test_a_box_on_the_card_goes_back_to_the_image(quarters: int, scale: float) -> None:
     image = lay(table(), outline(700, 500, 0))
     image[480:500, 600:680] = 0
-    (corners,) = find_cards(image)
+    (corners,) = find_cards(search_image(image))
     card = turned(rectify(image, corners), quarters)
     dark_y, dark_x = np.nonzero(card.pixels.sum(axis=2) < 200)
     box = (dark_x.min(), dark_y.min(), dark_x.max() + 1, dark_y.max() + 1)
@@ -97,7 +97,9 @@ def test_a_box_on_the_card_goes_back_to_the_image(quarters: int, scale: float) -
 
 
 def test_an_aligned_card_is_a_thousand_pixels_wide_and_without_its_surroundings() -> None:
-    card = rectify(lay(table(), outline(700, 500, 10)), find_cards(lay(table(), outline(700, 500, 10)))[0])
+    card = rectify(
+        lay(table(), outline(700, 500, 10)), find_cards(search_image(lay(table(), outline(700, 500, 10))))[0]
+    )
     assert card.pixels.shape[1] == CARD_PX
     assert abs(card.pixels.shape[0] - 630) < 8
     assert card.pixels.min() > 150
@@ -118,10 +120,10 @@ def test_any_shape_is_no_failure(points: int) -> None:
     for side in (100, 400, 1500):
         image = np.zeros((side, side, 3), np.uint8)
         cv2.fillPoly(image, [random.integers(0, side, (points, 2)).astype(np.int32)], (255, 255, 255))
-        assert all(np.isfinite(corners).all() for corners in find_cards(image))
+        assert all(np.isfinite(corners).all() for corners in find_cards(search_image(image)))
 
 
 def test_a_triangle_is_no_card() -> None:
     image = np.zeros((400, 400, 3), np.uint8)
     cv2.fillPoly(image, [np.array([[20, 380], [380, 380], [200, 20]], np.int32)], (255, 255, 255))
-    assert find_cards(image) == []
+    assert find_cards(search_image(image)) == []

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from endpoint.imaging.find_card import search_image
 from endpoint.imaging.find_cut_card import find_cut_card
 from endpoint.reader.card_reader import candidate_layouts
 from tests.endpoint.imaging.test_find_card import farthest, lay, outline, table
@@ -27,7 +28,7 @@ def cut_image(degrees: float, *, left: bool, top: bool) -> tuple[np.ndarray, np.
 @pytest.mark.parametrize(("left", "top"), [(True, True), (True, False), (False, True), (False, False)])
 def test_the_corner_that_is_seen_is_found_and_the_card_lies_as_it_does(degrees: float, left: bool, top: bool) -> None:
     image, true = cut_image(degrees, left=left, top=top)
-    found = find_cut_card(image)
+    found = find_cut_card(search_image(image))
     assert found is not None
     seen = true[[(corner > 20).all() and (corner < np.array(image.shape[1::-1]) - 20).all() for corner in true]]
     assert len(seen)

@@ -10,7 +10,7 @@ import pytest
 
 from endpoint.imaging.decode import Pixels, open_sheets
 from endpoint.imaging.enhance import enhance
-from endpoint.imaging.find_card import find_cards
+from endpoint.imaging.find_card import find_cards, search_image
 from endpoint.imaging.orientation import turns_to_try
 from endpoint.imaging.rectify import rectify
 from tests.endpoint.conftest import ROOT
@@ -20,7 +20,7 @@ CARDS = [*sorted((ROOT / "cards").glob("chip-[fb]*.*")), *sorted((ROOT / "cards"
 
 def level(image: bytes) -> Pixels:
     sheet = next(iter(open_sheets(image))).pixels
-    corners = find_cards(sheet)
+    corners = find_cards(search_image(sheet))
     return enhance(rectify(sheet, corners[0] if corners else None).pixels)
 
 
