@@ -21,6 +21,7 @@ LIKE_A_LABEL = 60.0
 MAX_LABEL_WORDS = 8
 _ENGLISH = frozenset("address birth class date full name nationality no of origin place residence sex".split())  # noqa: SIM905  # words
 _PLACE_KINDS = frozenset("ap ban doi khoi khu ngo phuong quan so thi thon to xa xom".split())  # noqa: SIM905  # words
+_AFTER_THI = frozenset({"tran", "xa"})
 PLACES = ("hometown", "address")
 UNSURE_FRONT, FRONT_WORDS = 0.6, 9
 """Words so unsure are none of a place if the word of its kind comes after them; so many of them at most."""
@@ -82,11 +83,18 @@ def from_kind(words: Sequence[Word], own: Set[str]) -> Sequence[Word]:
     Without such a word, from the first one that does not begin as no place does.
     """
     for index, word in enumerate(words[:FRONT_WORDS]):
-        if plain(word.text) in _PLACE_KINDS and word.text[0].isupper():
+        if _is_place_kind(word, words[index + 1 : index + 2]):
             return words[index:] if all(_is_junk(before, own) for before in words[:index]) else words
         if word.text.endswith(","):
             break
     return words[1:] if len(words) > 1 and len(words[0].text) == 1 and words[0].text.islower() else words
+
+
+def _is_place_kind(word: Word, following: Sequence[Word]) -> bool:
+    """Whether a place begins: "Thị" does in "Thị trấn" and "Thị xã", not in a name."""
+    kind = plain(word.text)
+    is_kind = kind in _PLACE_KINDS and word.text[0].isupper()
+    return is_kind and (kind != "thi" or any(plain(word.text) in _AFTER_THI for word in following))
 
 
 def _is_junk(word: Word, own: Set[str]) -> bool:

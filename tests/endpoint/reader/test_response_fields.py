@@ -48,6 +48,12 @@ def info_of(document_type: str, **printed: str) -> dict[str, object]:
     return fill_info(side, readings, None, GAZETTEER, to_sent=same)
 
 
+def test_a_name_within_a_place_is_no_kind_of_place() -> None:
+    """A slip in the first word, and one that is like "Nguyên quán", do not make "Thị" the beginning."""
+    slip = "ahường Nguyễn Thị Minh Khai, Thành Phố Bắc Kạn, Tỉnh Bắc Kạn"
+    assert info_of("12_id_card_front", hometown=slip)["hometown"] == slip
+
+
 @given(st.sampled_from(UNITS), st.sampled_from(("Tổ 5, ", "Số 12 Ngõ 8, ", "")), st.data())
 def test_a_place_is_said_as_it_is_printed_whatever_the_gazetteer_knows(
     units: str, street: str, data: st.DataObject
