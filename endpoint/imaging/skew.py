@@ -16,11 +16,11 @@ SEARCH_PX = 640
 MAX_DEGREES = 15.0
 COARSE, FINE = 1.0, 0.25
 """Degrees between the angles tried, first all around and then near the best."""
-LEAST_DEGREES = 0.6
+MIN_DEGREES = 0.6
 """Print that lies less askew is read as it is."""
-LEAST_GAIN = 1.06
+MIN_GAIN = 1.06
 """So many times as clear as lying level must the lines be at another angle."""
-LEAST_CLEAR = 2.0
+MIN_CLEARNESS = 2.0
 """How clear lines are at least, in shares of their ink: cards measured from 3.7, noise 0.7."""
 PAPER_PX = 15
 """Paper shows within so many pixels of any ink, at the size of the search."""
@@ -28,7 +28,7 @@ DARKER = 30
 """Grey levels below its paper at which a pixel is ink."""
 RIM = 0.04
 """Share of each side that is left out: edges of the card or of a crop are no print."""
-Places = npt.NDArray[np.float32]
+Positions = npt.NDArray[np.float32]
 
 
 def skew_of(sheet: Pixels) -> float:
@@ -44,21 +44,21 @@ def skew_of(sheet: Pixels) -> float:
     level = _clearness(x, y, 0.0)
     best = _best(x, y, np.arange(-MAX_DEGREES, MAX_DEGREES + COARSE, COARSE))
     best = _best(x, y, np.arange(best - COARSE, best + COARSE + FINE, FINE))
-    least = max(LEAST_GAIN * level, LEAST_CLEAR * x.size)
-    return best if abs(best) >= LEAST_DEGREES and _clearness(x, y, best) > least else 0.0
+    least = max(MIN_GAIN * level, MIN_CLEARNESS * x.size)
+    return best if abs(best) >= MIN_DEGREES and _clearness(x, y, best) > least else 0.0
 
 
-def _best(x: Places, y: Places, angles: npt.NDArray[np.float64]) -> float:
+def _best(x: Positions, y: Positions, angles: npt.NDArray[np.float64]) -> float:
     return float(max(angles, key=lambda degrees: _clearness(x, y, float(degrees))))
 
 
-def _clearness(x: Places, y: Places, degrees: float) -> float:
+def _clearness(x: Positions, y: Positions, degrees: float) -> float:
     """How much the ink differs from one parallel at that angle to the next: the clearer of rows and columns."""
     cosine, sine = (np.float32(of(np.deg2rad(degrees))) for of in (np.cos, np.sin))
     return max(_unevenness(y * cosine - x * sine), _unevenness(x * cosine + y * sine))
 
 
-def _unevenness(places: Places) -> float:
+def _unevenness(places: Positions) -> float:
     if not places.size:
         return 0.0
     counts = np.bincount(np.rint(places - places.min()).astype(np.int32)).astype(np.float64)

@@ -20,7 +20,7 @@ Probabilities = npt.NDArray[np.float32]
 """(cells, 37) in the order of ALPHABET, or (lines, cells, 37) for a whole zone; each cell sums to 1."""
 MAX_DOUBTFUL = 1
 """A zone with more doubtful cells than that is not mended: one change could make it valid by chance."""
-LEAST_LIKELY = 0.25
+MIN_LIKELIHOOD = 0.25
 """What a cell becomes was at least so likely: no zone of the tuning half that was mended to less became right."""
 
 
@@ -114,7 +114,7 @@ def _alternatives(
         (float(masked[line, cell, index]), line, cell, index)
         for line, cell in _checked_cells(layout)
         for index in np.argsort(masked[line, cell])[-3:]
-        if index != best[line, cell] and masked[line, cell, index] > LEAST_LIKELY
+        if index != best[line, cell] and masked[line, cell, index] > MIN_LIKELIHOOD
     ]
     return ((line, cell, index) for _, line, cell, index in sorted(second, reverse=True))
 

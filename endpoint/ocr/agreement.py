@@ -19,9 +19,9 @@ from endpoint.ocr.values.spelling import NAME_WORDS
 
 MARKED = ("name", "full_name")
 """Tone marks of capitals are lost in more than one view: these are looked at in every one."""
-SURE_OF_MARKS = 0.85
+MIN_MARK_CONFIDENCE = 0.85
 """A name whose words after the surname are less sure is not borne out by views that may have lost the same mark."""
-LEAST_CHECKED, SURE, MOST_CHECKED = 0.5, 0.9, 0.955
+MIN_CHECKED, HIGH_CONFIDENCE, MAX_CHECKED = 0.5, 0.9, 0.955
 """Readings so sure are held against other views; less sure ones are guesses, and surer ones hardly ever wrong."""
 OUTVOTED = 0.75
 """Surer readings are not replaced by what other views say, only lowered."""
@@ -57,7 +57,7 @@ def with_agreement(
             checked[label.field] = replace(reading, agreed=False)
             continue
         lines = lines_of(reading, float("inf"))
-        if not LEAST_CHECKED <= confidence(reading) < MOST_CHECKED or len(lines) > left:
+        if not MIN_CHECKED <= confidence(reading) < MAX_CHECKED or len(lines) > left:
             continue
         left -= len(lines)
         checked[label.field] = _held(reading, label, partial(_seen, engine, grey, label, lines), is_doubtful)
@@ -73,7 +73,10 @@ def _held(
 ) -> Reading:
     """The reading with whether the views say the same; what two of them say against it is said instead."""
     usual, large, faintless = VIEWS
-    if label.field in MARKED and min(word.confidence for word in reading.words[1:] or reading.words) < SURE_OF_MARKS:
+    if (
+        label.field in MARKED
+        and min(word.confidence for word in reading.words[1:] or reading.words) < MIN_MARK_CONFIDENCE
+    ):
         return reading
     second = read_view(large)
     if second is None or second.value != reading.value:
@@ -86,7 +89,7 @@ def _held(
             and not is_doubtful(label.field, second.value)
         )
         return replace(second if second and is_outvoted else reading, agreed=False)
-    is_sure, is_marked = confidence(reading) >= SURE, label.field in MARKED
+    is_sure, is_marked = confidence(reading) >= HIGH_CONFIDENCE, label.field in MARKED
     if is_sure and not is_marked:
         return replace(reading, agreed=True)
     if is_marked and not _says(read_view(usual), reading):
