@@ -24,6 +24,8 @@ ENOUGH_SUPPORT = 0.93
 """With an outline that lies so well on edges, no more shapes are proposed."""
 MIN_SUPPORT = 0.55
 """Smallest share of an outline that must lie on edges."""
+SAME_PX = 10.0
+"""Outlines whose corners are no farther from each other, in pixels of the search, show a card alike."""
 LIES_WELL = 0.85
 """A side of which so much lies on edges is not moved."""
 RIM_PX = 6
@@ -53,10 +55,11 @@ def search_image(sheet: Pixels) -> SearchImage:
     return SearchImage(small, *_channels(small), scale)
 
 
-def find_cards(search: SearchImage) -> list[Corners]:
+def find_cards(search: SearchImage, *, choice: int = 0) -> list[Corners]:
     """The outlines of the cards on a sheet, in its pixels and in reading order; empty where none has four clear edges.
 
-    Many shapes are proposed; of those over the same place the one whose sides lie best on edges is kept.
+    Many shapes are proposed; of those over the same place the one whose sides lie best on edges is taken, or with
+    `choice` the next ones, of cards that have so many.
     """
     lightness, apart = search.lightness, search.apart
     even = even_lightness(search.pixels)
@@ -72,13 +75,23 @@ def find_cards(search: SearchImage) -> list[Corners]:
         supported = sorted(((_support(quad, edges), index) for index, quad in enumerate(quads)), reverse=True)
         if supported and supported[0][0] >= ENOUGH_SUPPORT:
             break
-    kept: list[Corners] = []
-    for support, index in supported:
-        if support >= MIN_SUPPORT and not any(_overlap(quads[index], other) for other in kept):
-            kept.append(quads[index])
+    cards = _grouped(quads[index] for support, index in supported if support >= MIN_SUPPORT)
     height = search.pixels.shape[0]
-    in_order = sorted(kept, key=lambda quad: (round(quad[0, 1] / height * 4), quad[0, 0]))
+    chosen = (outlines[choice] for outlines in cards if len(outlines) > choice)
+    in_order = sorted(chosen, key=lambda quad: (round(quad[0, 1] / height * 4), quad[0, 0]))
     return [quad * search.scale for quad in in_order]
+
+
+def _grouped(quads: Iterable[Corners]) -> list[list[Corners]]:
+    """The outlines of each card, those that differ; in the order given."""
+    cards: list[list[Corners]] = []
+    for quad in quads:
+        outlines = next((outlines for outlines in cards if _overlap(quad, outlines[0])), None)
+        if outlines is None:
+            cards.append([quad])
+        elif all(float(np.abs(quad - other).max()) > SAME_PX for other in outlines):
+            outlines.append(quad)
+    return cards
 
 
 def _of_masks(masks: Iterable[Pixels], edges: Pixels) -> Iterator[Corners]:

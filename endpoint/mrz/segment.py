@@ -7,7 +7,7 @@ set in the middle of theirs: read a tenth of a cell off, "<" looks like "C", and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
@@ -20,21 +20,38 @@ from endpoint.mrz.locate import Band, Ink, ink_of
 
 CELL_WIDTH, CELL_HEIGHT = 16, 24
 """A cell as the glyph classifier takes it: width is 1.0 pitch, height 1.5 pitches."""
+Positions = npt.NDArray[np.float64]
 CellImages = npt.NDArray[np.float32]
 """(n, CELL_HEIGHT, CELL_WIDTH): ink 1, paper 0."""
 GLYPH_HIGH, GLYPH_WIDE = (0.7, 1.6), (0.08, 1.1)
 """Least and most of a glyph's size in pitches, blurred and as bold as zones are printed; a joined pair is wider."""
+TILT_STEPS = 3
+"""Times a line's slope is looked for: three follow one of 2 degrees."""
 FITTED_WITH = 0.5
 """Share of the cells whose glyphs must stand apart to fit the grid to them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Left edge of the first cell and the width of all, pixels; the height of each line's middle in its strip."""
+    """Left edge of the first cell and the width of all, pixels; the height of each line's middle in its strip.
+
+    `bend` is how many pixels a cell's edge is moved for the square of its number: cells of a card that was laid flat
+    by a side that is not its own become wider from one end to the other.
+    """
 
     start: float
     pitch: float
     middles: tuple[float, ...]
+    bend: float = 0.0
+
+    def across(self, cells: Positions) -> Positions:
+        """Pixels from the left at which so many cells end; halves are their middles."""
+        return self.start + self.pitch * cells + self.bend * cells**2
+
+    def cells(self, across: Positions) -> Positions:
+        """How many cells stand left of so many pixels: the inverse, for a small bend."""
+        straight = (across - self.start) / self.pitch
+        return straight - self.bend * straight**2 / self.pitch
 
 
 def zone_cells(grey: Pixels, bands: Sequence[Band], layout: Format) -> CellImages | None:
@@ -67,22 +84,25 @@ def _profile(strip: Ink) -> Ink:
 
 
 def _tilt(ink: Ink, band: Band) -> tuple[float, float]:
-    """Slope of the line and its height at the left edge, from the ink's centre in eight parts."""
-    pad = (band.bottom - band.top) // 4
-    top = max(0, band.top - pad)
-    part = ink[top : band.bottom + pad]
-    rows = np.arange(part.shape[0], dtype=np.float32)[:, None]
-    edges = np.linspace(part.shape[1] * 0.04, part.shape[1] * 0.96, 9).astype(int)
-    points = []
-    for left, right in pairwise(edges):
-        weight = part[:, left:right]
-        if weight.sum() > 1:
-            points.append(((left + right) / 2, top + float((weight * rows).sum() / weight.sum())))
-    if len(points) < 4:
-        return 0.0, band.middle
-    across, down = np.array(points).T
-    slope, offset = np.polyfit(across, down, 1)
-    return float(slope), float(offset)
+    """Slope of the line and its height at the left edge, from the ink's centre in eight parts.
+
+    Looked for again along the line found: of a tilted one, the band holds but half the glyphs at its ends.
+    """
+    reach = 0.75 * (band.bottom - band.top)
+    edges = np.linspace(ink.shape[1] * 0.04, ink.shape[1] * 0.96, 9).astype(int)
+    slope, offset = 0.0, band.middle
+    for _ in range(TILT_STEPS):
+        points = []
+        for left, right in pairwise(edges):
+            across = (left + right) / 2
+            top = max(0, round(offset + slope * across - reach))
+            inked = ink[top : top + round(2 * reach), left:right].sum(axis=1)
+            if inked.sum() > 1:
+                points.append((across, top + float(inked @ np.arange(len(inked)) / inked.sum())))
+        if len(points) < 4:
+            return 0.0, band.middle
+        slope, offset = map(float, np.polyfit(*np.array(points).T, 1))
+    return slope, offset
 
 
 def _searched(strips: Sequence[Ink], count: int) -> _Grid:
@@ -122,17 +142,18 @@ def _fitted(strips: Sequence[Ink], grid: _Grid, count: int) -> _Grid:
     least = FITTED_WITH * count * len(strips)
     if len(left) < least:
         return grid
-    start, pitch, across = grid.start, grid.pitch, left + wide / 2
+    across = left + wide / 2
     for _ in range(3):
-        cells = np.floor((across - start) / pitch) + 0.5
-        off = across - (start + cells * pitch)
-        good = (np.abs(off - np.median(off)) < 0.2 * pitch) & (cells > 0) & (cells < count)
+        cells = np.floor(grid.cells(across)) + 0.5
+        off = across - grid.across(cells)
+        good = (np.abs(off - np.median(off)) < 0.2 * grid.pitch) & (cells > 0) & (cells < count)
         if good.sum() < least:
             return grid
-        pitch, start = np.polyfit(cells[good], across[good], 1)
+        bend, pitch, start = map(float, np.polyfit(cells[good], across[good], 2))
+        grid = replace(grid, start=start, pitch=pitch, bend=bend)
     usual = float(np.percentile(tall, 75))
     middles = (_middle(some, usual, before) for some, before in zip(glyphs, grid.middles, strict=True))
-    return _Grid(float(start), float(pitch), tuple(middles))
+    return replace(grid, middles=tuple(middles))
 
 
 def _glyphs(strip: Ink, pitch: float) -> npt.NDArray[np.float64]:
@@ -150,8 +171,8 @@ def _middle(glyphs: npt.NDArray[np.float64], usual: float, before: float) -> flo
 
 
 def _cut(strip: Ink, grid: _Grid, middle: float, count: int) -> CellImages:
-    across = grid.pitch / CELL_WIDTH
-    columns = grid.start + (np.arange(count * CELL_WIDTH) + 0.5) * across - 0.5
+    across = (grid.pitch + grid.bend * count) / CELL_WIDTH
+    columns = grid.across((np.arange(count * CELL_WIDTH) + 0.5) / CELL_WIDTH) - 0.5
     lines = middle + (np.arange(CELL_HEIGHT) + 0.5 - CELL_HEIGHT / 2) * across
     map_x, map_y = np.meshgrid(columns.astype(np.float32), lines.astype(np.float32))
     flat = np.asarray(cv2.remap(strip, map_x, map_y, cv2.INTER_LINEAR), dtype=np.float32)

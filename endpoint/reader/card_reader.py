@@ -128,15 +128,17 @@ class CardReader:
         give_back()
 
     def read_sheet(self, sheet: Sheet) -> Iterator[Read]:
-        """Sheet -> what stands on its cards: those with an outline; if no such thing is a card, the whole may be."""
+        """Sheet -> what stands on its cards: those with an outline; where little of such a one is read, the whole is."""
         short, long = sorted(sheet.pixels.shape[:2])
         if short < MIN_PX or long > MAX_LONG * short:
             return
+        best: list[Read] = []
         for cards in candidate_layouts(sheet.pixels):
             found = [read for card in cards if (read := self._oriented(card, sheet.scale))]
-            if found:
-                yield from (_judged(read, sheet.pixels) for read in found)
-                return
+            best = max(best, found, key=_certainty)
+            if len(best) > 1 or _certainty(best)[1] >= MIN_CERTAIN_SCORE:
+                break
+        yield from (_judged(read, sheet.pixels) for read in best)
 
     def _oriented(self, card: RectifiedCard, scale: float) -> Read | None:
         """The card the right way up, likeliest first: half a turn may be needed, quarters too for a whole sheet."""
@@ -228,6 +230,11 @@ class CardReader:
         return Card(read.side.document_type, info, warnings_of(read.side.document_type, info, read.flags))
 
 
+def _certainty(found: Sequence[Read]) -> tuple[int, float]:
+    """How many cards were read, and how much was found of the one of which the least was."""
+    return len(found), min((read.share for read in found), default=0.0)
+
+
 def _side_of_rows(rows: Sequence[Row], anchors: Sequence[Anchor], bands: Sequence[Band]) -> Side | None:
     """The side by what stands on it in large print, where its labels are lost; one with a zone has others."""
     return side_by_title(rows, anchors) or (None if bands else side_by_words(rows, anchors))
@@ -250,7 +257,8 @@ def _trusted(reading: Reading, card: RectifiedCard, sheet: Pixels) -> Reading:
 
 
 def candidate_layouts(sheet: Pixels) -> Iterator[Iterator[RectifiedCard]]:
-    """How the sheet's cards may lie, likeliest first: partly outside the image, within outlines, over all of it.
+    """How the sheet's cards may lie, likeliest first: partly outside the image, within outlines (each card's best, and
+    then the second of those that have one), over all of it.
 
     With a large outline well inside the image, what runs over its edge is no card but perhaps a sheet of paper.
     """
@@ -266,6 +274,7 @@ def candidate_layouts(sheet: Pixels) -> Iterator[Iterator[RectifiedCard]]:
     if cut is not None and seen < LARGE * cv2.contourArea(cut.astype(np.float32)):
         yield iter([rectify(sheet, cut, cut=True)])
     yield (rectify(sheet, corners) for corners in outlines)
+    yield (rectify(sheet, corners) for corners in find_cards(search, choice=1))
     yield iter([rectify(sheet, None)])
 
 
