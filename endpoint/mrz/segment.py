@@ -48,11 +48,6 @@ class _Grid:
         """Pixels from the left at which so many cells end; halves are their middles."""
         return self.start + self.pitch * cells + self.bend * cells**2
 
-    def cells(self, across: Positions) -> Positions:
-        """How many cells stand left of so many pixels: the inverse, for a small bend."""
-        straight = (across - self.start) / self.pitch
-        return straight - self.bend * straight**2 / self.pitch
-
 
 def zone_cells(grey: Pixels, bands: Sequence[Band], layout: Format) -> CellImages | None:
     """The last bands cut into the format's cells, (lines * cells, 24, 16); None where they don't fit."""
@@ -101,7 +96,8 @@ def _tilt(ink: Ink, band: Band) -> tuple[float, float]:
                 points.append((across, top + float(inked @ np.arange(len(inked)) / inked.sum())))
         if len(points) < 4:
             return 0.0, band.middle
-        slope, offset = map(float, np.polyfit(*np.array(points).T, 1))
+        across_parts, down = np.array(points).T
+        slope, offset = map(float, np.polyfit(across_parts, down, 1))
     return slope, offset
 
 
@@ -143,17 +139,37 @@ def _fitted(strips: Sequence[Ink], grid: _Grid, count: int) -> _Grid:
     if len(left) < least:
         return grid
     across = left + wide / 2
-    for _ in range(3):
-        cells = np.floor(grid.cells(across)) + 0.5
-        off = across - grid.across(cells)
-        good = (np.abs(off - np.median(off)) < 0.2 * grid.pitch) & (cells > 0) & (cells < count)
+    cells = _numbered(across, grid, count) + 0.5
+    good = (cells > 0) & (cells < count)
+    for _ in range(2):
         if good.sum() < least:
             return grid
         bend, pitch, start = map(float, np.polyfit(cells[good], across[good], 2))
         grid = replace(grid, start=start, pitch=pitch, bend=bend)
+        good &= np.abs(across - grid.across(cells)) < 0.2 * pitch
     usual = float(np.percentile(tall, 75))
     middles = (_middle(some, usual, before) for some, before in zip(glyphs, grid.middles, strict=True))
     return replace(grid, middles=tuple(middles))
+
+
+def _numbered(across: Positions, grid: _Grid, count: int) -> Positions:
+    """Which cell each glyph stands in, counted from its neighbours, for cells may become wider along a line.
+
+    All start where the grid says, or where the most of them are within the zone.
+    """
+    order = np.argsort(across)
+    numbers = np.zeros(len(across))
+    number, here = 0, [across[order[0]]]
+    for index in order[1:]:
+        step = round(float((across[index] - np.mean(here)) / grid.pitch))
+        number, here = number + step, [*here, across[index]] if step == 0 else [across[index]]
+        numbers[index] = number
+    spare = count - 1 - number
+    if spare < 0:
+        inside = [((numbers >= first) & (numbers < first + count)).sum() for first in range(1 - spare)]
+        return numbers - int(np.argmax(inside))
+    seen = np.median((across - grid.start) / grid.pitch - 0.5 - numbers)
+    return numbers + int(np.clip(np.rint(seen), 0, spare))
 
 
 def _glyphs(strip: Ink, pitch: float) -> npt.NDArray[np.float64]:

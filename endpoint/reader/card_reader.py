@@ -128,7 +128,7 @@ class CardReader:
         give_back()
 
     def read_sheet(self, sheet: Sheet) -> Iterator[Read]:
-        """Sheet -> what stands on its cards: those with an outline; where little of such a one is read, the whole is."""
+        """Sheet -> what stands on its cards: those with an outline; where little of one is read, the whole is."""
         short, long = sorted(sheet.pixels.shape[:2])
         if short < MIN_PX or long > MAX_LONG * short:
             return

@@ -66,6 +66,16 @@ def test_a_shadow_over_part_of_a_patterned_card_moves_no_side_of_it(across: int)
     assert farthest(found, true) < 8
 
 
+def test_the_next_choice_is_another_outline_of_the_same_card() -> None:
+    """A card on a sheet of film: its own outline, then the film's."""
+    true = outline(700, 500, 4)
+    film = true.mean(axis=0) + (true - true.mean(axis=0)) * 1.3
+    search = search_image(lay(lay(table(), film, (140, 140, 136)), true))
+    (first,), (second,) = (find_cards(search, choice=choice) for choice in range(2))
+    assert farthest(first, true) < 6
+    assert farthest(second, film) < 6
+
+
 def test_several_cards_are_found_in_reading_order() -> None:
     places = [(420, 320, 3), (1250, 330, -4), (430, 900, 2), (1240, 890, 0)]
     image = table(1700, 1250)

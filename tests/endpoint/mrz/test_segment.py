@@ -93,6 +93,22 @@ def test_a_zone_turned_a_little_is_read() -> None:
         assert read(np.asarray(grey, dtype=np.uint8), "chip_id_card_back") == lines
 
 
+@pytest.mark.parametrize("document_type", sorted(FORMATS))
+@pytest.mark.parametrize("degrees", [-1.2, -0.6, 0, 0.6])
+@pytest.mark.parametrize("narrower_px", [10, 20])
+def test_a_zone_laid_flat_by_a_wrong_side_is_read(document_type: str, degrees: float, narrower_px: int) -> None:
+    """Its lines come closer, and its cells become narrower, from one end to the other."""
+    lines = zone_lines(HOLDER, document_type)
+    grey = card(lines)
+    height, width = grey.shape
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    moved = corners + np.array([[0, 0], [0, narrower_px], [0, -narrower_px], [0, 0]], dtype=np.float32)
+    laid = cv2.warpPerspective(grey, cv2.getPerspectiveTransform(corners, moved), (width, height), borderValue=235)
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    turned = cv2.warpAffine(laid, turn, (width, height), borderValue=235)
+    assert read(np.asarray(turned, dtype=np.uint8), document_type) == lines
+
+
 def test_too_few_lines_are_no_zone() -> None:
     grey = card(zone_lines(HOLDER, "chip_id_card_back"))
     assert zone_cells(grey, zone_bands(grey)[:2], TD1) is None

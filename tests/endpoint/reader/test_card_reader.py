@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.reading import ALL_CONDITIONS, HALVES, specimen_of
 from endpoint.answers import NotAnImage
 from endpoint.ocr.engine import TextEngine, Word
 from endpoint.reader.card_reader import CardReader
+from endpoint.reader.gazetteer import Gazetteer
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
+from specimens.drawing.disturb import disturbed
+from tests.specimens.fonts import needs_fonts
 
 CARDS = Path(__file__).parents[3] / "cards"
 TRUTH = json.loads((CARDS / "truth.json").read_text(encoding="utf-8"))
@@ -38,6 +42,15 @@ def test_a_bundled_card_says_what_its_truth_says(reader: CardReader, name: str) 
         for card, message in zip(cards, TRUTH[name], strict=True)
     ]
     assert text == [{"type": message["type"], "info": message["info"], "warnings": ()} for message in TRUTH[name]]
+
+
+@needs_fonts
+def test_a_card_of_which_little_is_read_is_read_within_its_next_outline(reader: CardReader) -> None:
+    """The likeliest outline of this drawing leaves a part of its card out."""
+    gazetteer, half, condition = Gazetteer(), HALVES["tuning"], "hard phone"
+    specimen, random = specimen_of(half, condition, 35, gazetteer)
+    (card,) = reader.read(disturbed(specimen, ALL_CONDITIONS[condition], random)[0], get_thumb=False)
+    assert card.document_type == specimen.document_type
 
 
 @pytest.mark.parametrize("name", sorted(UNREADABLE))
