@@ -38,7 +38,7 @@ _LOADED = (
 """Packages of the JDK that Spark looks into, as its own start scripts say."""
 _BEAM_GO = "github.com/apache/beam/sdks/v2"
 _INSTALL_WITHIN_S = 1200
-_TRIED_AGAIN_AFTER_S = 1800.0
+_TRIED_AGAIN_AFTER_S = 600.0
 """What could not be installed is not tried again by each test."""
 _OURS = ("cardbeam", "__editable__")
 _OF_ITS_OWN = ("setuptools", "_distutils_hack", "distutils-precedence", "pkg_resources")
