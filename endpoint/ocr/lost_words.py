@@ -14,7 +14,7 @@ import numpy as np
 from endpoint.imaging.decode import Pixels
 from endpoint.ocr.card_templates import Label, Side, Value
 from endpoint.ocr.engine import TextEngine
-from endpoint.ocr.second_pass import FILLS, confidence, lines_of_words, read_line
+from endpoint.ocr.second_pass import FILLS, MORE_VIEWS, VIEWS, confidence, lines_of_words, read_line
 from endpoint.ocr.value_words import Box, Reading, box_around, read_words
 from endpoint.ocr.values.field_values import Labelled
 
@@ -30,6 +30,8 @@ REACH, SPACE = 7.0, 0.35
 LOST = 0.5
 """What the confidence of a value is multiplied by that has lost a word."""
 TEXTS = (Value.TEXT, Value.LINES)
+WHOLE_VIEWS = (*VIEWS[:2], MORE_VIEWS[1])
+"""In turn until one shows the whole: of a line that is read in one, another may show nothing."""
 
 
 def with_lost_words(
@@ -68,9 +70,11 @@ def _whole(
         boxes[0] = (before[0], *boxes[0][1:])
     if after is not None:
         boxes[-1] = (*boxes[-1][:2], after[2], boxes[-1][3])
-    again = read_words([word for box in boxes for word in read_line(engine, grey, box)], label)
-    if again and len(again.value) > len(reading.value) and confidence(again) >= FILLS:
-        return again
+    for view in WHOLE_VIEWS:
+        again = read_words([word for box in boxes for word in read_line(engine, grey, box, view)], label)
+        is_longer = again is not None and len(again.value) > len(reading.value)
+        if again and is_longer and confidence(again) >= FILLS and again.value.isupper() >= reading.value.isupper():
+            return again
     return replace(reading, words=tuple(replace(word, confidence=word.confidence * LOST) for word in reading.words))
 
 

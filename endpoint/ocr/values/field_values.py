@@ -18,6 +18,8 @@ from endpoint.ocr.values.spelling import ETHNIC_GROUPS, MARK_WORDS
 
 WIDE_GAP = 3.5
 """A space of so many line heights ends a text: what follows is another column."""
+WORD_GAP = 1.0
+"""Words of one value are no farther from each other, in line heights."""
 LINE_GAP = 1.6
 """The next line of a value starts within so many line heights of the last one's end."""
 WIDE_LINE_GAP = 2.3
@@ -246,7 +248,8 @@ def _below(placed: Placed, label: Label, sheet: Labelled) -> list[Word]:
     lines = _lines_below(placed, sheet, row, wide=label.wide)
     if label.value is Value.LINES:
         return [word for line in lines for word in line]
-    return next(lines, [])
+    line = next(lines, [])
+    return [*_just_before(line[0], sheet), *line] if line and label.value is Value.TEXT else line
 
 
 def _going_on(placed: Placed, sheet: Labelled, first: list[Word]) -> list[Word]:
@@ -274,6 +277,19 @@ def _lines_below(placed: Placed, sheet: Labelled, row: Row, *, wide: bool) -> It
             return
         yield [word for _, word in inside]
         bottom = under.bottom
+
+
+def _just_before(word: Word, sheet: Labelled) -> list[Word]:
+    """The words that lead up to one on its line, unless a label begins them: of "Họ và tên / Full name" only "name"
+    may have been told, and the value below begins left of it."""
+    row = next(row for row, line in enumerate(sheet.rows) if word in line.words)
+    words = sheet.rows[row].words
+    start = first = words.index(word)
+    while first and words[first].left - words[first - 1].right <= WORD_GAP * sheet.rows[row].height:
+        first -= 1
+        if sheet.label_of(row, first):
+            return []
+    return list(words[first:start])
 
 
 def _column(placed: Placed, sheet: Labelled, row: Row) -> tuple[float, float]:

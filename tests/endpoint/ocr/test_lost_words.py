@@ -19,14 +19,14 @@ SIDE = next(side for side in SIDES if side.document_type == "12_id_card_front")
 
 
 class Says(TextEngine):
-    """Reads one text, whatever it is shown."""
+    """Reads one text in whatever it is shown that is so tall, and nothing in the rest."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, text: str, from_px: int = 0) -> None:
+        self.text, self.from_px = text, from_px
 
     def line(self, grey: Pixels) -> list[Word]:
         """The text."""
-        return words((0, 0, self.text))
+        return words((0, 0, self.text)) if grey.shape[0] >= self.from_px else []
 
 
 def card(*, letters_at: int | None) -> Pixels:
@@ -53,6 +53,14 @@ def test_letters_after_a_name_are_read_or_doubted(
     found = with_lost_words(Says(says), card(letters_at=letters_at), SIDE, sheet, first)["name"]
     lowest = min(word.confidence for word in found.words)
     assert (found.value, lowest < 0.6) == (value, is_lowered)
+
+
+def test_a_line_that_one_view_does_not_show_is_read_in_another() -> None:
+    rows = rows_of(words((300, 100, "Họ và tên: NGUYỄN THU")))
+    sheet = Labelled(rows, place_labels(SIDE, rows, find_anchors(rows)))
+    says = Says("NGUYỄN THU HẰNG", from_px=60)
+    found = with_lost_words(says, card(letters_at=640), SIDE, sheet, read_fields(SIDE, sheet))["name"]
+    assert found.value == "NGUYỄN THU HẰNG"
 
 
 def test_shapes_are_counted_that_stand_on_the_line() -> None:

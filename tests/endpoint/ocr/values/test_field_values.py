@@ -115,6 +115,11 @@ def test_a_label_misread_is_no_value() -> None:
     assert read(*lines, *misread)[1] == EXPECTED
 
 
+def test_a_value_begins_left_of_the_half_of_its_label_that_was_told() -> None:
+    lines = [(left, top, text.replace("Họ và tên", "H~ w ian")) for left, top, text in CHIP]
+    assert read(*lines) == ("chip_id_card_front", EXPECTED)
+
+
 def test_a_speck_far_from_the_margin_is_no_part_of_a_place() -> None:
     assert read(*CHIP, (900, 375, "Mỳ"))[1] == EXPECTED
 
