@@ -17,7 +17,7 @@ from schemas.documents import DOCUMENTS
 from tests.pipeline import histories
 from tests.pipeline.nights import write_run
 
-FEW, MANY, BATCH = 20, 60, 20
+FEW, MANY, BATCH = 20, 40, 20
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> set[tuple[object, ...]]:
