@@ -65,6 +65,8 @@ MAX_WORDS = 500
 """A sheet with more is a page or grain: a card has 120 at most, with specks of a pattern under it 250."""
 PATTERNED = 450
 """With more marks on a card of which little is read, a pattern may lie under its print; clean ones have 400."""
+MAX_AGAIN = 2
+"""A sheet with more outlines is not looked at again in others: a page of boxes has many, each half a second."""
 RIM_SHARE = 0.025
 """Corners of a card that is wholly on the image are so far from its rim, in shares of its long side."""
 MIN_CERTAIN_SCORE = 0.62
@@ -275,7 +277,8 @@ def candidate_layouts(sheet: Pixels) -> Iterator[Iterator[RectifiedCard]]:
     if cut is not None and seen < LARGE * cv2.contourArea(cut.astype(np.float32)):
         yield iter([rectify(sheet, cut, cut=True)])
     yield (rectify(sheet, corners) for corners in outlines)
-    yield (rectify(sheet, corners) for corners in find_cards(search_image(sheet), choice=1))
+    if len(outlines) <= MAX_AGAIN:
+        yield (rectify(sheet, corners) for corners in find_cards(search_image(sheet), choice=1))
     yield iter([rectify(sheet, None)])
 
 
