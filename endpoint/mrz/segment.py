@@ -140,20 +140,20 @@ def _fitted(strips: Sequence[Ink], grid: _Grid, count: int) -> _Grid:
         return grid
     across = left + wide / 2
     cells = _numbered(across, grid, count) + 0.5
-    good = (cells > 0) & (cells < count)
+    good, fitted = (cells > 0) & (cells < count), grid
     for _ in range(2):
         if good.sum() < least:
             return grid
         bend, pitch, start = map(float, np.polyfit(cells[good], across[good], 2))
-        grid = replace(grid, start=start, pitch=pitch, bend=bend)
-        good &= np.abs(across - grid.across(cells)) < 0.2 * pitch
+        fitted = replace(grid, start=start, pitch=pitch, bend=bend)
+        good &= np.abs(across - fitted.across(cells)) < 0.2 * pitch
     usual = float(np.percentile(tall, 75))
     middles = (_middle(some, usual, before) for some, before in zip(glyphs, grid.middles, strict=True))
-    return replace(grid, middles=tuple(middles))
+    return replace(fitted, middles=tuple(middles))
 
 
 def _numbered(across: Positions, grid: _Grid, count: int) -> Positions:
-    """Which cell each glyph stands in, counted from its neighbours, for cells may become wider along a line.
+    """Which cell each glyph stands in, counted from its neighbours: cells may become wider along a line.
 
     All start where the grid says, or where the most of them are within the zone.
     """
