@@ -152,7 +152,8 @@ def whether_missing(found: Path) -> Iterator[bool]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.seek(0)
         why = lock.read()
-        if why and time.time() - os.fstat(lock.fileno()).st_mtime < _TRIED_AGAIN_AFTER_S:
+        is_recent = time.time() - os.fstat(lock.fileno()).st_mtime < _TRIED_AGAIN_AFTER_S
+        if why and is_recent and not found.exists():
             raise NotInstalled(why)
         lock.truncate(0)
         try:
