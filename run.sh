@@ -72,15 +72,18 @@ make_venv() {
 # install EXTRAS: the Python packages of the given extras as constraints/ pins them, each checked by its hash, and pip
 # itself; unless these very pins are there. pip's own settings (PIP_INDEX_URL, PIP_NO_INDEX with PIP_FIND_LINKS) hold.
 install() {
-  local stamp extra pins=(-r "$here/constraints/base.txt")
-  for extra in ${1//,/ }; do pins+=(-r "$here/constraints/$extra.txt"); done
-  stamp="$venv/.installed-$(printf '%s' "$1" | tr ',' '-')-$(cat "$here/setup.py" "$here"/constraints/*.txt | cksum | tr -d ' ')"
-  [ -e "$stamp" ] && return
+  local extra pinned missing=() pins=()
+  pinned=$(cat "$here/setup.py" "$here"/constraints/*.txt | cksum | tr -d ' ')
+  for extra in base ${1//,/ }; do
+    pins+=(-r "$here/constraints/$extra.txt")
+    [ -e "$venv/.installed-$extra-$pinned" ] || missing+=("$venv/.installed-$extra-$pinned")
+  done
+  [ ${#missing[@]} = 0 ] && return
   check_options
   say "installing Python packages${1:+ for $1}"
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes "${pins[@]}"
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable "$here"
-  touch "$stamp"
+  touch "${missing[@]}"
 }
 
 # What is installed, as a CycloneDX bill of materials in JSON on standard output; the program that writes it has an
@@ -183,14 +186,13 @@ case ${wants_help:-$command} in
   publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
   test) install endpoint,heic,iceberg,kafka,otel,report,sql,test; install_tessdata; want_fonts ;;
   check)
-    install browser,check,endpoint,heic,iceberg,kafka,otel,report,spark,sql,test
+    install browser,check,dev,endpoint,heic,iceberg,kafka,otel,report,spark,sql,test
     install_tessdata
     want_fonts
     want chromium chromium "the report in a browser"
     want java default-jre-headless "Spark and Kafka"
     want mvn maven "Flink, Kafka, and Iceberg in Spark"
     want go golang "Prism and object stores"
-    install dev
     ;;
   bench)
     if [ "${2:-}" = reading ]; then

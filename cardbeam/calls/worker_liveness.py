@@ -15,7 +15,7 @@ from cardbeam.ratelimit.lease import Lease
 from cardbeam.ratelimit.shared_limit import agree_on_limit
 from cardbeam.ratelimit.throttle import Quota, Throttle
 from cardbeam.run_state.layout import LEASES, run_file
-from cardbeam.run_state.liveness.run_lock import Hold, boottime_s, end_process
+from cardbeam.run_state.liveness.run_lock import Hold, boottime_s
 from cardbeam.run_state.liveness.worker_heartbeat import Heartbeat
 from cardbeam.run_state.stop_signal import StopSignal
 from cardbeam.storage.folder import Folder
@@ -34,7 +34,7 @@ class Liveness:
         is_alone: bool,
         begins_soon: bool = False,
     ) -> None:
-        """`stop` is pulled where another run has the lock; who is alone ends its process.
+        """`stop` is pulled where another run has the lock, and where this one has ended: a look that was slow.
 
         Raises:
             OtherLimit: the folder of `rate_uri` is for another limit.
@@ -58,9 +58,8 @@ class Liveness:
         if not is_alone and (shared or not self._lease):
             self._heartbeat = Heartbeat(folder, run_id, worker)
         if not is_alone or not folder.is_local:  # on this machine's disk the system holds the lock for its process
-            when_lost = end_process if is_alone else stop.abandon
             show_life = self._heartbeat.beat if self._heartbeat else _nothing
-            self._hold = Hold(folder, run_id, when_lost, show_life)
+            self._hold = Hold(folder, run_id, stop.abandon, show_life)
 
     @property
     def quiet_s(self) -> float:

@@ -25,10 +25,11 @@ import orjson
 
 from cardbeam.periodic import repeated
 from cardbeam.ratelimit.membership import DEAD_AFTER_S
-from cardbeam.run_state.liveness.run_lock import CONFIRMED_FOR_S, LOCK_FILE, boottime_s, end_process, read_lock
+from cardbeam.run_state.liveness.run_lock import CONFIRMED_FOR_S, LOCK_FILE, boottime_s, read_lock
 from cardbeam.run_state.liveness.worker_heartbeat import await_silence, list_heartbeats
 from cardbeam.storage.folder import Folder, make_folder
-from pipeline.cli.exit_codes import UsageError
+from pipeline.cli.exit_codes import EXIT_FAILED, UsageError
+from pipeline.cli.signals import end_at_once
 
 HEARTBEAT_INTERVAL_S = 5.0
 """Longer than `CONFIRMED_FOR_S`: a lock that was taken over is held for so long before its new owner begins."""
@@ -59,13 +60,19 @@ def refuse_living_workers(
         )
 
 
+def _end_process() -> None:
+    """Whoever took over processes what is left, and going on would pay for it twice; the journal may be left at any
+    moment."""
+    end_at_once("Another process took over this run: this one did not respond for too long", EXIT_FAILED)
+
+
 @contextmanager
 def run_lock(
     folder: Folder,
     run_id: str,
     *,
     what: str = "",
-    when_lost: Callable[[], None] = end_process,
+    when_lost: Callable[[], None] = _end_process,
     when_orphaned: Callable[[Folder], None] = refuse_living_workers,
 ) -> Iterator[None]:
     """Hold the lock of an output for a run, or for a command (`what`) that is none.

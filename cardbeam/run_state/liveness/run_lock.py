@@ -15,8 +15,6 @@ writing it.
 from __future__ import annotations
 
 import math
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -34,7 +32,6 @@ LOCK_FILE = f"{RUNS}/lock.json"
 CONFIRMED_FOR_S = 4.0
 _GIVE_UP_S = 60.0
 _RETRY_S = 1.0
-_EXIT_FAILED = 4
 
 
 class LockUnreadable(CardbeamError, OSError):
@@ -51,15 +48,6 @@ def boottime_s() -> float:
 
 
 _BOOTTIME: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # macOS: its monotonic clock goes on in sleep
-
-
-def end_process() -> None:
-    """End on the spot: whoever took over processes what is left, and going on would pay for it twice.
-
-    What the journal holds is safe; it is made to be left at any moment.
-    """
-    print("Another process took over this run: this one did not respond for too long", file=sys.stderr, flush=True)
-    os._exit(_EXIT_FAILED)
 
 
 def read_lock(folder: Folder) -> dict[str, Any] | None:

@@ -307,3 +307,15 @@ def test_each_worker_that_may_outlive_its_launch_shows_life(
     assert (len(life.tasks), [path.split("/")[2] for path in list_heartbeats(folder)]) == (tasks, files)
     life.release()
     assert list_heartbeats(folder) == []
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_look_that_returns_after_the_end_stops_the_worker_alone(tmp_path: Path, is_alone: bool) -> None:
+    """The run is complete and its lock is gone: the process goes on with its report, or with what is not ours."""
+    folder = LocalFolder(str(tmp_path), is_local=False)
+    stop = StopSignal(folder, "r1")
+    life = Liveness(folder, "r1", RateSettings(), stop, is_alone=is_alone)
+    end(folder, "r1", "complete")
+    for task in life.tasks:
+        task()
+    assert stop.is_set
