@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -68,6 +69,14 @@ def new_ends(bucket: Bucket) -> Ends:
     """Two folders that nobody used before."""
     name = uuid4().hex
     return Ends(open_folder(f"{bucket.uri}/{name}/in"), open_folder(f"{bucket.uri}/{name}/out"))
+
+
+def wait(is_there: Callable[[], bool], within_s: float = 120.0) -> None:
+    """Until it is there."""
+    until_s = time.monotonic() + within_s
+    while not is_there():
+        assert time.monotonic() < until_s
+        time.sleep(0.1)
 
 
 def answer_by_content(latency_s: float = 0.0) -> Callable[[Received], Answer]:

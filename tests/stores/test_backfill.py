@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,7 +14,7 @@ from tests.servers import Answer, CardServer
 from tests.stores.conftest import Bucket
 from tests.stores.killing import MOMENTS, run_killed_at
 from tests.stores.proxy import InjectedFault
-from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends
+from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends, wait
 from tests.wire import Received, key_of
 
 pytestmark = pytest.mark.slow
@@ -230,4 +232,23 @@ def test_while_no_journal_can_be_put_nobody_calls(ends: Ends, bucket: Bucket, hu
         bucket.proxy.reset()
         assert cli.run("backfill", *arguments, "--run_id=second").returncode == 0
         assert server.calls.total() <= 100 + lost
+    assert _ids(ends) == sorted(ids_of(hundred))
+
+
+@on_s3
+def test_who_wakes_up_after_a_takeover_ends_and_calls_nothing(
+    ends: Ends, server: CardServer, hundred: dict[str, bytes]
+):
+    """Frozen in its calls until the next run is complete: every image is called once but those in flight."""
+    ends.put(hundred)
+    frozen = cli.start("backfill", *ends.arguments(server, "--max_in_flight=2"))
+    wait(lambda: len(server.calls) >= 10)
+    os.kill(frozen.pid, signal.SIGSTOP)
+    assert cli.run("backfill", *ends.arguments(server)).returncode == 0
+    calls = sum(server.calls.values())
+    os.kill(frozen.pid, signal.SIGCONT)
+    _, err = frozen.communicate(timeout=120)
+    assert frozen.returncode == 4, err
+    assert sum(server.calls.values()) <= calls + 2  # one that had its permission may be frozen on the way
+    assert "Another process took over this run: this one did not respond for too long" in err
     assert _ids(ends) == sorted(ids_of(hundred))

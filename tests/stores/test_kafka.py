@@ -25,7 +25,7 @@ from tests.engines import install
 from tests.pipeline import cli
 from tests.servers import CardServer
 from tests.stores.broker import PASSWORD, Broker
-from tests.stores.runs import Ends, answer_by_content, ids_of
+from tests.stores.runs import Ends, answer_by_content, ids_of, wait
 from tests.stores.servers import S3, StoreServer
 
 pytestmark = pytest.mark.slow
@@ -65,13 +65,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         except install.NotInstalled as missing:
             pytest.skip(str(missing))
     connect.cache_clear()
-
-
-def wait(is_there: Callable[[], bool], within_s: float = 60.0) -> None:
-    until_s = time.monotonic() + within_s
-    while not is_there():
-        assert time.monotonic() < until_s
-        time.sleep(0.1)
 
 
 def receive(topic: KafkaConsumer, count: int) -> list[ReceivedMessage]:

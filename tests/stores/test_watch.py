@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +12,7 @@ from tests.engines import install
 from tests.pipeline import cli
 from tests.servers import CardServer
 from tests.stores.conftest import Bucket
-from tests.stores.runs import Ends, answer_by_content, new_ends
+from tests.stores.runs import Ends, answer_by_content, new_ends, wait
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("running", ["s3"], indirect=True)]
 
@@ -21,13 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("running", ["s3"], indir
 @pytest.fixture
 def ends(bucket: Bucket) -> Ends:
     return new_ends(bucket)
-
-
-def wait(is_there: Callable[[], bool], within_s: float = 120.0) -> None:
-    until_s = time.monotonic() + within_s
-    while not is_there():
-        assert time.monotonic() < until_s
-        time.sleep(0.2)
 
 
 def requests_of(ends: Ends, *outcomes: str) -> int:
