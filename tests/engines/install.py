@@ -37,6 +37,8 @@ _LOADED = (
 )
 """Packages of the JDK that Spark looks into, as its own start scripts say."""
 _BEAM_GO = "github.com/apache/beam/sdks/v2"
+GO_BUILD = {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -trimpath"}
+"""As Prism is built: Go compiles its own packages once for all that is built so."""
 _INSTALL_WITHIN_S = 1200
 _TRIED_AGAIN_AFTER_S = 600.0
 """What could not be installed is not tried again by each test."""
@@ -134,7 +136,7 @@ def _go(name: str, package: str, built: str) -> Path:
             need(name, "go")
             part = ENGINES / f"{built}.part"
             run_installer(
-                name, "go", "install", f"{_BEAM_GO}/{package}@v{beam.__version__}", GOBIN=str(part), CGO_ENABLED="0"
+                name, "go", "install", f"{_BEAM_GO}/{package}@v{beam.__version__}", GOBIN=str(part), **GO_BUILD
             )
             (part / built).rename(binary)
     return binary

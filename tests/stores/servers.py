@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 
 from azure.storage.blob import BlobServiceClient
 
-from tests.engines.install import need, run_installer, whether_missing
+from tests.engines.install import GO_BUILD, need, run_installer, whether_missing
 
 BIN = Path(__file__).resolve().parents[2] / ".venv" / "stores"
 BUCKET = "cards"
@@ -125,7 +125,7 @@ def install(kind: Kind) -> Path:
         if is_missing:
             BIN.mkdir(parents=True, exist_ok=True)
             need(kind.name, kind.installer)
-            run_installer(kind.name, *kind.install, GOBIN=str(BIN), GOFLAGS="-buildvcs=false", CGO_ENABLED="0")
+            run_installer(kind.name, *kind.install, GOBIN=str(BIN), **GO_BUILD)
     return binary
 
 
