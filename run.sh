@@ -52,6 +52,14 @@ want_fonts() {
   [ ${#packages[@]} = 0 ] || offer "cards that are drawn" "${packages[@]}"
 }
 
+# want_programs: offer those that tests start.
+want_programs() {
+  want chromium chromium "the report in a browser"
+  want java default-jre-headless "Spark and Kafka"
+  want mvn maven "Flink, Kafka, and Iceberg in Spark"
+  want go golang "Prism and object stores"
+}
+
 # need_command COMMAND PACKAGE WHAT: as need, where there is no such command.
 need_command() {
   command -v "$1" >/dev/null || need "$2" "$3"
@@ -186,13 +194,12 @@ case ${wants_help:-$command} in
   publish) case " $* " in *" --catalog"*) install iceberg ;; *) install "" ;; esac ;;
   test) install endpoint,heic,iceberg,kafka,otel,report,sql,test; install_tessdata; want_fonts ;;
   check)
+    check_options
+    want_programs &  # beside pip, which is busy on one core
     install browser,check,dev,endpoint,heic,iceberg,kafka,otel,report,spark,sql,test
+    wait
     install_tessdata
     want_fonts
-    want chromium chromium "the report in a browser"
-    want java default-jre-headless "Spark and Kafka"
-    want mvn maven "Flink, Kafka, and Iceberg in Spark"
-    want go golang "Prism and object stores"
     ;;
   bench)
     if [ "${2:-}" = reading ]; then

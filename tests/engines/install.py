@@ -178,11 +178,14 @@ def run_installer(name: str, *command: str, **environment: str) -> None:
             env={**os.environ, **environment},
             check=True,
             timeout=_INSTALL_WITHIN_S,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        raise NotInstalled(f"{name} cannot be installed by {command[0]}") from error
+        said = str(error.stdout or error).strip().splitlines()[-1:]
+        raise NotInstalled(f"{name} cannot be installed by {command[0]}: {''.join(said)}") from error
 
 
 def _checksum(path: Path) -> str:

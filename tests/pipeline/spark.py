@@ -61,6 +61,7 @@ def session(scratch: Path) -> Iterator[SparkSession]:
     if shutil.which("java") is None:
         raise NotInstalled("Java, which Spark runs on, is not installed")
     builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    builder = builder.config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
     with suppress(NotInstalled):  # a test of Iceberg asks for them itself
         builder = builder.config("spark.jars", ",".join(map(str, jars())))
     spark = (

@@ -44,7 +44,7 @@ _RUNS = 12
 """Runs are added until there are so many; from then on they are replaced in turn."""
 _KEY = "run_id, item_id, document_index"
 _COUNT = f"SELECT count(*), count(DISTINCT struct({_KEY})) FROM {{}}"
-_ENDS_WITHIN_S = 120.0
+_BEGINS_AND_ENDS_WITHIN_S = 180.0
 _BEGUN_AGAIN_EACH = 50
 
 
@@ -160,11 +160,12 @@ _ENGINES = {
 }
 
 
-def read(by: str, engine: str, root: Path, until_s: float) -> None:
-    """Count until the time is over, and leave what was met in a file."""
+def read(by: str, engine: str, root: Path, for_s: float) -> None:
+    """Count for a time, once the engine is there, and leave what was met in a file."""
     seen = Seen(engine)
     with _ENGINES[by][engine](root) as count:
-        while time.time() < until_s:
+        until_s = time.monotonic() + for_s
+        while time.monotonic() < until_s:
             seen.queries += 1
             try:
                 rows, different = count()
@@ -216,31 +217,28 @@ def _watching(root: Path) -> Iterator[None]:
 _WRITERS = {"iceberg": _registering, "receipts": _watching}
 
 
-def write(by: str, engines: Sequence[str], root: Path, until_s: float) -> int:
-    """Publish every second; how often that was."""
+def write(by: str, engines: Sequence[str], root: Path, for_s: float) -> int:
+    """Publish every second while the readers read; how often that was."""
     publications = _WRITERS[by](root)
-    published = 0
-    while time.time() < until_s or not published:
-        began_s = time.time()
+    published, readers, until_s = 0, list[Any](), time.monotonic() + for_s + _BEGINS_AND_ENDS_WITHIN_S
+    while not published or (any(reader.is_alive() for reader in readers) and time.monotonic() < until_s):
+        began_s = time.monotonic()
         next(publications)
         published += 1
-        print(f"publication {published} took {time.time() - began_s:.1f} s", file=sys.stderr)
+        print(f"publication {published} took {time.monotonic() - began_s:.1f} s", file=sys.stderr)
         if published == 1:
-            start(by, engines, root, until_s)
-        time.sleep(max(0.0, 1.0 - (time.time() - began_s)))
+            readers = start(by, engines, root, for_s)
+        time.sleep(max(0.0, 1.0 - (time.monotonic() - began_s)))
     return published
 
 
-_READERS: list[Any] = []
-
-
-def start(by: str, engines: Sequence[str], root: Path, until_s: float) -> None:
+def start(by: str, engines: Sequence[str], root: Path, for_s: float) -> list[Any]:
     """Start the readers, now that there is a table."""
     spawn = multiprocessing.get_context("spawn")
-    for engine in engines:
-        reader = spawn.Process(target=read, args=(by, engine, root, until_s), daemon=True)
+    readers = [spawn.Process(target=read, args=(by, engine, root, for_s), daemon=True) for engine in engines]
+    for reader in readers:
         reader.start()
-        _READERS.append(reader)
+    return readers
 
 
 def main() -> int:
@@ -256,9 +254,7 @@ def main() -> int:
         (root / "warehouse").mkdir()
         with sqlite3.connect(root / "catalog.db") as connection:
             connection.execute("PRAGMA journal_mode = WAL")  # readers and the writer of the catalog do not wait
-        published = write(asked.by, engines, root, time.time() + 60 * asked.minutes)
-        for reader in _READERS:
-            reader.join(_ENDS_WITHIN_S)
+        published = write(asked.by, engines, root, 60 * asked.minutes)
         print(f"{published} publications in {asked.minutes:g} minutes, by {asked.by}")
         all_seen = [json.loads(path.read_text()) for path in sorted(root.glob("*.json"))]
         for seen in all_seen:

@@ -118,13 +118,13 @@ def test_calls_that_do_not_end_are_awaited_within_the_stated_time(tmp_path: Path
 
 
 def test_signals_at_random_moments(tmp_path: Path) -> None:
-    """Twenty signals at random moments from the start on: nothing is lost and nothing is paid twice."""
-    draw_images(tmp_path / "in", 800)
+    """Eight signals at random moments from the start on: nothing is lost and nothing is paid twice."""
+    draw_images(tmp_path / "in", 400)
     output, chance = tmp_path / "out", random.Random(17)
     statuses = []
     with CardServer(lambda got: answer(got, 0.05)) as server:
         arguments = backfill_arguments(server, tmp_path / "in", str(output), IN_FLIGHT)
-        for _ in range(20):
+        for _ in range(8):
             child = cli.start("backfill", *arguments)
             _await_calls(server, sum(server.calls.values()) + chance.randrange(2), child)
             time.sleep(chance.uniform(0.1, 1.5))
@@ -140,8 +140,8 @@ def test_signals_at_random_moments(tmp_path: Path) -> None:
         (status, exit_status) for status, exit_status, number in statuses if status not in (0, exit_status, -number)
     ]
     assert wrong == []  # a signal that comes before Python has loaded us ends the process itself
-    assert (len(sent), set(sent.values())) == (800, {1})
-    assert sum(receipt.requests["succeeded"] for receipt in _receipts(output)) == 800
+    assert (len(sent), set(sent.values())) == (400, {1})
+    assert sum(receipt.requests["succeeded"] for receipt in _receipts(output)) == 400
     assert all(receipt.reconciled for receipt in _receipts(output))
 
 
