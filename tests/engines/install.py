@@ -184,8 +184,8 @@ def run_installer(name: str, *command: str, **environment: str) -> None:
             errors="replace",
         )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        said = str(error.stdout or error).strip().splitlines()[-1:]
-        raise NotInstalled(f"{name} cannot be installed by {command[0]}: {''.join(said)}") from error
+        said = "; ".join(str(error.stdout or error).strip().splitlines()[-4:])
+        raise NotInstalled(f"{name} cannot be installed by {command[0]}: {said}") from error
 
 
 def _checksum(path: Path) -> str:

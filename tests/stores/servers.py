@@ -103,7 +103,7 @@ AZURE = Kind(
     "az",
     "node_modules/.bin/azurite-blob",
     "npm",
-    ("npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(BIN), "azurite@3.35.0"),
+    ("npm", "install", "--loglevel=error", "--no-fund", "--no-audit", "--prefix", str(BIN), "azurite@3.35.0"),
     lambda port, data: [
         *("--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(data)),
         *("--silent", "--skipApiVersionCheck", "--disableTelemetry"),
