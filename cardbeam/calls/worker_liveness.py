@@ -34,7 +34,7 @@ class Liveness:
         is_alone: bool,
         begins_soon: bool = False,
     ) -> None:
-        """`stop` is pulled where another run has the lock, and where this one has ended: a look that was slow.
+        """`stop` is pulled where another run has the lock, and where this run ended while the lock was being read.
 
         Raises:
             OtherLimit: the folder of `rate_uri` is for another limit.

@@ -310,8 +310,8 @@ def test_each_worker_that_may_outlive_its_launch_shows_life(
 
 
 @pytest.mark.parametrize("is_alone", [True, False])
-def test_a_look_that_returns_after_the_end_stops_the_worker_alone(tmp_path: Path, is_alone: bool) -> None:
-    """The run is complete and its lock is gone: the process goes on with its report, or with what is not ours."""
+def test_a_lock_that_is_read_after_the_end_stops_the_worker_and_no_process(tmp_path: Path, is_alone: bool) -> None:
+    """The run is complete and its lock is gone; its process may have its report to write, or be a user's own."""
     folder = LocalFolder(str(tmp_path), is_local=False)
     stop = StopSignal(folder, "r1")
     life = Liveness(folder, "r1", RateSettings(), stop, is_alone=is_alone)
