@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cardbeam.config.options import SettingError, option, validate_output
-from cardbeam.storage.folder import open_folder
-from pipeline.catalog.views import connect
+from cardbeam.storage.folder import Folder, open_folder
 from pipeline.cli.exit_codes import EXIT_COMPLETE, UsageError
 from pipeline.cli.options import parse
 from pipeline.cli.terminal.output_format import JSON, FormatSettings, as_json
@@ -41,14 +40,14 @@ def main(arguments: Sequence[str]) -> int:
             else f"no run has ended in --output {asked.output} yet: begin one with backfill"
         )
     page = f"{asked.output.rstrip('/')}/{write_report(folder, run_id)}"
-    print(as_json({"page": page, **_facts(folder.root, run_id)}) if form.format == JSON else page)
+    print(as_json({"page": page, **_facts(folder, run_id)}) if form.format == JSON else page)
     return EXIT_COMPLETE
 
 
-def _facts(output: str, run_id: str) -> dict[str, Any]:
+def _facts(folder: Folder, run_id: str) -> dict[str, Any]:
     """What the page shows: counts, quantiles and shares, never a value of a card."""
-    from pipeline.report.facts import facts_of  # noqa: PLC0415  # an extra
+    from pipeline.report.facts import connect_to_run, facts_of  # noqa: PLC0415  # an extra
 
-    facts = asdict(facts_of(connect(output, only_run=run_id), run_id))
+    facts = asdict(facts_of(connect_to_run(folder, run_id), run_id))
     run = {name: value for name, value in facts.pop("run").items() if name not in ("files", "settings")}
     return {"run": run, **{name: value for name, value in facts.items() if name not in ("latencies_s", "trend")}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cardbeam.run_state.layout import DEAD_LETTERS, LEDGER
+from cardbeam.run_state.receipt import read_receipt
+from cardbeam.storage.folder import Folder
+from pipeline.catalog.views import connect
 from schemas.contract import WARNING_CODES
 from schemas.document_tables import schema_of
 from schemas.documents import DOCUMENT_TYPES, DOCUMENTS
@@ -24,6 +28,7 @@ UNSURE_UNDER = 0.8
 TREND_RUNS = 30
 _BINS = 100
 _QUANTILES = (0.5, 0.9, 0.99, 1.0)
+_SPREAD = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SHOWN = 5
 
 Row = tuple[Any, ...]
@@ -52,7 +57,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class FieldConfidence:
-    """How sure the endpoint was of one field of one type: quantiles 0.05, 0.25, 0.5, 0.75, 0.95."""
+    """How sure the endpoint was of one field of one type: the quantiles of `_SPREAD`."""
 
     name: str
     quantiles: tuple[float, ...]
@@ -80,16 +85,33 @@ class Facts:
     confidences: dict[str, list[FieldConfidence]] = field(default_factory=dict)
 
 
+def connect_to_run(folder: Folder, run_id: str, *, scratch: str = "") -> DuckDBPyConnection:
+    """A connection with the views that `facts_of` asks about this run; those of types without a document are not made.
+
+    Raises:
+        UsageError: DuckDB is not installed, or the run has not ended.
+        DamagedFile: its receipt is damaged.
+    """
+    receipt = read_receipt(folder, run_id)
+    types = _types(receipt.documents) if receipt else []
+    return connect(folder.root, only_run=run_id, only_tables=[LEDGER, DEAD_LETTERS, *types], scratch=scratch)
+
+
+def _types(documents: Iterable[str]) -> list[str]:
+    """The types of these that this version knows, in its order."""
+    return [name for name in DOCUMENT_TYPES if name in documents]
+
+
 def facts_of(connection: DuckDBPyConnection, run_id: str) -> Facts:
-    """Ask the views about one run that has its receipt.
+    """Ask the views of `connect_to_run` about its run.
 
     Raises:
         KeyError: there is no such run.
     """
     runs = connection.sql("SELECT * FROM runs ORDER BY run_id").to_arrow_table().to_pylist()
     run = {one["run_id"]: one for one in runs}[run_id]
-    asked = _Asked(connection, run_id)
-    missing, never = _missing(asked)
+    asked, types = _Asked(connection, run_id), _types(dict(run["documents"]))
+    missing, never = _missing(asked, types)
     return Facts(
         run=run,
         rate=_rate(asked, run["rate"]["allowed_per_s"]),
@@ -97,14 +119,14 @@ def facts_of(connection: DuckDBPyConnection, run_id: str) -> Facts:
         latency=_latency(asked),
         documents=Table(("type", "documents"), sorted(run["documents"], key=lambda row: -row[1])),
         dead_letters=_dead_letters(asked),
-        warnings=_warnings(asked),
+        warnings=_warnings(asked, types),
         checks=_checks(run),
         missing=missing,
         never=never,
         slowest=_top(asked, "latency_s", "seconds"),
         largest=_top(asked, "image_bytes / 1e6", "MB"),
         trend=[one for one in runs if one["run_id"] <= run_id][-TREND_RUNS:],
-        confidences=dict(_confidences(asked)),
+        confidences=dict(_confidences(asked, types)),
     )
 
 
@@ -160,11 +182,10 @@ def _dead_letters(asked: _Asked) -> Table:
     return Table(("code", "what to do", "images"), rows, texts=2)
 
 
-def _warnings(asked: _Asked) -> Table:
-    found = asked(
-        "SELECT invalid_code, count(*) FROM documents WHERE {run} AND invalid_code NOT IN ('', '0') "
-        "GROUP BY ALL ORDER BY 2 DESC, 1"
-    )
+def _warnings(asked: _Asked, types: Sequence[str]) -> Table:
+    codes = " UNION ALL ".join(f'SELECT invalid_code FROM "{name}" WHERE {{run}}' for name in types)
+    query = f"SELECT invalid_code, count(*) FROM ({codes}) WHERE invalid_code NOT IN ('', '0') GROUP BY ALL"
+    found = asked(f"{query} ORDER BY 2 DESC, 1") if types else []
     rows = [(code, WARNING_CODES.get(code, "a code outside the contract"), count) for code, count in found]
     return Table(("code", "warning", "documents"), rows, texts=2)
 
@@ -175,11 +196,11 @@ def _checks(run: dict[str, Any]) -> Table:
     return Table(("check", "result", "rows"), rows, texts=2)
 
 
-def _missing(asked: _Asked) -> tuple[Table, dict[str, list[str]]]:
+def _missing(asked: _Asked, types: Sequence[str]) -> tuple[Table, dict[str, list[str]]]:
     """The fields that some documents of a type lack; by type those that all lack, which would crowd the others out."""
     rows: list[Row] = []
     never: dict[str, list[str]] = {}
-    for document_type in DOCUMENT_TYPES:
+    for document_type in types:
         names = [one.name for one in DOCUMENTS[document_type] if one.kind in (Kind.TEXT, Kind.DATE)]
         columns = {field.name: field.type for field in schema_of(document_type)}
         shares = ", ".join(f"avg(({_is_missing(name, columns[name])})::INT)" for name in names)
@@ -205,20 +226,19 @@ def _top(asked: _Asked, measure: str, unit: str) -> Table:
     return Table(("item_id", unit), rows)
 
 
-def _confidences(asked: _Asked) -> Iterator[tuple[str, list[FieldConfidence]]]:
-    for document_type in DOCUMENT_TYPES:
+def _confidences(asked: _Asked, types: Sequence[str]) -> Iterator[tuple[str, list[FieldConfidence]]]:
+    """One query a type: to bind a query takes longer than to answer it."""
+    for document_type in types:
         names = [one.name for one in DOCUMENTS[document_type] if one.kind is Kind.CONFIDENCE]
-        found = [of_field for name in names if (of_field := _confidence(asked, document_type, name)) is not None]
+        asks = [f'quantile_cont("{name}", {list(_SPREAD)}), avg(("{name}" < {UNSURE_UNDER})::INT)' for name in names]
+        (row,) = asked(f'SELECT {", ".join(asks)} FROM "{document_type}" WHERE {{run}}')
+        found = [
+            FieldConfidence(name.removesuffix("_confidence"), tuple(quantiles), share)
+            for name, quantiles, share in zip(names, row[::2], row[1::2], strict=True)
+            if share is not None
+        ]
         if found:
             yield document_type, sorted(found, key=lambda one: -one.share_unsure)
-
-
-def _confidence(asked: _Asked, document_type: str, name: str) -> FieldConfidence | None:
-    ((quantiles, share),) = asked(
-        f'SELECT quantile_cont("{name}", [0.05, 0.25, 0.5, 0.75, 0.95]), avg(("{name}" < {UNSURE_UNDER})::INT) '
-        f'FROM "{document_type}" WHERE {{run}}'
-    )
-    return None if share is None else FieldConfidence(name.removesuffix("_confidence"), tuple(quantiles), share)
 
 
 def shares_unsure(facts: Facts) -> Table:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from cardbeam.run_state.layout import RUNS, run_file
 from cardbeam.run_state.receipt import INTERRUPTED, WATCHING
 from cardbeam.storage.folder import Folder
-from pipeline.catalog.views import connect
 from pipeline.cli.exit_codes import UsageError
 from pipeline.cli.private_folder import private_folder
 
@@ -32,14 +31,14 @@ def write_report(folder: Folder, run_id: str) -> str:
         UsageError: what draws and asks is not installed.
     """
     try:
-        from pipeline.report.facts import facts_of, shares_unsure  # noqa: PLC0415  # an extra
+        from pipeline.report.facts import connect_to_run, facts_of, shares_unsure  # noqa: PLC0415  # an extra
         from pipeline.report.plots import plot_confidences, plots_of  # noqa: PLC0415  # an extra
 
         templates = _templates()
     except ImportError as error:
         raise UsageError(f"{error.name} is not installed; pip install 'cardbeam[report]'") from None
     with private_folder() as scratch:
-        connection = connect(folder.root, only_run=run_id, scratch=scratch)
+        connection = connect_to_run(folder, run_id, scratch=scratch)
         facts = facts_of(connection, run_id)
         page = templates.get_template("report.html").render(
             facts=facts,

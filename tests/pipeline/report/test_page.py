@@ -15,7 +15,7 @@ import pytest
 from cardbeam.storage.folder import LocalFolder
 from pipeline.__main__ import main
 from pipeline.catalog.views import connect
-from pipeline.report.facts import Facts, facts_of, shares_unsure
+from pipeline.report.facts import Facts, connect_to_run, facts_of, shares_unsure
 from pipeline.report.page import sentence, shown
 from schemas.documents import DOCUMENTS
 from schemas.fields import Kind
@@ -44,7 +44,11 @@ def page(root: Path) -> str:
 @pytest.fixture(scope="module")
 def facts(root: Path) -> Facts:
     """What it was made from."""
-    return facts_of(connect(str(root)), FIRST)
+    return _facts_of(LocalFolder(str(root)), FIRST)
+
+
+def _facts_of(folder: LocalFolder, run_id: str) -> Facts:
+    return facts_of(connect_to_run(folder, run_id), run_id)
 
 
 class _Text(HTMLParser):
@@ -116,7 +120,7 @@ def test_missing(tmp_path: Path) -> None:
     write_run(
         folder, FIRST, [ledger_record(FIRST, at, (f"{at}.jpg",), response=one) for at, one in enumerate(responses)]
     )
-    found = facts_of(connect(str(tmp_path)), FIRST)
+    found = _facts_of(folder, FIRST)
     assert found.missing.rows == [("passport", "place_of_birth", 75.0)]
     assert "full_name" in found.never["passport"]
     assert {"id", "place_of_birth"} & set(found.never["passport"]) == set()
@@ -124,7 +128,7 @@ def test_missing(tmp_path: Path) -> None:
 
 def test_trend(root: Path) -> None:
     """The trend ends with the run itself."""
-    trends = [[one["run_id"] for one in facts_of(connect(str(root)), run_id).trend] for run_id in (FIRST, SECOND)]
+    trends = [[one["run_id"] for one in _facts_of(LocalFolder(str(root)), run_id).trend] for run_id in (FIRST, SECOND)]
     assert trends == [[FIRST], [FIRST, SECOND]]
 
 
