@@ -57,17 +57,16 @@ setup(
         "airflow": ["apache-airflow>=3.1"],
         "spark": ["pyspark>=4.1,<4.2"],  # Iceberg's reader for it, which the tests use, is made for one minor version
         "bench": ["google-api-core>=2.20", "psutil>=7", "ray[data]>=2.50", "uvloop>=0.21"],
+        "pandas": ["pandas>=2.3"],  # beside the others, for the tests alone: Beam imports it at each start where it is
         "test": [
             "pytest>=9",
             "pytest-timeout>=2.4",
             "pytest-xdist>=3.8",
             "sqlglot>=27",
             "hypothesis>=6.100",
-            "pandas>=2.3",
             "polars>=1.35",
             "kubernetes-validate>=1.31",
             "trustme>=1.2",
-            "azure-storage-blob>=12.25",
             "psutil>=7",
             "uvloop>=0.21",
         ],

@@ -20,7 +20,7 @@ TOOLS = ("pip", "setuptools>=77")
 EXTRAS = (
     "dev",
     *("aws", "azure", "bench", "browser", "check", "endpoint"),
-    *("heic", "iceberg", "kafka", "otel", "peers", "report", "sbom", "spark", "sql", "test"),
+    *("heic", "iceberg", "kafka", "otel", "pandas", "peers", "report", "sbom", "spark", "sql", "test"),
 )
 """All but airflow's, which needs an environment of its own."""
 _HEAD = "# Made by constraints/update.py. Install with: pip install --require-hashes -r constraints/base.txt …\n"

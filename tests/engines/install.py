@@ -45,6 +45,7 @@ _TRIED_AGAIN_AFTER_S = 600.0
 _OURS = ("cardbeam", "__editable__")
 _OF_ITS_OWN = ("setuptools", "_distutils_hack", "distutils-precedence", "pkg_resources")
 _SETUPTOOLS = "setuptools>=77"
+_PIP = (sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--disable-pip-version-check")
 
 
 class NotInstalled(Exception):
@@ -122,11 +123,31 @@ def worker_packages() -> Path:
         if is_missing:
             part = packages.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
-            run_installer("setuptools", sys.executable, "-m", "pip", "install", "-q", f"--target={part}", _SETUPTOOLS)
+            run_installer("setuptools", *_PIP, f"--target={part}", _SETUPTOOLS)
             for name in names:
                 (part / name).symlink_to(here / name)
             part.rename(packages)
     return packages
+
+
+def packages(extra: str) -> Path:
+    """A folder with the packages of an extra, as `constraints/` pins them, for `sys.path` of the tests that use them.
+
+    What only some tests use stays out of the others' way: Beam imports pandas and Azure's client at each start, if
+    they are there, which takes it half as long again.
+
+    Raises:
+        NotInstalled: they cannot be had.
+    """
+    pins = ROOT / "constraints" / f"{extra}.txt"
+    folder = ENGINES / f"{extra}-{_checksum(pins)}"
+    with whether_missing(folder) as is_missing:
+        if is_missing:
+            part = folder.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            run_installer(extra, *_PIP, f"--target={part}", "--no-deps", "--require-hashes", f"--requirement={pins}")
+            part.rename(folder)
+    return folder
 
 
 def _go(name: str, package: str, built: str) -> Path:

@@ -10,17 +10,16 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-from azure.storage.blob import BlobServiceClient
+from tests.engines.install import GO_BUILD, ROOT, need, packages, run_installer, whether_missing
 
-from tests.engines.install import GO_BUILD, need, run_installer, whether_missing
-
-BIN = Path(__file__).resolve().parents[2] / ".venv" / "stores"
+BIN = ROOT / ".venv" / "stores"
 BUCKET = "cards"
 _START_WITHIN_S = 120.0
 _KEY, _SECRET = "test-key", "test-secret"
@@ -62,7 +61,17 @@ def _make_google_bucket(url: str, _: Path) -> None:
         pass
 
 
+def _azure_environment(url: str) -> Mapping[str, str]:
+    """With Azure's client for the processes that tests start."""
+    path = os.pathsep.join((str(ROOT), str(packages("azure"))))
+    return {"AZURE_STORAGE_CONNECTION_STRING": _azure_connection(url), "PYTHONPATH": path}
+
+
 def _make_azure_container(url: str, _: Path) -> None:
+    if (folder := str(packages("azure"))) not in sys.path:
+        sys.path.append(folder)
+    from azure.storage.blob import BlobServiceClient
+
     with BlobServiceClient.from_connection_string(_azure_connection(url)) as client:
         client.create_container(BUCKET)
 
@@ -109,7 +118,7 @@ AZURE = Kind(
         *("--silent", "--skipApiVersionCheck", "--disableTelemetry"),
     ],
     _make_azure_container,
-    lambda url: {"AZURE_STORAGE_CONNECTION_STRING": _azure_connection(url)},
+    _azure_environment,
 )
 KINDS = {kind.scheme: kind for kind in (S3, GOOGLE, AZURE)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from cardbeam.storage.folder import LocalFolder
 from schemas.document_tables import schema_of, schema_of_all
 from schemas.documents import DOCUMENTS
+from tests.engines import install
 from tests.pipeline.nights import FIRST, SECOND, ledger_record, write_run
 
 _EARLIEST, _LATEST = date(1, 1, 1), date(9999, 12, 31)
@@ -75,6 +77,10 @@ def _polars(root: str) -> list[Row]:
 
 
 def _pandas(root: str) -> list[Row]:
+    try:
+        sys.path.append(str(install.packages("pandas")))
+    except install.NotInstalled as why:
+        pytest.skip(str(why))
     import pandas as pd
     import pyarrow as pa
 
