@@ -19,6 +19,7 @@ from cardbeam.config.settings import Settings, WatchSettings
 from cardbeam.model.grouping import group_key
 from cardbeam.model.request_codec import pack
 from cardbeam.process import configure_process
+from cardbeam.run_state.drained import mark_listing_ended
 from cardbeam.run_state.liveness.heartbeat import HEARTBEAT_TIMEOUT_S, HeartbeatMonitor
 from cardbeam.watch.notifications.notification_feed import NotificationFeed, open_feed
 from cardbeam.watch.watcher import Watcher
@@ -75,6 +76,7 @@ class _WatchFn(beam.DoFn):
         self._next_number = number + 1
         groups = self._watcher.step(number)
         if groups is None:
+            mark_listing_ended(self._settings.output.folder(), self._settings.output.run_id, self._session)
             tracker.try_claim(END)  # beyond the end: there is nothing more
             return
         batch = f"{number}.{uuid.uuid4().hex}"

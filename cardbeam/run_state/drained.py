@@ -1,12 +1,14 @@
-"""The mark of a watch that makes no more calls: its last result is durable, so what is left is to publish and to end.
+"""How a watch comes to its end: the listing says that it gives nothing more, then a stage behind the calls that it has
+seen the last of them.
 
-A stage behind the calls writes it once its inputs have ended; the publisher, which may be on another machine, reads it.
+The publisher, which may be on another machine, ends the run then: what is left is to publish.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cardbeam.errors import CardbeamError
 from cardbeam.run_state.layout import run_file
 from cardbeam.storage.folder import Folder
 from cardbeam.storage.state_file import read_state, write_state
@@ -14,14 +16,32 @@ from cardbeam.storage.state_file import read_state, write_state
 DRAINED_FILE = "drained.json"
 
 
+class NotDrained(CardbeamError):
+    """A runner tells of the end of calls whose listing goes on."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Drained:
     session: str
+    is_drained: bool
+    """Whether the calls have ended too, not the listing alone."""
+
+
+def mark_listing_ended(folder: Folder, run_id: str, session: str) -> None:
+    """Tell that the launch of this name lists no more."""
+    write_state(folder, run_file(run_id, DRAINED_FILE), _Drained(session, is_drained=False))
 
 
 def mark_drained(folder: Folder, run_id: str, session: str) -> None:
-    """Tell that the launch of this name makes no more calls."""
-    write_state(folder, run_file(run_id, DRAINED_FILE), _Drained(session))
+    """Tell that the launch makes no more calls: its last result is durable.
+
+    Raises:
+        NotDrained: its listing has not ended; the runner lost it, and must begin the job again.
+        OSError: the folder cannot be used.
+    """
+    if not _has_ended(folder, run_id, session):
+        raise NotDrained(f"run {run_id}: the runner took the watch for drained, but its listing has not ended")
+    write_state(folder, run_file(run_id, DRAINED_FILE), _Drained(session, is_drained=True))
 
 
 def is_drained(folder: Folder, run_id: str, session: str) -> bool:
@@ -30,4 +50,13 @@ def is_drained(folder: Folder, run_id: str, session: str) -> bool:
     Raises:
         OSError: the folder cannot be used.
     """
-    return read_state(folder, run_file(run_id, DRAINED_FILE), _Drained) == _Drained(session)
+    return _read(folder, run_id) == _Drained(session, is_drained=True)
+
+
+def _has_ended(folder: Folder, run_id: str, session: str) -> bool:
+    known = _read(folder, run_id)
+    return known is not None and known.session == session
+
+
+def _read(folder: Folder, run_id: str) -> _Drained | None:
+    return read_state(folder, run_file(run_id, DRAINED_FILE), _Drained)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,10 @@ def test_it_needs_no_launching_process(tmp_path: Path) -> None:
 
 
 def _watched(folder: Path) -> WatchedAlone:
-    """A known fault, seen where the machine is slow: now and then the job publishes nothing from its start on, as
-    Flink takes it for drained. Such a job is begun again, once."""
+    """A known fault, seen where the machine is slow: now and then the job publishes nothing from its start on. Such a
+    job is begun again, once, and what was seen of it is told."""
     try:
         return watch_alone(folder / "first")
-    except TimeoutError:
+    except TimeoutError as why:
+        warnings.warn(f"a watch on Flink did not begin: {why}", stacklevel=2)
         return watch_alone(folder / "second")

@@ -11,7 +11,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from tests.servers import CardServer
 IMAGES = 30
 _WITHIN_S = 150.0
 _OPTIONS = ("--max_requests_per_second=20", "--poll_interval_s=2", "--publish_interval_s=2")
+_SHOWN = 3000
 _CHECKPOINTS = "--checkpointing_interval=2000"
 
 
@@ -65,6 +67,7 @@ def watch_alone(folder: Path, *, no_wait: bool = False) -> WatchedAlone:
         CardServer(lambda got: answer(got, 0.3), keeps_content=False) as server,
         beside_again(seen.poll),
         FlinkCluster(folder / "engine", cli.ENVIRONMENT, stands_ready=True) as flink,
+        _telling_why(flink, output),
     ):
         given = [f"--input={inputs}", f"--output={output.root}", f"--endpoint_url={server.base_url}"]
         launch = [*given, *_OPTIONS, _CHECKPOINTS, *flink.options(), *(["--no_wait"] if no_wait else [])]
@@ -92,11 +95,23 @@ def watch_alone(folder: Path, *, no_wait: bool = False) -> WatchedAlone:
     return WatchedAlone(receipt, calls, is_restored, (asked.returncode, asked.stdout), refused.returncode)
 
 
+@contextmanager
+def _telling_why(flink: FlinkCluster, output: LocalFolder) -> Iterator[None]:
+    """What did not come in time, with what the cluster and the run's folder say of it."""
+    try:
+        yield
+    except TimeoutError as error:
+        jobs = [(job["state"], flink.rest(f"/jobs/{job['jid']}/exceptions")) for job in flink.jobs()]
+        failures = [(state, str(failed and failed.get("root-exception"))[:_SHOWN]) for state, failed in jobs]
+        files = sorted(file.path for file in output.list("runs"))
+        raise TimeoutError(f"{error}; jobs {failures}; files {files[:_SHOWN]}") from None
+
+
 def _wait(is_there: Callable[[], bool]) -> None:
     until_s = time.monotonic() + _WITHIN_S
     while not is_there():
         if time.monotonic() >= until_s:
-            raise TimeoutError
+            raise TimeoutError(f"not within {_WITHIN_S:.0f} s")
         time.sleep(0.2)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cardbeam.config.settings import EndpointSettings, InputSettings, OutputSettings, RateSettings, Settings
 from cardbeam.model.request import ImageRef, Request
-from cardbeam.run_state.drained import mark_drained
+from cardbeam.run_state.drained import mark_drained, mark_listing_ended
 from cardbeam.run_state.layout import JOURNAL, of_run, run_file
 from cardbeam.run_state.liveness.run_lock import TakenOver
 from cardbeam.run_state.receipt import INTERRUPTED, WATCHING, read_receipt, write_receipt
@@ -85,6 +85,11 @@ class Published:
         return ("", 0) if receipt is None else (receipt.status, receipt.requests["succeeded"])
 
 
+def _drain(folder: LocalFolder, session: str) -> None:
+    mark_listing_ended(folder, RUN, session)
+    mark_drained(folder, RUN, session)
+
+
 @pytest.fixture
 def published(tmp_path: Path) -> Published:
     return Published(tmp_path)
@@ -96,9 +101,9 @@ def test_rows_come_in_steps_and_the_receipt_at_the_end(published: Published) -> 
     first, shown = published.publisher.step(), published.shown()
     published.answer(3)
     second, later, took_s = published.publisher.step(), published.shown(), published.now_s
-    mark_drained(published.folder, RUN, "an earlier launch")
+    _drain(published.folder, "an earlier launch")
     third = published.publisher.step()
-    mark_drained(published.folder, RUN, SESSION)
+    _drain(published.folder, SESSION)
     published.answer(4)
     receipt = published.publisher.step()
     assert (first, shown, second, later, third) == (None, (WATCHING, 2), None, (WATCHING, 3), None)
@@ -127,7 +132,7 @@ def test_another_publisher_goes_on_from_what_the_folder_says(published: Publishe
     other = published.another()
     other.step()
     shown = published.shown()
-    mark_drained(published.folder, RUN, SESSION)
+    _drain(published.folder, SESSION)
     receipt = published.another().step()
     assert receipt is not None
     assert (shown, receipt.requests["succeeded"], receipt.documents) == ((WATCHING, 3), 3, {"passport": 3})
@@ -167,7 +172,7 @@ def test_a_run_that_another_launch_has_is_left_alone(published: Published) -> No
     with pytest.raises(TakenOver):
         published.publisher.step()
     assert published.shown() == (WATCHING, 1)
-    mark_drained(published.folder, RUN, SESSION)
+    _drain(published.folder, SESSION)
     with pytest.raises(TakenOver):
         published.another().step()
     assert published.shown() == (WATCHING, 1)
