@@ -77,6 +77,11 @@ make_venv() {
   "$python" -m venv "$venv"
 }
 
+# pins_of PACKAGE: its lines in constraints/base.txt.
+pins_of() {
+  sed -n "/^$1==/,/[^\\\\]\$/p" "$here/constraints/base.txt"
+}
+
 # install EXTRAS: the Python packages of the given extras as constraints/ pins them, each checked by its hash, and pip
 # itself; unless these very pins are there. pip's own settings (PIP_INDEX_URL, PIP_NO_INDEX with PIP_FIND_LINKS) hold.
 install() {
@@ -89,6 +94,8 @@ install() {
   [ ${#missing[@]} = 0 ] && return
   check_options
   say "installing Python packages${1:+ for $1}"
+  # The pip that came with Python may be years old, and takes twice as long.
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes -r <(pins_of pip)
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check --require-hashes "${pins[@]}"
   "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable "$here"
   touch "${missing[@]}"
