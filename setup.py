@@ -81,6 +81,6 @@ setup(
         ],
         "dev": ["mkdocs>=1.6,<2", "mkdocs-material>=9.7", "pytest-cov>=7"],
         "sbom": ["cyclonedx-bom>=7"],
-        "check": ["import-linter>=2.5", "mypy>=1.18", "ruff>=0.14", "types-psutil", "types-requests", "types-tqdm"],
+        "check": ["import-linter>=2.5", "mypy>=2", "ruff>=0.14", "types-psutil", "types-requests", "types-tqdm"],
     },
 )

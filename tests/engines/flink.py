@@ -59,12 +59,14 @@ class FlinkCluster:
         *,
         task_managers: int = 2,
         slots: int = 1,
+        has_our_code: bool = False,
         stands_ready: bool = False,
     ) -> None:
-        """`stands_ready`: workers have our code, as in an image of ours, and Beam's job server runs beside them."""
+        """`has_our_code`: workers have it, as in an image of ours, and install nothing that a job brings.
+        `stands_ready`: that, and Beam's job server runs beside them."""
         self.folder, self._environment = folder, dict(environment)
         self._count, self._slots = task_managers, slots
-        self._stands_ready = stands_ready
+        self._installs, self._stands_ready = not (has_our_code or stands_ready), stands_ready
         self._rest_port, self._rpc_port = free_ports(2)
         self._job_manager: _Process | None = None
         self._job_server: _Process | None = None
@@ -89,7 +91,7 @@ class FlinkCluster:
 
     def __enter__(self) -> FlinkCluster:
         write_config(self.folder, self._rest_port, self._rpc_port, self._slots)
-        self._worker_options = worker_options(self.folder / "tmp", installs=not self._stands_ready)
+        self._worker_options = worker_options(self.folder / "tmp", installs=self._installs)
         try:
             self._job_manager = self._start("job-manager", _JOB_MANAGER, "256m", *self._options)
             self._wait("the job manager", lambda: self.rest("/overview") is not None)

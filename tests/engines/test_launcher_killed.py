@@ -25,7 +25,7 @@ def test_a_lost_launcher_is_followed_once_its_workers_have_ended(tmp_path: Path)
     try:
         with (
             endpoint(0.1) as server,
-            FlinkCluster(tmp_path / "engine", cli.ENVIRONMENT, task_managers=1) as cluster,
+            FlinkCluster(tmp_path / "engine", cli.ENVIRONMENT, task_managers=1, has_our_code=True) as cluster,
         ):
             given = [f"--input={tmp_path}/in/*.jpg", f"--output={tmp_path}/out", f"--endpoint_url={server.base_url}"]
             given += [f"--max_requests_per_second={RATE}", f"--max_in_flight={IN_FLIGHT}", *cluster.options()]
