@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import duckdb
@@ -17,7 +16,7 @@ from schemas.documents import DOCUMENTS
 from tests.pipeline import histories
 from tests.pipeline.nights import write_run
 
-FEW, MANY, BATCH = 20, 40, 20
+HISTORIES = 20
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> set[tuple[object, ...]]:
@@ -27,19 +26,10 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> set[tuple[object
     return found
 
 
-@pytest.mark.parametrize("seed", range(FEW))
+@pytest.mark.parametrize("seed", range(HISTORIES))
 def test_views(seed: int, tmp_path: Path) -> None:
     """Documents, dead letters, cards, places and the latest of each, by what happened to each image."""
     check_history(seed, tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("first", range(FEW, MANY, BATCH))
-def test_views_of_many_histories(first: int, tmp_path: Path) -> None:
-    """The same for more histories."""
-    for seed in range(first, min(first + BATCH, MANY)):
-        check_history(seed, tmp_path / str(seed))
-        shutil.rmtree(tmp_path / str(seed))
 
 
 def check_history(seed: int, root: Path) -> None:
