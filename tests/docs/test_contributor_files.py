@@ -22,6 +22,12 @@ def test_the_workflow_calls_what_ci_runs() -> None:
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
 
 
+def test_what_ci_leaves_out_runs_each_night() -> None:
+    (job,) = _yaml(".github/workflows/nightly.yml")["jobs"].values()
+    assert "check -m nightly " in [step["run"] for step in job["steps"] if "run" in step][-1]
+    assert " -m 'slow and not nightly' " in (ROOT / ".ci" / "run").read_text()
+
+
 def test_each_hook_is_a_step_of_check() -> None:
     (repository,) = _yaml(".pre-commit-config.yaml")["repos"]
     programs = {hook["entry"].split()[0] for hook in repository["hooks"]}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.endpoint.mutants import try_all
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 FILES = 40
 """A minute; `python -m tests.endpoint.mutants --files=2000` tries more."""

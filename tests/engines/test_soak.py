@@ -11,6 +11,7 @@ from tests.engines.soak import Asked, say, soak
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_minute_of_it(tmp_path: Path) -> None:
     """Killed twice, with 15 % of the calls failing: no image without a row, no call in vain but those in flight."""
     try:

@@ -17,7 +17,7 @@ from tests.pipeline import cli
 from tests.pipeline.killing import kill
 from tests.pipeline.nights import write_nights
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 _KILLS = 4
 
 

@@ -119,6 +119,7 @@ def test_calls_that_do_not_end_are_awaited_within_the_stated_time(tmp_path: Path
     assert ends in ([("interrupted", True)], [])
 
 
+@pytest.mark.nightly
 def test_signals_at_random_moments(tmp_path: Path) -> None:
     """Eight signals at random moments from the start on: nothing is lost and nothing is paid twice."""
     draw_images(tmp_path / "in", 400)

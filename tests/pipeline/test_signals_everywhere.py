@@ -10,7 +10,7 @@ from tests.engines import install
 from tests.pipeline.killing import Kills, answer, backfill_arguments, by_signals, draw_images, kill_everything
 from tests.servers import CardServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("credentials")]
+pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.usefixtures("credentials")]
 
 
 def test_signals_at_random_moments(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.pipeline.killing import kill
 from tests.pipeline.nights import write_nights
 from tests.stores.conftest import Bucket
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 def test_killed_and_given_again(bucket: Bucket, tmp_path: Path) -> None:

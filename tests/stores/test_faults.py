@@ -116,6 +116,7 @@ def test_each_request_fails_once(
     assert min(has_body if fault is InjectedFault.TRUNCATED else walk.targets.values()) > 1
 
 
+@pytest.mark.nightly
 def test_each_request_fails_for_good(
     bucket: Bucket,
     backfill: Callable[[Ends], int],

@@ -31,6 +31,7 @@ def test_current_files(folder: LocalFolder) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("by", ["iceberg", "receipts"])
 def test_beside_a_writer(by: str) -> None:
     """For 20 seconds no query of pyarrow or DuckDB fails, no row is there twice, no count falls."""
