@@ -1,5 +1,4 @@
-"""How a watch comes to its end: the listing says that it gives nothing more, then a stage behind the calls that it has
-seen the last of them.
+"""How a watch ends: its listing marks that it has ended, then a stage behind the calls that they have, too.
 
 The publisher, which may be on another machine, ends the run then: what is left is to publish.
 """
@@ -17,7 +16,7 @@ DRAINED_FILE = "drained.json"
 
 
 class NotDrained(CardbeamError):
-    """A runner tells of the end of calls whose listing goes on."""
+    """A runner ended the calls of a watch whose listing has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +27,13 @@ class _Drained:
 
 
 def mark_listing_ended(folder: Folder, run_id: str, session: str) -> None:
-    """Tell that the launch of this name lists no more."""
-    write_state(folder, run_file(run_id, DRAINED_FILE), _Drained(session, is_drained=False))
+    """Mark that the listing of this session has ended. A job that is restored, and ends again, takes nothing back."""
+    if not _has_ended(folder, run_id, session):
+        write_state(folder, run_file(run_id, DRAINED_FILE), _Drained(session, is_drained=False))
 
 
 def mark_drained(folder: Folder, run_id: str, session: str) -> None:
-    """Tell that the launch makes no more calls: its last result is durable.
+    """Mark that the calls of this session have ended: their last result is durable.
 
     Raises:
         NotDrained: its listing has not ended; the runner lost it, and must begin the job again.
@@ -45,7 +45,7 @@ def mark_drained(folder: Folder, run_id: str, session: str) -> None:
 
 
 def is_drained(folder: Folder, run_id: str, session: str) -> bool:
-    """Whether the launch makes no more calls.
+    """Whether the calls of this session have ended.
 
     Raises:
         OSError: the folder cannot be used.

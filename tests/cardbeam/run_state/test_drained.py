@@ -21,6 +21,15 @@ def test_calls_end_after_their_listing(tmp_path: Path) -> None:
     assert (between, is_drained(folder, RUN, SESSION), is_drained(folder, RUN, "b")) == (False, True, False)
 
 
+def test_a_job_that_is_restored_takes_nothing_back(tmp_path: Path) -> None:
+    """Its listing ends a second time, while its publisher asks whether the calls have ended."""
+    folder = LocalFolder(str(tmp_path))
+    mark_listing_ended(folder, RUN, SESSION)
+    mark_drained(folder, RUN, SESSION)
+    mark_listing_ended(folder, RUN, SESSION)
+    assert is_drained(folder, RUN, SESSION)
+
+
 @pytest.mark.parametrize("ended", [None, "b"])
 def test_a_runner_that_loses_the_listing_is_refused(tmp_path: Path, ended: str | None) -> None:
     """A job that begins again is not a run that is complete."""
