@@ -14,6 +14,7 @@ from cardbeam.erasure.selection.aged_items import aged_items, dues_of
 from cardbeam.erasure.selection.policy import Rule
 from cardbeam.model.record import RecordStatus
 from cardbeam.storage.folder import LocalFolder
+from pipeline.catalog.table_ddl import TABLES
 from pipeline.catalog.views import connect
 from pipeline.runs.recovery import close_unfinished_runs
 from tests.pipeline.nights import FIRST, HALF, SECOND, ledger_record, write_nights, write_run
@@ -32,7 +33,9 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> LocalFolder:
 
 
 def _items(folder: LocalFolder, asked: str) -> set[str]:
-    return {item_id for (item_id,) in connect(folder.root).sql(f"SELECT item_id FROM {asked}").fetchall()}
+    only_tables = [table for table in TABLES if asked.startswith(table)] or None
+    views = connect(folder.root, only_tables=only_tables)
+    return {item_id for (item_id,) in views.sql(f"SELECT item_id FROM {asked}").fetchall()}
 
 
 def _aged(folder: LocalFolder, rules: Sequence[Rule], *, read_alone: bool = False) -> dict[str, set[str]]:
