@@ -85,21 +85,6 @@ def test_pyarrow(root: str) -> None:
 
 
 @pytest.mark.slow
-def test_spark(root: str, spark: Any) -> None:
-    """Spark reads both, by a merged schema and through the tables that `ddl` makes."""
-    merged = spark.read.option("mergeSchema", "true").parquet(f"{root}/documents/type=passport")
-    columns = ["id", "place_of_birth", "birthplace"]
-    assert [tuple(row) for row in merged.select(columns).orderBy("id").collect()] == [
-        ("A0000001", None, "Huyện Thử"),
-        ("B0000002", "Tỉnh Mẫu", None),
-    ]
-    for statement in statements("spark", "evolving", root, [FIRST, SECOND]):
-        spark.sql(statement)
-    rows = spark.table("evolving.passport").select("id", "place_of_birth").orderBy("id").collect()
-    assert [tuple(row) for row in rows] == [("A0000001", None), ("B0000002", "Tỉnh Mẫu")]
-
-
-@pytest.mark.slow
 def test_publish(root: str) -> None:
     """`publish` reads the held responses again: the new column is filled, the dropped one stands in `extra`."""
     from pipeline.__main__ import main

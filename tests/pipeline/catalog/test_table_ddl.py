@@ -169,27 +169,6 @@ def test_what_clickhouse_cannot(arguments: list[str], says: str, capsys: pytest.
     assert says in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_spark(root: str, spark: Any) -> None:
-    """Spark takes them and reads every row of ended runs, types and nested values included."""
-    for statement in statements("spark", "cardbeam", root, [FIRST, SECOND]):
-        spark.sql(statement)
-    rows = spark.sql("SELECT run_id, count(*) FROM cardbeam.passport GROUP BY run_id ORDER BY run_id").collect()
-    assert [tuple(row) for row in rows] == [(FIRST, 30), (SECOND, 29)]
-    (first,) = spark.sql(
-        "SELECT typeof(dob), dob_box.right, labels['customer_id'], uris[0], cast(called_at AS STRING) "
-        "FROM cardbeam.passport ORDER BY called_at LIMIT 1"
-    ).collect()
-    assert tuple(first) == ("date", 110, "C-060", "s3://photos/2026/11/060.jpg", "2026-11-21 01:00:03")
-    described = {row.col_name: row.comment for row in spark.sql("DESCRIBE cardbeam.`9_id_card_front`").collect()}
-    assert described["dob"] == "Date of birth"
-    connection = duckdb.connect()
-    connection.execute("; ".join(statements("duckdb", "cardbeam", root, [])))
-    counts = " UNION ALL ".join(f"SELECT '{name}', count(*) FROM cardbeam.`{name}`" for name in TABLES)
-    expected = connection.sql(counts.replace("`", '"')).fetchall()
-    assert sorted(map(tuple, spark.sql(counts).collect())) == sorted(expected)
-
-
 @pytest.mark.parametrize("engine", sorted(DIALECTS.keys() - {"clickhouse"}))
 def test_views_parse(engine: str, root: str, capsys: pytest.CaptureFixture[str]) -> None:
     """With --views each view of `sql` is there in the engine's words, after those that it reads."""
