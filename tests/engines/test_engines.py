@@ -37,6 +37,7 @@ def test_a_night_on_this_machine(start, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_night_on_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same where task managers are killed; and no credential or card text in what the cluster keeps or tells."""
     monkeypatch.setitem(cli.ENVIRONMENT, "TMPDIR", str(tmp_path / "launcher"))

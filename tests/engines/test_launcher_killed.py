@@ -19,6 +19,7 @@ IMAGES, RATE, IN_FLIGHT = 240, 8, 4
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_lost_launcher_is_followed_once_its_workers_have_ended(tmp_path: Path) -> None:
     """Killed in its calls. The same command is refused while the job calls on, and goes on when it was cancelled."""
     write_images(tmp_path / "in", IMAGES, 2_000)

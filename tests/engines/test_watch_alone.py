@@ -12,6 +12,7 @@ from tests.engines.watch_alone import IMAGES, WatchedAlone, watch_alone
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_it_needs_no_launching_process(tmp_path: Path) -> None:
     """Killed after the first rows. A task manager is killed after a completed checkpoint, which is then restored."""
     try:

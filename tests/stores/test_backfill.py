@@ -13,12 +13,12 @@ from tests.pipeline.killing import kill_and_resume
 from tests.servers import Answer, CardServer
 from tests.stores.conftest import Bucket
 from tests.stores.killing import MOMENTS, run_killed_at
+from tests.stores.marks import on_s3, others_nightly
 from tests.stores.proxy import InjectedFault
 from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends, wait
 from tests.wire import Received, key_of
 
 pytestmark = pytest.mark.slow
-on_s3 = pytest.mark.parametrize("running", ["s3"], indirect=True)
 """For what has nothing of a store's own in it: one is enough."""
 
 LATENCY_S = 0.02
@@ -45,6 +45,7 @@ def _ids(ends: Ends) -> list[str]:
     return sorted(row["id"] for row in ends.rows("documents/type=passport"))
 
 
+@others_nightly
 def test_killed_and_resumed(
     ends: Ends, server: CardServer, bucket: Bucket, hundred: dict[str, bytes], draw: Callable[..., bytes]
 ):
@@ -74,6 +75,7 @@ def test_killed_and_resumed(
     assert ends.paths("journal", "runs/lock.json") == []
 
 
+@others_nightly
 def test_second_run_renames_and_copies_call_nothing(
     ends: Ends, server: CardServer, bucket: Bucket, hundred: dict[str, bytes]
 ):

@@ -16,6 +16,7 @@ from pipeline.catalog.views import connect
 from schemas.documents import DOCUMENT_TYPES
 from tests.pipeline import cli
 from tests.stores.conftest import Bucket
+from tests.stores.marks import others_nightly
 from tests.stores.runs import Ends, new_ends
 
 pytestmark = pytest.mark.slow
@@ -92,6 +93,7 @@ def test_each_view_answers(local_output: str, from_a_local_folder: dict[str, lis
     assert len(names) == len({*names}) and of_types <= {*names}
 
 
+@others_nightly
 def test_the_bundled_cards(bucket: Bucket, endpoint_url: str, from_a_local_folder: dict[str, list[dict[str, Any]]]):
     ends = new_ends(bucket)
     cards = [path for path in CARDS.iterdir() if path.suffix in SUFFIXES]

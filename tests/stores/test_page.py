@@ -11,9 +11,10 @@ from cardbeam.storage.folder import open_folder
 from tests.pipeline import cli
 from tests.servers import CardServer
 from tests.stores.conftest import Bucket
+from tests.stores.marks import on_s3
 from tests.stores.runs import answer_by_content
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("running", ["s3"], indirect=True)]
+pytestmark = [pytest.mark.slow, on_s3]
 
 PAGE = (cli.ROOT / "docs" / "object-storage.md").read_text().replace("\\\n", "")
 COMMANDS = [line for line in PAGE.splitlines() if line.startswith("./run.sh")]

@@ -15,10 +15,10 @@ from cardbeam.inputs.listing import list_requests
 from cardbeam.model.request import ImageRef
 from cardbeam.storage.folder import open_folder
 from tests.stores.conftest import Bucket
+from tests.stores.marks import on_s3
 from tests.stores.proxy import InjectedFault
 
 pytestmark = pytest.mark.slow
-on_s3 = pytest.mark.parametrize("running", ["s3"], indirect=True)
 
 MANY = 1300
 

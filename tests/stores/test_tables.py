@@ -14,9 +14,9 @@ from cardbeam.storage.folder import Folder, LocalFolder, open_folder
 from tests.pipeline import cli
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 from tests.stores.conftest import Bucket
+from tests.stores.marks import on_s3, others_nightly
 
 pytestmark = pytest.mark.slow
-on_s3 = pytest.mark.parametrize("running", ["s3"], indirect=True)
 
 QUESTIONS = (
     "SELECT run_id, type, count(*) AS n FROM documents GROUP BY ALL ORDER BY ALL",
@@ -49,6 +49,7 @@ def _ask(folder: Folder, question: str) -> object:
     return [json.loads(line) for line in asked.stdout.splitlines()]
 
 
+@others_nightly
 def test_sql(in_bucket: Folder, on_disk: LocalFolder, bucket: Bucket) -> None:
     """Each view gives the same rows; files are read where they are, and of a half-finished run none is."""
     bucket.proxy.reset()

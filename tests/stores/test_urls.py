@@ -19,6 +19,7 @@ from tests.pipeline import cli
 from tests.servers import Answer, CardServer
 from tests.servers import InjectedFault as CallFault
 from tests.stores.conftest import Bucket
+from tests.stores.marks import on_s3, others_nightly
 from tests.stores.proxy import InjectedFault
 from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends
 
@@ -52,6 +53,7 @@ def server() -> Iterator[CardServer]:
         yield server
 
 
+@others_nightly
 def test_no_image_passes_through_us_and_no_url_is_kept(
     ends: Ends, server: CardServer, bucket: Bucket, draw: Callable[..., bytes]
 ):
@@ -72,7 +74,7 @@ def test_no_image_passes_through_us_and_no_url_is_kept(
     assert (again.returncode, len(server.received)) == (0, 10)
 
 
-@pytest.mark.parametrize("running", ["s3"], indirect=True)
+@on_s3
 @pytest.mark.parametrize(
     "answer",
     [Answer(status=500), Answer(fault=CallFault.RESET), Answer(b"<html>", headers={"Content-Type": "text/html"})],
@@ -100,6 +102,7 @@ def test_a_url_is_good_for_its_object_alone(ends: Ends, bucket: Bucket):
             urlopen(url.replace("one.jpg", "other.jpg"))
 
 
+@others_nightly
 def test_what_is_gone_or_no_url_leads_to_is_a_dead_letter(ends: Ends, server: CardServer, tmp_path, jpeg: bytes):
     ends.put({"one.jpg": jpeg})
     (tmp_path / "local.jpg").write_bytes(jpeg)
@@ -111,7 +114,7 @@ def test_what_is_gone_or_no_url_leads_to_is_a_dead_letter(ends: Ends, server: Ca
     assert len(server.received) == 1
 
 
-@pytest.mark.parametrize("running", ["s3"], indirect=True)
+@on_s3
 def test_urls_that_die_with_the_credentials_stop_the_run(
     ends: Ends, server: CardServer, bucket: Bucket, draw: Callable[..., bytes]
 ):

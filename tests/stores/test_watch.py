@@ -12,9 +12,10 @@ from tests.engines import install
 from tests.pipeline import cli
 from tests.servers import CardServer
 from tests.stores.conftest import Bucket
+from tests.stores.marks import on_s3
 from tests.stores.runs import Ends, answer_by_content, new_ends, wait
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("running", ["s3"], indirect=True)]
+pytestmark = [pytest.mark.slow, on_s3]
 
 
 @pytest.fixture

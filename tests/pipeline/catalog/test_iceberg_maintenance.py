@@ -21,7 +21,7 @@ from tests.pipeline.catalog.killed_commits import Killed, killed_at
 from tests.pipeline.nights import FIRST, HALF, SECOND, write_nights
 from tests.pipeline.test_schema_evolution import root as two_versions  # noqa: F401  # a fixture
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 _MAINTAINED = ("passport", "ledger")
 
 

@@ -14,7 +14,7 @@ from pipeline.catalog.table_ddl import TABLES, statements
 from tests.pipeline.nights import FIRST, SECOND, ledger_record, person, response, write_nights, write_run
 from tests.pipeline.test_schema_evolution import root as two_versions  # noqa: F401  # a fixture
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 _RUNS, _ROWS = 6, 50
 
 
