@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -193,7 +194,8 @@ def test_browser(name: str, width_px: int, root: Path) -> None:
     heard: list[str] = []
     receive: Callable[[Any], None] = lambda event: heard.append(str(event))  # noqa: E731
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        short = {**os.environ, "TMPDIR": "/tmp"}  # it makes a socket there, whose path may have a hundred characters
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"], env=short)
         page = browser.new_page(viewport={"width": width_px, "height": 900})
         page.on("console", receive)
         page.on("pageerror", receive)
