@@ -19,7 +19,6 @@ from tests.stores.runs import Ends, answer_by_content, ids_of, new_ends, wait
 from tests.wire import Received, key_of
 
 pytestmark = pytest.mark.slow
-"""For what has nothing of a store's own in it: one is enough."""
 
 LATENCY_S = 0.02
 FLUSH_S = 0.2

@@ -20,7 +20,7 @@ CARDS = ROOT / "cards"
 MAX_WORKER_MB = 800
 OVERSHOOT_MB = 400  # what a bomb can fill between two reads of it
 ANSWER_WITHIN_S = 60  # it takes 3 s at most on a machine that does nothing else
-MUTANTS = 8
+MUTANTS = 20
 
 
 @pytest.fixture(scope="module")
